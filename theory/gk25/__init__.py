@@ -1,0 +1,1 @@
+"""gk25: the persistence of neural collapse despite low-rank bias."""

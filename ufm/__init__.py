@@ -1,0 +1,44 @@
+"""ufm: the solver for unconstrained feature models.
+
+>>> import ufm
+>>> problem = ufm.Problem(K=10, n=5, d=70, L=2, lam=2**-10)
+>>> ufm.compare(problem, starts=0).winner.name
+'pairs'
+"""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Problem": "ufm.problem",
+    "FactorPoint": "ufm.points",
+    "LogitPoint": "ufm.points",
+    "load": "ufm.points",
+    "Loss": "ufm.losses",
+    "Activation": "ufm.activations",
+    "minimize": "ufm.solvers.minimize",
+    "multistart": "ufm.solvers.multistart",
+    "compare": "ufm.landscapes.compare",
+    "classify": "ufm.critical.signature",
+    "identify": "ufm.critical.identify",
+    "structures": None,
+    "solvers": None,
+    "plot": None,
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'ufm' has no attribute {name!r}")
+    home = _HOME[name]
+    value = importlib.import_module(f"ufm.{name}") if home is None else getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,345 @@
+"""The command line: every verb one job, `--json` for programs, one line on standard error for mistakes.
+
+Exit codes: 0 done, 2 usage or bad input, 130 interrupted. `verify` adds 1 fails and 3 undecided. Packages add verbs
+through the entry-point group `ufm.commands`: a function that takes the subparsers and adds one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 else "1")
+
+from ufm import __version__
+from ufm.numerics.arithmetic import number
+
+F1 = "-K 10 -n 5 -d 70 -L 2 --lam 2**-10"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes are one line on standard error and exit code 2."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; returns the exit code."""
+    parser = _build()
+    try:
+        arguments = parser.parse_args(argv)
+        if not hasattr(arguments, "run"):
+            parser.print_help()
+            return 0
+        return arguments.run(arguments) or 0
+    except ValueError as mistake:
+        print(f"ufm: error: {' '.join(str(mistake).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as mistake:
+        print(f"ufm: error: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ufm: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+
+
+def _build() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ufm",
+        description="The solver for unconstrained feature models: critical points, neural collapse and low-rank minima.",
+        epilog=f"examples:\n  ufm compare {F1}\n  ufm solve {F1} --starts 10\n  ufm solve {F1} --method gd --lr 0.5 --plot runs.png\n"
+        "  ufm identify end_point.npz\n  ufm verify --list",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ufm {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_Parser)
+    _add_compare(verbs)
+    _add_solve(verbs)
+    _add_identify(verbs)
+    for entry in _entry_points():
+        entry.load()(verbs)
+    return parser
+
+
+def _entry_points():
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group="ufm.commands"), key=lambda e: e.name)
+
+
+def add_verb(verbs, name: str, help: str, description: str, example: str, run) -> argparse.ArgumentParser:
+    """A subcommand whose --help ends with an example."""
+    verb = verbs.add_parser(name, help=help, description=description, epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    verb.set_defaults(run=run)
+    return verb
+
+
+def add_json(verb) -> None:
+    verb.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
+
+
+def print_json(data: dict) -> None:
+    """One JSON object; numbers JSON does not have become null."""
+    print(json.dumps(_plain(data), allow_nan=False))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _add_problem(verb) -> None:
+    group = verb.add_argument_group("problem (numbers may be written 2**-10, 1e-3, 5**(1/3); lists with commas)")
+    group.add_argument("-K", required=True, metavar="K", help="classes")
+    group.add_argument("-n", default="1", metavar="N", help="samples per class, one number or K counts (default 1)")
+    group.add_argument("-d", default=None, metavar="D", help="hidden width, one number or L widths (default K)")
+    group.add_argument("-L", default="1", metavar="L", help="weight layers after the free features (default 1)")
+    group.add_argument("--lam", required=True, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L")
+    group.add_argument("--loss", default="ce", metavar="NAME", help="ce, mse, label_smoothing(0.1), focal(2) (default ce)")
+    group.add_argument("--activation", default="linear", metavar="NAME", help="linear, relu, leaky_relu(0.1), tanh (default linear)")
+    group.add_argument("--bias", default=None, metavar="B", help="weight of a last-layer bias (default: no bias)")
+
+
+def read_problem(arguments):
+    """The Problem meant by the command line; ValueError naming what is wrong."""
+    from ufm.problem import Problem
+
+    return Problem(
+        K=_numbers("-K", arguments.K),
+        n=_numbers("-n", arguments.n),
+        d=None if arguments.d is None else _numbers("-d", arguments.d),
+        L=_numbers("-L", arguments.L),
+        lam=_numbers("--lam", arguments.lam),
+        loss=arguments.loss,
+        activation=arguments.activation,
+        bias=None if arguments.bias is None else _numbers("--bias", arguments.bias),
+    )
+
+
+def _numbers(name: str, text: str):
+    """One number, or a tuple of them for a list with commas; whole numbers come out as int."""
+    try:
+        values = tuple(int(v) if v.is_integer() and abs(v) < 2**53 else v for v in map(number, text.split(",")))
+    except ValueError as mistake:
+        raise ValueError(f"argument {name}: {mistake}") from None
+    if name in ("--lam", "--bias"):
+        values = tuple(map(float, values))
+    return values[0] if len(values) == 1 else values
+
+
+def _integer(name: str, text: str, least: int) -> int:
+    from ufm.numerics.arguments import integer
+
+    return integer(name, _numbers(name, text), least)
+
+
+def _add_search(verb, starts: str | None) -> None:
+    verb.add_argument("--starts", default=starts, metavar="S", help="random starts" + (f" (default {starts})" if starts else " (default by size; 0: none)"))
+    verb.add_argument("--rng", default="0", metavar="SEED", help="seed of the starts (default 0)")
+    verb.add_argument("--plot", metavar="FILE", help="write a figure (png, pdf or svg)")
+    add_json(verb)
+
+
+def _add_compare(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "compare",
+        "structures side by side, and the winner",
+        "Every named structure that exists for the problem with its value to twelve digits, rank, Hessian signature and status; the best of "
+        "a short random search beside them; and who wins.",
+        f"ufm compare {F1} --plot duel.png",
+        _compare,
+    )
+    _add_problem(verb)
+    _add_search(verb, None)
+
+
+def _compare(arguments) -> int:
+    from ufm.landscapes.compare import compare
+
+    problem = read_problem(arguments)
+    starts = None if arguments.starts is None else _integer("--starts", arguments.starts, 0)
+    check_plot_file(arguments.plot)
+    result = compare(problem, starts, _integer("--rng", arguments.rng, 0), trace=1 if arguments.plot else 0)
+    if arguments.json:
+        print_json(result.to_dict())
+    else:
+        print(result)
+    if arguments.plot:
+        from ufm import plot
+
+        plot.save(plot.comparison(result), arguments.plot)
+    return 0
+
+
+def _add_solve(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "solve",
+        "minimise from random starts; end points named",
+        "Minimise from random starts. lbfgs and newton use the exact reduction (same minima); gd and flow run on all factors at full width.",
+        f"ufm solve {F1} --method gd --lr 0.5 --starts 10",
+        _solve,
+    )
+    _add_problem(verb)
+    verb.add_argument("--method", default="lbfgs", metavar="NAME", help="lbfgs, newton, gd, flow (default lbfgs)")
+    verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
+    verb.add_argument("--tol", default="1e-12", metavar="T", help="gradient norm to reach (default 1e-12)")
+    verb.add_argument("--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default d**(-1/2))")
+    for name, help in _SETTINGS.items():
+        verb.add_argument(f"--{name}", default=None, metavar="X", help=help)
+    verb.add_argument("--save", metavar="FILE", help="write the best end point to an .npz file")
+    _add_search(verb, "1")
+
+
+_SETTINGS = {
+    "lr": "gd: learning rate (default 0.5)",
+    "momentum": "gd: momentum (default 0)",
+    "batch": "gd: mini-batch size (default: all samples)",
+    "steps": "gd: most steps (default 20000)",
+    "time": "flow: end time (default 1e4)",
+    "max-steps": "lbfgs, newton: most steps",
+}
+
+
+def _solve(arguments) -> int:
+    from ufm.critical.identify import identify
+    from ufm.critical.signature import classify
+    from ufm.solvers import starts
+    from ufm.solvers.multistart import multistart
+
+    problem = read_problem(arguments)
+    given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in _SETTINGS}
+    settings = {name: _numbers(f"--{name}", text) for name, text in given.items() if text is not None}
+    check_plot_file(arguments.plot)
+    check_save_file(arguments.save)
+    trace = {"lbfgs": 1, "newton": 1, "gd": max(1, int(settings.get("steps", 20_000)) // 400), "flow": 10}.get(arguments.method, 1)
+    start = None if arguments.scale is None else starts.gaussian(_numbers("--scale", arguments.scale))
+    runs = multistart(
+        problem,
+        _integer("--starts", arguments.starts, 1),
+        _integer("--rng", arguments.rng, 0),
+        arguments.method,
+        start=start,
+        space=arguments.space,
+        tol=_numbers("--tol", arguments.tol),
+        trace=trace if arguments.plot else 0,
+        **settings,
+    )
+    if not len(runs):
+        raise KeyboardInterrupt
+    known: dict = {}  # equal ends are described once
+    rows = [_describe(r, known, identify, classify) for r in runs]
+    best = rows[runs.results.index(runs.best)]
+    if arguments.json:
+        print_json({"problem": problem.to_dict(), "results": rows, "best": best, "requested": runs.requested, "rng": runs.rng})
+    else:
+        _print_runs(problem, runs, rows, best)
+    if arguments.save:
+        runs.best.point.save(arguments.save)
+    if arguments.plot:
+        _plot_runs(problem, runs, rows, arguments.plot)
+    return 0
+
+
+def _describe(result, known: dict, identify, classify) -> dict:
+    key = (round(result.fun, 11), getattr(result.point, "rank", None)) if result.success else id(result)
+    if key not in known:
+        who, what = identify(result), classify(result, extremes=False)
+        known[key] = {"rank": who.rank if what.rank is None else what.rank, "name": who.name, "status": what.status, "index": what.index}
+        known[key] |= {"nullity": what.nullity, "nullity_symmetry": what.nullity_symmetry, "distance": who.distance}
+    own = {name: getattr(result, name) for name in ("fun", "grad_norm", "nit", "nfev", "success", "message", "seconds", "space", "rng")}
+    return own | known[key]
+
+
+def _print_runs(problem, runs, rows, best) -> None:
+    print(problem, end="\n\n")
+    width = max(len(row["name"]) for row in rows)
+    head = f"{'start':>5}  {'end point':<{width}}  {'rank':>4}  {'F':>16}  {'|grad|':>8}  {'status':<14}  {'steps':>6}  seconds"
+    print(head, "-" * len(head), sep="\n")
+    for i, row in enumerate(rows):
+        rank = "-" if row["rank"] is None else row["rank"]
+        numbers = f"{rank:>4}  {row['fun']:>16.12f}  {row['grad_norm']:>8.1e}  {row['status']:<14}  {row['nit']:>6}  {row['seconds']:.3g}"
+        print(f"{i:>5}  {row['name']:<{width}}  {numbers}")
+    converged = sum(row["success"] for row in rows)
+    print(f"\n{len(rows)} of {runs.requested} starts, {converged} converged; rng={runs.rng}")
+    print(f"lowest found: {best['name']}, F = {best['fun']:.12f}; {best['message']}")
+
+
+def _plot_runs(problem, runs, rows, path: str) -> None:
+    from ufm import plot
+    from ufm.landscapes.compare import compare
+
+    beside = compare(problem, 0) if problem.linear else None
+    plot.save(plot.runs(runs.results, beside, [row["name"] for row in rows]), path)
+
+
+def _add_identify(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "identify",
+        "name the end point of anybody's training run",
+        "Name a logit matrix. FILE is an .npz with Z (K x N or K x K), or features (N x d) and weights (K x d), and labels (N) if the "
+        "samples are not in equal class blocks; or a point saved by ufm.",
+        "ufm identify end_point.npz --json",
+        _identify,
+    )
+    verb.add_argument("file", metavar="FILE", help=".npz file of plain arrays")
+    verb.add_argument("--tol", default="0.02", metavar="T", help="relative distance within which a name is given (default 0.02)")
+    add_json(verb)
+
+
+def _identify(arguments) -> int:
+    from ufm import points
+    from ufm.critical.identify import identify
+    from ufm.numerics.files import load_arrays
+
+    tol = _numbers("--tol", arguments.tol)
+    data = load_arrays(arguments.file)
+    if "ufm" in data:
+        found = identify(points.load(arguments.file), tol=tol)
+    elif "Z" in data:
+        found = identify(data["Z"], labels=data.get("labels"), tol=tol)
+    elif "features" in data:
+        found = identify(features=data["features"], weights=data.get("weights"), labels=data.get("labels"), tol=tol)
+    else:
+        raise ValueError(f"file {arguments.file!r} must hold Z, or features and weights; it has {', '.join(sorted(data)) or 'nothing'}.")
+    if arguments.json:
+        fields = ("name", "rank", "distance", "scales", "within_class", "collapse", "members", "tol")
+        print_json({name: getattr(found, name) for name in fields})
+    else:
+        print(found)
+        print("scales: " + ", ".join(f"{a:.6g}" for a in found.scales) if found.scales else "no scales")
+        print("collapse: " + ", ".join(f"{name} {value:.3g}" for name, value in found.collapse.items()))
+    return 0
+
+
+def check_plot_file(path: str | None) -> None:
+    """Refuse a plot file that could not be written, before any work."""
+    if path is not None and os.path.splitext(path)[1].lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"argument --plot: file must end in .png, .pdf or .svg; got {path!r}.")
+    check_save_file(path, "--plot")
+
+
+def check_save_file(path: str | None, name: str = "--save") -> None:
+    """Refuse a file whose folder does not exist, before any work."""
+    if path is not None and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise ValueError(f"argument {name}: file must lie in an existing folder; got {path!r}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

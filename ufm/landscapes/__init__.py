@@ -1,0 +1,1 @@
+"""Sets of points of one problem."""

@@ -1,0 +1,63 @@
+"""Chains of factors: Z = A_D ... A_2 A_1, its derivatives, with any leading batch axes.
+
+Z has few rows and the factors are wide, so everything is done from the left with thin matrices:
+
+    P_l = A_D ... A_{l+1}   (K x d_l),      R_l = G (A_{l-1} ... A_1)'   (K x d_{l-1}),
+    d<G, Z>/dA_l = P_l' R_l.
+
+No product of two inner factors is ever formed; the cost is O(K d^2) per factor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _t(a: np.ndarray) -> np.ndarray:
+    return np.swapaxes(a, -1, -2)
+
+
+def suffixes(factors) -> list[np.ndarray | None]:
+    """[P_1, ..., P_D] with P_l = A_D ... A_{l+1}; P_D is None and stands for the identity."""
+    result = [None] * len(factors)
+    for l in range(len(factors) - 1, 0, -1):
+        result[l - 1] = factors[l] if result[l] is None else result[l] @ factors[l]
+    return result
+
+
+def product(factors) -> np.ndarray:
+    """Z = A_D ... A_1 for factors given in the order A_1, ..., A_D."""
+    P = suffixes(factors)[0]
+    return factors[0] if P is None else P @ factors[0]
+
+
+def gradient(factors, P, G) -> list[np.ndarray]:
+    """d<G, A_D ... A_1>/dA_l = P_l' R_l for every l, given P = suffixes(factors) and G of Z's shape."""
+    R, result = G, []
+    for l, A in enumerate(factors):
+        result.append(R if P[l] is None else _t(P[l]) @ R)
+        if l + 1 < len(factors):
+            R = R @ _t(A)
+    return result
+
+
+def directional(factors, P, tangents) -> tuple[np.ndarray, list[np.ndarray | None]]:
+    """(dZ, dP): derivatives of the product and of the suffixes along factor directions `tangents`."""
+    D = len(factors)
+    dP = [None] * D
+    for l in range(D - 1, 0, -1):
+        dP[l - 1] = tangents[l] if P[l] is None else dP[l] @ factors[l] + P[l] @ tangents[l]
+    if P[0] is None:
+        return tangents[0], dP
+    return dP[0] @ factors[0] + P[0] @ tangents[0], dP
+
+
+def gradient_directional(factors, P, G, tangents, dP, dG) -> list[np.ndarray]:
+    """Derivative of `gradient(factors, P, G)` along `tangents`, where G itself moves by dG."""
+    R, dR, result = G, dG, []
+    for l, (A, dA) in enumerate(zip(factors, tangents, strict=True)):
+        result.append(dR if P[l] is None else _t(P[l]) @ dR + _t(dP[l]) @ R)
+        if l + 1 < len(factors):
+            dR = dR @ _t(A) + R @ _t(dA)
+            R = R @ _t(A)
+    return result

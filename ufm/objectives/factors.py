@@ -1,0 +1,202 @@
+"""The objective in factor space, on flat vectors x = (H_1, W_1, ..., W_L, b) with any leading batch axes.
+
+F(x) = g(Z(x), b) + (1/2) sum_l lam_l ||A_l||^2 + (bias/2)||b||^2
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufm.numerics import products
+from ufm.objectives.fit import Fit
+from ufm.points import FactorPoint, LogitPoint, balanced_factors, frame, from_matrix
+from ufm.problem import Problem
+
+
+@dataclass(frozen=True)
+class FactorObjective:
+    """F, gradient and Hessian-vector product in factor space.
+
+    collapsed: one column per class, H_1 (d_1, K) holding sqrt(n_c) times the class's features; the
+    value is that of all N samples with equal features within a class. widths: hidden sizes, default the
+    problem's; for linear models min(d_l, K) has the same minima (`reductions.width`).
+    """
+
+    problem: Problem
+    collapsed: bool = False
+    widths: Sequence[int] | None = None
+
+    @functools.cached_property
+    def fit(self) -> Fit:
+        return Fit.of(self.problem, self.collapsed)
+
+    @functools.cached_property
+    def shapes(self) -> list[tuple[int, int]]:
+        return self.problem.shapes(len(self.fit.columns.weight), self.widths)
+
+    @functools.cached_property
+    def _ends(self) -> list[int]:
+        return np.cumsum([0, *(a * b for a, b in self.shapes)]).tolist()
+
+    @functools.cached_property
+    def size(self) -> int:
+        return self._ends[-1] + (0 if self.problem.bias is None else self.problem.K)
+
+    @functools.cached_property
+    def _ridge(self):
+        """The weight of every coordinate: a number when all are equal, else (size,)."""
+        problem = self.problem
+        if isinstance(problem.lam, float) and problem.bias in (None, problem.lam):
+            return problem.lam
+        sizes = np.diff(self._ends)
+        parts = [np.repeat(problem.lams, sizes)]
+        if problem.bias is not None:
+            parts.append(np.full(problem.K, problem.bias))
+        return np.concatenate(parts)
+
+    def unpack(self, x) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """(factors, b) as views into x (..., size)."""
+        lead, ends = x.shape[:-1], self._ends
+        factors = [x[..., i:j].reshape(lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], self.shapes, strict=True)]
+        return factors, None if self.problem.bias is None else x[..., ends[-1] :]
+
+    def pack(self, factors, b=None) -> np.ndarray:
+        """The flat vector of factors and bias (zero if the problem has one and none is given)."""
+        lead = factors[0].shape[:-2]
+        parts = [A.reshape((*lead, -1)) for A in factors]
+        if self.problem.bias is not None:
+            parts.append(np.zeros((*lead, self.problem.K)) if b is None else b)
+        return np.concatenate(parts, axis=-1)
+
+    def point(self, x) -> FactorPoint:
+        """The FactorPoint of a flat vector; a collapsed one is spread over its samples."""
+        factors, b = self.unpack(np.asarray(x, dtype=float))
+        if self.widths is not None and tuple(self.widths) != self.problem.widths:
+            raise ValueError(f"x has widths {tuple(self.widths)}, not the problem's {self.problem.widths}: use its logits instead.")
+        if self.collapsed:
+            columns = self.problem.classes
+            factors = [(factors[0] * columns.scale)[:, self.problem.labels], *factors[1:]]
+        return FactorPoint(self.problem, tuple(factors), b)
+
+    def lift(self, point: LogitPoint, draw=None, frames=None) -> np.ndarray:
+        """x of balanced factors with the point's logits; frames random from a generator, or given as (d_l, r) columns."""
+        widths = [shape[0] for shape in self.shapes[:-1]]
+        if point.rank > min(widths):
+            raise ValueError(f"widths must be at least the rank {point.rank} of the point; got widths={tuple(widths)}.")
+        if self.collapsed and not point.collapsed:
+            raise ValueError("a collapsed objective needs a within-class collapsed point; this one has one column per sample.")
+        frames = [frame(d, point.rank, draw) for d in widths] if frames is None else frames
+        right = point.right if self.collapsed else point.V
+        return self.pack(balanced_factors(self.problem, [right, *frames, point.U], point.s), point.b)
+
+    def to_logits(self, x, rank: int | None = None, collapse: bool | None = None, tol: float = 1e-10) -> LogitPoint:
+        """The LogitPoint of a flat vector (linear models); arguments as in `FactorPoint.to_logits`."""
+        b = self.unpack(x)[1]
+        Z = self.logits(x)
+        return from_matrix(self.problem, Z * self.fit.columns.scale, rank, tol, collapse, b)
+
+    def logits(self, x) -> np.ndarray:
+        """Output of the model without the bias, as stored columns (..., K, M)."""
+        factors, _ = self.unpack(x)
+        return products.product(factors) if self.problem.linear else self._forward(factors)[0]
+
+    def value(self, x):
+        factors, b = self.unpack(x)
+        Z = products.product(factors) if self.problem.linear else self._forward(factors)[0]
+        return self.fit.value(Z, b) + 0.5 * np.sum(self._ridge * x * x, axis=-1)
+
+    def value_grad(self, x, weight=None):
+        """(F, gradient), shapes (...) and (..., size); `weight` (M,) replaces the columns' weights (mini-batches)."""
+        factors, b = self.unpack(x)
+        if self.problem.linear:
+            P = products.suffixes(factors)
+            Z = factors[0] if P[0] is None else P[0] @ factors[0]
+            value, G, Gb = self.fit.value_grad(Z, b, weight)
+            parts = products.gradient(factors, P, G)
+        else:
+            Z, inputs, slopes = self._forward(factors)
+            value, G, Gb = self.fit.value_grad(Z, b, weight)
+            parts = self._backward(factors, inputs, slopes, G)
+        penalty = self._ridge * x
+        grad = self.pack(parts, Gb)
+        grad += penalty
+        return value + 0.5 * np.einsum("...i,...i->...", penalty, x), grad
+
+    def grad(self, x):
+        return self.value_grad(x)[1]
+
+    def hvp(self, x, v):
+        """Hessian at x applied to v (..., size); x and v may carry different batch axes that broadcast."""
+        factors, b = self.unpack(x)
+        tangents, db = self.unpack(v)
+        if self.problem.linear:
+            P = products.suffixes(factors)
+            Z = factors[0] if P[0] is None else P[0] @ factors[0]
+            _, G, _ = self.fit.value_grad(Z, b)
+            dZ, dP = products.directional(factors, P, tangents)
+            dG, dGb = self.fit.hvp(Z, b, dZ, db)
+            parts = products.gradient_directional(factors, P, G, tangents, dP, dG)
+        else:
+            parts, dGb = self._hvp_nonlinear(factors, b, tangents, db)
+        return self.pack(parts, dGb) + self._ridge * v
+
+    def hessian(self, x, limit: int = 4000) -> np.ndarray:
+        """Dense Hessian (size, size) at one point; refuses sizes above `limit`."""
+        if self.size > limit:
+            raise ValueError(f"a dense Hessian needs size <= limit={limit}; this problem has {self.size} coordinates.")
+        rows = [self.hvp(x, e) for e in np.array_split(np.eye(self.size), max(1, self.size**2 // 500_000))]
+        H = np.concatenate(rows)
+        return 0.5 * (H + H.T)
+
+    def _forward(self, factors):
+        """(Z, inputs of every weight, sigma' at every hidden pre-activation)."""
+        sigma = self.problem.activation
+        inputs, slopes = [factors[0]], []
+        for W in factors[1:-1]:
+            pre = W @ inputs[-1]
+            slopes.append(sigma.derivative(pre))
+            inputs.append(sigma.value(pre))
+        return factors[-1] @ inputs[-1], inputs, slopes
+
+    def _backward(self, factors, inputs, slopes, G):
+        result = [None] * len(factors)
+        for l in range(len(factors) - 1, 0, -1):
+            if l < len(factors) - 1:
+                G = G * slopes[l - 1]
+            result[l] = G @ np.swapaxes(inputs[l - 1], -1, -2)
+            G = np.swapaxes(factors[l], -1, -2) @ G
+        result[0] = G
+        return result
+
+    def _hvp_nonlinear(self, factors, b, tangents, db):
+        sigma, last = self.problem.activation, len(factors) - 1
+        inputs, dinputs, slopes, dslopes = [factors[0]], [tangents[0]], [], []
+        for W, dW in zip(factors[1:-1], tangents[1:-1], strict=True):
+            pre, dpre = W @ inputs[-1], dW @ inputs[-1] + W @ dinputs[-1]
+            slopes.append(sigma.derivative(pre))
+            dslopes.append(sigma.second(pre) * dpre)
+            inputs.append(sigma.value(pre))
+            dinputs.append(slopes[-1] * dpre)
+        Z = factors[-1] @ inputs[-1]
+        dZ = tangents[-1] @ inputs[-1] + factors[-1] @ dinputs[-1]
+        _, G, _ = self.fit.value_grad(Z, b)
+        dG, dGb = self.fit.hvp(Z, b, dZ, db)
+        result = [None] * len(factors)
+        for l in range(last, 0, -1):
+            if l < last:
+                G, dG = G * slopes[l - 1], dG * slopes[l - 1] + G * dslopes[l - 1]
+            result[l] = dG @ np.swapaxes(inputs[l - 1], -1, -2) + G @ np.swapaxes(dinputs[l - 1], -1, -2)
+            Wt, dWt = np.swapaxes(factors[l], -1, -2), np.swapaxes(tangents[l], -1, -2)
+            G, dG = Wt @ G, Wt @ dG + dWt @ G
+        result[0] = dG
+        return result, dGb
+
+
+def objective_of(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:
+    """(objective, x) of a FactorPoint in its own width and samples."""
+    objective = FactorObjective(point.problem)
+    return objective, objective.pack(point.factors, point.b)

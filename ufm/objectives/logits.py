@@ -1,0 +1,228 @@
+"""The objective in logit space, on matrices of one rank.
+
+    F_r(Z, b) = g(Z, b) + (D/2) Lam sum_i s_i(Z)^(2/D) + (bias/2)||b||^2   on {Z : rank Z = r}
+
+is the least value of F over factors with product Z (gk25, Lemma 1), and a point is critical for F iff
+its Z is critical for F_r at its own rank. A tangent vector at Z = U diag(s) V' has coordinates
+
+    A (r, r) on U x V,   B (r, M - r) on U x V_perp,   C (K - r, r) on U_perp x V,   db (K,)
+
+and F_r's second derivative is that of g plus, with phi(s) = (D/2) Lam s^(2/D),
+
+    (phi'_i -+ phi'_j)/(s_i -+ s_j) on the symmetric / antisymmetric part of A,   phi'_i/s_i on B_i and C_i,
+    (2/s_i) C_i' G_perp B_i  with  G_perp = U_perp' G V_perp  (the curvature of the stratum).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufm.numerics.spectra import SpectralFunction, complement, divided_differences, leaving, thin_svd
+from ufm.objectives.fit import Fit
+from ufm.points import LogitPoint
+from ufm.problem import Problem
+
+
+def schatten(problem: Problem) -> SpectralFunction:
+    """phi(s) = (D/2) Lam s^(2/D): the least penalty of D factors whose product has singular value s."""
+    D, Lam = problem.D, problem.Lam
+    return SpectralFunction(
+        lambda s: 0.5 * D * Lam * s ** (2.0 / D),
+        lambda s: Lam * s ** (2.0 / D - 1.0),
+        lambda s: (2.0 / D - 1.0) * Lam * s ** (2.0 / D - 2.0),
+    )
+
+
+def value(point: LogitPoint) -> float:
+    """F_r at a LogitPoint: the objective at its balanced lift."""
+    _linear_only(point.problem)
+    fit = Fit.of(point.problem, point.collapsed)
+    ridge = 0.0 if point.b is None else 0.5 * point.problem.bias * float(point.b @ point.b)
+    return float(fit.value(point.matrix(), point.b)) + float(np.sum(schatten(point.problem).phi(point.s))) + ridge
+
+
+@dataclass(frozen=True, eq=False)
+class Stratum:
+    """F_r to second order at a LogitPoint: gradient, Hessian and retraction in tangent coordinates.
+
+    Flat coordinates are (A, B, C, db), each row-major. `scaled` coordinates divide each by the norm of
+    the factor motion that moves it, so that the gradient's length is that in factor space and one
+    tolerance serves tiny and large singular values alike.
+    """
+
+    point: LogitPoint
+
+    def __post_init__(self):
+        _linear_only(self.point.problem)
+
+    @functools.cached_property
+    def fit(self) -> Fit:
+        return Fit.of(self.point.problem, self.point.collapsed)
+
+    @functools.cached_property
+    def _fit_grad(self):
+        return self.fit.value_grad(self.point.matrix(), self.point.b)
+
+    @property
+    def G(self) -> np.ndarray:
+        """Gradient of the fit in Z, (K, M)."""
+        return self._fit_grad[1]
+
+    @functools.cached_property
+    def fun(self) -> float:
+        p = self.point
+        ridge = 0.0 if p.b is None else 0.5 * p.problem.bias * float(p.b @ p.b)
+        return float(self._fit_grad[0]) + float(np.sum(schatten(p.problem).phi(p.s))) + ridge
+
+    @functools.cached_property
+    def frames(self) -> tuple[np.ndarray, np.ndarray]:
+        """(U, U_perp) and (V, V_perp) as orthogonal matrices (K, K) and (M, M)."""
+        p = self.point
+        return np.hstack([p.U, complement(p.U)]), np.hstack([p.right, complement(p.right)])
+
+    @functools.cached_property
+    def blocks(self):
+        """(A, B, C, db): the gradient of F_r in tangent coordinates, with B and C in ambient coordinates."""
+        p = self.point
+        UG, GV = p.U.T @ self.G, self.G @ p.right
+        X = UG @ p.right
+        db = None if p.b is None else self._fit_grad[2] + p.problem.bias * p.b
+        return X + np.diag(schatten(p.problem).derivative(p.s)), UG - X @ p.right.T, GV - p.U @ X, db
+
+    @functools.cached_property
+    def grad_norm(self) -> float:
+        """Norm of the full gradient at the balanced lift, in the problem's own factor space, at any width."""
+        p, D = self.point, self.point.problem.D
+        A, B, C, db = self.blocks
+        s, share = p.s, np.array(p.problem.lams) / p.problem.Lam
+        edge = s ** ((D - 1.0) / D)
+        total = share[0] * np.sum((edge[:, None] * B) ** 2) + share[-1] * np.sum((C * edge) ** 2)
+        for l in range(D):
+            total += share[l] * np.sum((s[:, None] ** ((D - 1.0 - l) / D) * A * s ** (l / D)) ** 2)
+        return float(np.sqrt(total + (0.0 if db is None else db @ db)))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(r, K, M)."""
+        return self.point.rank, *self.G.shape
+
+    @property
+    def size(self) -> int:
+        """Dimension r (K + M - r) of the tangent space, plus K with a bias."""
+        r, K, M = self.shape
+        return r * (K + M - r) + (0 if self.point.b is None else K)
+
+    @functools.cached_property
+    def scale(self) -> np.ndarray:
+        """Norm of dZ (and db) produced by unit factor motion, per coordinate."""
+        r, K, M = self.shape
+        D, s = self.point.problem.D, self.point.s
+        powers = s[:, None] ** (np.arange(D) / D)
+        inner = np.sqrt((powers**2)[:, ::-1] @ (powers**2).T)
+        edge = s ** ((D - 1.0) / D)
+        parts = [inner.ravel(), np.repeat(edge, M - r), np.tile(edge, K - r)]
+        return np.concatenate(parts if self.point.b is None else [*parts, np.ones(K)])
+
+    def pack(self, A, B, C, db) -> np.ndarray:
+        parts = [A.ravel(), B.ravel(), C.ravel()]
+        return np.concatenate(parts if db is None else [*parts, db])
+
+    def gradient(self) -> np.ndarray:
+        """Gradient of F_r in flat tangent coordinates."""
+        r = self.point.rank
+        A, B, C, db = self.blocks
+        U, V = self.frames
+        return self.pack(A, B @ V[:, r:], U[:, r:].T @ C, db)
+
+    def ambient(self, vector) -> tuple[np.ndarray, np.ndarray | None]:
+        """(dZ (K, M), db) of flat coordinates."""
+        r, K, M = self.shape
+        T, db = self._square(vector)
+        U, V = self.frames
+        return U @ T @ V.T, db
+
+    def _square(self, vector):
+        r, K, M = self.shape
+        T = np.zeros((K, M))
+        i, j = r * r, r * r + r * (M - r)
+        k = j + (K - r) * r
+        T[:r, :r] = vector[:i].reshape(r, r)
+        T[:r, r:] = vector[i:j].reshape(r, M - r)
+        T[r:, :r] = vector[j:k].reshape(K - r, r)
+        return T, None if self.point.b is None else vector[k:]
+
+    def hvp(self, vector) -> np.ndarray:
+        """Hessian of F_r times a vector of flat coordinates, without forming the Hessian: O(K M r)."""
+        r = self.point.rank
+        T, db = self._square(vector)
+        U, V = self.frames
+        dG, dGb = self.fit.hvp(self.point.matrix(), self.point.b, U @ T @ V.T, db)
+        data = U.T @ dG @ V
+        plus, minus, edge = self._spectral
+        A, B, C = T[:r, :r], T[:r, r:], T[r:, :r]
+        HA = data[:r, :r] + 0.5 * (minus * (A + A.T) + plus * (A - A.T))
+        HB = data[:r, r:] + edge[:, None] * B + (C / self.point.s).T @ self.G_perp
+        HC = data[r:, :r] + C * edge + self.G_perp @ (B / self.point.s[:, None]).T
+        return self.pack(HA, HB, HC, None if db is None else dGb + self.point.problem.bias * db)
+
+    @functools.cached_property
+    def G_perp(self) -> np.ndarray:
+        """U_perp' G V_perp, (K - r, M - r)."""
+        r = self.point.rank
+        U, V = self.frames
+        return U[:, r:].T @ self.G @ V[:, r:]
+
+    @functools.cached_property
+    def _spectral(self):
+        phi, s = schatten(self.point.problem), self.point.s
+        plus, minus = divided_differences(s, phi.derivative(s), phi.second(s))
+        return plus, minus, leaving(s, phi.derivative(s), phi.second(s))
+
+    def hessian(self, limit: int = 4000) -> np.ndarray:
+        """Dense Hessian of F_r in flat coordinates; refuses sizes above `limit`."""
+        if self.size > limit:
+            raise ValueError(f"a dense Hessian needs size <= limit={limit}; this stratum has {self.size} dimensions.")
+        r, K, M = self.shape
+        U, V = self.frames
+        scaled = V * self.fit.columns.scale[:, None]
+        column = self.fit.hessians(self.point.matrix(), self.point.b)
+        inner = U.T @ column @ U
+        outer = scaled[:, :, None] * scaled[:, None, :]
+        full = (inner.reshape(M, -1).T @ outer.reshape(M, -1)).reshape(K, K, M, M).transpose(0, 2, 1, 3)
+        ids = np.arange(K * M).reshape(K, M)
+        order = np.concatenate([ids[:r, :r].ravel(), ids[:r, r:].ravel(), ids[r:, :r].ravel()])
+        H = full.reshape(K * M, K * M)[np.ix_(order, order)]
+        self._add_spectral(H)
+        if self.point.b is not None:
+            cross = np.einsum("jak,jb->abk", U.T @ column, scaled).reshape(K * M, K)[order]
+            H = np.block([[H, cross], [cross.T, column.sum(axis=0) + self.point.problem.bias * np.eye(K)]])
+        return 0.5 * (H + H.T)
+
+    def _add_spectral(self, H) -> None:
+        r, K, M = self.shape
+        plus, minus, edge = self._spectral
+        A = np.arange(r * r).reshape(r, r)
+        B = r * r + np.arange(r * (M - r)).reshape(r, M - r)
+        C = r * r + r * (M - r) + np.arange((K - r) * r).reshape(K - r, r)
+        H[A, A] += 0.5 * (minus + plus)
+        H[A, A.T] += 0.5 * (minus - plus)
+        H[B, B] += edge[:, None]
+        H[C, C] += edge
+        bend = self.G_perp[:, None, :] / self.point.s[:, None]
+        H[C[:, :, None], B[None, :, :]] += bend
+        H[B[None, :, :], C[:, :, None]] += bend
+
+    def retract(self, vector) -> LogitPoint:
+        """The nearest point of rank r to Z + dZ, with the bias moved by db."""
+        dZ, db = self.ambient(vector)
+        p = self.point
+        svd = thin_svd(p.matrix() + dZ, p.rank)
+        return LogitPoint(p.problem, svd.U, svd.s, svd.V, None if db is None else p.b + db)
+
+
+def _linear_only(problem: Problem) -> None:
+    if not problem.linear:
+        raise ValueError(f"logit space needs a linear model: the stratum theorem does not hold for activation={problem.activation.name!r}.")

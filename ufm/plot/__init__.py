@@ -1,0 +1,13 @@
+"""Pictures. The only door to matplotlib; every function takes an object and `ax=None` and returns the axes.
+
+>>> import ufm
+>>> ax = ufm.plot.logits(ufm.structures.pairs(ufm.Problem(K=4, L=2, lam=0.01)))
+>>> ax.get_title()
+'pairs'
+"""
+
+from ufm.plot.figures import comparison, runs
+from ufm.plot.parts import logits, losses, singular_values
+from ufm.plot.style import COLOURS, colour, save
+
+__all__ = ["COLOURS", "colour", "comparison", "logits", "losses", "runs", "save", "singular_values"]

@@ -1,0 +1,71 @@
+"""One look everywhere: one colour per structure, publication fonts, files that can be reproduced."""
+
+from __future__ import annotations
+
+import contextlib
+
+from ufm.numerics.files import write_atomically
+
+COLOURS = {
+    "zero": "#7f7f7f",
+    "dnc": "#0072B2",
+    "pairs": "#D55E00",
+    "pairs+apex": "#E69F00",
+    "circle": "#CC79A7",
+    "petersen": "#009E73",
+    "blocks": "#56B4E9",
+    "unnamed": "#000000",
+}
+"""Okabe and Ito's colours, safe for colour-blind readers."""
+
+RC = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.hashsalt": "ufm",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.dpi": 120,
+}
+
+
+def colour(name: str | None) -> str:
+    """The colour of a structure's name; `blocks(6,2,2)`, `dnc(small)` and `pairs#2` take that of their family."""
+    name = (name or "unnamed").split("#")[0]
+    return COLOURS.get(name) or COLOURS.get(name.split("(")[0], COLOURS["unnamed"])
+
+
+@contextlib.contextmanager
+def house_style():
+    """Within: our fonts and frames; the reader's own settings are left alone outside."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        yield
+
+
+def new_axes(ax, **size):
+    """`ax`, or the axes of a new figure made without touching pyplot's state."""
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(layout="constrained", **size).add_subplot()
+
+
+def save(figure, path) -> None:
+    """Write a figure to a file by its suffix (png, pdf, svg, ...), atomically and without dates in it.
+
+    Raises ValueError naming the path when the format is unknown or the folder does not exist.
+    """
+    from pathlib import Path
+
+    suffix = Path(path).suffix.lstrip(".").lower()
+    known = figure.canvas.get_supported_filetypes() if hasattr(figure.canvas, "get_supported_filetypes") else {}
+    if suffix not in known:
+        raise ValueError(f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}.")
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    with house_style():
+        write_atomically(path, lambda stream: figure.savefig(stream, format=suffix, dpi=200, metadata=dates.get(suffix)))

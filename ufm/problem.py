@@ -1,0 +1,214 @@
+"""The problem: a deep unconstrained feature model, as a frozen value that prints itself."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufm import activations, losses
+from ufm.activations import Activation
+from ufm.losses import Loss
+from ufm.numerics import arguments
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns over which the fit is summed: g = sum_j weight_j l(scale_j z_j + b, y_j).
+
+    Y (K, M) one-hot labels, weight (M,), scale (M,). With one column per sample, weight = 1/N and
+    scale = 1. With one column per class (a collapsed point), weight_c = n_c/N and the column stored is
+    sqrt(n_c) times the class's logits, so that singular values and norms are those of all N columns.
+    """
+
+    Y: np.ndarray
+    weight: np.ndarray
+    scale: np.ndarray
+    copies: np.ndarray
+    """How many samples each column stands for."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Minimise over W_L, ..., W_1, H_1 (and b)
+
+        (1/N) sum_j l(z_j, y_j) + (lam_0/2)||H_1||^2 + sum_l (lam_l/2)||W_l||^2 + (bias/2)||b||^2,
+        Z = W_L s(W_{L-1} ... s(W_1 H_1)) + b 1'.
+
+    K classes (>= 2); n samples per class, one number or K counts; d hidden widths, one number or the L
+    sizes (d_1, ..., d_L) of the layers H_1, ..., H_L (default K); L weight layers (>= 1);
+    lam > 0, one number or L + 1 ordered (H_1, W_1, ..., W_L); loss and activation s by name or object;
+    bias None (no bias) or its weight >= 0.
+
+    >>> Problem(K=4, n=2, d=6, L=2, lam=2**-8)
+    minimise CE(W_2 W_1 H_1; 4 classes x 2) + 0.00390625/2 (|H_1|^2 + |W_1|^2 + |W_2|^2)
+      H_1 6 x 8, W_1 6 x 6, W_2 4 x 6; linear; 108 parameters
+
+    Raises ValueError naming the argument for K < 2, L < 1, n or d < 1, lam <= 0 or NaN, wrong lengths,
+    unknown names. Source: gk25 (the deep linear model with cross-entropy), sml24 (ReLU with MSE).
+    """
+
+    K: int
+    n: int | Sequence[int] = 1
+    d: int | Sequence[int] | None = None
+    L: int = 1
+    lam: float | Sequence[float] | None = None
+    loss: str | Loss = "ce"
+    activation: str | Activation = "linear"
+    bias: float | None = None
+
+    def __post_init__(self):
+        put = functools.partial(object.__setattr__, self)
+        put("K", arguments.integer("K", self.K, 2, "Fewer than two classes leave nothing to separate."))
+        put("L", arguments.integer("L", self.L, 1, "L counts weight layers; the plain model, one layer on free features, is L=1."))
+        put("n", _shape("n", self.n, self.K, "one count per class"))
+        put("d", _shape("d", self.K if self.d is None else self.d, self.L, "one width per hidden layer H_1, ..., H_L"))
+        if self.lam is None:
+            raise ValueError("lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L).")
+        put("lam", _weights(self.lam, self.L + 1))
+        put("loss", losses.loss(self.loss))
+        put("activation", activations.activation(self.activation))
+        if self.bias is not None:
+            put("bias", arguments.nonnegative("bias", self.bias, "It is the weight of the last layer's bias; None means no bias."))
+
+    @property
+    def D(self) -> int:
+        """Number of factors, L + 1."""
+        return self.L + 1
+
+    @functools.cached_property
+    def counts(self) -> np.ndarray:
+        """Samples per class, shape (K,)."""
+        return np.broadcast_to(np.asarray(self.n), (self.K,))
+
+    @property
+    def N(self) -> int:
+        return int(np.sum(self.counts))
+
+    @property
+    def balanced(self) -> bool:
+        return isinstance(self.n, int)
+
+    @property
+    def linear(self) -> bool:
+        return self.activation.linear
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(d_1, ..., d_L)."""
+        return (self.d,) * self.L if isinstance(self.d, int) else self.d
+
+    @property
+    def lams(self) -> tuple[float, ...]:
+        """(lam of H_1, W_1, ..., W_L)."""
+        return (self.lam,) * self.D if isinstance(self.lam, float) else self.lam
+
+    @property
+    def Lam(self) -> float:
+        """Effective ridge weight (prod lam_l)^(1/D): for linear models the loss sees the weights only through it."""
+        return self.lam if isinstance(self.lam, float) else math.exp(sum(map(math.log, self.lams)) / self.D)
+
+    @property
+    def max_rank(self) -> int:
+        return min(*self.widths, self.K)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of every sample, shape (N,), in blocks 0, ..., 0, 1, ..., 1, ..."""
+        return np.repeat(np.arange(self.K), self.counts)
+
+    @functools.cached_property
+    def samples(self) -> Columns:
+        """One column per sample."""
+        return Columns(np.eye(self.K)[:, self.labels], np.full(self.N, 1.0 / self.N), np.ones(self.N), np.ones(self.N, int))
+
+    @functools.cached_property
+    def classes(self) -> Columns:
+        """One column per class, weighted; equal to `samples` on within-class collapsed points."""
+        counts = self.counts.astype(float)
+        return Columns(np.eye(self.K), counts / self.N, 1.0 / np.sqrt(counts), self.counts)
+
+    def shapes(self, columns: int | None = None, widths: Sequence[int] | None = None) -> list[tuple[int, int]]:
+        """Shapes of (H_1, W_1, ..., W_L) for the given number of columns and hidden widths (default N and d)."""
+        widths = self.widths if widths is None else tuple(widths)
+        sizes = (self.N if columns is None else columns, *widths, self.K)
+        return [(after, before) for before, after in itertools.pairwise(sizes)]
+
+    def to_dict(self) -> dict:
+        """A JSON-able description; losses and activations by name."""
+        return {
+            "K": self.K,
+            "n": self.n if self.balanced else list(self.n),
+            "d": self.d if isinstance(self.d, int) else list(self.d),
+            "L": self.L,
+            "lam": self.lam if isinstance(self.lam, float) else list(self.lam),
+            "loss": self.loss.name,
+            "activation": self.activation.name,
+            "bias": self.bias,
+        }
+
+    @staticmethod
+    def from_dict(description: dict) -> Problem:
+        """The problem described by `to_dict`; refuses losses and activations that are not known by name."""
+        known = ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
+        for key in description:
+            arguments.choice("problem field", key, known)
+        return Problem(**{key: tuple(v) if isinstance(v, list) else v for key, v in description.items()})
+
+    def __repr__(self) -> str:
+        names = ["H_1", *(f"W_{l}" for l in range(1, self.L + 1))]
+        names_down = names[::-1]
+        if self.linear:
+            logits = " ".join(names_down)
+        else:
+            logits = f"W_{self.L} " + "".join(f"s(W_{l} " for l in range(self.L - 1, 0, -1)) + "H_1" + ")" * (self.L - 1)
+        logits += "" if self.bias is None else " + b"
+        classes = f"{self.K} classes x {self.n}" if self.balanced else f"{self.K} classes, counts {_short(self.n)}"
+        if isinstance(self.lam, float):
+            penalty = f"{self.lam:.12g}/2 (" + " + ".join(f"|{name}|^2" for name in names) + ")"
+        else:
+            penalty = " + ".join(f"{lam:.12g}/2 |{name}|^2" for lam, name in zip(self.lam, names, strict=True))
+        if self.bias is not None:
+            penalty += f" + {self.bias:.12g}/2 |b|^2"
+        shapes = self.shapes()
+        size = sum(a * b for a, b in shapes) + (0 if self.bias is None else self.K)
+        listed = ", ".join(f"{name} {a} x {b}" for name, (a, b) in zip(names, shapes, strict=True))
+        label = self.loss.name.upper() if self.loss.name in ("ce", "mse") else self.loss.name
+        return f"minimise {label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size} parameters"
+
+
+def _short(values: Sequence, most: int = 8) -> str:
+    shown = ", ".join(map(str, values[:most]))
+    return f"({shown}{', ...' if len(values) > most else ''})"
+
+
+def _shape(name: str, value, length: int, meaning: str):
+    """One integer >= 1, or a tuple of `length` of them; equal entries become one integer."""
+    if isinstance(value, numbers.Real):
+        return arguments.integer(name, value, 1)
+    try:
+        values = list(value)
+    except TypeError:
+        raise ValueError(f"{name} must be an integer of at least 1 or a sequence of {length}; got {name}={value!r}.") from None
+    if len(values) != length:
+        raise ValueError(f"{name} must be one integer or have length {length}, {meaning}; got length {len(values)}.")
+    values = tuple(arguments.integer(name, v, 1) for v in values)
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _weights(value, length: int):
+    if isinstance(value, numbers.Real):
+        return arguments.positive("lam", value)
+    try:
+        values = list(value)
+    except TypeError:
+        raise ValueError(f"lam must be a positive number or a sequence of {length}; got lam={value!r}.") from None
+    if len(values) != length:
+        raise ValueError(f"lam must be one number or have length L+1={length}, ordered (H_1, W_1, ..., W_L); got length {len(values)}.")
+    values = tuple(arguments.positive("lam", v) for v in values)
+    return values[0] if len(set(values)) == 1 else values

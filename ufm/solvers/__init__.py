@@ -1,0 +1,1 @@
+"""Ways down: gradient descent, gradient flow, L-BFGS, Newton, many starts."""

@@ -1,0 +1,57 @@
+"""Gradient descent on factors: learning rate, momentum, full batch or mini-batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ufm.objectives.factors import FactorObjective
+
+
+def gradient_descent(
+    objective: FactorObjective,
+    x,
+    tol: float,
+    draw: np.random.Generator,
+    lr: float = 0.5,
+    momentum: float = 0.0,
+    batch: int | None = None,
+    steps: int = 20_000,
+    watch=None,
+):
+    """(x, steps done, sentence): v <- momentum v + grad F(x), x <- x - lr v.
+
+    batch: columns per step, drawn without replacement epoch by epoch; the fit is then the mean over the
+    batch and the ridge acts in full. Full-batch runs stop at gradient norm `tol`; mini-batch runs do not.
+    `watch(step, fun, grad, x)` sees every step and may raise StopIteration.
+    """
+    x, velocity = np.array(x, dtype=float), np.zeros_like(x)
+    batches = None if batch is None else _batches(len(objective.fit.columns.weight), batch, draw)
+    for step in range(steps + 1):
+        weight = None if batches is None else next(batches)
+        fun, grad = objective.value_grad(x, weight)
+        if watch is not None:
+            watch(step, fun, grad, x)
+        if not np.isfinite(fun):
+            return x, step, f"diverged at step {step}: lr={lr:g} is too large here"
+        if batches is None and grad @ grad <= tol * tol:
+            return x, step, "converged"
+        if step == steps:
+            break
+        if momentum:
+            velocity *= momentum
+            velocity += grad
+            x -= lr * velocity
+        else:
+            grad *= lr
+            x -= grad
+    return x, steps, f"used its {steps} steps"
+
+
+def _batches(size: int, batch: int, draw: np.random.Generator):
+    """Column weights of successive batches: 1/batch on the batch, 0 elsewhere."""
+    while True:
+        order = draw.permutation(size)
+        for i in range(0, size - batch + 1, batch):
+            weight = np.zeros(size)
+            weight[order[i : i + batch]] = 1.0 / batch
+            yield weight

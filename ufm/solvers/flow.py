@@ -1,0 +1,29 @@
+"""Gradient flow dx/dt = -grad F(x) with scipy's integrators."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import integrate
+
+from ufm.objectives.factors import FactorObjective
+
+
+def gradient_flow(objective: FactorObjective, x, tol: float, time: float = 1e4, integrator: str = "RK45", rtol: float = 1e-6, atol: float = 1e-9, watch=None):
+    """(x, steps, evaluations, sentence) at the given time or where the gradient norm reaches tol.
+
+    F falls along the exact flow; `rtol`, `atol` bound the integrator's local error.
+    """
+    classes = {"RK45": integrate.RK45, "DOP853": integrate.DOP853, "BDF": integrate.BDF, "LSODA": integrate.LSODA}
+    solver = classes[integrator](lambda t, x: -objective.grad(x), 0.0, np.array(x, dtype=float), time, rtol=rtol, atol=atol)
+    steps = 0
+    while True:
+        fun, grad = objective.value_grad(solver.y)
+        if watch is not None:
+            watch(steps, fun, grad, solver.y)
+        if np.linalg.norm(grad) <= tol:
+            return solver.y, steps, solver.nfev + steps, "converged"
+        if solver.status != "running":
+            said = "reached its end time" if solver.status == "finished" else "the integrator failed"
+            return solver.y, steps, solver.nfev + steps, f"{said} at t={solver.t:.6g}"
+        solver.step()
+        steps += 1

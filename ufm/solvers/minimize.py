@@ -1,0 +1,214 @@
+"""One verb for every way down."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ufm.numerics import arguments
+from ufm.numerics.seeds import generator, seed_record, seed_sequence
+from ufm.objectives.factors import FactorObjective
+from ufm.points import FactorPoint, LogitPoint
+from ufm.problem import Problem
+from ufm.solvers import starts
+from ufm.solvers.descent import gradient_descent
+from ufm.solvers.flow import gradient_flow
+from ufm.solvers.lbfgs import lbfgs
+from ufm.solvers.newton import newton_on_factors, newton_on_stratum
+from ufm.solvers.result import Intermediate, Result, Trace
+
+SETTINGS = {
+    "lbfgs": {"max_steps": 10_000, "memory": 10},
+    "newton": {"max_steps": 50},
+    "gd": {"lr": 0.5, "momentum": 0.0, "batch": None, "steps": 20_000},
+    "flow": {"time": 1e4, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9},
+}
+
+
+def minimize(
+    problem: Problem,
+    start=None,
+    method: str = "lbfgs",
+    rng=None,
+    tol: float = 1e-12,
+    callback=None,
+    *,
+    space: str | None = None,
+    trace: int = 0,
+    **settings,
+) -> Result:
+    """A critical point of F(W_L, ..., W_1, H_1) = g(Z) + sum_l (lam_l/2)||A_l||^2 downhill of a start.
+
+    method: `lbfgs` (finished by Newton on the rank stratum), `newton` (the critical point nearest the
+    start, of any index), `gd` (lr, momentum, batch, steps), `flow` (time, integrator, rtol, atol).
+    start: None for Gaussian N(0, 1/d), a FactorPoint, a LogitPoint, or one of `solvers.starts`.
+    space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and
+    widths min(d, K), which has the same minima. Default: `factors` for gd, flow, nonlinear models and
+    FactorPoint starts, else `reduced`. tol: on the norm of the full gradient. trace: record every that
+    many steps. callback(intermediate_result) may raise StopIteration to stop the run.
+
+    Returns a Result; not converging is a result whose message says so. Interrupting with Ctrl-C returns
+    the point reached. Raises ValueError for unknown methods, spaces and settings, naming them.
+
+    >>> minimize(Problem(K=4, L=2, lam=0.02), rng=0).success
+    True
+    """
+    began = time.perf_counter()
+    method = arguments.choice("method", method, SETTINGS)
+    tol = arguments.positive("tol", tol)
+    every = arguments.integer("trace", trace, 0)
+    settings = _settings(method, settings, problem)
+    space = _space(problem, start, method, space)
+    seed = seed_sequence(rng)
+    draw = generator(seed)
+    objective = _objective(problem, space)
+    x = _start(start)(objective, draw)
+    records = Trace() if every else None
+    watch = _watcher(objective, every, records, callback)
+    try:
+        point, grad_norm, fun, nit, nfev, message = _run(objective, x, method, tol, draw, settings, watch, start)
+    except (_Stopped, KeyboardInterrupt) as stop:
+        stop = watch.stopped(stop, x)
+        x = stop.x
+        fun, grad = objective.value_grad(x)
+        point, grad_norm, nit, nfev, message = _end(objective, x), float(np.linalg.norm(grad)), stop.nit, stop.nit, str(stop)
+    success = bool(grad_norm <= tol)
+    message = _sentence(success, message, grad_norm, tol)
+    seconds = time.perf_counter() - began
+    return Result(
+        point, float(fun), float(grad_norm), success, message, nit, nfev, method, space, seed_record(seed), {"tol": tol, **settings}, records, seconds
+    )
+
+
+def _run(objective, x, method, tol, draw, settings, watch, start):
+    """(point, gradient norm, value, steps, evaluations, message) of one method."""
+    linear = objective.problem.linear
+    if method == "newton" and linear:
+        point = start if isinstance(start, LogitPoint) else objective.to_logits(x, collapse=objective.collapsed or None, tol=1e-12)
+        end, nit, message = newton_on_stratum(point, tol, settings["max_steps"], watch.stratum)
+        return end.point, end.grad_norm, end.fun, nit, nit, message
+    if method == "newton":
+        x, nit, message = newton_on_factors(objective, x, tol, settings["max_steps"])
+        nfev = nit
+    elif method == "gd":
+        x, nit, message = gradient_descent(objective, x, tol, draw, **settings, watch=watch)
+        nfev = nit + 1
+    elif method == "flow":
+        x, nit, nfev, message = gradient_flow(objective, x, tol, **settings, watch=watch)
+    else:
+        x, stratum, nit, nfev, message = lbfgs(objective, x, tol, **settings, watch=watch)
+        if stratum is not None and objective.collapsed:
+            return stratum.point, stratum.grad_norm, stratum.fun, nit, nfev, message
+    fun, grad = objective.value_grad(x)
+    return _end(objective, x), float(np.linalg.norm(grad)), fun, nit, nfev, message
+
+
+def _end(objective: FactorObjective, x):
+    """The end point: factors where they were the space, logits through the reduction of a linear model."""
+    if objective.problem.linear and objective.collapsed:
+        return objective.to_logits(x, collapse=True, tol=1e-14)
+    return objective.point(x)
+
+
+def _objective(problem: Problem, space: str) -> FactorObjective:
+    if space == "factors":
+        return FactorObjective(problem)
+    return FactorObjective(problem, True, tuple(min(d, problem.K) for d in problem.widths) if problem.linear else None)
+
+
+def _space(problem: Problem, start, method: str, space: str | None) -> str:
+    if space is None:
+        whole = method in ("gd", "flow") or not problem.linear or isinstance(start, FactorPoint)
+        if isinstance(start, LogitPoint) and not start.collapsed:
+            whole = True
+        return "factors" if whole else "reduced"
+    return arguments.choice("space", space, ("factors", "reduced"))
+
+
+def _start(start):
+    if start is None:
+        return starts.gaussian()
+    if isinstance(start, (FactorPoint, LogitPoint)):
+        return lambda objective, draw: starts.at(objective, start, draw)
+    if callable(start):
+        return start
+    raise ValueError(f"start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got {type(start).__name__}.")
+
+
+def _settings(method: str, given: dict, problem: Problem) -> dict:
+    for name in given:
+        if name not in SETTINGS[method]:
+            raise ValueError(f"{name} is not a setting of method {method!r}; it has {', '.join(SETTINGS[method])}.")
+    result = SETTINGS[method] | given
+    for name in ("lr", "time", "rtol", "atol"):
+        if name in result:
+            result[name] = arguments.positive(name, result[name])
+    for name in ("steps", "max_steps", "memory"):
+        if name in result:
+            result[name] = arguments.integer(name, result[name], 1)
+    if "momentum" in result and not 0 <= arguments.real("momentum", result["momentum"]) < 1:
+        raise ValueError(f"momentum must lie in [0, 1); got momentum={result['momentum']!r}.")
+    if result.get("batch") is not None:
+        result["batch"] = arguments.integer("batch", result["batch"], 1)
+        if result["batch"] > problem.N:
+            raise ValueError(f"batch must be at most the number of samples {problem.N}; got batch={result['batch']}.")
+    if "integrator" in result:
+        arguments.choice("integrator", result["integrator"], ("RK45", "DOP853", "BDF", "LSODA"))
+    return result
+
+
+def _sentence(success: bool, message: str, grad_norm: float, tol: float) -> str:
+    if success:
+        return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}" if message == "converged" else message
+    said = "" if message == "converged" else message + "; "
+    return f"not converged: {said}gradient norm {grad_norm:.2e} > {tol:g}"
+
+
+class _Stopped(Exception):
+    """A run ended early, by its callback or by Ctrl-C, at x."""
+
+    def __init__(self, x, nit: int, why: str):
+        super().__init__(why)
+        self.x, self.nit = x, nit
+
+
+class _watcher:
+    """Feeds the trace and the callback, and turns their wish to stop, or Ctrl-C, into `_Stopped`."""
+
+    def __init__(self, objective, every, records, callback):
+        self.objective, self.every, self.records, self.callback = objective, every, records, callback
+        self._x, self._nit = None, 0
+
+    def stopped(self, stop, start) -> _Stopped:
+        """The early end as a `_Stopped`; after Ctrl-C, at the last point seen."""
+        if isinstance(stop, _Stopped):
+            return stop
+        return _Stopped(np.array(start if self._x is None else self._x), self._nit, "interrupted")
+
+    def __call__(self, nit, fun, grad, x):
+        self._x, self._nit = x, nit
+        if self.every and nit % self.every == 0:
+            self.records.record(nit, fun, np.linalg.norm(grad), self._class_logits(x))
+        if self.callback is not None:
+            try:
+                self.callback(Intermediate(nit, float(fun), float(np.linalg.norm(grad)), x, self.objective))
+            except StopIteration:
+                raise _Stopped(np.array(x), nit, "stopped by the callback") from None
+
+    def stratum(self, nit, stratum):
+        """The same for Newton's iterates on a stratum."""
+        if self.every and nit % self.every == 0:
+            self.records.record(nit, stratum.fun, stratum.grad_norm, stratum.point.class_logits())
+        if self.callback is not None:
+            try:
+                self.callback(Intermediate(nit, stratum.fun, stratum.grad_norm, None, stratum))
+            except StopIteration:
+                raise _Stopped(self.objective.lift(stratum.point), nit, "stopped by the callback") from None
+
+    def _class_logits(self, x, largest: int = 64):
+        problem = self.objective.problem
+        if problem.K > largest:
+            return None
+        Z, columns = self.objective.logits(x) * self.objective.fit.columns.scale, problem.samples
+        return Z if self.objective.collapsed else Z @ (columns.Y.T / problem.counts)

@@ -1,0 +1,77 @@
+"""Many runs from random starts. Start i draws from child i of the seed, so result i does not depend on how many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ufm.numerics import arguments
+from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.problem import Problem
+from ufm.solvers.minimize import minimize
+from ufm.solvers.result import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Multistart:
+    """Results in the order of their starts. `best` is the lowest found: a sample, not a proof.
+
+    `distinct(tol)` groups converged values. A run stopped by Ctrl-C keeps what was finished.
+    """
+
+    results: tuple[Result, ...]
+    requested: int
+    rng: dict
+
+    @property
+    def best(self) -> Result:
+        """The result of lowest value, converged ones first."""
+        if not self.results:
+            raise ValueError("no start was finished, so there is no best one.")
+        return min(self.results, key=lambda r: (not r.success, r.fun))
+
+    def distinct(self, tol: float = 1e-9) -> list[tuple[float, int]]:
+        """(value, hits) of converged results, ascending; values closer than tol are one."""
+        groups: list[list] = []
+        for fun in sorted(r.fun for r in self.results if r.success):
+            if groups and fun - groups[-1][0] <= tol:
+                groups[-1][1] += 1
+            else:
+                groups.append([fun, 1])
+        return [(fun, hits) for fun, hits in groups]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self):
+        return iter(self.results)
+
+    def __repr__(self) -> str:
+        converged = sum(r.success for r in self.results)
+        lines = [f"Multistart: {len(self.results)} of {self.requested} starts, {converged} converged; rng={self.rng}"]
+        lines += [f"  F = {fun:.12f}  x {hits}" for fun, hits in self.distinct()]
+        return "\n".join(lines)
+
+
+def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbfgs", *, progress: bool | None = None, **options) -> Multistart:
+    """`starts` independent runs of `minimize` from random starts; the lowest is the lowest found, no more.
+
+    rng: seed of all; run i uses child i. progress: a bar on standard error after two seconds (None: only on a terminal).
+    options: passed to `minimize` (start, tol, space, trace, the method's settings).
+
+    >>> multistart(Problem(K=4, L=2, lam=0.02), starts=8, rng=0).best.fun <= 0.37
+    True
+    """
+    from tqdm import tqdm
+
+    count = arguments.integer("starts", starts, 1)
+    seed = seed_sequence(rng)
+    done = []
+    try:
+        for i in tqdm(range(count), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress):
+            done.append(minimize(problem, method=method, rng=child(seed, i), **options))
+            if done[-1].message.startswith("not converged: interrupted"):
+                done.pop()
+                break
+    except KeyboardInterrupt:
+        pass
+    return Multistart(tuple(done), count, seed_record(seed))

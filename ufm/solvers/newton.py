@@ -1,0 +1,113 @@
+"""Newton's method: the last digits.
+
+On the rank stratum the gauge freedom of factors is gone, so Newton converges quadratically to
+critical points of any index, with gradient norms of 1e-12 in factor space. A singular value that the
+step sends to zero lowers the rank. Nonlinear models get Newton in factor space, with the zero modes of
+the Hessian projected out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from ufm.objectives.factors import FactorObjective
+from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint
+
+
+def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None):
+    """(Stratum at the end, steps, sentence): Newton for critical points of F_r from a LogitPoint.
+
+    Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate.
+    """
+    here = Stratum(point)
+    for steps in range(max_steps):
+        if watch is not None:
+            watch(steps, here)
+        if here.grad_norm <= tol:
+            return here, steps, "converged"
+        lower = _without_dying_modes(here)
+        if lower is not None:
+            here = lower
+            continue
+        after = _damped_step(here)
+        if after is None:
+            return here, steps, f"Newton stalled at gradient norm {here.grad_norm:.2e}"
+        here = after
+    return here, max_steps, f"Newton used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
+
+
+def scaled_hessian(stratum: Stratum) -> np.ndarray:
+    """The stratum's Hessian in scaled coordinates: inertia unchanged, eigenvalues of the size of factor-space ones."""
+    return stratum.scale[:, None] * stratum.hessian() * stratum.scale
+
+
+def _newton_direction(stratum: Stratum) -> np.ndarray:
+    """-H^+ g, with eigenvalues below 1e-11 of the largest counted as zero modes; Cholesky where it exists."""
+    H, g = scaled_hessian(stratum), stratum.scale * stratum.gradient()
+    try:
+        factor = linalg.cho_factor(H, check_finite=False)
+        diagonal = np.abs(np.diag(factor[0]))
+        if diagonal.min() > 1e-5 * diagonal.max():
+            return -stratum.scale * linalg.cho_solve(factor, g, check_finite=False)
+    except linalg.LinAlgError:
+        pass
+    values, vectors = linalg.eigh(H, check_finite=False)
+    keep = np.abs(values) > 1e-11 * np.max(np.abs(values))
+    return -stratum.scale * (vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep]))
+
+
+def _damped_step(here: Stratum) -> Stratum | None:
+    step = _newton_direction(here)
+    for halvings in range(30):
+        try:
+            after = Stratum(here.retract(step * 0.5**halvings))
+        except ValueError:  # a singular value reached zero on the way
+            continue
+        if after.grad_norm < (1 - 1e-4 * 0.5**halvings) * here.grad_norm:
+            return after
+    return None
+
+
+def living_modes(here: Stratum) -> LogitPoint:
+    """The point without the singular values whose pull to zero exceeds half the penalty's own."""
+    p = here.point
+    pull = np.diag(here.blocks[0]) / (p.problem.Lam * p.s ** (2.0 / p.problem.D - 1.0))
+    living = pull < 0.5
+    return LogitPoint(p.problem, p.U[:, living], p.s[living], p.right[:, living], p.b)
+
+
+def _without_dying_modes(here: Stratum) -> Stratum | None:
+    """The stratum below, where some modes are dying and dropping them does not raise F."""
+    lower = living_modes(here)
+    if lower.rank == here.point.rank:
+        return None
+    lower = Stratum(lower)
+    return lower if lower.fun <= here.fun else None
+
+
+def newton_on_factors(objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000):
+    """(x, steps, sentence): Newton in factor space with a dense Hessian, zero modes projected out.
+
+    Declines, saying so, when the problem has more than `limit` coordinates.
+    """
+    if objective.size > limit:
+        return x, 0, f"Newton in factor space was not tried: {objective.size} coordinates, limit {limit}"
+    g = objective.grad(x)
+    for steps in range(max_steps):
+        norm = np.linalg.norm(g)
+        if norm <= tol:
+            return x, steps, "converged"
+        values, vectors = linalg.eigh(objective.hessian(x), check_finite=False)
+        keep = np.abs(values) > 1e-9 * np.max(np.abs(values))
+        step = vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep])
+        for halvings in range(20):
+            trial = x - 0.5**halvings * step
+            g_trial = objective.grad(trial)
+            if np.linalg.norm(g_trial) < (1 - 1e-4 * 0.5**halvings) * norm:
+                break
+        else:
+            return x, steps, f"Newton stalled at gradient norm {norm:.2e}"
+        x, g = trial, g_trial
+    return x, max_steps, f"Newton used its {max_steps} steps; gradient norm {np.linalg.norm(g):.2e}"

@@ -1,0 +1,90 @@
+"""What a solver returns. Failing to converge is a result with a sentence, not an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ufm.points import FactorPoint, LogitPoint
+
+
+@dataclass
+class Trace:
+    """Records along a run: iteration, value, gradient norm, and class-mean logits (T, K, K) where kept."""
+
+    nit: list[int] = field(default_factory=list)
+    fun: list[float] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)
+    logits: list[np.ndarray] = field(default_factory=list)
+
+    def record(self, nit: int, fun: float, grad_norm: float, logits=None) -> None:
+        self.nit.append(int(nit))
+        self.fun.append(float(fun))
+        self.grad_norm.append(float(grad_norm))
+        if logits is not None:
+            self.logits.append(np.array(logits))
+
+    def __len__(self) -> int:
+        return len(self.nit)
+
+    def __repr__(self) -> str:
+        return f"Trace({len(self)} records)" if not self.nit else f"Trace({len(self)} records, steps {self.nit[0]}..{self.nit[-1]})"
+
+
+@dataclass(frozen=True)
+class Intermediate:
+    """What a callback sees: step, value, gradient norm and the flat vector x of `objective`."""
+
+    nit: int
+    fun: float
+    grad_norm: float
+    x: np.ndarray
+    objective: object
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """End of a run: point, value, norm of the full gradient there, and what it took.
+
+    success is True when grad_norm <= tol. `rng` replays the start; `settings` are those used.
+    """
+
+    point: FactorPoint | LogitPoint
+    fun: float
+    grad_norm: float
+    success: bool
+    message: str
+    nit: int
+    nfev: int
+    method: str
+    space: str
+    rng: dict | None
+    settings: dict
+    trace: Trace | None
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return self.success
+
+    @property
+    def problem(self):
+        return self.point.problem
+
+    def require(self) -> Result:
+        """Self if converged; RuntimeError with the message if not."""
+        if not self.success:
+            raise RuntimeError(self.message)
+        return self
+
+    def logit_point(self) -> LogitPoint:
+        """The end as a LogitPoint (linear models)."""
+        return self.point if isinstance(self.point, LogitPoint) else self.point.to_logits(tol=1e-9)
+
+    def __repr__(self) -> str:
+        rank = f", rank {self.point.rank}" if isinstance(self.point, LogitPoint) else ""
+        return (
+            f"Result: F = {self.fun:.12g}, |grad| = {self.grad_norm:.2e}{rank}; {self.message}\n"
+            f"  {self.method} in {self.space} space, {self.nit} steps, {self.nfev} evaluations, {self.seconds:.3g} s; rng={self.rng}"
+        )

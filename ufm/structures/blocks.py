@@ -1,0 +1,136 @@
+"""Blocks: the classes fall into groups, and each group is a simplex of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ufm.numerics import arguments
+from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint
+from ufm.problem import Problem
+from ufm.structures import scales
+
+
+def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "large") -> LogitPoint:
+    """Z = blockdiag(a_1 S_{k_1}, ..., a_m S_{k_m}), S_k = I_k - 11'/k, of rank sum (k_i - 1).
+
+    parts: an integer partition of K; a part of 1 is a class left undecided (zero logits). Each a_i > 0
+    solves its own scale equation, because logits outside a block are constant on it: for cross-entropy
+
+        (sqrt(n)/N) (k + (K-k) e^(a/k)) / (e^a + k - 1 + (K-k) e^(a/k)) = Lam (a sqrt(n))^(2/D - 1).
+
+    root: `large` or `small`, one word or one per part of size >= 2. Class counts may differ between
+    blocks, not inside one; classes are then assigned to blocks by count. With a bias, its gradient must vanish.
+
+    Returns LogitPoint with exact rank; scales are the a_i (for pairs, b = a/2). Raises ValueError when
+    the structure does not exist at this lam, with the fold; when width or counts do not admit it.
+    Source: gk25 (DNC, pairs; the mixtures seen in its Figure 5).
+    """
+    parts = _partition(parts, problem.K)
+    name = f"blocks({problem.K})" if len(parts) == 1 and problem.loss.name == "mse" else block_name(parts)
+    scales.needs_linear(problem, name)
+    rank = problem.K - len(parts)
+    if rank == 0:
+        raise ValueError("parts must have a part of at least 2; parts of 1 alone are the structure `zero`.")
+    if rank > min(problem.widths):
+        raise ValueError(f"{name} needs widths of at least its rank {rank}; got d={problem.d}.")
+    big = [k for k in parts if k > 1]
+    roots = [root] * len(big) if isinstance(root, str) else list(root)
+    if len(roots) != len(big):
+        raise ValueError(f"root must be one word or one per part of at least 2, {len(big)} here; got {len(roots)}.")
+    for word in roots:
+        arguments.choice("root", word, ("large", "small"))
+    members = _assign(problem, parts, name)
+    U, s, chosen, known = np.zeros((problem.K, rank)), np.zeros(rank), [], {}
+    column = 0
+    for classes, k, word in zip(members, big, roots, strict=False):
+        key = (k, int(problem.counts[classes[0]]))
+        if key not in known:
+            known[key] = scales.scale_roots(*scales.simplex_pull(problem, *key), problem)
+        a = scales.pick(*known[key], word, name, problem)
+        U[classes, column : column + k - 1] = scales.helmert(k)
+        s[column : column + k - 1] = a * np.sqrt(key[1])
+        chosen.append(a)
+        column += k - 1
+    order = np.argsort(-s, kind="stable")
+    label = name if set(roots) == {"large"} else f"{name}(small)" if set(roots) == {"small"} else f"{name}({','.join(roots)})"
+    values = tuple(a / 2 for a in chosen) if name == "pairs" else tuple(chosen)
+    values = values[:1] if name == "pairs" and problem.balanced and len(set(roots)) == 1 else values
+    return with_bias(LogitPoint(problem, U[:, order], s[order], U[:, order], None, label, values), name)
+
+
+def block_name(parts: Sequence[int]) -> str:
+    """`dnc` for one part (under MSE that is the rank K point, and the simplex is `blocks(K)`), `pairs` for parts of 2 alone, else `blocks(6,2,2)`."""
+    parts = sorted(parts, reverse=True)
+    if len(parts) == 1:
+        return "dnc"
+    if set(parts) == {2}:
+        return "pairs"
+    return f"blocks({','.join(map(str, parts))})"
+
+
+def partitions(total: int, least: int = 2, most: int | None = None):
+    """Integer partitions of total with parts >= least, descending, lexicographically last first.
+
+    >>> list(partitions(6))
+    [(6,), (4, 2), (3, 3), (2, 2, 2)]
+    """
+    most = total if most is None else most
+    if total == 0:
+        yield ()
+    for part in range(min(total, most), least - 1, -1):
+        for rest in partitions(total - part, least, part):
+            yield (part, *rest)
+
+
+def with_bias(point: LogitPoint, name: str, tol: float = 1e-12) -> LogitPoint:
+    """The point with the constant bias that makes it critical, or a ValueError if no constant does."""
+    problem = point.problem
+    if problem.bias is None:
+        return point
+    b = np.zeros(problem.K)
+    if problem.loss.name == "mse":
+        share = problem.counts / problem.N
+        b = (share - point.class_logits() @ share) / (1 + problem.bias)
+    point = LogitPoint(problem, point.U, point.s, point.right, b, point.name, point.scales)
+    if np.linalg.norm(Stratum(point).blocks[3]) > tol:
+        raise ValueError(f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ.")
+    return point
+
+
+def _partition(parts: Sequence[int], K: int) -> tuple[int, ...]:
+    parts = tuple(sorted((arguments.integer("parts", k, 1) for k in parts), reverse=True))
+    if sum(parts) != K:
+        raise ValueError(f"parts must sum to K={K}; got parts={parts} with sum {sum(parts)}.")
+    return parts
+
+
+def _assign(problem: Problem, parts: Sequence[int], name: str) -> list[list[int]]:
+    """Classes of every part of size >= 2: consecutive when balanced, else by equal counts, fullest group first."""
+    groups: dict[int, list[int]] = {}
+    for c, count in enumerate(problem.counts):
+        groups.setdefault(int(count), []).append(c)
+    members = []
+    for k in (k for k in parts if k > 1):
+        fullest = max(groups, key=lambda count: len(groups[count]))
+        if len(groups[fullest]) < k:
+            raise ValueError(f"{name} needs equal counts inside each block; n={problem.n} has no {k} classes left with one count.")
+        members.append(groups[fullest][:k])
+        groups[fullest] = groups[fullest][k:]
+    return members
+
+
+def variants(problem: Problem, largest: int = 10, largest_with_ones: int = 6):
+    """All mixed partitions for K up to `largest`, with parts of 1 up to `largest_with_ones`; `dnc` and `pairs` have files of their own."""
+    if problem.K > largest:
+        return
+    for parts in partitions(problem.K, 1 if problem.K <= largest_with_ones else 2):
+        if parts[0] == 1:
+            continue
+        name = block_name(parts)
+        if name == "dnc" and problem.loss.name == "mse":
+            yield f"blocks({problem.K})", lambda parts=parts: blocks(problem, parts)
+        elif name not in ("dnc", "pairs"):
+            yield name, lambda parts=parts: blocks(problem, parts)

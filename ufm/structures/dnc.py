@@ -1,0 +1,72 @@
+"""Deep neural collapse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ufm.numerics import arguments
+from ufm.points import LogitPoint
+from ufm.problem import Problem
+from ufm.structures import scales
+from ufm.structures.blocks import blocks
+
+
+def dnc(problem: Problem, root: str = "large") -> LogitPoint:
+    """Deep neural collapse: Z = a (I_K - 11'/K) (x) 1_n', rank K - 1; for MSE Z = sum over classes of a_c e_c (x) 1'.
+
+    a > 0 solves, for cross-entropy, Lam n^(1/(L+1)) = a^((L-1)/(L+1)) / (e^a + K - 1): the large root,
+    which diverges as lam -> 0, or the small one, a barrier near zero (none at L = 1). For MSE without bias
+    every class is a mode of its own, s + N Lam s^(2/D - 1) = sqrt(n_c) with s = a_c sqrt(n_c), so that counts
+    may differ and rank is min(K, d); with a bias (balanced) the constant mode is damped by bias/(1 + bias).
+
+    Returns LogitPoint: U (K, r), s (r,), V (N, r), rank exact; scales (a,) or the distinct a_c.
+    Raises ValueError when it does not exist here (above the fold; unequal counts under cross-entropy; width).
+    Source: gk25 (definition of DNC for the deep linear model); dang23 (MSE), zhou22a (MSE with bias, L = 1).
+    """
+    arguments.choice("root", root, ("large", "small"))
+    scales.needs_linear(problem, "dnc")
+    if problem.loss.name == "mse":
+        return _mse(problem, root)
+    if not problem.balanced:
+        raise ValueError(f"dnc has no closed form for unequal class counts under {problem.loss.name}; got n={problem.n}.")
+    return blocks(problem, (problem.K,), root)
+
+
+def _mse(problem: Problem, root: str) -> LogitPoint:
+    y, weight, frame = _modes(problem)
+    known = {}
+    for key in set(zip(y, weight, strict=True)):
+        target, share = key
+        known[key] = scales.scale_roots(lambda t, target=target, share=share: share * (target - t) / problem.N, 1.0, problem) if share else ([], 0.0)
+    if not any(roots for roots, _ in known.values()):
+        scales.pick([], max(fold for _, fold in known.values()), root, "dnc", problem)
+    s = np.array([scales.pick(*known[key], root, "dnc", problem) if known[key][0] else 0.0 for key in zip(y, weight, strict=True)])
+    order = [i for i in np.argsort(-s, kind="stable") if s[i] > 0][: problem.max_rank]
+    values = tuple(sorted({float(s[i] / y[i]) for i in order}, reverse=True))
+    b = None
+    if problem.bias is not None:
+        constant = s[-1] / y[-1]
+        b = np.full(problem.K, (1 - constant) / (problem.K * (1 + problem.bias)))
+    name = "dnc" if root == "large" else "dnc(small)"
+    return LogitPoint(problem, frame[:, order], s[order], frame[:, order], b, name, values)
+
+
+def _modes(problem: Problem):
+    """(y, weight, frame): singular modes of the labels and how strongly the fit pulls on each."""
+    y, K = np.sqrt(problem.counts.astype(float)), problem.K
+    if problem.bias is None:
+        return y.tolist(), [1.0] * K, np.eye(K)
+    if not problem.balanced:
+        raise ValueError(f"dnc for MSE with a bias needs equal class counts; got n={problem.n}.")
+    if problem.max_rank < K:
+        raise ValueError(f"dnc for MSE with a bias needs widths of at least K={K}; got d={problem.d}.")
+    frame = np.hstack([scales.helmert(K), np.full((K, 1), 1 / np.sqrt(K))])
+    return y.tolist(), [1.0] * (K - 1) + [problem.bias / (1 + problem.bias)], frame
+
+
+def variants(problem: Problem):
+    yield "dnc", lambda: dnc(problem)
+    if problem.L >= 2:
+        yield "dnc(small)", lambda: replace(dnc(problem, "small"), name="dnc(small)")

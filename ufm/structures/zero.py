@@ -1,0 +1,35 @@
+"""Zero: all factors vanish."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint
+from ufm.problem import Problem
+from ufm.structures import scales
+
+
+def zero(problem: Problem) -> LogitPoint:
+    """Z = 0, rank 0: critical for every lam; for L >= 2 a strict local minimum.
+
+    With a bias, b minimises g(0, b) + (bias/2)||b||^2 (Newton to rounding).
+    Source: gk25; related to sml23 (zero wins for large lam).
+    """
+    scales.needs_linear(problem, "zero")
+    empty = np.zeros((problem.K, 0))
+    point = LogitPoint(problem, empty, np.zeros(0), empty, name="zero")
+    if problem.bias is None:
+        return point
+    b = np.zeros(problem.K)
+    for _ in range(100):
+        here = Stratum(LogitPoint(problem, empty, np.zeros(0), empty, b))
+        step = np.linalg.lstsq(here.hessian(), -here.gradient(), rcond=1e-12)[0]
+        b = b + step / max(1.0, np.max(np.abs(step)))
+        if np.max(np.abs(step)) <= 1e-15 * max(1.0, np.max(np.abs(b))):
+            break
+    return LogitPoint(problem, empty, np.zeros(0), empty, b, "zero")
+
+
+def variants(problem: Problem):
+    yield "zero", lambda: zero(problem)
