@@ -132,7 +132,7 @@ def test_nonlinear_models_get_their_dense_signature_or_the_reason():
     smooth = classify(minimize(Problem(K=3, L=2, lam=0.01, activation="tanh"), rng=0))
     assert smooth.index == 0 and smooth.lowest is not None
     kinked = classify(minimize(Problem(K=3, L=2, lam=1.0, activation="relu", loss="mse"), rng=0))
-    assert kinked.index is None and "linear model" in kinked.why or kinked.status == "not critical"
+    assert (kinked.index is None and "linear model" in kinked.why) or kinked.status == "not critical"
 
 
 def test_classify_refuses_what_is_no_point():

@@ -43,7 +43,7 @@ class Activation:
         from autograd import elementwise_grad
 
         first = elementwise_grad(function)
-        return Activation(name, function, first, elementwise_grad(first), False, homogeneous, smooth)
+        return Activation(name, function, first, elementwise_grad(lambda x: first(x) + 0.0 * x), False, homogeneous, smooth)
 
 
 def _zero(x):
@@ -62,7 +62,7 @@ def leaky_relu(slope: float = 0.01) -> Activation:
     if slope >= 1:
         raise ValueError(f"slope must lie in [0, 1); got slope={slope!r}.")
     return Activation(
-        f"leaky_relu({slope:g})",
+        f"leaky_relu({arguments.short(slope)})",
         lambda x: np.where(x > 0, x, slope * x),
         lambda x: np.where(x > 0, 1.0, slope),
         _zero,
@@ -71,7 +71,7 @@ def leaky_relu(slope: float = 0.01) -> Activation:
     )
 
 
-_BY_NAME = {"linear": LINEAR, "relu": RELU, "leaky_relu": leaky_relu(), "tanh": TANH}
+_BY_NAME = {"linear": LINEAR, "relu": RELU, "leaky_relu": leaky_relu(0.01), "tanh": TANH}
 
 
 def activation(spec) -> Activation:

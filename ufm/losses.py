@@ -107,7 +107,7 @@ class CrossEntropy(Loss):
 
     @property
     def name(self) -> str:
-        return f"label_smoothing({self.smoothing:g})" if self.smoothing else "ce"
+        return f"label_smoothing({arguments.short(self.smoothing)})" if self.smoothing else "ce"
 
     def value(self, Z, Y):
         nll = _nll(Z, Y)
@@ -122,16 +122,18 @@ class CrossEntropy(Loss):
 
     def value_grad(self, Z, Y):
         # One exponential serves both: z_y is subtracted, so the label's exponential is exp(-top).
-        T = Z - np.sum(Z * Y, axis=-2, keepdims=True)
-        top = np.maximum(np.max(T, axis=-2, keepdims=True), 0.0)
-        W = np.exp(T - top) * (1.0 - Y)
-        other, own = np.sum(W, axis=-2, keepdims=True), np.exp(-top)
+        T = Z - np.add.reduce(Z * Y, axis=-2, keepdims=True)
+        top = np.maximum.reduce(T, axis=-2, keepdims=True)  # at least 0, the label's own entry
+        W = np.exp(T - top)
+        W *= 1.0 - Y
+        other, own = np.add.reduce(W, axis=-2, keepdims=True), np.exp(-top)
         value = np.where(top > 0, top + np.log(own + other), np.log1p(other))[..., 0, :]
-        G = (W - other * Y) / (own + other)
+        W -= other * Y
+        W /= own + other
         if self.smoothing:
             value = value + self.smoothing * (np.sum(Z * Y, axis=-2) - np.mean(Z, axis=-2))
-            G = G + self.smoothing * (Y - 1.0 / Z.shape[-2])
-        return value, G
+            W += self.smoothing * (Y - 1.0 / Z.shape[-2])
+        return value, W
 
     def hvp(self, Z, Y, V):
         W, p, u = _softmax(Z, Y)
@@ -168,7 +170,7 @@ class Focal(Loss):
 
     @property
     def name(self) -> str:
-        return f"focal({self.gamma:g})"
+        return f"focal({arguments.short(self.gamma)})"
 
     @property
     def convex(self) -> bool:
@@ -236,12 +238,12 @@ class FunctionLoss(Loss):
         from autograd import numpy as anp
 
         inner = self._gradient()
-        second = grad(lambda Z, Y, V: anp.sum(inner(Z, Y) * V))
+        second = grad(lambda Z, Y, V: anp.sum(inner(Z, Y) * V) + 0.0 * anp.sum(Z))
         Z = np.broadcast_to(Z, np.broadcast_shapes(Z.shape, V.shape))
         return self._unfold(second(*self._columns(Z, Y, V)), Z.shape)
 
 
-_BY_NAME = {"ce": CrossEntropy, "mse": MSE, "label_smoothing": lambda delta=0.1: CrossEntropy(delta), "focal": Focal}
+_BY_NAME = {"ce": lambda: CrossEntropy(), "mse": MSE, "label_smoothing": lambda delta=0.1: CrossEntropy(delta), "focal": Focal}
 
 
 def loss(spec) -> Loss:

@@ -66,11 +66,11 @@ class Problem:
         put = functools.partial(object.__setattr__, self)
         put("K", arguments.integer("K", self.K, 2, "Fewer than two classes leave nothing to separate."))
         put("L", arguments.integer("L", self.L, 1, "L counts weight layers; the plain model, one layer on free features, is L=1."))
-        put("n", _shape("n", self.n, self.K, "one count per class"))
-        put("d", _shape("d", self.K if self.d is None else self.d, self.L, "one width per hidden layer H_1, ..., H_L"))
+        put("n", _one_or_many("n", self.n, self.K, f"{self.K}, one count per class", _count))
+        put("d", _one_or_many("d", self.K if self.d is None else self.d, self.L, f"{self.L}, one width per hidden layer H_1, ..., H_L", _count))
         if self.lam is None:
             raise ValueError("lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L).")
-        put("lam", _weights(self.lam, self.L + 1))
+        put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", arguments.positive))
         put("loss", losses.loss(self.loss))
         put("activation", activations.activation(self.activation))
         if self.bias is not None:
@@ -187,28 +187,19 @@ def _short(values: Sequence, most: int = 8) -> str:
     return f"({shown}{', ...' if len(values) > most else ''})"
 
 
-def _shape(name: str, value, length: int, meaning: str):
-    """One integer >= 1, or a tuple of `length` of them; equal entries become one integer."""
-    if isinstance(value, numbers.Real):
-        return arguments.integer(name, value, 1)
+def _one_or_many(name: str, value, length: int, meaning: str, check):
+    """One checked number, or a tuple of `length` of them; equal entries become one number."""
+    if isinstance(value, (numbers.Real, str)):
+        return check(name, value)
     try:
         values = list(value)
     except TypeError:
-        raise ValueError(f"{name} must be an integer of at least 1 or a sequence of {length}; got {name}={value!r}.") from None
+        raise ValueError(f"{name} must be one number or a sequence of {length}; got {name}={value!r}.") from None
     if len(values) != length:
-        raise ValueError(f"{name} must be one integer or have length {length}, {meaning}; got length {len(values)}.")
-    values = tuple(arguments.integer(name, v, 1) for v in values)
+        raise ValueError(f"{name} must be one number or have length {meaning}; got length {len(values)}.")
+    values = tuple(check(name, v) for v in values)
     return values[0] if len(set(values)) == 1 else values
 
 
-def _weights(value, length: int):
-    if isinstance(value, numbers.Real):
-        return arguments.positive("lam", value)
-    try:
-        values = list(value)
-    except TypeError:
-        raise ValueError(f"lam must be a positive number or a sequence of {length}; got lam={value!r}.") from None
-    if len(values) != length:
-        raise ValueError(f"lam must be one number or have length L+1={length}, ordered (H_1, W_1, ..., W_L); got length {len(values)}.")
-    values = tuple(arguments.positive("lam", v) for v in values)
-    return values[0] if len(set(values)) == 1 else values
+def _count(name: str, value) -> int:
+    return arguments.integer(name, value, 1)

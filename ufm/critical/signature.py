@@ -29,6 +29,10 @@ from ufm.solvers.result import Result
 
 DENSE_LIMIT = 1500
 """Largest stratum whose Hessian is formed."""
+COLUMN_LIMIT = 3e7
+"""Largest K^2 M for which the K x K Hessians of all M columns are formed."""
+ROUNDING = 2e-14
+"""Gradient norm that is zero whatever the scale of the ridge."""
 EXTREMES_LIMIT = 700
 """Largest width-r factor Hessian formed to report the lowest and highest eigenvalue."""
 
@@ -41,7 +45,8 @@ class CriticalPoint:
     explains. lowest, highest: extreme eigenvalues. None where not computed; `why` says the reason.
     status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0), `degenerate` (index 0
     and unexplained zeros: undecided to second order), `not critical`, or `unknown`.
-    tolerances: a point is critical below gradient norm `gradient`; an eigenvalue counts as zero below `zero_below` =
+    tolerances: a point is critical when its gradient norm is at most `gradient` times that of the ridge alone (the two
+    parts that cancel there), kept as `critical_below`; an eigenvalue counts as zero below `zero_below` =
     `eigenvalue` Lam + rounding of the largest (5e-14 of it) + the gradient norm, Lam being the size of the ridge's own.
     """
 
@@ -64,10 +69,11 @@ class CriticalPoint:
         return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {signature}; |grad| = {self.grad_norm:.1e}"
 
 
-def classify(point, *, grad_tol: float = 1e-8, eig_tol: float = 1e-6, extremes: bool = True) -> CriticalPoint:
+def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: bool = True) -> CriticalPoint:
     """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
 
-    grad_tol: gradient norm (full factor space) above which a point is `not critical` and gets no signature.
+    grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
+    `not critical` and gets no signature.
     eig_tol: size in units of Lam below which an eigenvalue is zero. extremes: also the lowest and highest eigenvalue.
 
     >>> from ufm.problem import Problem
@@ -87,8 +93,9 @@ def classify(point, *, grad_tol: float = 1e-8, eig_tol: float = 1e-6, extremes: 
     stratum = Stratum(logit)
     named = getattr(point, "name", None)
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    if grad_norm > grad_tol:
-        why = f"gradient norm {grad_norm:.1e} exceeds {grad_tol:g}"
+    tolerances["critical_below"] = below = grad_tol * stratum.ridge_norm + ROUNDING
+    if grad_norm > below:
+        why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
         return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="not critical", name=named, tolerances=tolerances, why=why)
     spectrum, why = _stratum_spectrum(stratum)
     if spectrum is None:
@@ -122,11 +129,12 @@ def _in_logits(point) -> tuple[LogitPoint, float, float]:
 
 def _stratum_spectrum(stratum: Stratum):
     """([(eigenvalue, multiplicity)], "") of the scaled stratum Hessian, or (None, reason)."""
-    if stratum.size <= DENSE_LIMIT:
+    _, K, M = stratum.shape
+    if stratum.size <= DENSE_LIMIT and K * K * M <= COLUMN_LIMIT:
         return [(v, 1) for v in linalg.eigvalsh(scaled_hessian(stratum))] if stratum.size else [], ""
     spectrum = block_spectrum(stratum)
     if spectrum is None:
-        return None, f"the stratum has {stratum.size} dimensions (limit {DENSE_LIMIT}) and no class symmetry to split it"
+        return None, f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it"
     return spectrum, ""
 
 
@@ -208,6 +216,8 @@ def _extremes(stratum: Stratum) -> tuple[float | None, float | None]:
             values += [np.array([a + b]) for a, b in zip(problem.lams[:-1], problem.lams[1:], strict=True)]
         values += [v for _, v in _within_class(stratum)]
     elif problem.bias is not None:
+        if problem.K**3 > COLUMN_LIMIT:
+            return None, None
         values.append(linalg.eigvalsh(stratum.hessian()))
     if problem.D == 2 and problem.widths[0] > r and stratum.G_perp.size:
         for sigma in np.linalg.svd(stratum.G_perp, compute_uv=False)[:1]:
@@ -223,8 +233,10 @@ def _dense(point: FactorPoint, tolerances: dict, limit: int = 2000) -> CriticalP
     grad_norm = float(np.linalg.norm(grad))
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
     common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": None, "name": None, "tolerances": tolerances}
-    if grad_norm > tolerances["gradient"]:
-        why = f"gradient norm {grad_norm:.1e} exceeds {tolerances['gradient']:g}"
+    ridge = np.linalg.norm(np.concatenate([lam * A.ravel() for lam, A in zip(point.problem.lams, point.factors, strict=True)]))
+    tolerances["critical_below"] = below = tolerances["gradient"] * ridge + ROUNDING
+    if grad_norm > below:
+        why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
         return CriticalPoint(**common, **blank, status="not critical", why=why)
     if objective.size > limit or not point.problem.activation.smooth:
         why = "the stratum theorem needs a linear model" + (

@@ -39,6 +39,11 @@ def real(name: str, value) -> float:
     return float(value)
 
 
+def short(value: float) -> str:
+    """The number in six digits where they say it exactly, else in full."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
+
+
 def array(name: str, value, ndim: int | None = None, shape: tuple | None = None) -> np.ndarray:
     """A finite float64 array with the stated number of axes or shape (None entries are free)."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,7 @@ def save_arrays(path, **arrays) -> None:
 def load_arrays(path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file; ValueError naming the file when it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError, KeyError) as error:
+    except Exception as error:
         raise ValueError(f"file {str(path)!r} cannot be read as an .npz archive of plain arrays: {error}") from None

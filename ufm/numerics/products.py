@@ -31,14 +31,17 @@ def product(factors) -> np.ndarray:
     return factors[0] if P is None else P @ factors[0]
 
 
-def gradient(factors, P, G) -> list[np.ndarray]:
-    """d<G, A_D ... A_1>/dA_l = P_l' R_l for every l, given P = suffixes(factors) and G of Z's shape."""
-    R, result = G, []
+def gradient(factors, P, G, out=None) -> list[np.ndarray]:
+    """d<G, A_D ... A_1>/dA_l = P_l' R_l for every l, given P = suffixes(factors) and G of Z's shape; written to `out` if given."""
+    R, last = G, len(factors) - 1
+    out = [np.empty(np.broadcast_shapes(A.shape[:-2], G.shape[:-2]) + A.shape[-2:]) for A in factors] if out is None else out
     for l, A in enumerate(factors):
-        result.append(R if P[l] is None else _t(P[l]) @ R)
-        if l + 1 < len(factors):
+        if l < last:
+            np.matmul(_t(P[l]), R, out=out[l])
             R = R @ _t(A)
-    return result
+        else:
+            out[l][...] = R
+    return out
 
 
 def directional(factors, P, tangents) -> tuple[np.ndarray, list[np.ndarray | None]]:

@@ -20,7 +20,10 @@ def seed_sequence(rng=None) -> np.random.SeedSequence:
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence(int(rng.integers(2**63)))
     if isinstance(rng, dict) and "entropy" in rng:
-        return np.random.SeedSequence(entropy=rng["entropy"], spawn_key=tuple(rng.get("spawn_key", ())))
+        try:
+            return np.random.SeedSequence(entropy=rng["entropy"], spawn_key=tuple(rng.get("spawn_key", ())))
+        except (TypeError, ValueError):
+            pass
     if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0:
         return np.random.SeedSequence(int(rng))
     raise ValueError(f"rng must be None, a non-negative integer, a numpy Generator or SeedSequence, or a recorded seed; got {rng!r}.")

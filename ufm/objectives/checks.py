@@ -37,7 +37,7 @@ def taylor_check(value, gradient, x, hvp=None, direction=None, rng=None) -> Tayl
     v = generator(seed_sequence(rng)).standard_normal(x.shape) if direction is None else np.asarray(direction, float)
     v = v / np.linalg.norm(v)
     f0, slope = value(x), float(np.vdot(gradient(x), v))
-    steps = np.geomspace(1e-1, 1e-3, 9) * max(1.0, np.max(np.abs(x)))
+    steps = np.geomspace(1e-1, 1e-5, 25) * max(1.0, np.max(np.abs(x)))
     first = np.array([value(x + t * v) - f0 - t * slope for t in steps])
     curve = None if hvp is None else 0.5 * float(np.vdot(hvp(x, v), v))
     floor = 1e-14 * max(1.0, abs(f0))
@@ -46,9 +46,9 @@ def taylor_check(value, gradient, x, hvp=None, direction=None, rng=None) -> Tayl
 
 
 def _slope(steps, remainders, floor) -> float:
-    """Median log-log slope over the steps whose remainder is above rounding."""
-    size = np.abs(remainders)
-    keep = size > 30 * floor
-    if np.sum(keep) < 3:
+    """Median log-log slope over the last four steps before the remainder meets rounding."""
+    above = np.abs(remainders) > 100 * floor
+    count = len(above) if above.all() else int(np.argmin(above))
+    if count < 4:
         return np.inf
-    return float(np.median(np.diff(np.log(size[keep])) / np.diff(np.log(steps[keep]))))
+    return float(np.median((np.diff(np.log(np.abs(remainders[:count]))) / np.diff(np.log(steps[:count])))[-4:]))

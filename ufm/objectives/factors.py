@@ -30,6 +30,10 @@ class FactorObjective:
     collapsed: bool = False
     widths: Sequence[int] | None = None
 
+    def __post_init__(self):
+        if self.collapsed and not self.problem.activation.homogeneous and self.problem.N > self.problem.K:
+            raise ValueError(f"samples merge into classes only if s(t x) = t s(x); got activation={self.problem.activation.name!r}. Use space='factors'.")
+
     @functools.cached_property
     def fit(self) -> Fit:
         return Fit.of(self.problem, self.collapsed)
@@ -111,20 +115,26 @@ class FactorObjective:
 
     def value_grad(self, x, weight=None):
         """(F, gradient), shapes (...) and (..., size); `weight` (M,) replaces the columns' weights (mini-batches)."""
+        if np.shape(x)[-1] != self.size:
+            raise ValueError(f"x must have {self.size} coordinates on its last axis; got shape {np.shape(x)}.")
         factors, b = self.unpack(x)
+        grad = np.empty(x.shape)
+        parts, bias_part = self.unpack(grad)
         if self.problem.linear:
             P = products.suffixes(factors)
             Z = factors[0] if P[0] is None else P[0] @ factors[0]
             value, G, Gb = self.fit.value_grad(Z, b, weight)
-            parts = products.gradient(factors, P, G)
+            products.gradient(factors, P, G, parts)
         else:
             Z, inputs, slopes = self._forward(factors)
             value, G, Gb = self.fit.value_grad(Z, b, weight)
-            parts = self._backward(factors, inputs, slopes, G)
+            for part, found in zip(parts, self._backward(factors, inputs, slopes, G), strict=True):
+                part[...] = found
+        if bias_part is not None:
+            bias_part[...] = Gb
         penalty = self._ridge * x
-        grad = self.pack(parts, Gb)
         grad += penalty
-        return value + 0.5 * np.einsum("...i,...i->...", penalty, x), grad
+        return value + 0.5 * (penalty @ x if x.ndim == 1 else np.einsum("...i,...i->...", penalty, x)), grad
 
     def grad(self, x):
         return self.value_grad(x)[1]

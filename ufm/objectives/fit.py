@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +18,17 @@ class Fit:
     loss: Loss
     columns: Columns
 
+    @functools.cached_property
+    def _scaled(self) -> bool:
+        return bool(np.any(self.columns.scale != 1.0))
+
     @staticmethod
     def of(problem: Problem, collapsed: bool) -> Fit:
         return Fit(problem.loss, problem.classes if collapsed else problem.samples)
 
     def logits(self, Z, b):
         """The columns the loss sees: scale_j z_j + b."""
-        Z = Z * self.columns.scale
+        Z = Z * self.columns.scale if self._scaled else Z
         return Z if b is None else Z + b[..., :, None]
 
     def value(self, Z, b=None):
@@ -35,7 +40,8 @@ class Fit:
         weight = columns.weight if weight is None else weight
         value, grad = self.loss.value_grad(self.logits(Z, b), columns.Y)
         grad = grad * weight
-        return value @ weight, grad * columns.scale, None if b is None else np.sum(grad, axis=-1)
+        dZ = grad * columns.scale if self._scaled else grad
+        return value @ weight, dZ, None if b is None else np.sum(grad, axis=-1)
 
     def hvp(self, Z, b, dZ, db):
         """Derivative of (dg/dZ, dg/db) along (dZ, db)."""

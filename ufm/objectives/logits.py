@@ -104,6 +104,12 @@ class Stratum:
             total += share[l] * np.sum((s[:, None] ** ((D - 1.0 - l) / D) * A * s ** (l / D)) ** 2)
         return float(np.sqrt(total + (0.0 if db is None else db @ db)))
 
+    @functools.cached_property
+    def ridge_norm(self) -> float:
+        """Norm of the ridge's own gradient (lam_l A_l)_l at the balanced lift: what the fit's gradient must cancel."""
+        p = self.point
+        return float(np.sqrt(np.sum(p.problem.lams) * p.problem.Lam * np.sum(p.s ** (2.0 / p.problem.D))))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(r, K, M)."""
@@ -189,17 +195,25 @@ class Stratum:
         U, V = self.frames
         scaled = V * self.fit.columns.scale[:, None]
         column = self.fit.hessians(self.point.matrix(), self.point.b)
-        inner = U.T @ column @ U
-        outer = scaled[:, :, None] * scaled[:, None, :]
-        full = (inner.reshape(M, -1).T @ outer.reshape(M, -1)).reshape(K, K, M, M).transpose(0, 2, 1, 3)
-        ids = np.arange(K * M).reshape(K, M)
-        order = np.concatenate([ids[:r, :r].ravel(), ids[:r, r:].ravel(), ids[r:, :r].ravel()])
-        H = full.reshape(K * M, K * M)[np.ix_(order, order)]
-        self._add_spectral(H)
+        if not r:
+            return np.zeros((0, 0)) if self.point.b is None else column.sum(axis=0) + self.point.problem.bias * np.eye(K)
+        inner, outer = U.T @ column @ U, scaled[:, :, None] * scaled[:, None, :]
+        H = np.empty((self.size, self.size))
+        upper, lower = r * M, r * (K - r)  # entries of the rows of U (A and B), of the rows of U_perp (C)
+        H[:upper, :upper] = _sum_of_products(inner[:, :r, :r], outer)
+        H[upper : upper + lower, upper : upper + lower] = _sum_of_products(inner[:, r:, r:], outer[:, :r, :r])
+        H[:upper, upper : upper + lower] = _sum_of_products(inner[:, :r, r:], outer[:, :, :r])
         if self.point.b is not None:
-            cross = np.einsum("jak,jb->abk", U.T @ column, scaled).reshape(K * M, K)[order]
-            H = np.block([[H, cross], [cross.T, column.sum(axis=0) + self.point.problem.bias * np.eye(K)]])
-        return 0.5 * (H + H.T)
+            cross = np.einsum("jak,jb->abk", U.T @ column, scaled)
+            H[:upper, upper + lower :] = cross[:r].reshape(upper, K)
+            H[upper : upper + lower, upper + lower :] = cross[r:, :r].reshape(lower, K)
+            H[upper + lower :, upper + lower :] = column.sum(axis=0) + self.point.problem.bias * np.eye(K)
+        H = np.triu(H) + np.triu(H, 1).T
+        rows = np.arange(upper).reshape(r, M)  # from (row, column) order to A, then B
+        order = np.concatenate([rows[:, :r].ravel(), rows[:, r:].ravel(), np.arange(upper, self.size)])
+        H = H[np.ix_(order, order)]
+        self._add_spectral(H)
+        return H
 
     def _add_spectral(self, H) -> None:
         r, K, M = self.shape
@@ -221,6 +235,14 @@ class Stratum:
         p = self.point
         svd = thin_svd(p.matrix() + dZ, p.rank)
         return LogitPoint(p.problem, svd.U, svd.s, svd.V, None if db is None else p.b + db)
+
+
+def _sum_of_products(inner, outer) -> np.ndarray:
+    """sum_j inner_j (x) outer_j as a matrix with rows (a, b) and columns (c, d)."""
+    M, a, c = inner.shape
+    _, b, d = outer.shape
+    full = inner.reshape(M, -1).T @ outer.reshape(M, -1)
+    return full.reshape(a, c, b, d).transpose(0, 2, 1, 3).reshape(a * b, c * d)
 
 
 def _linear_only(problem: Problem) -> None:

@@ -24,19 +24,20 @@ def gradient_descent(
     batch and the ridge acts in full. Full-batch runs stop at gradient norm `tol`; mini-batch runs do not.
     `watch(step, fun, grad, x)` sees every step and may raise StopIteration.
     """
-    x, velocity = np.array(x, dtype=float), np.zeros_like(x)
+    x, last, velocity = np.array(x, dtype=float), np.array(x, dtype=float), np.zeros_like(x)
     batches = None if batch is None else _batches(len(objective.fit.columns.weight), batch, draw)
     for step in range(steps + 1):
         weight = None if batches is None else next(batches)
         fun, grad = objective.value_grad(x, weight)
         if watch is not None:
             watch(step, fun, grad, x)
-        if not np.isfinite(fun):
-            return x, step, f"diverged at step {step}: lr={lr:g} is too large here"
+        if not (np.isfinite(fun) and np.all(np.isfinite(grad))):
+            return last, max(step - 1, 0), f"diverged at step {step}: lr={lr:g} is too large here"
         if batches is None and grad @ grad <= tol * tol:
             return x, step, "converged"
         if step == steps:
             break
+        last[:] = x
         if momentum:
             velocity *= momentum
             velocity += grad

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import integrate
 
 from ufm.objectives.factors import FactorObjective
 
@@ -13,6 +12,8 @@ def gradient_flow(objective: FactorObjective, x, tol: float, time: float = 1e4, 
 
     F falls along the exact flow; `rtol`, `atol` bound the integrator's local error.
     """
+    from scipy import integrate
+
     classes = {"RK45": integrate.RK45, "DOP853": integrate.DOP853, "BDF": integrate.BDF, "LSODA": integrate.LSODA}
     solver = classes[integrator](lambda t, x: -objective.grad(x), 0.0, np.array(x, dtype=float), time, rtol=rtol, atol=atol)
     steps = 0

@@ -127,7 +127,9 @@ def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle:
     problem = objective.problem
     convex = problem.loss.convex
     point = objective.to_logits(x, collapse=True if convex or objective.collapsed else None, tol=1e-14)
-    end, steps, _ = newton_on_stratum(living_modes(Stratum(point)), tol)
+    start = living_modes(Stratum(point))
+    sharp = min(tol, 1e-9 * Stratum(start).ridge_norm)  # for tiny lam the stated tol alone would say little
+    end, steps, _ = newton_on_stratum(start, sharp, to_minimum=not accept_saddle)
     slack = 1e-9 * max(1.0, abs(fun))
     if end.grad_norm > tol or end.fun > fun + slack:
         return None, 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
+from tqdm import tqdm
 
 from ufm.numerics import arguments
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers import starts
@@ -36,6 +39,7 @@ def minimize(
     *,
     space: str | None = None,
     trace: int = 0,
+    progress: bool | None = None,
     **settings,
 ) -> Result:
     """A critical point of F(W_L, ..., W_1, H_1) = g(Z) + sum_l (lam_l/2)||A_l||^2 downhill of a start.
@@ -58,21 +62,23 @@ def minimize(
     method = arguments.choice("method", method, SETTINGS)
     tol = arguments.positive("tol", tol)
     every = arguments.integer("trace", trace, 0)
-    settings = _settings(method, settings, problem)
     space = _space(problem, start, method, space)
+    settings = _settings(method, settings, problem, space)
     seed = seed_sequence(rng)
     draw = generator(seed)
     objective = _objective(problem, space)
+    _check_start(problem, start)
     x = _start(start)(objective, draw)
     records = Trace() if every else None
-    watch = _watcher(objective, every, records, callback)
+    bar = tqdm(total=settings.get("steps"), desc=method, delay=2, leave=False, disable=_hidden(method, progress))
+    watch = _watcher(objective, every, records, callback, bar)
     try:
-        point, grad_norm, fun, nit, nfev, message = _run(objective, x, method, tol, draw, settings, watch, start)
+        with bar, np.errstate(over="ignore", invalid="ignore"):
+            point, grad_norm, fun, nit, nfev, message = _run(objective, x, method, tol, draw, settings, watch, start)
     except (_Stopped, KeyboardInterrupt) as stop:
         stop = watch.stopped(stop, x)
         x = stop.x
-        fun, grad = objective.value_grad(x)
-        point, grad_norm, nit, nfev, message = _end(objective, x), float(np.linalg.norm(grad)), stop.nit, stop.nit, str(stop)
+        point, grad_norm, fun, nit, nfev, message = *_end(objective, x), stop.nit, stop.nit, str(stop)
     success = bool(grad_norm <= tol)
     message = _sentence(success, message, grad_norm, tol)
     seconds = time.perf_counter() - began
@@ -81,15 +87,24 @@ def minimize(
     )
 
 
+def _hidden(method: str, progress: bool | None) -> bool | None:
+    """tqdm's `disable`: only gradient descent runs long enough for a bar; None shows it on a terminal."""
+    return True if method != "gd" else None if progress is None else not progress
+
+
 def _run(objective, x, method, tol, draw, settings, watch, start):
     """(point, gradient norm, value, steps, evaluations, message) of one method."""
     linear = objective.problem.linear
     if method == "newton" and linear:
-        point = start if isinstance(start, LogitPoint) else objective.to_logits(x, collapse=objective.collapsed or None, tol=1e-12)
+        point = (
+            replace(start, problem=objective.problem)
+            if isinstance(start, LogitPoint)
+            else objective.to_logits(x, collapse=objective.collapsed or None, tol=1e-12)
+        )
         end, nit, message = newton_on_stratum(point, tol, settings["max_steps"], watch.stratum)
         return end.point, end.grad_norm, end.fun, nit, nit, message
     if method == "newton":
-        x, nit, message = newton_on_factors(objective, x, tol, settings["max_steps"])
+        x, nit, message = newton_on_factors(objective, x, tol, settings["max_steps"], watch=watch)
         nfev = nit
     elif method == "gd":
         x, nit, message = gradient_descent(objective, x, tol, draw, **settings, watch=watch)
@@ -100,15 +115,16 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
         x, stratum, nit, nfev, message = lbfgs(objective, x, tol, **settings, watch=watch)
         if stratum is not None and objective.collapsed:
             return stratum.point, stratum.grad_norm, stratum.fun, nit, nfev, message
-    fun, grad = objective.value_grad(x)
-    return _end(objective, x), float(np.linalg.norm(grad)), fun, nit, nfev, message
+    return *_end(objective, x), nit, nfev, message
 
 
 def _end(objective: FactorObjective, x):
     """The end point: factors where they were the space, logits through the reduction of a linear model."""
     if objective.problem.linear and objective.collapsed:
-        return objective.to_logits(x, collapse=True, tol=1e-14)
-    return objective.point(x)
+        end = Stratum(objective.to_logits(x, collapse=True, tol=1e-14))
+        return end.point, end.grad_norm, end.fun
+    fun, grad = objective.value_grad(x)
+    return objective.point(x), float(np.linalg.norm(grad)), fun
 
 
 def _objective(problem: Problem, space: str) -> FactorObjective:
@@ -126,6 +142,13 @@ def _space(problem: Problem, start, method: str, space: str | None) -> str:
     return arguments.choice("space", space, ("factors", "reduced"))
 
 
+def _check_start(problem: Problem, start) -> None:
+    if isinstance(start, LogitPoint) and not problem.linear:
+        raise ValueError(f"start is a LogitPoint, which needs a linear model; got activation={problem.activation.name!r}.")
+    if isinstance(start, (FactorPoint, LogitPoint)) and (start.problem.K, start.problem.n, start.problem.L) != (problem.K, problem.n, problem.L):
+        raise ValueError(f"start must have the problem's K, n and L; got a point of {start.problem!r}.")
+
+
 def _start(start):
     if start is None:
         return starts.gaussian()
@@ -136,7 +159,7 @@ def _start(start):
     raise ValueError(f"start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got {type(start).__name__}.")
 
 
-def _settings(method: str, given: dict, problem: Problem) -> dict:
+def _settings(method: str, given: dict, problem: Problem, space: str) -> dict:
     for name in given:
         if name not in SETTINGS[method]:
             raise ValueError(f"{name} is not a setting of method {method!r}; it has {', '.join(SETTINGS[method])}.")
@@ -153,6 +176,8 @@ def _settings(method: str, given: dict, problem: Problem) -> dict:
         result["batch"] = arguments.integer("batch", result["batch"], 1)
         if result["batch"] > problem.N:
             raise ValueError(f"batch must be at most the number of samples {problem.N}; got batch={result['batch']}.")
+        if space == "reduced":
+            raise ValueError(f"batch draws samples and needs space='factors'; got batch={result['batch']} with space='reduced'.")
     if "integrator" in result:
         arguments.choice("integrator", result["integrator"], ("RK45", "DOP853", "BDF", "LSODA"))
     return result
@@ -176,8 +201,8 @@ class _Stopped(Exception):
 class _watcher:
     """Feeds the trace and the callback, and turns their wish to stop, or Ctrl-C, into `_Stopped`."""
 
-    def __init__(self, objective, every, records, callback):
-        self.objective, self.every, self.records, self.callback = objective, every, records, callback
+    def __init__(self, objective, every, records, callback, bar):
+        self.objective, self.every, self.records, self.callback, self.bar = objective, every, records, callback, bar
         self._x, self._nit = None, 0
 
     def stopped(self, stop, start) -> _Stopped:
@@ -188,16 +213,19 @@ class _watcher:
 
     def __call__(self, nit, fun, grad, x):
         self._x, self._nit = x, nit
+        if nit % 100 == 0:
+            self.bar.update(nit - self.bar.n)
         if self.every and nit % self.every == 0:
             self.records.record(nit, fun, np.linalg.norm(grad), self._class_logits(x))
         if self.callback is not None:
             try:
-                self.callback(Intermediate(nit, float(fun), float(np.linalg.norm(grad)), x, self.objective))
+                self.callback(Intermediate(nit, float(fun), float(np.linalg.norm(grad)), np.array(x), self.objective))
             except StopIteration:
                 raise _Stopped(np.array(x), nit, "stopped by the callback") from None
 
     def stratum(self, nit, stratum):
         """The same for Newton's iterates on a stratum."""
+        self._x, self._nit = self.objective.lift(stratum.point), nit
         if self.every and nit % self.every == 0:
             self.records.record(nit, stratum.fun, stratum.grad_norm, stratum.point.class_logits())
         if self.callback is not None:
@@ -211,4 +239,6 @@ class _watcher:
         if problem.K > largest:
             return None
         Z, columns = self.objective.logits(x) * self.objective.fit.columns.scale, problem.samples
-        return Z if self.objective.collapsed else Z @ (columns.Y.T / problem.counts)
+        Z = Z if self.objective.collapsed else Z @ (columns.Y.T / problem.counts)
+        b = self.objective.unpack(x)[1]
+        return Z if b is None else Z + b[:, None]

@@ -15,7 +15,7 @@ from ufm.solvers.result import Result
 class Multistart:
     """Results in the order of their starts. `best` is the lowest found: a sample, not a proof.
 
-    `distinct(tol)` groups converged values. A run stopped by Ctrl-C keeps what was finished.
+    `distinct(tol)` groups converged values. Ctrl-C keeps what was finished and the point then reached.
     """
 
     results: tuple[Result, ...]
@@ -68,9 +68,8 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     done = []
     try:
         for i in tqdm(range(count), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress):
-            done.append(minimize(problem, method=method, rng=child(seed, i), **options))
+            done.append(minimize(problem, method=method, rng=child(seed, i), progress=progress if count == 1 else False, **options))
             if done[-1].message.startswith("not converged: interrupted"):
-                done.pop()
                 break
     except KeyboardInterrupt:
         pass

@@ -16,10 +16,11 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 
 
-def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None):
+def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False):
     """(Stratum at the end, steps, sentence): Newton for critical points of F_r from a LogitPoint.
 
-    Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate.
+    Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate. to_minimum: give up
+    where the Hessian has a negative eigenvalue, since Newton would go to a saddle there.
     """
     here = Stratum(point)
     for steps in range(max_steps):
@@ -31,7 +32,10 @@ def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50
         if lower is not None:
             here = lower
             continue
-        after = _damped_step(here)
+        step = _newton_direction(here, to_minimum)
+        if step is None:
+            return here, steps, "Newton gave up: the Hessian has a direction of descent"
+        after = _damped_step(here, step)
         if after is None:
             return here, steps, f"Newton stalled at gradient norm {here.grad_norm:.2e}"
         here = after
@@ -43,8 +47,11 @@ def scaled_hessian(stratum: Stratum) -> np.ndarray:
     return stratum.scale[:, None] * stratum.hessian() * stratum.scale
 
 
-def _newton_direction(stratum: Stratum) -> np.ndarray:
-    """-H^+ g, with eigenvalues below 1e-11 of the largest counted as zero modes; Cholesky where it exists."""
+def _newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
+    """-H^+ g, with eigenvalues below 1e-11 of the largest counted as zero modes; Cholesky where it exists.
+
+    None if the Hessian is indefinite and only a minimum will do.
+    """
     H, g = scaled_hessian(stratum), stratum.scale * stratum.gradient()
     try:
         factor = linalg.cho_factor(H, check_finite=False)
@@ -54,12 +61,14 @@ def _newton_direction(stratum: Stratum) -> np.ndarray:
     except linalg.LinAlgError:
         pass
     values, vectors = linalg.eigh(H, check_finite=False)
-    keep = np.abs(values) > 1e-11 * np.max(np.abs(values))
+    size = np.max(np.abs(values), initial=0.0)
+    if to_minimum and np.any(values < -1e-8 * size):
+        return None
+    keep = np.abs(values) > 1e-11 * size
     return -stratum.scale * (vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep]))
 
 
-def _damped_step(here: Stratum) -> Stratum | None:
-    step = _newton_direction(here)
+def _damped_step(here: Stratum, step) -> Stratum | None:
     for halvings in range(30):
         try:
             after = Stratum(here.retract(step * 0.5**halvings))
@@ -87,7 +96,7 @@ def _without_dying_modes(here: Stratum) -> Stratum | None:
     return lower if lower.fun <= here.fun else None
 
 
-def newton_on_factors(objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000):
+def newton_on_factors(objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000, watch=None):
     """(x, steps, sentence): Newton in factor space with a dense Hessian, zero modes projected out.
 
     Declines, saying so, when the problem has more than `limit` coordinates.
@@ -97,6 +106,8 @@ def newton_on_factors(objective: FactorObjective, x, tol: float = 1e-12, max_ste
     g = objective.grad(x)
     for steps in range(max_steps):
         norm = np.linalg.norm(g)
+        if watch is not None:
+            watch(steps, objective.value(x), g, x)
         if norm <= tol:
             return x, steps, "converged"
         values, vectors = linalg.eigh(objective.hessian(x), check_finite=False)

@@ -85,7 +85,7 @@ def partitions(total: int, least: int = 2, most: int | None = None):
             yield (part, *rest)
 
 
-def with_bias(point: LogitPoint, name: str, tol: float = 1e-12) -> LogitPoint:
+def with_bias(point: LogitPoint, name: str) -> LogitPoint:
     """The point with the constant bias that makes it critical, or a ValueError if no constant does."""
     problem = point.problem
     if problem.bias is None:
@@ -95,7 +95,8 @@ def with_bias(point: LogitPoint, name: str, tol: float = 1e-12) -> LogitPoint:
         share = problem.counts / problem.N
         b = (share - point.class_logits() @ share) / (1 + problem.bias)
     point = LogitPoint(problem, point.U, point.s, point.right, b, point.name, point.scales)
-    if np.linalg.norm(Stratum(point).blocks[3]) > tol:
+    stratum = Stratum(point)
+    if np.linalg.norm(stratum.blocks[3]) > 1e-9 * stratum.ridge_norm + 1e-14:
         raise ValueError(f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ.")
     return point
 

@@ -70,7 +70,7 @@ def pairs_apex(problem: Problem) -> LogitPoint:
     directions[0, :, 0], directions[1, :, 1], directions[2, :, 0] = _column(K, 0, 1), u, u / np.sqrt(2 * m)
     labels, share = np.eye(K)[:, [0, K - 1]], np.array([2 * m, 1.0]) / K
 
-    def terms(v):
+    def terms(v):  # F / Lam, so that small lam does not flatten it
         Z = np.tensordot(v, directions, 1)
         value, grad = problem.loss.value_grad(Z, labels)
         curve = np.stack([problem.loss.hvp(Z, labels, d) for d in directions])
@@ -80,10 +80,11 @@ def pairs_apex(problem: Problem) -> LogitPoint:
         b, t = v[0], v[1:]
         tau2 = t @ t
         pair, apex = m * (2 * root_n) ** p * b**p, (root_n**2 * tau2) ** (p / 2)
-        f = f + Lam / p * (pair + apex)
-        g = g + Lam * np.append(pair / b, apex / tau2 * t)
-        H[0, 0] += Lam * (p - 1) * pair / b**2
-        H[1:, 1:] += Lam * apex / tau2 * (np.eye(2) + (p - 2) * np.outer(t, t) / tau2)
+        f = f / Lam + (pair + apex) / p
+        g = g / Lam + np.append(pair / b, apex / tau2 * t)
+        H = H / Lam
+        H[0, 0] += (p - 1) * pair / b**2
+        H[1:, 1:] += apex / tau2 * (np.eye(2) + (p - 2) * np.outer(t, t) / tau2)
         return f, g, H
 
     ends = []
@@ -130,7 +131,7 @@ def _stationary(terms, v):
         v = v + step
         if np.linalg.norm(step) <= 1e-14 * np.linalg.norm(v):
             return v
-    return v if np.linalg.norm(terms(v)[1]) < 1e-13 else None
+    return v if np.linalg.norm(terms(v)[1]) < 1e-11 else None
 
 
 def _column(K: int, plus: int, minus: int | None = None) -> np.ndarray:
