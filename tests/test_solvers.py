@@ -349,7 +349,7 @@ def test_a_multistart_counts_its_distinct_values_and_prints_them():
     assert f"F = {values[0][0]:.12f}  x {values[0][1]}" in repr(runs)
 
 
-def test_ctrl_c_in_a_multistart_keeps_what_was_finished():
+def test_ctrl_c_in_a_multistart_keeps_what_was_finished_and_the_point_reached():
     fresh = []
 
     def callback(intermediate_result):
@@ -358,7 +358,8 @@ def test_ctrl_c_in_a_multistart_keeps_what_was_finished():
             raise KeyboardInterrupt
 
     runs = multistart(DEEP, starts=6, rng=0, callback=callback)
-    assert (len(runs), runs.requested) == (2, 6)
+    assert (len(runs), runs.requested) == (3, 6)
+    assert not runs.results[2].success and "interrupted" in runs.results[2].message
     assert bits(runs.results[1]) == bits(multistart(DEEP, starts=2, rng=0).results[1])
 
 

@@ -141,6 +141,7 @@ def compare(problem: Problem, starts: int | None = None, rng=None, *, trace: int
 
     Source: gk25 (the duel of DNC and a low-rank structure).
     """
+    arguments.instance("problem", problem, Problem)
     began = time.perf_counter()
     seed = seed_sequence(rng)
     if starts is None:

@@ -39,6 +39,12 @@ def real(name: str, value) -> float:
     return float(value)
 
 
+def instance(name: str, value, kind: type) -> None:
+    """A ValueError unless value is of the kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}; got {type(value).__name__}.")
+
+
 def short(value: float) -> str:
     """The number in six digits where they say it exactly, else in full."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))

@@ -58,6 +58,7 @@ def minimize(
     >>> minimize(Problem(K=4, L=2, lam=0.02), rng=0).success
     True
     """
+    arguments.instance("problem", problem, Problem)
     began = time.perf_counter()
     method = arguments.choice("method", method, SETTINGS)
     tol = arguments.positive("tol", tol)

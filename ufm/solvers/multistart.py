@@ -63,6 +63,7 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     """
     from tqdm import tqdm
 
+    arguments.instance("problem", problem, Problem)
     count = arguments.integer("starts", starts, 1)
     seed = seed_sequence(rng)
     done = []
