@@ -22,6 +22,7 @@ _HOME = {
     "minimize": "ufm.solvers.minimize",
     "multistart": "ufm.solvers.multistart",
     "compare": "ufm.landscapes.compare",
+    "landscape": "ufm.landscapes.landscape",
     "classify": "ufm.critical.signature",
     "identify": "ufm.critical.identify",
     "structures": None,

@@ -57,13 +57,14 @@ def _build() -> argparse.ArgumentParser:
         prog="ufm",
         description="The solver for unconstrained feature models: critical points, neural collapse and low-rank minima.",
         epilog=f"examples:\n  ufm compare {F1}\n  ufm solve {F1} --starts 10\n  ufm solve {F1} --method gd --lr 0.5 --plot runs.png\n"
-        "  ufm identify end_point.npz\n  ufm verify --list",
+        "  ufm landscape -K 4 -L 2 --lam 0.0133\n  ufm identify end_point.npz\n  ufm verify --list",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ufm {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_Parser)
     _add_compare(verbs)
     _add_solve(verbs)
+    _add_landscape(verbs)
     _add_identify(verbs)
     for entry in _entry_points():
         entry.load()(verbs)
@@ -286,6 +287,41 @@ def _plot_runs(problem, runs, rows, path: str) -> None:
 
     beside = compare(problem, 0) if problem.linear else None
     plot.save(plot.runs(runs.results, beside, [row["name"] for row in rows]), path)
+
+
+def _add_landscape(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "landscape",
+        "all critical points found, classified and named",
+        "Critical points modulo gauge and class permutation: the complete list under MSE; otherwise structures, symmetric points and a search.",
+        "ufm landscape -K 4 -L 2 --lam 0.0133 --plot atlas.png",
+        _landscape,
+    )
+    _add_problem(verb)
+    _add_search(verb, None)
+    verb.add_argument("--save", metavar="FILE", help="write the points with their class logits as JSON")
+
+
+def _landscape(arguments) -> int:
+    from ufm.landscapes.landscape import landscape
+
+    problem = read_problem(arguments)
+    check_plot_file(arguments.plot)
+    check_save_file(arguments.save)
+    starts = None if arguments.starts is None else _integer("--starts", arguments.starts, 0)
+    atlas = landscape(problem, _integer("--rng", arguments.rng, 0), starts)
+    if arguments.json:
+        print_json(atlas.to_dict())
+    else:
+        print(atlas)
+    if arguments.save:
+        atlas.save(arguments.save)
+    if arguments.plot:
+        from ufm import plot
+
+        plot.save(plot.landscape(atlas).figure, arguments.plot)
+    return 0
 
 
 def _add_identify(verbs) -> None:

@@ -2,7 +2,8 @@
 
 The class-mean logits M (K, K), with their column means removed, are compared with every structure this
 package can name, each a linear family of matrices up to class permutation. The name is that of the
-nearest family within `tol` (relative Frobenius distance) whose rank agrees; nothing is named beyond it.
+nearest family within `tol` (relative Frobenius distance) whose rank agrees. What is in none of them may still be
+a known code by its pattern of equal logits (`geometry`); nothing is named beyond that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from scipy.sparse import csgraph
 
 from ufm import metrics
+from ufm.critical.geometry import LARGEST, code_name
 from ufm.numerics import arguments
 from ufm.numerics.groups import automorphism_count, colours
 from ufm.points import FactorPoint, LogitPoint
@@ -75,7 +77,12 @@ def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0
     centred_rank = int(np.sum(np.linalg.svd(M, compute_uv=False) > tol * np.linalg.norm(M, 2)))
     fits = [fit for fit in _candidates(M) if fit[1] <= tol and fit[4] == centred_rank]
     if not fits:
-        order = automorphism_count(colours(M, tol * np.max(np.abs(M)))) if K <= 20 else None
+        fine = 1e-6 if declared is not None else tol
+        for level in (1e-6,) if declared is not None else sorted({min(level, tol) for level in (1e-6, 1e-4, 2e-3, tol)}):
+            code = code_name(M, level)
+            if code is not None and code[1] <= tol:
+                return Identity(code[0], rank, code[1], (), members=(), **common)
+        order = automorphism_count(colours(M, fine * np.max(np.abs(M)))) if K <= LARGEST else None
         group = "" if order is None else f", group order={order}"
         return Identity(f"unnamed(rank={rank}{group})", rank, None, (), members=(), **common)
     name, distance, scales, members, _ = min(fits, key=lambda fit: fit[1] + 0.05 * tol * len(fit[2]))

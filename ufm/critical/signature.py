@@ -115,7 +115,7 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
 def gauge_nullity(point: LogitPoint) -> int:
     """sum_l (r d_l - r(r+1)/2): dimension of the rotations of hidden frames that keep Z."""
     r = point.rank
-    return sum(r * d - r * (r + 1) // 2 for d in point.problem.widths)
+    return int(sum(r * d - r * (r + 1) // 2 for d in point.problem.widths))
 
 
 def _in_logits(point) -> tuple[LogitPoint, float, float]:
@@ -140,7 +140,7 @@ def _stratum_spectrum(stratum: Stratum):
 
 def _inertia(spectrum, zero: float) -> tuple[int, int]:
     """(negative, zero) counts with multiplicities; zero is at most `zero` in modulus."""
-    return sum(m for v, m in spectrum if v < -zero), sum(m for v, m in spectrum if abs(v) <= zero)
+    return int(sum(m for v, m in spectrum if v < -zero)), int(sum(m for v, m in spectrum if abs(v) <= zero))
 
 
 def _leaving_rank(stratum: Stratum, tol: float) -> tuple[int, int]:

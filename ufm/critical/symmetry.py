@@ -14,31 +14,8 @@ from itertools import combinations
 import numpy as np
 from scipy import linalg
 
+from ufm.numerics.groups import interchangeable
 from ufm.objectives.logits import Stratum
-
-
-def interchangeable(M: np.ndarray, labels, tol: float) -> list[list[int]]:
-    """Parts of indices whose transpositions P satisfy P M P' = M (to tol) and keep the labels."""
-    parts: list[list[int]] = []
-    for i in range(len(M)):
-        reps = np.array([part[0] for part in parts if labels[part[0]] == labels[i]], dtype=int)
-        home = None
-        if len(reps):
-            at = np.arange(len(reps))
-            rows, columns = np.abs(M[reps] - M[i]), np.abs(M[:, reps] - M[:, [i]]).T
-            for gap in (rows, columns):
-                gap[:, i] = 0.0
-                gap[at, reps] = 0.0
-            worst = np.maximum(rows.max(axis=1), columns.max(axis=1))
-            worst = np.maximum(worst, np.abs(np.diag(M)[reps] - M[i, i]))
-            worst = np.maximum(worst, np.abs(M[i, reps] - M[reps, i]))
-            hits = np.flatnonzero(worst <= tol)
-            home = reps[hits[0]] if len(hits) else None
-        if home is None:
-            parts.append([i])
-        else:
-            next(part for part in parts if part[0] == home).append(i)
-    return parts
 
 
 def block_spectrum(stratum: Stratum, tol: float = 1e-9) -> list[tuple[float, int]] | None:

@@ -1,63 +1,158 @@
-"""Permutations that leave a matrix as it is."""
+"""Permutations that leave a matrix as it is, and one representative of each class of matrices under permutation.
+
+Matrices of numbers become matrices of integer colours first (`colours`), so that everything after is exact.
+Indices whose transposition changes nothing (`interchangeable`) are merged before any search; what remains has
+small search trees.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 
 def colours(M: np.ndarray, tol: float) -> np.ndarray:
-    """Integers that number the distinct values of M, values closer than tol (chained) being one."""
+    """Integers that number the distinct values of M in ascending order, values closer than tol (chained) being one."""
     flat = np.sort(M, axis=None)
     starts = np.flatnonzero(np.diff(flat) > tol) + 1
     edges = 0.5 * (flat[starts - 1] + flat[starts])
     return np.searchsorted(edges, M)
 
 
-def automorphism_count(C: np.ndarray) -> int:
-    """Number of permutations p with C[p_i, p_j] = C[i, j], for an integer matrix C (n, n).
+def interchangeable(M: np.ndarray, labels, tol: float = 0.0) -> list[list[int]]:
+    """Parts of indices whose transpositions P satisfy P M P' = M (to tol) and keep the labels."""
+    parts: list[list[int]] = []
+    for i in range(len(M)):
+        reps = np.array([part[0] for part in parts if labels[part[0]] == labels[i]], dtype=int)
+        home = None
+        if len(reps):
+            at = np.arange(len(reps))
+            rows, columns = np.abs(M[reps] - M[i]), np.abs(M[:, reps] - M[:, [i]]).T
+            for gap in (rows, columns):
+                gap[:, i] = 0
+                gap[at, reps] = 0
+            worst = np.maximum(rows.max(axis=1), columns.max(axis=1))
+            worst = np.maximum(worst, np.abs(np.diag(M)[reps] - M[i, i]))
+            worst = np.maximum(worst, np.abs(M[i, reps] - M[reps, i]))
+            hits = np.flatnonzero(worst <= tol)
+            home = reps[hits[0]] if len(hits) else None
+        if home is None:
+            parts.append([i])
+        else:
+            next(part for part in parts if part[0] == home).append(i)
+    return parts
 
-    By orbits and stabilisers: the product, over a base of points, of the orbit of each under the
-    permutations that fix the ones before; orbits by search with colour refinement.
+
+def automorphism_count(C: np.ndarray, labels=None) -> int:
+    """Number of permutations p with C[p_i, p_j] = C[i, j] that keep the labels, for an integer matrix C (n, n).
+
+    Interchangeable indices contribute factorials and are merged; on the rest, orbits and stabilisers: the product,
+    over a base of points, of the orbit of each under the permutations that fix the ones before.
 
     >>> automorphism_count(np.eye(4, dtype=int))
     24
     """
-    n, count = len(C), 1
-    fixed: list[int] = []
-    for point in range(n):
-        cells = _refine(C, fixed)
-        alike = [q for q in range(n) if cells[q] == cells[point]]
+    labels = [0] * len(C) if labels is None else list(labels)
+    parts = interchangeable(C, labels)
+    if len(parts) < len(C):
+        count = math.prod(math.factorial(len(part)) for part in parts)
+        return count * automorphism_count(*_quotient(C, labels, parts))
+    count, fixed = 1, []
+    start = _name(labels)
+    for point in range(len(C)):
+        cells = _refine(C, start, fixed)
+        alike = np.flatnonzero(cells == cells[point])
         if len(alike) > 1:
-            count *= sum(q == point or _extends(C, [*fixed, point], [*fixed, q]) for q in alike)
+            count *= sum(bool(q == point) or _extends(C, start, [*fixed, point], [*fixed, int(q)]) for q in alike)
         fixed.append(point)
+        if len(set(cells.tolist())) == len(C):
+            break
     return count
 
 
-def _refine(C, fixed) -> np.ndarray:
-    """Cells of the coarsest stable colouring in which the fixed points are alone, named canonically."""
-    n = len(C)
-    cells = np.zeros(n, dtype=int)
+def canonical_order(C: np.ndarray, labels=None) -> list[int]:
+    """A permutation p such that C[p][:, p] is the same for all matrices that differ by a permutation.
+
+    C (n, n) integer, labels kept. Individualisation and refinement, branching once per orbit.
+
+    >>> C = np.array([[0, 1, 2], [1, 0, 1], [2, 1, 0]])
+    >>> p, q = canonical_order(C), canonical_order(C[::-1, ::-1][[1, 0, 2]][:, [1, 0, 2]])
+    >>> bool(np.all(C[np.ix_(p, p)] == C[::-1, ::-1][[1, 0, 2]][:, [1, 0, 2]][np.ix_(q, q)]))
+    True
+    """
+    labels = [0] * len(C) if labels is None else list(labels)
+    parts = interchangeable(C, labels)
+    if len(parts) < len(C):
+        return [i for part in canonical_order(*_quotient(C, labels, parts)) for i in parts[part]]
+    start = _name(labels)
+    best, best_key = None, None
+    stack = [[]]
+    while stack:
+        fixed = stack.pop()
+        cells = _refine(C, start, fixed)
+        sizes = np.bincount(cells)
+        if np.all(sizes <= 1):
+            order = np.argsort(cells)
+            key = C[np.ix_(order, order)].tolist()
+            if best_key is None or key < best_key:
+                best, best_key = order.tolist(), key
+            continue
+        cell = np.flatnonzero(cells == int(np.flatnonzero(sizes > 1)[0]))
+        branches: list[int] = []
+        for q in cell.tolist():
+            if not any(_extends(C, start, [*fixed, first], [*fixed, q]) for first in branches):
+                branches.append(q)
+        stack += [[*fixed, q] for q in branches]
+    return best
+
+
+def stable_cells(C: np.ndarray) -> np.ndarray:
+    """Cells (n,) of the coarsest equitable partition: indices that colour refinement cannot tell apart."""
+    return _refine(C, np.zeros(len(C), dtype=int), [])
+
+
+def _quotient(C, labels, parts):
+    """(matrix, labels) of the parts: one index each, labelled by its old label, size and value inside."""
+    first = [part[0] for part in parts]
+    inside = [int(C[part[0], part[1]]) if len(part) > 1 else -1 for part in parts]
+    return C[np.ix_(first, first)], [(labels[part[0]], len(part), v) for part, v in zip(parts, inside, strict=True)]
+
+
+def _name(labels) -> np.ndarray:
+    """Labels as integers, numbered in sorted order of their text so that the numbers do not depend on positions."""
+    names = {label: k for k, label in enumerate(sorted(set(labels), key=repr))}
+    return np.array([names[label] for label in labels])
+
+
+def _refine(C, start, fixed) -> np.ndarray:
+    """Cells of the coarsest stable colouring that starts from `start` and has the fixed points alone, named canonically."""
+    n, size = len(C), int(C.max()) + 1 if C.size else 1
+    cells = start + 0
     for k, point in enumerate(fixed):
-        cells[point] = k + 1
+        cells[point] = n + k
+    cells = np.unique(cells, return_inverse=True)[1]
+    both = C * size + C.T
     while True:
-        keys = [(cells[i], C[i, i], tuple(sorted(zip(cells.tolist(), C[i].tolist(), C[:, i].tolist(), strict=True)))) for i in range(n)]
-        names = {key: k for k, key in enumerate(sorted(set(keys)))}
-        after = np.array([names[key] for key in keys])
-        if len(names) == len(set(cells.tolist())):
+        count = int(cells.max()) + 1
+        around = np.sort(both * count + cells, axis=1)
+        keys = np.column_stack([cells, np.diag(C), around])
+        after = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+        if int(after.max()) + 1 == count:
             return after
         cells = after
 
 
-def _extends(C, source: list[int], target: list[int]) -> bool:
+def _extends(C, start, source: list[int], target: list[int]) -> bool:
     """Whether some automorphism maps the source points, in order, to the target points."""
-    a, b = _refine(C, source), _refine(C, target)
-    if sorted(a.tolist()) != sorted(b.tolist()):
-        return False
+    a, b = _refine(C, start, source), _refine(C, start, target)
     sizes = np.bincount(a)
+    if not np.array_equal(sizes, np.bincount(b)):
+        return False
     if np.all(sizes <= 1):
         p = np.empty(len(C), dtype=int)
         p[np.argsort(a)] = np.argsort(b)
-        return bool(np.array_equal(C[np.ix_(p, p)], C))
+        return bool(np.array_equal(C[np.ix_(p, p)], C)) and bool(np.array_equal(start[p], start))
     cell = int(np.flatnonzero(sizes > 1)[0])
     point = int(np.flatnonzero(a == cell)[0])
-    return any(_extends(C, [*source, point], [*target, int(q)]) for q in np.flatnonzero(b == cell))
+    return any(_extends(C, start, [*source, point], [*target, int(q)]) for q in np.flatnonzero(b == cell))

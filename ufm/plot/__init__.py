@@ -6,8 +6,10 @@
 'pairs'
 """
 
+from ufm.plot.atlas import landscape
+from ufm.plot.codes import code
 from ufm.plot.figures import comparison, runs
 from ufm.plot.parts import logits, losses, singular_values
 from ufm.plot.style import COLOURS, colour, save
 
-__all__ = ["COLOURS", "colour", "comparison", "logits", "losses", "runs", "save", "singular_values"]
+__all__ = ["COLOURS", "code", "colour", "comparison", "landscape", "logits", "losses", "runs", "save", "singular_values"]

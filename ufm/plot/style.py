@@ -14,9 +14,10 @@ COLOURS = {
     "circle": "#CC79A7",
     "petersen": "#009E73",
     "blocks": "#56B4E9",
+    "code": "#882255",
     "unnamed": "#000000",
 }
-"""Okabe and Ito's colours, safe for colour-blind readers."""
+"""Okabe and Ito's colours and a wine red, safe for colour-blind readers."""
 
 RC = {
     "font.family": "STIXGeneral",

@@ -16,11 +16,12 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 
 
-def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False):
+def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True):
     """(Stratum at the end, steps, sentence): Newton for critical points of F_r from a LogitPoint.
 
     Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate. to_minimum: give up
-    where the Hessian has a negative eigenvalue, since Newton would go to a saddle there.
+    where the Hessian has a negative eigenvalue, since Newton would go to a saddle there. drop: lower the rank when a
+    singular value is pulled to zero; False stays on the stratum of the start.
     """
     here = Stratum(point)
     for steps in range(max_steps):
@@ -28,7 +29,7 @@ def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50
             watch(steps, here)
         if here.grad_norm <= tol:
             return here, steps, "converged"
-        lower = _without_dying_modes(here)
+        lower = _without_dying_modes(here) if drop else None
         if lower is not None:
             here = lower
             continue

@@ -1,0 +1,257 @@
+"""The atlas of a problem: critical points modulo gauge and class permutation, classified, named, counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ufm import structures
+from ufm.critical.identify import identify
+from ufm.critical.signature import CriticalPoint, classify
+from ufm.landscapes.merge import group_order, same_point
+from ufm.landscapes.modes import explain, mse_families
+from ufm.landscapes.search import search
+from ufm.landscapes.symmetric import survey
+from ufm.numerics import arguments
+from ufm.numerics.files import write_atomically
+from ufm.numerics.seeds import seed_record, seed_sequence
+from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint
+from ufm.problem import Problem
+
+TOL = 1e-12
+"""Gradient norm in the full factor space that every listed point meets (or 1e-9 of the ridge's, if that is larger)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One critical point of a landscape: its signature, how often it was hit, by what, and the permutations that fix it."""
+
+    critical: CriticalPoint
+    hits: int
+    sources: tuple[str, ...]
+    group_order: int | None
+
+    def __getattr__(self, name):
+        if name.startswith("__") or name == "critical":
+            raise AttributeError(name)
+        return getattr(self.critical, name)
+
+    def __repr__(self) -> str:
+        return f"{self.critical!r}; hits {self.hits} ({', '.join(self.sources)}), group order {self.group_order}"
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """Critical points in order of value. `scope` says in one sentence what was searched; `complete` is True only with a proof.
+
+    Index it like a list or by name; `.minima`, `.saddles`, `.best`, `.where(rank=3, index=1)` filter; `.save` writes JSON.
+    """
+
+    problem: Problem
+    points: tuple[Found, ...]
+    complete: bool
+    scope: str
+    rng: dict | None
+    seconds: float
+
+    @property
+    def minima(self) -> Landscape:
+        return self.filter(lambda p: p.status == "local minimum")
+
+    @property
+    def saddles(self) -> Landscape:
+        return self.filter(lambda p: p.status == "strict saddle")
+
+    @property
+    def best(self) -> Found:
+        """The lowest point: the global minimum where `complete`, otherwise the lowest found."""
+        return self.points[0]
+
+    def filter(self, keep: Callable[[Found], bool]) -> Landscape:
+        """The landscape of the points for which keep(point) holds."""
+        return replace(self, points=tuple(p for p in self.points if keep(p)))
+
+    def where(self, **wanted) -> Landscape:
+        """Points with the given attributes, for example where(rank=3, index=0)."""
+        return self.filter(lambda p: all(getattr(p, name) == value for name, value in wanted.items()))
+
+    def sort(self, key: str) -> Landscape:
+        """Points sorted by an attribute; None last."""
+        return replace(self, points=tuple(sorted(self.points, key=lambda p: (getattr(p, key) is None, getattr(p, key)))))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __iter__(self):
+        return iter(self.points)
+
+    def __getitem__(self, which):
+        if isinstance(which, str):
+            by_name = {p.name: p for p in reversed(self.points)}
+            return by_name[arguments.choice("name", which, by_name)]
+        return self.points[which]
+
+    def to_dict(self) -> dict:
+        """The JSON shape of `ufm landscape --json`."""
+        return {
+            "problem": self.problem.to_dict(),
+            "points": [_row(p) for p in self.points],
+            "complete": self.complete,
+            "scope": self.scope,
+            "rng": self.rng,
+            "seconds": self.seconds,
+        }
+
+    def save(self, path) -> None:
+        """Write `to_dict()`, with the class logits of every point, as JSON; atomically."""
+        import json
+
+        data = self.to_dict()
+        for row, p in zip(data["points"], self.points, strict=True):
+            row["class_logits"] = p.point.class_logits().tolist()
+        write_atomically(path, lambda stream: stream.write(json.dumps(data).encode()))
+
+    def __repr__(self) -> str:
+        width = max([len(p.name) for p in self.points] + [5])
+        head = f"{'point':<{width}}  {'rank':>4}  {'F':>16}  {'index':>6}  {'nullity':>8}  {'status':<14}  {'group':>9}  {'hits':>5}"
+        lines = [repr(self.problem), "", head, "-" * len(head)]
+        for p in self.points:
+            index, nullity, group = ("-" if v is None else str(v) for v in (p.index, p.nullity, p.group_order))
+            lines.append(f"{p.name:<{width}}  {p.rank:>4}  {p.fun:>16.12f}  {index:>6}  {nullity:>8}  {p.status:<14}  {group:>9}  {p.hits:>5}")
+        minima, saddles = len(self.minima), len(self.saddles)
+        lines += ["", f"{len(self)} critical points: {minima} local minima, {saddles} strict saddles, {len(self) - minima - saddles} other"]
+        return "\n".join([*lines, self.scope])
+
+
+def landscape(problem: Problem, rng=None, starts: int | None = None, *, symmetric: bool = True, progress: bool | None = None) -> Landscape:
+    """All critical points found of F(W_L, ..., W_1, H_1), modulo gauge and class permutation, each with its signature.
+
+    MSE (linear; balanced, imbalanced without bias or with a free one): the complete list, by singular modes.
+    Other losses: structures in closed form, symmetric points from class-permutation groups (balanced, no bias), and a
+    search without symmetry from random starts: descents, Newton from random points of every rank, eigenvector following to
+    saddles of index 1 to 3. Points are merged modulo permutation (and transposition under MSE).
+
+    starts: of the search (default 60 up to K = 6, 40 up to 12, 10 beyond; 0 switches it off). rng: its seed.
+    Ctrl-C during the search keeps what was found, and `scope` says so.
+
+    >>> atlas = landscape(Problem(K=3, n=2, L=2, lam=0.01, loss="mse"))
+    >>> atlas.complete, len(atlas), atlas.best.name
+    (True, 10, 'dnc')
+
+    Raises ValueError for nonlinear models: the stratum theorem needs a linear one. Source: gk25 (Lemma 1); dang23 (MSE).
+    """
+    arguments.instance("problem", problem, Problem)
+    if not problem.linear:
+        raise ValueError(f"landscape needs a linear model (the stratum theorem does not hold otherwise); got activation={problem.activation.name!r}.")
+    began = time.perf_counter()
+    if problem.loss.name == "mse" and (problem.balanced or not problem.bias):
+        complete, scope = explain(problem)
+        return _landscape(problem, [_mse_point(family) for family in mse_families(problem)], complete, scope, None, began)
+    seed = seed_sequence(rng)
+    starts = _default_starts(problem.K) if starts is None else arguments.integer("starts", starts, 0)
+    merged = _Merged()
+    parts = _closed_forms(problem, merged, symmetric, progress)
+    ended = _search(problem, starts, seed, progress, merged)
+    parts.append(f"a search from {2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches{ended}" if starts else "no random search")
+    scope = f"Searched: {'; '.join(parts)}. Not claimed to be complete."
+    return _landscape(problem, merged.found(), False, scope, seed_record(seed), began)
+
+
+def _closed_forms(problem: Problem, merged: _Merged, symmetric: bool, progress: bool | None) -> list[str]:
+    """Adds structures and symmetric points; returns what was searched, in words."""
+    for name, point in structures.existing(problem)[0].items():
+        merged.add("structure", replace(point, name=name))
+    parts = ["structures in closed form"]
+    if symmetric and problem.balanced and problem.bias is None and problem.loss.shift_invariant and problem.K <= 12:
+        found = survey(problem, progress=progress)
+        for point in found.points:
+            merged.add("symmetry", point)
+        doubt = f", {len(found.unpaired)} systems with a missing or double root" if found.unpaired else ""
+        ended = ", interrupted" if found.interrupted else ""
+        parts.append(f"{len(found.classes)} classes of points fixed by class permutations (blocks, association schemes on one and two orbits{doubt}{ended})")
+    return parts
+
+
+def _search(problem: Problem, starts: int, seed, progress, merged: _Merged) -> str:
+    """Adds what random search finds; returns how it ended, in words."""
+    if not starts:
+        return ""
+    try:
+        for how, point in search(problem, starts, seed, progress):
+            merged.add(how, point)
+    except KeyboardInterrupt:
+        return ", interrupted"
+    return ""
+
+
+def _default_starts(K: int) -> int:
+    return 60 if K <= 6 else 40 if K <= 12 else 10
+
+
+class _Merged:
+    """Points so far, one of each kind, with hits and sources."""
+
+    def __init__(self):
+        self._kinds: list[list] = []  # [fun, point, hits, sources], unsorted
+
+    def add(self, how: str, point: LogitPoint) -> None:
+        stratum = Stratum(point)
+        if stratum.grad_norm > max(TOL, 1e-9 * stratum.ridge_norm):
+            return
+        fun = stratum.fun
+        for kind in self._kinds:
+            if abs(kind[0] - fun) <= 1e-9 * (1 + abs(fun)) and same_point(kind[1], point):
+                kind[2] += 1
+                kind[3].setdefault(how)
+                return
+        self._kinds.append([fun, point, 1, {how: None}])
+
+    def found(self) -> list[Found]:
+        """Classified and named, each name once."""
+        result, taken = [], {}
+        for _, point, hits, sources in sorted(self._kinds, key=lambda kind: kind[0]):
+            name = _name(point)
+            taken[name] = taken.get(name, 0) + 1
+            name = name if taken[name] == 1 else f"{name}#{taken[name]}"
+            critical = replace(classify(point, extremes=False), name=name)
+            result.append(Found(critical, hits, tuple(sources), group_order(point)))
+        return result
+
+
+def _name(point: LogitPoint) -> str:
+    """A structure's own name; else what `identify` says; else the code it was built as; else `unnamed(...)`."""
+    if point.name and not point.name.startswith("code("):
+        return point.name
+    name = identify(point).name
+    return point.name if name.startswith("unnamed") and point.name else name
+
+
+def _mse_point(family) -> Found:
+    return Found(family.critical(), family.labelled, ("modes",), group_order(family.point))
+
+
+def _landscape(problem, found, complete, scope, rng, began) -> Landscape:
+    ordered = tuple(sorted(found, key=lambda p: p.fun))
+    return Landscape(problem, ordered, complete, scope, rng, time.perf_counter() - began)
+
+
+def _row(p: Found) -> dict:
+    return {
+        "name": p.name,
+        "fun": p.fun,
+        "rank": p.rank,
+        "index": p.index,
+        "nullity": p.nullity,
+        "nullity_symmetry": p.nullity_symmetry,
+        "status": p.status,
+        "grad_norm": p.grad_norm,
+        "singular_values": np.sort(p.point.s)[::-1].tolist(),
+        "scales": list(p.point.scales),
+        "hits": p.hits,
+        "sources": list(p.sources),
+        "group_order": p.group_order,
+    }

@@ -1,0 +1,47 @@
+"""A landscape drawn: every critical point by index and value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ufm.landscapes.landscape import Landscape
+from ufm.plot.style import colour, house_style, new_axes
+
+
+def landscape(atlas: Landscape, ax=None, names: int = 8):
+    """F against index for every classified point: filled for minima, open for saddles, size by rank, colour by structure.
+
+    names: how many of the lowest minima are labelled, pushed apart so that none overlap.
+    """
+    with house_style():
+        ax = new_axes(ax, figsize=(6, 4.2))
+        points = [p for p in atlas.points if p.index is not None]
+        for p in points:
+            tint, minimum = colour(p.name), p.status == "local minimum"
+            ax.plot(p.index, p.fun, "o", ms=4 + 1.2 * p.rank**0.8, mfc=tint if minimum else "none", mec=tint, alpha=0.85, ls="")
+        _label(ax, [p for p in points if p.status == "local minimum"][:names], points)
+        ax.set(xlabel="index", ylabel="F", title=f"{len(atlas)} critical points, {len(atlas.minima)} local minima")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        return ax
+
+
+def _label(ax, minima, points) -> None:
+    if not minima:
+        return
+    low, high = min(p.fun for p in points), max(p.fun for p in points)
+    step = 0.055 * (high - low or 1.0)
+    places = np.array([p.fun for p in minima])
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + step)
+    right = max(p.index for p in points)
+    for p, place in zip(minima, places, strict=True):
+        ax.annotate(
+            f"{p.name}  {p.fun:.6f}",
+            (p.index, p.fun),
+            xytext=(right * 1.08 + 0.4, place),
+            fontsize=8,
+            color=colour(p.name),
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour(p.name), "lw": 0.5, "alpha": 0.5},
+            annotation_clip=False,
+        )
