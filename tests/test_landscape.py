@@ -160,7 +160,7 @@ def test_figure_1_has_petersen_and_antiprism_plus_pair_found_by_the_search():
 
 def test_rank_three_codes_are_in_front_at_ten_classes_and_three_layers():
     atlas = landscape(Problem(K=10, L=3, lam=0.002), rng=0, symmetric=False)
-    lowest = [p for p in atlas.minima][:3]
+    lowest = list(atlas.minima)[:3]
     assert lowest[0].fun == pytest.approx(0.077683202, abs=1e-9) and lowest[0].rank == 3
     assert lowest[0].name == "code(bicapped antiprism(4))"
     assert lowest[1].fun == pytest.approx(0.077693976, abs=1e-9) and lowest[1].rank == 3

@@ -10,6 +10,9 @@ from ufm.plot.atlas import landscape
 from ufm.plot.codes import code
 from ufm.plot.figures import comparison, runs
 from ufm.plot.parts import logits, losses, singular_values
+from ufm.plot.phases import plot_branches as branches
+from ufm.plot.phases import plot_phases as phases
+from ufm.plot.phases import plot_profile as profile
 from ufm.plot.style import COLOURS, colour, save
 
-__all__ = ["COLOURS", "code", "colour", "comparison", "landscape", "logits", "losses", "runs", "save", "singular_values"]
+__all__ = ["COLOURS", "branches", "code", "colour", "comparison", "landscape", "logits", "losses", "phases", "profile", "runs", "save", "singular_values"]

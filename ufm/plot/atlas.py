@@ -11,7 +11,7 @@ from ufm.plot.style import colour, house_style, new_axes
 def landscape(atlas: Landscape, ax=None, names: int = 8):
     """F against index for every classified point: filled for minima, open for saddles, size by rank, colour by structure.
 
-    names: how many of the lowest minima are labelled, pushed apart so that none overlap.
+    names: how many of the lowest minima are listed at the side, in order of value, pushed apart so that none overlap.
     """
     with house_style():
         ax = new_axes(ax, figsize=(6, 4.2))
@@ -42,6 +42,5 @@ def _label(ax, minima, points) -> None:
             fontsize=8,
             color=colour(p.name),
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour(p.name), "lw": 0.5, "alpha": 0.5},
             annotation_clip=False,
         )

@@ -1,0 +1,405 @@
+"""Who wins where: the structure of lowest value over ridge weights, classes and depths.
+
+Along lam each candidate has its value F(Lam); the winner is the lowest. Boundaries between winners are roots of differences of values
+(Brent) or ends of a structure's existence (bisection; as sharp as its maker finds it near its fold), never grid points. A grid in
+log Lam only brackets them, so that an interval narrower than its spacing, inside which a third candidate wins and loses again, can be
+missed. The winner is the lowest among the candidates, no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import optimize
+from tqdm import tqdm
+
+from ufm import structures
+from ufm.critical.identify import identify
+from ufm.landscapes.follow import Branch, at_lam, follow
+from ufm.numerics import arguments
+from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint
+from ufm.problem import Problem
+from ufm.solvers.multistart import multistart
+
+SAME = 1e-9
+"""Values closer than this, relative to 1 + |F|, are one point."""
+DEFAULT_LAMS = (1e-4, 1e-3, 1e-2, 1e-1)
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where the winner changes: at Lam = lam from `below` to `above`; kind `crossing` (equal values) or `existence` (one of them ends)."""
+
+    lam: float
+    below: str
+    above: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """[low, high] of Lam on which `winner` is the lowest candidate."""
+
+    low: float
+    high: float
+    winner: str
+
+
+@dataclass(frozen=True, eq=False)
+class Winners:
+    """Intervals of Lam ascending with their winners, and the boundaries between them.
+
+    candidates: names that took part; branches: those found by search and continued, by name.
+    """
+
+    problem: Problem
+    intervals: tuple[Interval, ...]
+    boundaries: tuple[Boundary, ...]
+    candidates: tuple[str, ...]
+    branches: dict[str, Branch]
+    rng: dict
+
+    def at(self, lam: float) -> str:
+        """The winner at a Lam; ValueError outside the range."""
+        for interval in self.intervals:
+            if interval.low <= lam <= interval.high:
+                return interval.winner
+        raise ValueError(f"lam must lie in [{self.intervals[0].low:g}, {self.intervals[-1].high:g}]; got lam={lam!r}.")
+
+    def to_dict(self) -> dict:
+        return {
+            "problem": self.problem.to_dict(),
+            "intervals": [vars(i) for i in self.intervals],
+            "boundaries": [vars(b) for b in self.boundaries],
+            "candidates": list(self.candidates),
+            "searched": list(self.branches),
+            "rng": self.rng,
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"lowest of {len(self.candidates)} candidates over lam:"]
+        lines += [f"  {i.low:.12g} .. {i.high:.12g}  {i.winner}" for i in self.intervals]
+        lines += [f"  boundary {b.lam:.14g}: {b.below} | {b.above} ({b.kind})" for b in self.boundaries]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The winner at one (K, L, lam) with its value, the runner-up, and how far the runner-up's value lies above (None without one)."""
+
+    K: int
+    L: int
+    lam: float
+    winner: str
+    fun: float
+    runner_up: str | None
+    margin: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseDiagram:
+    """Cells over the grid, and for every finished (K, L) the boundaries in Lam between the least and the largest lam of the grid."""
+
+    Ks: tuple[int, ...]
+    Ls: tuple[int, ...]
+    lams: tuple[float, ...]
+    cells: tuple[Cell, ...]
+    boundaries: dict[tuple[int, int], tuple[Boundary, ...]]
+    options: dict
+    rng: dict
+    seconds: float
+    interrupted: bool = False
+
+    def cell(self, K: int, L: int, lam: float) -> Cell:
+        """One cell; ValueError where it was not computed."""
+        for c in self.cells:
+            if (c.K, c.L, c.lam) == (K, L, lam):
+                return c
+        raise ValueError(f"K, L, lam must be a finished cell of the diagram; got K={K!r}, L={L!r}, lam={lam!r}.")
+
+    def to_dict(self) -> dict:
+        return {
+            "Ks": list(self.Ks),
+            "Ls": list(self.Ls),
+            "lams": list(self.lams),
+            "cells": [vars(c) for c in self.cells],
+            "boundaries": [{"K": K, "L": L, **vars(b)} for (K, L), bs in self.boundaries.items() for b in bs],
+            "options": self.options,
+            "rng": self.rng,
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+        }
+
+    def __repr__(self) -> str:
+        width = max([len(c.winner) for c in self.cells] + [4])
+        lines = []
+        for lam in self.lams:
+            lines.append(f"lam = {lam:g}: lowest candidate")
+            lines.append("   K  " + "  ".join(f"{f'L={L}':<{width}}" for L in self.Ls).rstrip())
+            known = {(c.K, c.L): c.winner for c in self.cells if c.lam == lam}
+            lines += [f"{K:>4}  " + "  ".join(f"{known.get((K, L), '-'):<{width}}" for L in self.Ls).rstrip() for K in self.Ks]
+        if self.interrupted:
+            lines.append("interrupted: cells marked - are missing")
+        return "\n".join(lines)
+
+
+def winners(problem: Problem, low: float, high: float, names: Iterable[str] | None = None, *, starts: int = 0, grid: int = 40, rng=None) -> Winners:
+    """The lowest candidate for every effective Lam in [low, high], the other arguments of the problem fixed.
+
+    names: structures taking part (default: all of `structures.catalogue` but barrier roots); points that are not critical do not count.
+    starts: random starts at each of 5 Lams and at every boundary between structures; what is found below all candidates joins as a
+    branch, followed over the range up to its folds. grid: number of
+    Lams that bracket boundaries. rng: seed of the search.
+
+    >>> winners(Problem(K=4, L=2, lam=1.0), 1e-3, 1e-1, ("zero", "dnc", "pairs"))
+    lowest of 3 candidates over lam:
+      0.001 .. 0.01176049807...  dnc
+      0.01176049807... .. 0.1  pairs
+      boundary 0.01176049807...: dnc | pairs (crossing)
+
+    Raises ValueError for unknown names, a bad range, nonlinear models, or where no candidate exists.
+    """
+    arguments.instance("problem", problem, Problem)
+    if not problem.linear:
+        raise ValueError(f"winners needs a linear model; got activation={problem.activation.name!r}.")
+    low, high = arguments.positive("low", low), arguments.positive("high", high)
+    if not low < high:
+        raise ValueError(f"low must be below high; got low={low!r}, high={high!r}.")
+    starts, grid = arguments.integer("starts", starts, 0), arguments.integer("grid", grid, 2)
+    seed = seed_sequence(rng)
+    makers = _structure_values(problem, _chosen(problem, None if names is None else list(names)))
+    branches = _searched(problem, makers, low, high, starts, grid, seed) if starts else {}
+    values = {**makers, **{name: _branch_value(branch) for name, branch in branches.items()}}
+    return _winners(problem, values, branches, low, high, grid, seed_record(seed))
+
+
+def phase_diagram(
+    Ks: Iterable[int],
+    Ls: Iterable[int],
+    lams: Iterable[float] | None = None,
+    names: Iterable[str] | None = None,
+    *,
+    starts: int = 0,
+    grid: int = 20,
+    rng=None,
+    progress: bool | None = None,
+    **problem_options,
+) -> PhaseDiagram:
+    """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), with boundaries in lam for every (K, L).
+
+    names, starts, grid, rng: as in `winners`, names that a K does not know being left out there.
+    problem_options: passed to `Problem` (n, d, loss, bias). lam is the ridge weight of every factor.
+    Ctrl-C keeps the finished cells.
+
+    >>> phase_diagram([4, 6], [2, 3], [1e-2], ("dnc", "pairs"))
+    lam = 0.01: lowest candidate
+       K  L=2    L=3
+       4  dnc    pairs
+       6  pairs  pairs
+    """
+    began, seed = time.perf_counter(), seed_sequence(rng)
+    Ks, Ls = (tuple(arguments.integer(name, v, least) for v in values) for name, values, least in (("Ks", Ks, 2), ("Ls", Ls, 1)))
+    lams = tuple(sorted({arguments.positive("lams", lam) for lam in (DEFAULT_LAMS if lams is None else lams)}))
+    if not Ks or not Ls or not lams:
+        raise ValueError("Ks, Ls and lams must each hold at least one value.")
+    names = None if names is None else tuple(names)
+    if "lam" in problem_options:
+        raise ValueError("lam is given by lams, the values of the grid; it is not a problem option here.")
+    problems = {(K, L): Problem(K=K, L=L, lam=1.0, **problem_options) for K in Ks for L in Ls}
+    if names is not None:
+        every = set().union(*map(structures.catalogue, problems.values()))
+        for name in names:
+            arguments.choice("names", name, every)
+    cells, boundaries, interrupted = [], {}, False
+    hidden = None if progress is None else not progress
+    try:
+        for number, ((K, L), problem) in enumerate(tqdm(problems.items(), desc="phases", delay=2, leave=False, disable=hidden)):
+            column, edges = _column(problem, lams, names, starts, grid, child(seed, number))
+            cells += column
+            boundaries[K, L] = edges
+    except KeyboardInterrupt:
+        interrupted = True
+    described = {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in problem_options.items()}
+    options = {"names": None if names is None else list(names), "starts": starts, "grid": grid, **described}
+    return PhaseDiagram(Ks, Ls, lams, tuple(cells), boundaries, options, seed_record(seed), time.perf_counter() - began, interrupted)
+
+
+def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
+    """(cells at all lams, boundaries) of one problem."""
+    makers = _structure_values(problem, [name for name in _chosen(problem, None) if names is None or name in names])
+    low, high = lams[0], lams[-1]
+    branches = _searched(problem, makers, low, high, starts, grid, seed) if starts and low < high else {}
+    values = {**makers, **{name: _branch_value(branch) for name, branch in branches.items()}}
+    cells = []
+    for lam in lams:
+        ranked = _ranked(values, lam)
+        best, fun = ranked[0]
+        above = next(((name, f) for name, f in ranked if f - fun > SAME * (1 + abs(fun))), None)
+        cells.append(Cell(problem.K, problem.L, lam, best, fun, above and above[0], above and above[1] - fun))
+    edges = _winners(problem, values, branches, low, high, grid, {}).boundaries if low < high else ()
+    return cells, edges
+
+
+def _chosen(problem: Problem, names) -> list[str]:
+    """The names asked for, each of them in the catalogue; by default all but barrier roots."""
+    catalogue = structures.catalogue(problem)
+    if names is None:
+        return [name for name in catalogue if "small" not in name]
+    for name in names:
+        arguments.choice("names", name, catalogue)
+    return list(dict.fromkeys(names))
+
+
+def _structure_values(problem: Problem, names: list[str]) -> dict[str, Callable[[float], float]]:
+    """Name -> (Lam -> F, or inf where it does not exist or is not critical)."""
+    if not names:
+        raise ValueError(f"names must hold at least one structure in the catalogue of K={problem.K}, L={problem.L}.")
+
+    def value_of(name):
+        def value(lam: float) -> float:
+            try:
+                stratum = Stratum(structures.catalogue(at_lam(problem, lam))[name]())
+            except ValueError:
+                return np.inf
+            return stratum.fun if stratum.grad_norm <= 1e-6 * stratum.ridge_norm + 2e-14 else np.inf
+
+        return _remembering(value)
+
+    return {name: value_of(name) for name in names}
+
+
+def _branch_value(branch: Branch) -> Callable[[float], float]:
+    def value(lam: float) -> float:
+        if not branch.covers(lam):
+            return np.inf
+        try:
+            return Stratum(branch.at(lam)).fun
+        except ValueError:
+            return np.inf
+
+    return _remembering(value)
+
+
+def _remembering(value: Callable) -> Callable:
+    known: dict[float, float] = {}
+
+    def remembered(lam: float) -> float:
+        if lam not in known:
+            known[lam] = value(lam)
+        return known[lam]
+
+    return remembered
+
+
+def _searched(problem: Problem, makers, low: float, high: float, starts: int, grid: int, seed) -> dict[str, Branch]:
+    """Branches of points found below all candidates so far, by name; searched at 5 Lams and where the structures change places."""
+    branches: dict[str, Branch] = {}
+    values = dict(makers)
+    edges = [b.lam for b in _winners(problem, makers, {}, low, high, grid, {}).boundaries]
+    for number, lam in enumerate([*np.geomspace(low, high, 5).tolist(), *edges]):
+        lam = min(max(lam, low), high)
+        best = multistart(at_lam(problem, lam), starts, child(seed, number), progress=False).best
+        known = min(value(lam) for value in values.values())
+        if not best.success or best.fun >= known - SAME * (1 + abs(best.fun)):
+            continue
+        point = best.logit_point()
+        name = _free_name(identify(point).name, values)
+        branches[name] = _both_ways(replace(point, name=name), low, high)
+        values[name] = _branch_value(branches[name])
+    return branches
+
+
+def _both_ways(point: LogitPoint, low: float, high: float) -> Branch:
+    """The branch through a point over [low, high] as far as it goes without turning, ascending in Lam."""
+    down, up = (_until_turn(follow(point, lam)) if lam != point.problem.Lam else None for lam in (low, high))
+    if down is None or up is None:
+        return up or down
+    join = {k: np.concatenate([getattr(down, k)[::-1], getattr(up, k)[1:]]) for k in ("lam", "fun", "grad_norm", "index", "smallest")}
+    return replace(up, **join, points=(*down.points[::-1], *up.points[1:]), events=())
+
+
+def _until_turn(branch: Branch) -> Branch:
+    """The first monotone piece of a branch, its fold included."""
+    turn = branch.folds()
+    if not turn:
+        return branch
+    first = turn[0]
+    n = first.after + 1
+    cut = {k: np.append(getattr(branch, k)[:n], v) for k, v in (("lam", first.lam), ("fun", first.fun), ("grad_norm", Stratum(first.point).grad_norm))}
+    cut |= {"index": np.append(branch.index[:n], first.index_before), "smallest": np.append(branch.smallest[:n], 0.0)}
+    return replace(branch, **cut, points=(*branch.points[:n], first.point), events=(), message="cut at its first fold")
+
+
+def _free_name(name: str, taken) -> str:
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}#{number}", number + 1
+    return free
+
+
+def _ranked(values: dict[str, Callable], lam: float) -> list[tuple[str, float]]:
+    """(name, F) of the candidates that exist, lowest first; equal values keep the order of the candidates."""
+    found = [(name, value(lam)) for name, value in values.items()]
+    found = [(name, f) for name, f in found if np.isfinite(f)]
+    if not found:
+        raise ValueError(f"none of the candidates {', '.join(values)} exists at lam={lam:.6g}.")
+    lowest = min(f for _, f in found)
+    return sorted(found, key=lambda item: item[1] if item[1] > lowest + 1e-14 * (1 + abs(lowest)) else -np.inf)
+
+
+def _winners(problem, values, branches, low: float, high: float, grid: int, rng: dict) -> Winners:
+    lams = [float(v) for v in np.geomspace(low, high, grid)]
+    lams[0], lams[-1] = low, high
+    best = [_ranked(values, lam)[0][0] for lam in lams]
+    boundaries: list[Boundary] = []
+    for a, b, first, second in zip(lams[:-1], lams[1:], best[:-1], best[1:], strict=True):
+        boundaries += _boundaries(values, a, b, first, second)
+    edges = [low, *(b.lam for b in boundaries), high]
+    names = [best[0], *(b.above for b in boundaries)]
+    intervals = tuple(Interval(a, b, name) for a, b, name in zip(edges[:-1], edges[1:], names, strict=True))
+    return Winners(problem, intervals, tuple(boundaries), tuple(values), branches, rng)
+
+
+def _boundaries(values, a: float, b: float, first: str, second: str, depth: int = 30) -> list[Boundary]:
+    """The boundaries inside [a, b], won by `first` at a and by `second` at b; a third winner at their crossing splits the interval."""
+    if first == second:
+        return []
+    lam, kind = _meeting(values[first], values[second], a, b)
+    ranked = _ranked(values, lam)
+    third, fun = ranked[0]
+    duel = min(values[first](lam), values[second](lam))
+    if depth and third not in (first, second) and fun < duel - 1e-13 * (1 + abs(fun)):
+        return _boundaries(values, a, lam, first, third, depth - 1) + _boundaries(values, lam, b, third, second, depth - 1)
+    return [Boundary(lam, first, second, kind)]
+
+
+def _meeting(first: Callable, second: Callable, a: float, b: float) -> tuple[float, str]:
+    """(Lam, kind) where the order of two candidates changes between a and b."""
+    low, high = np.log(a), np.log(b)
+
+    def ahead(u: float) -> float:
+        """Negative where `first` is lower; +-1 where only one exists."""
+        f, g = first(float(np.exp(u))), second(float(np.exp(u)))
+        if np.isfinite(f) and np.isfinite(g):
+            return f - g
+        return float(np.isfinite(g)) - float(np.isfinite(f))
+
+    def both(u: float) -> bool:
+        return np.isfinite(first(float(np.exp(u)))) and np.isfinite(second(float(np.exp(u))))
+
+    while not (both(low) and both(high)) and high - low > 1e-15 * max(1.0, abs(low)):
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        if ahead(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    if both(low) and both(high) and ahead(low) * ahead(high) < 0:
+        return float(np.exp(optimize.brentq(ahead, low, high, xtol=1e-15, rtol=8.9e-16))), "crossing"
+    return float(np.exp(0.5 * (low + high))), "existence"

@@ -1,0 +1,135 @@
+"""Pictures of families: loss against rank, branches over the ridge weight, and maps of who wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+
+from ufm.landscapes.follow import Branch
+from ufm.landscapes.phases import PhaseDiagram
+from ufm.landscapes.profile import Profile
+from ufm.plot.style import colour, house_style, new_axes
+
+MARKERS = {"fold": ">", "bifurcation": "o", "end": "X"}
+
+
+def plot_profile(profile: Profile, ax=None, zero: bool = False):
+    """Lowest F found against rank, one colour per structure: filled markers are local minima of the full problem, open ones are not.
+
+    zero: also draw rank 0, which lies far above the rest at small lam.
+    """
+    with house_style():
+        ax = new_axes(ax, figsize=(5, 3.4))
+        entries = [e for e in profile if zero or e.rank or len(profile) == 1]
+        ranks, funs = [e.rank for e in entries], [e.fun for e in entries]
+        ax.plot(ranks, funs, color="0.8", lw=1, zorder=1)
+        for e in entries:
+            tint = colour(e.name)
+            face = tint if e.status == "local minimum" else "white"
+            ax.plot(e.rank, e.fun, "o", ms=7, mec=tint, mfc=face, mew=1.4, zorder=2, label=f"{e.rank}: {_short(e.name)}")
+        if min(funs) > 0 and max(funs) > 5 * min(funs):
+            ax.set_yscale("log")
+        ax.set_xticks(ranks)
+        ax.set(xlabel="rank", ylabel="lowest $F$ found")
+        _legend(ax, [("filled: local minimum", "o", "0.4", "0.4"), ("open: not a minimum", "o", "0.4", "white")])
+        return ax
+
+
+def plot_branches(branches: Branch | Iterable[Branch], ax=None):
+    """F against lam for branches: solid where the index is 0, dashed elsewhere, markers at folds, bifurcations and ends."""
+    with house_style():
+        ax = new_axes(ax, figsize=(5.6, 3.6))
+        branches = [branches] if isinstance(branches, Branch) else list(branches)
+        kinds = []
+        for branch in branches:
+            tint, first = colour(branch.name), True
+            lam, fun, stable_at = _with_events(branch)
+            for start, stop, stable in _runs(stable_at):
+                piece = slice(start, stop + 1)
+                ax.plot(lam[piece], fun[piece], color=tint, lw=1.4, ls="-" if stable else "--", label=_short(branch.name) if first else None)
+                first = False
+            for event in branch.events:
+                ax.plot(event.lam, event.fun, MARKERS[event.kind], ms=6, mec=tint, mfc="white", mew=1.2, zorder=3)
+                kinds.append(event.kind)
+        ax.set(xscale="log", xlabel="$\\lambda$", ylabel="$F$")
+        seen = [(kind, MARKERS[kind], "0.3", "white") for kind in MARKERS if kind in kinds]
+        _legend(ax, seen, lines=any(not b.stable.all() for b in branches))
+        return ax
+
+
+def plot_phases(diagram: PhaseDiagram, ax=None, lam: float | None = None):
+    """Map of the winner over K (across) and L (up) at one lam of the diagram (default: the least), one colour per structure.
+
+    Numbers tell apart structures of one colour; unfinished cells stay white. Raises ValueError for a lam not in the diagram.
+    """
+    lam = diagram.lams[0] if lam is None else lam
+    if lam not in diagram.lams:
+        raise ValueError(f"lam must be one of the diagram's {list(diagram.lams)}; got lam={lam!r}.")
+    from matplotlib.patches import Patch, Rectangle
+
+    with house_style():
+        ax = new_axes(ax, figsize=(1.8 + 0.42 * len(diagram.Ks), 1.0 + 0.42 * len(diagram.Ls)))
+        cells = [c for c in diagram.cells if c.lam == lam]
+        names = list(dict.fromkeys(c.winner for c in cells))
+        marks = _marks(names)
+        for c in cells:
+            x, y = diagram.Ks.index(c.K), diagram.Ls.index(c.L)
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour(c.winner), edgecolor="white", lw=1))
+            ax.text(x, y, marks[c.winner], ha="center", va="center", color="white", fontsize=8)
+        ax.set(xlim=(-0.5, len(diagram.Ks) - 0.5), ylim=(-0.5, len(diagram.Ls) - 0.5), xlabel="$K$", ylabel="$L$", title=f"$\\lambda$ = {lam:g}")
+        ax.set_xticks(range(len(diagram.Ks)), diagram.Ks)
+        ax.set_yticks(range(len(diagram.Ls)), diagram.Ls)
+        ax.set_aspect("equal")
+        ax.tick_params(length=0)
+        ax.spines[["left", "bottom"]].set_visible(False)
+        handles = [Patch(color=colour(name), label=f"{marks[name]}  {name}".strip()) for name in names]
+        if handles:
+            ax.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+        return ax
+
+
+def _short(name: str | None) -> str:
+    """`unnamed(rank=4, group order=8)` as `unnamed, |G| = 8`; other names as they are."""
+    name = name or "unnamed"
+    if name.startswith("unnamed(") and "order=" in name:
+        return "unnamed, |G| = " + name.split("order=")[1].replace(")", "")
+    return name.split("(")[0] if name.startswith("unnamed") else name
+
+
+def _with_events(branch: Branch):
+    """(lam, fun, stable) along the branch with its folds and bifurcations as points of their own, stable meaning behind the point."""
+    rows = []
+    for i, (lam, fun, stable) in enumerate(zip(branch.lam, branch.fun, branch.stable, strict=True)):
+        rows.append((lam, fun, stable))
+        rows += [(e.lam, e.fun, e.index_after == 0) for e in branch.events if e.after == i and e.kind != "end"]
+    return tuple(np.array(column) for column in zip(*rows, strict=True))
+
+
+def _runs(flags) -> list[tuple[int, int, bool]]:
+    """(first, last, value) of the runs of equal flags; each run reaches to the next one's first point, so that lines join."""
+    cuts = [0, *(np.flatnonzero(np.diff(np.asarray(flags, dtype=int))) + 1).tolist(), len(flags)]
+    return [(a, min(b, len(flags) - 1), bool(flags[a])) for a, b in pairwise(cuts)]
+
+
+def _marks(names: list[str]) -> dict[str, str]:
+    """'' for a colour with one name, numbers for names that share a colour."""
+    marks = {}
+    for name in names:
+        family = [other for other in names if colour(other) == colour(name)]
+        marks[name] = "" if len(family) == 1 else str(family.index(name) + 1)
+    return marks
+
+
+def _legend(ax, extra, lines: bool = False) -> None:
+    """A legend outside the axes, so that it covers nothing: the labelled artists once each, then what the signs mean."""
+    from matplotlib.lines import Line2D
+
+    handles, labels = ax.get_legend_handles_labels()
+    known = dict(zip(labels, handles, strict=True))
+    entries = list(known.values())
+    if lines:
+        entries += [Line2D([], [], color="0.3", ls=ls, label=text) for ls, text in (("-", "index 0"), ("--", "index > 0"))]
+    entries += [Line2D([], [], ls="", marker=marker, mec=edge, mfc=face, label=text) for text, marker, edge, face in extra]
+    ax.legend(handles=entries, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
