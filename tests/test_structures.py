@@ -203,6 +203,15 @@ def test_partitions_into_parts_of_at_least_two_are_counted_right(total, count):
     assert len(found) == len(set(found)) == count and all(sum(p) == total and min(p) >= 2 for p in found)
 
 
+@pytest.mark.parametrize("counts", [(3, 3, 2, 2), (5, 1, 1, 1)])
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+def test_zero_with_a_bias_has_the_log_frequencies_shrunk_by_its_weight(counts, bias):
+    problem = Problem(K=4, n=counts, L=2, lam=1e-3, bias=bias)
+    b = structures.zero(problem).b
+    p = np.exp(b) / np.exp(b).sum()
+    np.testing.assert_allclose(p + bias * b, problem.counts / problem.N, atol=1e-14)
+
+
 def test_thousand_classes_need_nothing_of_the_size_of_the_samples():
     point = structures.pairs(Problem(K=1000, n=100, d=10_000, L=3, lam=1e-6))
     assert point.right.shape == (1000, 500) and Stratum(point).grad_norm < 1e-12

@@ -23,11 +23,12 @@ def zero(problem: Problem) -> LogitPoint:
     if problem.bias is None:
         return point
     b = np.zeros(problem.K)
+    free = float(problem.bias == 0 and problem.loss.shift_invariant)  # fixes the constant that nothing else does
     for _ in range(100):
         here = Stratum(LogitPoint(problem, empty, np.zeros(0), empty, b))
         if here.grad_norm <= 1e-16 * problem.K:
             break
-        hessian = LinearOperator((problem.K, problem.K), matvec=lambda v, here=here: here.hvp(np.ravel(v)), dtype=float)
+        hessian = LinearOperator((problem.K, problem.K), matvec=lambda v, here=here: here.hvp(np.ravel(v)) + free * np.mean(v), dtype=float)
         step, _ = cg(hessian, -here.gradient(), rtol=1e-15, maxiter=200)
         b = b + step / max(1.0, np.max(np.abs(step)))
         if np.max(np.abs(step)) <= 1e-15 * max(1.0, np.max(np.abs(b))):

@@ -1,0 +1,370 @@
+"""How flat, how large, how fast: the whole Hessian spectrum at a critical point of a linear model, at any width and any n.
+
+The Hessian in all parameters splits, at the balanced lift of a critical point of rank r, into
+
+    core            the Hessian at widths r on class columns (on sample columns where the point is not collapsed), and b
+    frames          per hidden layer l and unused direction (d_l - r of them), r pairs with eigenvalues 0 and lam_{l-1} + lam_l
+    unused corners  lam_l on (d_{l+1} - r)(d_l - r) entries of every middle factor, lam_0 and lam_L on what the first and last
+                    layers' frames leave: (d_1 - r)(N - r) and (d_L - r)(K - r) entries
+    D = 2           there instead, per unused direction, [[lam_0, -sigma], [-sigma, lam_1]] for each singular value sigma of G_perp
+    within classes  n_c - 1 copies per class of (1/N) P'H_c P + lam_0 on r rows, P = W_L ... W_1
+
+because a product through an unused direction of layer l needs the factors on both of its sides and, for D >= 3, meets only
+U'G V = -diag(phi') between them. So the size is that of the core, r M + (L - 1) r^2 + K r, whatever the width.
+
+Sources: gk25 (Lemma 1, Theorem 6), garrod24 (the spectrum at deep neural collapse under MSE).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from ufm.critical.signature import ROUNDING, gauge_nullity
+from ufm.numerics import arguments
+from ufm.objectives.factors import FactorObjective
+from ufm.objectives.logits import Stratum
+from ufm.points import FactorPoint, LogitPoint
+from ufm.problem import Problem
+
+CORE_LIMIT = 3000
+"""Largest core whose Hessian is formed."""
+MERGE = 1e-12
+"""Eigenvalues closer than this times the largest are one."""
+
+
+@dataclass(frozen=True)
+class Flatness:
+    """Measures of the Hessian in all parameters: trace, largest |eigenvalue|, root of the sum of squares, sum of |eigenvalue|.
+
+    parameters: their number. negative, zero: eigenvalues below and within `zero_below` of 0.
+    """
+
+    trace: float
+    spectral: float
+    frobenius: float
+    nuclear: float
+    parameters: int
+    negative: int
+    zero: int
+    zero_below: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Flatness: trace {self.trace:.6g}, spectral {self.spectral:.6g}, Frobenius {self.frobenius:.6g}, nuclear {self.nuclear:.6g}; "
+            f"{self.parameters} parameters, {self.negative} negative, {self.zero} zero"
+        )
+
+
+def spectrum(point, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tuple[float, int]]:
+    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters of the problem: width d, N samples, the bias.
+
+    point: a LogitPoint, FactorPoint, or anything with one as its `.point`. merge: eigenvalues closer than merge times the
+    largest are one. grad_tol: largest gradient norm, relative to that of the ridge, of a critical point.
+
+    >>> from ufm.structures import dnc
+    >>> values = spectrum(dnc(Problem(K=3, n=2, d=50, L=2, lam=0.01)))
+    >>> sum(m for _, m in values), next(m for v, m in values if abs(v) < 1e-12)
+    (2950, 194)
+
+    Raises ValueError for nonlinear models, points that are not critical, and cores above CORE_LIMIT. Source: gk25 (Lemma 1).
+    """
+    return _spectrum(_critical(point, grad_tol), arguments.nonnegative("merge", merge))
+
+
+def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
+    """Trace, spectral norm, Frobenius norm and nuclear (trace) norm of the Hessian in all parameters, from `spectrum`.
+
+    >>> from ufm.structures import zero
+    >>> flatness(zero(Problem(K=3, L=2, lam=0.5)))
+    Flatness: trace 13.5, spectral 0.5, Frobenius 2.59808, nuclear 13.5; 27 parameters, 0 negative, 0 zero
+
+    Raises ValueError as `spectrum` does. Source: gk25 (Theorem 6 compares these at DNC and at low rank).
+    """
+    stratum = _critical(point, grad_tol)
+    values = _spectrum(stratum, 0.0)
+    v, m = np.array([v for v, _ in values]), np.array([m for _, m in values])
+    zero = _zero_level(stratum, float(np.max(np.abs(v))))
+    return Flatness(
+        trace=float(m @ v),
+        spectral=float(np.max(np.abs(v))),
+        frobenius=float(np.sqrt(m @ v**2)),
+        nuclear=float(m @ np.abs(v)),
+        parameters=int(np.sum(m)),
+        negative=int(np.sum(m[v < -zero])),
+        zero=int(np.sum(m[np.abs(v) <= zero])),
+        zero_below=zero,
+    )
+
+
+def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) -> int:
+    """sum_l (r d_l - r (r + 1)/2): dimension of the set of critical factors whose product is this Z.
+
+    That set is the orbit of the balanced lift under rotations of the hidden layers, a product of Stiefel manifolds St(r, d_l).
+    check: also find the dimension as the rank of the tangent map (Omega_l skew) -> (.., Omega_l A_{l-1}, -A_l Omega_l, ..)
+    at a random lift, and raise ArithmeticError if the two differ; refuses above 4000 generators or parameters.
+
+    >>> from ufm.structures import dnc, pairs
+    >>> problem = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
+    >>> solution_dimension(dnc(problem)), solution_dimension(pairs(problem))
+    (1170, 670)
+
+    Raises ValueError as `spectrum` does. Source: gk25 (Theorem 5), counting frames and not subspaces.
+    """
+    here = _critical(point, grad_tol).point
+    dimension = gauge_nullity(here)
+    if check:
+        measured = _orbit_rank(here)
+        if measured != dimension:
+            raise ArithmeticError(f"the orbit has dimension {dimension} by count but its tangent vectors have rank {measured}.")
+    return dimension
+
+
+def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
+    """max(0, -lowest eigenvalue): the exponential rate at which gradient flow leaves a strict saddle; 0 where there is no descent to second order.
+
+    Gradient descent with learning rate lr leaves by a factor 1 + lr rate per step; momentum m by the larger root q of
+    q^2 - (1 + m + lr rate) q + m = 0. The direction is `escape_direction`.
+
+    >>> from ufm.structures import dnc
+    >>> escape_rate(dnc(Problem(K=6, L=2, lam=0.1))), round(escape_rate(dnc(Problem(K=6, L=2, lam=0.11))), 6)
+    (0.0, 0.010878)
+
+    Raises ValueError as `spectrum` does.
+    """
+    stratum = _critical(point, grad_tol)
+    values = _spectrum(stratum, 0.0)
+    lowest, size = values[0][0], max(abs(v) for v, _ in values)
+    return -lowest if lowest < -_zero_level(stratum, size) else 0.0
+
+
+def escape_direction(point, *, grad_tol: float = 1e-6) -> FactorPoint | None:
+    """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point (coordinate frames), as a FactorPoint; None where `escape_rate` is 0.
+
+    Raises ValueError as `spectrum` does.
+    """
+    stratum = _critical(point, grad_tol)
+    candidates = [c for c in (_core_lowest(stratum), _leaving_lowest(stratum), _within_lowest(stratum)) if c is not None]
+    if not candidates:
+        return None
+    lowest, build = min(candidates, key=lambda c: c[0])
+    size = max(abs(v) for v, _ in _spectrum(stratum, 0.0))
+    return build() if lowest < -_zero_level(stratum, size) else None
+
+
+def _critical(point, grad_tol: float) -> Stratum:
+    """The stratum at the point, or a ValueError saying why it has no spectrum here."""
+    grad_tol = arguments.positive("grad_tol", grad_tol)
+    point = getattr(point, "point", point)
+    if not isinstance(point, (LogitPoint, FactorPoint)):
+        raise ValueError(f"point must be a LogitPoint, a FactorPoint or hold one as .point; got {type(point).__name__}.")
+    if not point.problem.linear:
+        raise ValueError(f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}.")
+    logit = point.to_logits(tol=1e-9) if isinstance(point, FactorPoint) else point
+    stratum = Stratum(logit)
+    below, norm = grad_tol * stratum.ridge_norm + ROUNDING, _grad_norm(point, stratum)
+    if norm > below:
+        raise ValueError(f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's).")
+    if stratum.point.rank and _core(stratum).size > CORE_LIMIT:
+        raise ValueError(f"the core of the Hessian has {_core(stratum).size} coordinates, more than {CORE_LIMIT}; see classify for index and nullity.")
+    return stratum
+
+
+def _grad_norm(point, stratum: Stratum) -> float:
+    if isinstance(point, LogitPoint):
+        return stratum.grad_norm
+    objective = FactorObjective(point.problem)
+    return float(np.linalg.norm(objective.grad(objective.pack(point.factors, point.b))))
+
+
+def _zero_level(stratum: Stratum, size: float) -> float:
+    """Below it an eigenvalue is zero: 1e-6 Lam, rounding of the largest and the gradient norm, as in `classify`."""
+    return 1e-6 * stratum.point.problem.Lam + 5e-14 * size + stratum.grad_norm
+
+
+def _spectrum(stratum: Stratum, merge: float) -> list[tuple[float, int]]:
+    parts = [*_core_values(stratum), *_unused(stratum), *((v, copies) for copies, values, _ in _within(stratum) for v in values)]
+    return _merged([(float(v), m) for v, m in parts if m], merge)
+
+
+def _merged(parts, merge: float) -> list[tuple[float, int]]:
+    """Ascending; runs of eigenvalues that start within the tolerance of each other become their mean."""
+    gap = merge * max(abs(v) for v, _ in parts)
+    runs: list[list[tuple[float, int]]] = []
+    for v, m in sorted(parts):
+        if runs and v - runs[-1][0][0] <= gap:
+            runs[-1].append((v, m))
+        else:
+            runs.append([(v, m)])
+    return [(_mean(run), sum(m for _, m in run)) for run in runs]
+
+
+def _mean(run) -> float:
+    first = run[0][0]
+    return first + sum(m * (v - first) for v, m in run) / sum(m for _, m in run)
+
+
+# The core: widths r, one column per class
+
+
+def _core(stratum: Stratum) -> FactorObjective:
+    point = stratum.point
+    return FactorObjective(point.problem, point.collapsed, (point.rank,) * point.problem.L)
+
+
+def _core_hessian(stratum: Stratum) -> np.ndarray:
+    """Dense Hessian at widths r; at rank 0 that of the bias alone."""
+    if not stratum.point.rank:
+        return stratum.hessian()
+    core = _core(stratum)
+    return core.hessian(core.lift(stratum.point), limit=CORE_LIMIT)
+
+
+def _core_values(stratum: Stratum) -> list[tuple[float, int]]:
+    H = _core_hessian(stratum)
+    return [(v, 1) for v in linalg.eigvalsh(H)] if len(H) else []
+
+
+def _core_lowest(stratum: Stratum):
+    """(lowest eigenvalue, its direction as a function), or None."""
+    H = _core_hessian(stratum)
+    if not len(H):
+        return None
+    values, vectors = linalg.eigh(H, subset_by_index=[0, 0])
+    return float(values[0]), functools.partial(_widened, stratum.point, vectors[:, 0])
+
+
+def _widened(point: LogitPoint, vector) -> FactorPoint:
+    """A core vector in the first r coordinates of every hidden layer, class columns spread over their samples."""
+    problem = point.problem
+    if not point.rank:
+        return FactorPoint(problem, _zeros(problem), vector)
+    factors, b = _core(Stratum(point)).unpack(vector)
+    if point.collapsed:
+        factors[0] = (factors[0] * problem.classes.scale)[:, problem.labels]
+    result = _zeros(problem)
+    for whole, part in zip(result, factors, strict=True):
+        whole[: part.shape[0], : part.shape[1]] = part
+    return FactorPoint(problem, result, b)
+
+
+def _zeros(problem: Problem) -> tuple[np.ndarray, ...]:
+    return tuple(np.zeros(shape) for shape in problem.shapes())
+
+
+# Unused hidden directions
+
+
+def _unused(stratum: Stratum) -> list[tuple[float, int]]:
+    """Eigenvalues of every entry that touches an unused hidden direction."""
+    problem, r = stratum.point.problem, stratum.point.rank
+    lams, spare = problem.lams, [d - r for d in problem.widths]
+    parts = [(0.0, r * e) for e in spare]
+    parts += [(a + b, r * e) for a, b, e in zip(lams[:-1], lams[1:], spare, strict=True)]
+    parts += [(lam, e * f) for lam, (e, f) in zip(lams[1:-1], itertools.pairwise(spare), strict=True)]
+    sigma = _leaving(stratum)
+    parts += [(v, spare[0]) for s in sigma for v in linalg.eigvalsh(_coupling(problem, s))]
+    parts.append((lams[0], spare[0] * (problem.N - r - len(sigma))))
+    parts.append((lams[-1], spare[-1] * (problem.K - r - len(sigma))))
+    return parts
+
+
+def _leaving(stratum: Stratum) -> np.ndarray:
+    """Singular values of G_perp at D = 2, where they couple; none for D >= 3."""
+    if stratum.point.problem.D > 2 or not stratum.G_perp.size:
+        return np.zeros(0)
+    return np.linalg.svd(stratum.G_perp, compute_uv=False)
+
+
+def _coupling(problem: Problem, sigma: float) -> np.ndarray:
+    return np.array([[problem.lams[0], -sigma], [-sigma, problem.lams[-1]]])
+
+
+def _leaving_lowest(stratum: Stratum):
+    """(lowest eigenvalue, direction) of raising the rank at D = 2, or None."""
+    point = stratum.point
+    problem, r = point.problem, point.rank
+    if problem.widths[0] == r or not len(_leaving(stratum)):
+        return None
+    left, sigma, right = np.linalg.svd(stratum.G_perp)
+    values, vectors = linalg.eigh(_coupling(problem, sigma[0]))
+
+    def build():
+        U, V = stratum.frames
+        row, column = V[:, r:] @ right[0], -U[:, r:] @ left[:, 0]
+        if point.collapsed:
+            row = (row * problem.classes.scale)[problem.labels]
+        H, W = _zeros(problem)
+        H[r], W[:, r] = vectors[0, 0] * row, vectors[1, 0] * column
+        return FactorPoint(problem, (H, W))
+
+    return float(values[0]), build
+
+
+# Variation within classes
+
+
+def _within(stratum: Stratum):
+    """(n_c - 1, eigenvalues, class) of (1/N) P'H_c P + lam_0 for every class of a collapsed point with n_c > 1."""
+    for c, block in _within_blocks(stratum):
+        yield int(stratum.point.problem.counts[c]) - 1, linalg.eigvalsh(block), c
+
+
+def _within_blocks(stratum: Stratum):
+    """(class, (r, r) block)."""
+    point = stratum.point
+    problem = point.problem
+    if not point.collapsed or not point.rank:
+        return
+    P = point.U * point.s ** ((problem.D - 1.0) / problem.D) * np.sqrt(problem.lams[0] / problem.Lam)
+    logits = stratum.fit.logits(point.matrix(), point.b)
+    for c in np.flatnonzero(problem.counts > 1):
+        H = problem.loss.hessians(logits[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
+        yield int(c), P.T @ H @ P + problem.lams[0] * np.eye(point.rank)
+
+
+def _within_lowest(stratum: Stratum):
+    """(lowest eigenvalue, direction) of variation within a class, or None."""
+    problem, best = stratum.point.problem, None
+    for c, block in _within_blocks(stratum):
+        values, vectors = linalg.eigh(block, subset_by_index=[0, 0])
+        if best is None or values[0] < best[0]:
+            best = float(values[0]), functools.partial(_contrast, problem, c, vectors[:, 0])
+    return best
+
+
+def _contrast(problem: Problem, c: int, vector) -> FactorPoint:
+    """The first two samples of class c moved apart along a vector of active rows."""
+    result = _zeros(problem)
+    first = int(np.flatnonzero(problem.labels == c)[0])
+    result[0][: len(vector), first] = vector / np.sqrt(2)
+    result[0][: len(vector), first + 1] = -vector / np.sqrt(2)
+    return FactorPoint(problem, result)
+
+
+# The orbit of solutions
+
+
+def _orbit_rank(point: LogitPoint, limit: int = 4000, tol: float = 1e-9) -> int:
+    """Rank of the tangent vectors of the hidden rotations at a random lift."""
+    problem = point.problem
+    size, generators = sum(a * b for a, b in problem.shapes()), sum(d * (d - 1) // 2 for d in problem.widths)
+    if max(size, generators) > limit:
+        raise ValueError(f"check needs at most {limit} parameters and generators; this problem has {size} and {generators}.")
+    factors = point.lift(rng=0).factors
+    rows = []
+    for l, d in enumerate(problem.widths):
+        for i, j in itertools.combinations(range(d), 2):
+            tangent = [np.zeros_like(A) for A in factors]
+            before, after = factors[l], factors[l + 1]
+            tangent[l][i], tangent[l][j] = before[j], -before[i]
+            tangent[l + 1][:, i], tangent[l + 1][:, j] = after[:, j], -after[:, i]
+            rows.append(np.concatenate([t.ravel() for t in tangent]))
+    if not rows or not point.rank:
+        return 0
+    s = np.linalg.svd(np.array(rows), compute_uv=False)
+    return int(np.sum(s > tol * s[0]))
