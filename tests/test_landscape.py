@@ -150,7 +150,7 @@ def test_mse_landscape_is_complete_and_no_random_solution_lands_outside(K, D, co
 
 
 def test_figure_1_has_petersen_and_antiprism_plus_pair_found_by_the_search():
-    atlas = landscape(F1, rng=0, symmetric=False)
+    atlas = landscape(F1, rng=0, max_idempotents=0)
     minima = {p.name: p.fun for p in atlas.minima}
     assert minima["petersen"] == pytest.approx(0.081432153339, abs=1e-11)
     assert minima["code(antiprism(4)+pair)"] == pytest.approx(0.082203333831, abs=1e-11)
@@ -159,7 +159,7 @@ def test_figure_1_has_petersen_and_antiprism_plus_pair_found_by_the_search():
 
 
 def test_rank_three_codes_are_in_front_at_ten_classes_and_three_layers():
-    atlas = landscape(Problem(K=10, L=3, lam=0.002), rng=0, symmetric=False)
+    atlas = landscape(Problem(K=10, L=3, lam=0.002), rng=0, max_idempotents=0)
     lowest = list(atlas.minima)[:3]
     assert lowest[0].fun == pytest.approx(0.077683202, abs=1e-9) and lowest[0].rank == 3
     assert lowest[0].name == "code(bicapped antiprism(4))"

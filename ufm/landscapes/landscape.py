@@ -127,7 +127,7 @@ class Landscape:
         return "\n".join([*lines, self.scope])
 
 
-def landscape(problem: Problem, rng=None, starts: int | None = None, *, symmetric: bool = True, progress: bool | None = None) -> Landscape:
+def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idempotents: int | None = None, progress: bool | None = None) -> Landscape:
     """All critical points found of F(W_L, ..., W_1, H_1), modulo gauge and class permutation, each with its signature.
 
     MSE (linear; balanced, imbalanced without bias or with a free one): the complete list, by singular modes.
@@ -135,6 +135,7 @@ def landscape(problem: Problem, rng=None, starts: int | None = None, *, symmetri
     search without symmetry from random starts: descents, Newton from random points of every rank, eigenvector following to
     saddles of index 1 to 3. Points are merged modulo permutation (and transposition under MSE).
 
+    max_idempotents: size of the symmetry classes, in modes (default 4 up to K = 8, 3 up to 12, none beyond; 0 switches them off).
     starts: of the search (default 60 up to K = 6, 40 up to 12, 10 beyond; 0 switches it off). rng: its seed.
     Ctrl-C during the search keeps what was found, and `scope` says so.
 
@@ -152,27 +153,29 @@ def landscape(problem: Problem, rng=None, starts: int | None = None, *, symmetri
         complete, scope = explain(problem)
         return _landscape(problem, [_mse_point(family) for family in mse_families(problem)], complete, scope, None, began)
     seed = seed_sequence(rng)
+    modes = (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0) if max_idempotents is None else arguments.integer("max_idempotents", max_idempotents, 0)
     starts = _default_starts(problem.K) if starts is None else arguments.integer("starts", starts, 0)
     merged = _Merged()
-    parts = _closed_forms(problem, merged, symmetric, progress)
+    parts = _closed_forms(problem, merged, modes, progress)
     ended = _search(problem, starts, seed, progress, merged)
     parts.append(f"a search from {2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches{ended}" if starts else "no random search")
     scope = f"Searched: {'; '.join(parts)}. Not claimed to be complete."
     return _landscape(problem, merged.found(), False, scope, seed_record(seed), began)
 
 
-def _closed_forms(problem: Problem, merged: _Merged, symmetric: bool, progress: bool | None) -> list[str]:
+def _closed_forms(problem: Problem, merged: _Merged, modes: int, progress: bool | None) -> list[str]:
     """Adds structures and symmetric points; returns what was searched, in words."""
     for name, point in structures.existing(problem)[0].items():
         merged.add("structure", replace(point, name=name))
     parts = ["structures in closed form"]
-    if symmetric and problem.balanced and problem.bias is None and problem.loss.shift_invariant and problem.K <= 12:
-        found = survey(problem, progress=progress)
+    if modes and problem.balanced and problem.bias is None and problem.loss.shift_invariant:
+        found = survey(problem, modes, progress)
         for point in found.points:
             merged.add("symmetry", point)
         doubt = f", {len(found.unpaired)} systems with a missing or double root" if found.unpaired else ""
         ended = ", interrupted" if found.interrupted else ""
-        parts.append(f"{len(found.classes)} classes of points fixed by class permutations (blocks, association schemes on one and two orbits{doubt}{ended})")
+        kinds = f"blocks, association schemes of up to {modes} idempotents on one and two orbits"
+        parts.append(f"{len(found.classes)} classes of points fixed by class permutations ({kinds}{doubt}{ended})")
     return parts
 
 

@@ -8,6 +8,8 @@
 
 from ufm.plot.atlas import landscape
 from ufm.plot.codes import code
+from ufm.plot.connections import disconnectivity_graph as disconnectivity
+from ufm.plot.connections import paths, plateaus
 from ufm.plot.figures import comparison, runs
 from ufm.plot.parts import logits, losses, singular_values
 from ufm.plot.phases import plot_branches as branches
@@ -15,4 +17,21 @@ from ufm.plot.phases import plot_phases as phases
 from ufm.plot.phases import plot_profile as profile
 from ufm.plot.style import COLOURS, colour, save
 
-__all__ = ["COLOURS", "branches", "code", "colour", "comparison", "landscape", "logits", "losses", "phases", "profile", "runs", "save", "singular_values"]
+__all__ = [
+    "COLOURS",
+    "branches",
+    "code",
+    "colour",
+    "comparison",
+    "disconnectivity",
+    "landscape",
+    "logits",
+    "losses",
+    "paths",
+    "phases",
+    "plateaus",
+    "profile",
+    "runs",
+    "save",
+    "singular_values",
+]
