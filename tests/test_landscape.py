@@ -181,6 +181,12 @@ def test_result_does_not_depend_on_the_number_of_starts_and_the_seed_replays():
     assert all(any(abs(p.fun - q.fun) < 1e-9 for q in more) for p in few)
 
 
+def test_at_tiny_ridge_weights_every_listed_point_is_critical_on_the_scale_of_the_ridge():
+    atlas = landscape(Problem(K=3, L=2, lam=1e-10), rng=0, starts=15)
+    assert {p.status for p in atlas} <= {"local minimum", "strict saddle"} and len(atlas) > 3
+    assert all(p.grad_norm <= 1e-6 * Stratum(p.point).ridge_norm + 1e-25 for p in atlas)
+
+
 def test_landscape_is_saved_filtered_and_printed(tmp_path, capsys):
     atlas = landscape(FOUR, rng=0, starts=5)
     atlas.save(tmp_path / "atlas.json")

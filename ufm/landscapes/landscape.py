@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm import structures
 from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint, classify
+from ufm.critical.signature import ROUNDING, CriticalPoint, classify
 from ufm.landscapes.merge import group_order, same_point
 from ufm.landscapes.modes import explain, mse_families
 from ufm.landscapes.search import search
@@ -21,9 +21,6 @@ from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
-
-TOL = 1e-12
-"""Gradient norm in the full factor space that every listed point meets (or 1e-9 of the ridge's, if that is larger)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,8 +200,8 @@ class _Merged:
 
     def add(self, how: str, point: LogitPoint) -> None:
         stratum = Stratum(point)
-        if stratum.grad_norm > max(TOL, 1e-9 * stratum.ridge_norm):
-            return
+        if stratum.grad_norm > max(ROUNDING, min(1e-12, 1e-6 * stratum.ridge_norm)):
+            return  # not critical, such as the fixed shape of odd pairs
         fun = stratum.fun
         for kind in self._kinds:
             if abs(kind[0] - fun) <= 1e-9 * (1 + abs(fun)) and same_point(kind[1], point):

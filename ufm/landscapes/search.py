@@ -21,16 +21,19 @@ from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_stratum
 from ufm.solvers.saddles import find_saddle
 
-TOL = 1e-12
+
+def tolerance(problem: Problem) -> float:
+    """Gradient norm asked of every point: 1e-12, and for small ridge weights 1e-7 Lam, since gradients are of that size."""
+    return min(1e-12, 1e-7 * problem.Lam)
 
 
 def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> Iterator[tuple[str, LogitPoint]]:
-    """(how, point) for every critical point reached, with gradient norm at most 1e-12; repetitions included.
+    """(how, point) for every critical point reached, with gradient norm at most `tolerance`; repetitions included.
 
     starts: saddle searches; twice as many descents, half of them narrow, and three times as many Newton runs, which are
     cheap. how: `descent`, `narrow descent`, `newton` or `saddle search`.
     """
-    hidden = None if progress is None else not progress
+    tol, hidden = tolerance(problem), None if progress is None else not progress
     found: list[LogitPoint] = []
     for i in tqdm(range(starts), desc="descents", delay=2, leave=False, disable=hidden):
         run = minimize(problem, rng=child(child(seed, 0), i))
@@ -46,16 +49,16 @@ def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress
     size = _typical_size(found)
     for i in tqdm(range(3 * starts), desc="newton", delay=2, leave=False, disable=hidden):
         draw = generator(child(child(seed, 1), i))
-        end, _, _ = newton_on_stratum(random_point(problem, draw, size), TOL, 60, drop=False)
-        if end.grad_norm <= TOL:
+        end, _, _ = newton_on_stratum(random_point(problem, draw, size), tol, 60, drop=False)
+        if end.grad_norm <= tol:
             yield "newton", end.point
     lowest = sorted(found, key=lambda p: Stratum(p).fun)
     ceiling = _ceiling(problem)
     for i in tqdm(range(starts), desc="saddles", delay=2, leave=False, disable=hidden):
         draw = generator(child(child(seed, 2), i))
         start = between(lowest, draw) if i % 2 and len(lowest) > 1 else random_point(problem, draw, size)
-        end, _, _ = find_saddle(start, 1 + i // 2 % 3, TOL, 80, ceiling=ceiling)
-        if end.grad_norm <= TOL:
+        end, _, _ = find_saddle(start, 1 + i // 2 % 3, tol, 80, ceiling=ceiling)
+        if end.grad_norm <= tol:
             yield "saddle search", end.point
 
 
