@@ -51,10 +51,15 @@ def _restricted(stratum: Stratum, vectors) -> np.ndarray:
     r = stratum.point.rank
     rows = []
     for matrix, bias in vectors:
-        T = U.T @ matrix @ V
+        if isinstance(matrix, tuple):  # an outer product x y'
+            T, length = np.outer(U.T @ matrix[0], V.T @ matrix[1]), np.linalg.norm(matrix[0]) * np.linalg.norm(matrix[1])
+        elif matrix.ndim == 1:  # a diagonal
+            T, length = (U * matrix[:, None]).T @ V, np.linalg.norm(matrix)
+        else:
+            T, length = U.T @ matrix @ V, np.linalg.norm(matrix)
         row = stratum.pack(T[:r, :r], T[:r, r:], T[r:, :r], None if stratum.point.b is None else bias)
         size = np.linalg.norm(row)
-        if size > 1e-8 * (np.linalg.norm(matrix) + np.linalg.norm(bias)):  # else it is normal to the stratum
+        if size > 1e-8 * (length + np.linalg.norm(bias)):  # else it is normal to the stratum
             rows.append(row / size)
     if not rows:
         return np.zeros(0)
@@ -66,7 +71,7 @@ def _restricted(stratum: Stratum, vectors) -> np.ndarray:
 
 
 class _Vectors:
-    """Builds (matrix, bias) vectors from sums over parts."""
+    """Builds (matrix, bias) vectors from sums over parts; a matrix is dense, a diagonal (K,), or a pair (x, y) for x y'."""
 
     def __init__(self, parts, K):
         self.parts, self.K = parts, K
@@ -87,10 +92,10 @@ class _Vectors:
         return M, np.zeros(self.K)
 
     def bias(self, v):
-        return np.zeros((self.K, self.K)), v
+        return np.zeros(self.K), v
 
     def outer(self, x, y):
-        return self.matrix(np.outer(x, y))
+        return (x, y), np.zeros(self.K)
 
 
 def _representatives(parts, kinds, K: int, bias: bool):
@@ -110,7 +115,7 @@ def _representatives(parts, kinds, K: int, bias: bool):
             continue
         i = kind[0]
         x = make.std(i)
-        copies = [make.outer(x, one[i]), make.outer(one[i], x), make.matrix(np.diag(x))]
+        copies = [make.outer(x, one[i]), make.outer(one[i], x), make.matrix(x)]
         copies += [make.bias(x)] if bias else []
         for other in kinds:
             rest = [j for j in other if j != i]
@@ -146,7 +151,7 @@ def _trivial(make: _Vectors, kinds, bias: bool):
     totals = [sum(make.ones[i] for i in kind) for kind in kinds]
     copies = [make.outer(x, y) for x in totals for y in totals]
     for kind, total in zip(kinds, totals, strict=True):
-        copies.append(make.matrix(np.diag(total)))
+        copies.append(make.matrix(total))
         copies.append(make.matrix(sum(np.outer(make.ones[i], make.ones[i]) for i in kind)))
         copies += [make.bias(total)] if bias else []
     return copies
@@ -156,7 +161,7 @@ def _part_difference(make: _Vectors, kinds, t: int, bias: bool):
     """Copies of the difference of the first two parts of kind t."""
     p, q = kinds[t][:2]
     gap = make.ones[p] - make.ones[q]
-    copies = [make.matrix(np.diag(gap))]
+    copies = [make.matrix(gap)]
     copies.append(make.matrix(np.outer(make.ones[p], make.ones[p]) - np.outer(make.ones[q], make.ones[q])))
     for kind in kinds:
         total = sum(make.ones[i] for i in kind)

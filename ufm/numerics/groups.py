@@ -23,25 +23,29 @@ def colours(M: np.ndarray, tol: float) -> np.ndarray:
 def interchangeable(M: np.ndarray, labels, tol: float = 0.0) -> list[list[int]]:
     """Parts of indices whose transpositions P satisfy P M P' = M (to tol) and keep the labels."""
     parts: list[list[int]] = []
+    diagonal, probe = np.diag(M), np.cos(np.arange(1.0, len(M) + 1.0) ** 2)
+    rows, columns = M @ probe, probe @ M
+    slack = 4 * tol * len(M) + 1e-9 * (np.max(np.abs(M), initial=0.0) + 1e-300) * len(M)
     for i in range(len(M)):
         reps = np.array([part[0] for part in parts if labels[part[0]] == labels[i]], dtype=int)
-        home = None
-        if len(reps):
-            at = np.arange(len(reps))
-            rows, columns = np.abs(M[reps] - M[i]), np.abs(M[:, reps] - M[:, [i]]).T
-            for gap in (rows, columns):
-                gap[:, i] = 0
-                gap[at, reps] = 0
-            worst = np.maximum(rows.max(axis=1), columns.max(axis=1))
-            worst = np.maximum(worst, np.abs(np.diag(M)[reps] - M[i, i]))
-            worst = np.maximum(worst, np.abs(M[i, reps] - M[reps, i]))
-            hits = np.flatnonzero(worst <= tol)
-            home = reps[hits[0]] if len(hits) else None
+        if len(reps):  # rows (and columns) swapped by i <-> r differ along the probe by (M_ii - M_ri)(p_i - p_r)
+            shift = (M[i, i] - M[reps, i]) * (probe[i] - probe[reps])
+            near = (np.abs(rows[i] - rows[reps] - shift) <= slack) & (np.abs(columns[i] - columns[reps] - shift) <= slack)
+            near &= (np.abs(diagonal[reps] - M[i, i]) <= tol) & (np.abs(M[i, reps] - M[reps, i]) <= tol)
+            reps = reps[near]
+        home = next((r for r in reps.tolist() if _swappable(M, i, r, tol)), None)
         if home is None:
             parts.append([i])
         else:
             next(part for part in parts if part[0] == home).append(i)
     return parts
+
+
+def _swappable(M, i: int, r: int, tol: float) -> bool:
+    """Whether rows and columns i and r agree to tol outside i and r."""
+    others = np.ones(len(M), dtype=bool)
+    others[[i, r]] = False
+    return bool(np.all(np.abs(M[i] - M[r])[others] <= tol) and np.all(np.abs(M[:, i] - M[:, r])[others] <= tol))
 
 
 def automorphism_count(C: np.ndarray, labels=None) -> int:

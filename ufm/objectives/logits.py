@@ -81,7 +81,8 @@ class Stratum:
     def frames(self) -> tuple[np.ndarray, np.ndarray]:
         """(U, U_perp) and (V, V_perp) as orthogonal matrices (K, K) and (M, M)."""
         p = self.point
-        return np.hstack([p.U, complement(p.U)]), np.hstack([p.right, complement(p.right)])
+        left = np.hstack([p.U, complement(p.U)])
+        return left, left if p.right is p.U else np.hstack([p.right, complement(p.right)])
 
     @functools.cached_property
     def blocks(self):
