@@ -24,6 +24,7 @@ from ufm.critical.symmetry import block_spectrum
 from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
+from ufm.problem import Problem
 from ufm.solvers.newton import scaled_hessian
 from ufm.solvers.result import Result
 
@@ -93,14 +94,14 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
     stratum = Stratum(logit)
     named = getattr(point, "name", None)
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    tolerances["critical_below"] = below = grad_tol * stratum.ridge_norm + ROUNDING
+    tolerances["critical_below"] = below = critical_below(stratum.ridge_norm, grad_tol)
     if grad_norm > below:
         why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
         return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="not critical", name=named, tolerances=tolerances, why=why)
     spectrum, why = _stratum_spectrum(stratum)
     if spectrum is None:
         return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="unknown", name=named, tolerances=tolerances, why=why)
-    tolerances["zero_below"] = zero = eig_tol * logit.problem.Lam + 5e-14 * max((abs(v) for v, _ in spectrum), default=0.0) + grad_norm
+    tolerances["zero_below"] = zero = zero_below(logit.problem, max((abs(v) for v, _ in spectrum), default=0.0), grad_norm, eig_tol)
     index, zeros = _inertia(spectrum, zero)
     more_index, more_zeros = _leaving_rank(stratum, eig_tol)
     index += more_index + _within_class_index(stratum)
@@ -110,6 +111,16 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
     lowest, highest = _extremes(stratum) if extremes else (None, None)
     status = "strict saddle" if index else "local minimum" if nullity <= symmetry else "degenerate"
     return CriticalPoint(point, fun, grad_norm, logit.rank, index, nullity, min(symmetry, nullity), lowest, highest, status, named, tolerances, why)
+
+
+def critical_below(ridge_norm: float, grad_tol: float = 1e-6) -> float:
+    """Gradient norm up to which a point is critical: grad_tol times that of the ridge term alone, plus rounding."""
+    return grad_tol * ridge_norm + ROUNDING
+
+
+def zero_below(problem: Problem, size: float, grad_norm: float, eig_tol: float = 1e-6) -> float:
+    """Modulus up to which an eigenvalue is zero: eig_tol Lam, plus rounding of the largest (`size`) and the gradient norm."""
+    return eig_tol * problem.Lam + 5e-14 * size + grad_norm
 
 
 def gauge_nullity(point: LogitPoint) -> int:
@@ -166,15 +177,21 @@ def _within_class(stratum: Stratum):
     problem = point.problem
     if not point.collapsed or problem.N == problem.K or not point.rank:
         return
-    edge = point.s ** ((problem.D - 1.0) / problem.D) * np.sqrt(problem.lams[0] / problem.Lam)
-    Z, loss, known = stratum.fit.logits(point.matrix(), point.b), problem.loss, {}
+    Z, known = stratum.logits, {}
     for c in range(problem.K):
         others = np.sort(np.delete(Z[:, c], c))
         key = (int(problem.counts[c]), *np.round(np.append(others, Z[c, c]), 9).tolist())
         if key not in known:
-            H = loss.hessians(Z[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
-            known[key] = linalg.eigvalsh(edge[:, None] * (point.U.T @ H @ point.U) * edge + problem.lams[0] * np.eye(point.rank))
+            known[key] = linalg.eigvalsh(within_class_block(stratum, c))
         yield int(problem.counts[c]), known[key]
+
+
+def within_class_block(stratum: Stratum, c: int) -> np.ndarray:
+    """(1/N) P'H_c P + lam_0 I (r, r), P = W_L ... W_1 in the frame of H_1: the Hessian along variation inside class c."""
+    problem, point = stratum.point.problem, stratum.point
+    H = problem.loss.hessians(stratum.logits[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
+    P = point.U * point.s ** ((problem.D - 1.0) / problem.D) * np.sqrt(problem.lams[0] / problem.Lam)
+    return P.T @ H @ P + problem.lams[0] * np.eye(point.rank)
 
 
 def _loss_symmetry(stratum: Stratum) -> int:
@@ -234,7 +251,7 @@ def _dense(point: FactorPoint, tolerances: dict, limit: int = 2000) -> CriticalP
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
     common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": None, "name": None, "tolerances": tolerances}
     ridge = np.linalg.norm(np.concatenate([lam * A.ravel() for lam, A in zip(point.problem.lams, point.factors, strict=True)]))
-    tolerances["critical_below"] = below = tolerances["gradient"] * ridge + ROUNDING
+    tolerances["critical_below"] = below = critical_below(ridge, tolerances["gradient"])
     if grad_norm > below:
         why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
         return CriticalPoint(**common, **blank, status="not critical", why=why)
@@ -244,7 +261,7 @@ def _dense(point: FactorPoint, tolerances: dict, limit: int = 2000) -> CriticalP
         )
         return CriticalPoint(**common, **blank, status="unknown", why=why)
     values = linalg.eigvalsh(objective.hessian(x))
-    tolerances["zero_below"] = zero = tolerances["eigenvalue"] * point.problem.Lam + 5e-14 * np.max(np.abs(values)) + grad_norm
+    tolerances["zero_below"] = zero = zero_below(point.problem, np.max(np.abs(values)), grad_norm, tolerances["eigenvalue"])
     index, nullity = _inertia([(v, 1) for v in values], zero)
     status = "strict saddle" if index else "degenerate" if nullity else "local minimum"
     blank |= {"index": index, "nullity": nullity, "lowest": float(values[0]), "highest": float(values[-1])}

@@ -9,6 +9,7 @@ from ufm import structures
 from ufm.certificates.global_bound import lower_bound
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify
+from ufm.landscapes.merge import free_name
 from ufm.numerics import arguments
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.points import LogitPoint
@@ -168,22 +169,12 @@ def _merge(points: list[CriticalPoint], search: Multistart):
         if twin is None and not result.success and points and result.fun > min(p.fun for p in points):
             continue
         if twin is None:
-            name = _free_name(identify(result).name, taken)
+            name = free_name(identify(result).name, taken)
             taken.add(name)
             twin = replace(classify(result), name=name)
             points.append(twin)
         hits[twin.name] = hits.get(twin.name, 0) + 1
     return points, hits
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """The name, or name#2, name#3, ... when other points already carry it."""
-    if name not in taken:
-        return name
-    k = 2
-    while f"{name}#{k}" in taken:
-        k += 1
-    return f"{name}#{k}"
 
 
 def _rank(p: CriticalPoint) -> str:

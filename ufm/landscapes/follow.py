@@ -24,6 +24,7 @@ from scipy import linalg, optimize
 from tqdm import tqdm
 
 from ufm import structures
+from ufm.critical.signature import zero_below
 from ufm.numerics import arguments
 from ufm.objectives.logits import Stratum, schatten, value
 from ufm.points import LogitPoint
@@ -319,7 +320,7 @@ class _Place:
     def counts(self) -> tuple[int, int]:
         """(negative, zero) eigenvalues."""
         values = self.spectrum
-        zero = ZERO * self.point.problem.Lam + 5e-14 * np.max(np.abs(values), initial=0.0) + self.stratum.grad_norm
+        zero = zero_below(self.point.problem, np.max(np.abs(values), initial=0.0), self.stratum.grad_norm, ZERO)
         return int(np.sum(values < -zero)), int(np.sum(np.abs(values) <= zero))
 
     def bordered(self, border: _Tangent, right, last: float) -> _Tangent | None:

@@ -11,7 +11,7 @@ import numpy as np
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import ROUNDING, CriticalPoint, classify
-from ufm.landscapes.merge import group_order, same_point
+from ufm.landscapes.merge import free_name, group_order, same_point
 from ufm.landscapes.modes import explain, mse_families
 from ufm.landscapes.search import search
 from ufm.landscapes.symmetric import survey
@@ -212,11 +212,10 @@ class _Merged:
 
     def found(self) -> list[Found]:
         """Classified and named, each name once."""
-        result, taken = [], {}
+        result, taken = [], set()
         for _, point, hits, sources in sorted(self._kinds, key=lambda kind: kind[0]):
-            name = _name(point)
-            taken[name] = taken.get(name, 0) + 1
-            name = name if taken[name] == 1 else f"{name}#{taken[name]}"
+            name = free_name(_name(point), taken)
+            taken.add(name)
             critical = replace(classify(point, extremes=False), name=name)
             result.append(Found(critical, hits, tuple(sources), group_order(point)))
         return result

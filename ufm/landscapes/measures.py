@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ufm.critical.signature import ROUNDING, gauge_nullity
+from ufm.critical.signature import critical_below, gauge_nullity, within_class_block, zero_below
 from ufm.numerics import arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
@@ -166,7 +166,7 @@ def _critical(point, grad_tol: float) -> Stratum:
         raise ValueError(f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}.")
     logit = point.to_logits(tol=1e-9) if isinstance(point, FactorPoint) else point
     stratum = Stratum(logit)
-    below, norm = grad_tol * stratum.ridge_norm + ROUNDING, _grad_norm(point, stratum)
+    below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, stratum)
     if norm > below:
         raise ValueError(f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's).")
     if stratum.point.rank and _core(stratum).size > CORE_LIMIT:
@@ -182,8 +182,7 @@ def _grad_norm(point, stratum: Stratum) -> float:
 
 
 def _zero_level(stratum: Stratum, size: float) -> float:
-    """Below it an eigenvalue is zero: 1e-6 Lam, rounding of the largest and the gradient norm, as in `classify`."""
-    return 1e-6 * stratum.point.problem.Lam + 5e-14 * size + stratum.grad_norm
+    return zero_below(stratum.point.problem, size, stratum.grad_norm)
 
 
 def _spectrum(stratum: Stratum, merge: float) -> list[tuple[float, int]]:
@@ -320,11 +319,8 @@ def _within_blocks(stratum: Stratum):
     problem = point.problem
     if not point.collapsed or not point.rank:
         return
-    P = point.U * point.s ** ((problem.D - 1.0) / problem.D) * np.sqrt(problem.lams[0] / problem.Lam)
-    logits = stratum.fit.logits(point.matrix(), point.b)
     for c in np.flatnonzero(problem.counts > 1):
-        H = problem.loss.hessians(logits[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
-        yield int(c), P.T @ H @ P + problem.lams[0] * np.eye(point.rank)
+        yield int(c), within_class_block(stratum, c)
 
 
 def _within_lowest(stratum: Stratum):

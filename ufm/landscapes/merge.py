@@ -41,6 +41,16 @@ def group_order(point: LogitPoint, tol: float = 1e-6) -> int | None:
     return automorphism_count(colours(M, tol * np.max(np.abs(M), initial=1e-300)), point.problem.counts.tolist())
 
 
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, or name#2, name#3, ... when other points already carry it."""
+    if name not in taken:
+        return name
+    k = 2
+    while f"{name}#{k}" in taken:
+        k += 1
+    return f"{name}#{k}"
+
+
 def _matrix(point: LogitPoint) -> np.ndarray:
     M = point.class_logits()
     return M if point.b is None else M - point.b[:, None]

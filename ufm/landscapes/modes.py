@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from ufm.critical.signature import ROUNDING, CriticalPoint, gauge_nullity
+from ufm.critical.signature import CriticalPoint, critical_below, gauge_nullity
 from ufm.numerics import arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -144,7 +144,7 @@ class Family:
         Raises ArithmeticError if the gradient norm does not vanish to 1e-6 of the ridge's.
         """
         stratum = Stratum(self.point)
-        below = 1e-6 * stratum.ridge_norm + ROUNDING
+        below = critical_below(stratum.ridge_norm)
         if stratum.grad_norm > below:
             raise ArithmeticError(
                 f"{self.name} should be critical but its gradient norm is {stratum.grad_norm:.1e}; Lam={self.point.problem.Lam:.3g} is out of range."

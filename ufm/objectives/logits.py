@@ -106,6 +106,11 @@ class Stratum:
         return float(np.sqrt(total + (0.0 if db is None else db @ db)))
 
     @functools.cached_property
+    def logits(self) -> np.ndarray:
+        """The columns the loss sees, (K, M): unscaled and with the bias."""
+        return self.fit.logits(self.point.matrix(), self.point.b)
+
+    @functools.cached_property
     def ridge_norm(self) -> float:
         """Norm of the ridge's own gradient (lam_l A_l)_l at the balanced lift: what the fit's gradient must cancel."""
         p = self.point
