@@ -187,6 +187,23 @@ def test_at_tiny_ridge_weights_every_listed_point_is_critical_on_the_scale_of_th
     assert all(p.grad_norm <= 1e-6 * Stratum(p.point).ridge_norm + 1e-25 for p in atlas)
 
 
+def test_ctrl_c_in_a_descent_ends_the_search_and_keeps_what_was_found(monkeypatch):
+    from ufm.landscapes import search
+
+    real, calls = search.minimize, []
+
+    def stop(intermediate_result):
+        raise KeyboardInterrupt
+
+    def third_is_interrupted(problem, rng):
+        calls.append(rng)
+        return real(problem, rng=rng, callback=stop if len(calls) == 3 else None)
+
+    monkeypatch.setattr(search, "minimize", third_is_interrupted)
+    atlas = landscape(FOUR, rng=0, starts=20)
+    assert len(calls) == 3 and "interrupted" in atlas.scope and {"pairs", "dnc"} <= {p.name for p in atlas}
+
+
 def test_landscape_is_saved_filtered_and_printed(tmp_path, capsys):
     atlas = landscape(FOUR, rng=0, starts=5)
     atlas.save(tmp_path / "atlas.json")

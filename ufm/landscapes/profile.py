@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ufm import structures
 from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint, classify
+from ufm.critical.signature import CriticalPoint, classify, critical_below
 from ufm.numerics import arguments
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.logits import Stratum
@@ -124,7 +124,7 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
             end = _polished(replace(run.logit_point(), problem=problem))
             if end is not None:
                 found.append((end.rank, Stratum(end).fun, end, r))
-            if run.message.startswith("not converged: interrupted"):
+            if run.interrupted:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
         interrupted = True
@@ -135,7 +135,7 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
 
 def _critical(point: LogitPoint) -> bool:
     stratum = Stratum(point)
-    return stratum.grad_norm <= 1e-6 * stratum.ridge_norm + 2e-14
+    return stratum.grad_norm <= critical_below(stratum.ridge_norm)
 
 
 def _polished(point: LogitPoint) -> LogitPoint | None:

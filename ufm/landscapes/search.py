@@ -19,6 +19,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_stratum
+from ufm.solvers.result import Result
 from ufm.solvers.saddles import find_saddle
 
 
@@ -36,13 +37,13 @@ def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress
     tol, hidden = tolerance(problem), None if progress is None else not progress
     found: list[LogitPoint] = []
     for i in tqdm(range(starts), desc="descents", delay=2, leave=False, disable=hidden):
-        run = minimize(problem, rng=child(child(seed, 0), i))
+        run = _descent(problem, child(child(seed, 0), i))
         if run.success:
             found.append(run.logit_point())
             yield "descent", found[-1]
     for i in tqdm(range(starts), desc="narrow descents", delay=2, leave=False, disable=hidden):
         width = 1 + i % max(1, round(0.6 * problem.max_rank))
-        run = minimize(replace(problem, d=width), rng=child(child(seed, 3), i))
+        run = _descent(replace(problem, d=width), child(child(seed, 3), i))
         if run.success:
             found.append(replace(run.logit_point(), problem=problem))
             yield "narrow descent", found[-1]
@@ -60,6 +61,14 @@ def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress
         end, _, _ = find_saddle(start, 1 + i // 2 % 3, tol, 80, ceiling=ceiling)
         if end.grad_norm <= tol:
             yield "saddle search", end.point
+
+
+def _descent(problem: Problem, seed: np.random.SeedSequence) -> Result:
+    """One run of `minimize`, which turns Ctrl-C into a result; here it ends the search."""
+    run = minimize(problem, rng=seed)
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return run
 
 
 def random_point(problem: Problem, draw: np.random.Generator, size: float) -> LogitPoint:

@@ -70,7 +70,7 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     try:
         for i in tqdm(range(count), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress):
             done.append(minimize(problem, method=method, rng=child(seed, i), progress=progress if count == 1 else False, **options))
-            if done[-1].message.startswith("not converged: interrupted"):
+            if done[-1].interrupted:
                 break
     except KeyboardInterrupt:
         pass

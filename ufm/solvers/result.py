@@ -69,6 +69,11 @@ class Result:
         return self.success
 
     @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the run; callers with more runs to do should stop too."""
+        return self.message.startswith("not converged: interrupted")
+
+    @property
     def problem(self):
         return self.point.problem
 
