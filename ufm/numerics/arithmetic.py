@@ -24,20 +24,33 @@ def number(text: str) -> float:
 
     Raises ValueError naming the text when it is not such an expression or not a finite real number.
     """
-    try:
-        value = _evaluate(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, TypeError, KeyError, ArithmeticError, RecursionError, MemoryError, ValueError):
-        raise ValueError(f"{text!r} is not a number; write for example 2**-10, 1e-3 or 5**(1/3).") from None
+    value = evaluate(text, float)
     if isinstance(value, complex) or not math.isfinite(value):
         raise ValueError(f"{text!r} is not a finite real number.")
     return value
 
 
-def _evaluate(node) -> float:
+def evaluate(text: str, constant):
+    """The expression with every literal read by `constant(token)`, a number type with + - * / **.
+
+    >>> from fractions import Fraction
+    >>> evaluate("(1 + 0.1) / 2**3", Fraction)
+    Fraction(11, 80)
+
+    Raises ValueError naming the text.
+    """
+    try:
+        stripped = text.strip()
+        return _evaluate(ast.parse(stripped, mode="eval").body, stripped, constant)
+    except (SyntaxError, TypeError, KeyError, ArithmeticError, RecursionError, MemoryError, ValueError):
+        raise ValueError(f"{text!r} is not a number; write for example 2**-10, 1e-3 or 5**(1/3).") from None
+
+
+def _evaluate(node, text: str, constant):
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return float(node.value)
+        return constant(ast.get_source_segment(text, node).replace("_", ""))
     if isinstance(node, ast.BinOp):
-        return _BINARY[type(node.op)](_evaluate(node.left), _evaluate(node.right))
+        return _BINARY[type(node.op)](_evaluate(node.left, text, constant), _evaluate(node.right, text, constant))
     if isinstance(node, ast.UnaryOp):
-        return _UNARY[type(node.op)](_evaluate(node.operand))
+        return _UNARY[type(node.op)](_evaluate(node.operand, text, constant))
     raise TypeError
