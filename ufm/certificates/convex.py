@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
+
+
+def convex_point(problem: Problem, solver: str = "CLARABEL", tol: float = 1e-10) -> LogitPoint:
+    """The programme's solution as a point with its bias; rank: singular values above tol times the largest. Raises as `convex_minimum`."""
+    _, Z, b = _solve(problem, solver)
+    return from_matrix(problem, Z, tol=tol, b=b)
 
 
 def convex_minimum(problem: Problem, solver: str = "CLARABEL") -> tuple[float, np.ndarray]:
@@ -15,6 +22,11 @@ def convex_minimum(problem: Problem, solver: str = "CLARABEL") -> tuple[float, n
     RuntimeError when the solver does not report an optimum. Accuracy is the solver's, about 1e-8 relative.
     Source: zhu21 (the plain model is a nuclear-norm problem).
     """
+    return _solve(problem, solver)[:2]
+
+
+def _solve(problem: Problem, solver: str) -> tuple[float, np.ndarray, np.ndarray | None]:
+    """(value, class logits without bias, bias)."""
     import cvxpy as cp
 
     if problem.L != 1 or not problem.linear or problem.max_rank < problem.K:
@@ -40,4 +52,4 @@ def convex_minimum(problem: Problem, solver: str = "CLARABEL") -> tuple[float, n
     value = programme.solve(solver=solver)
     if programme.status not in ("optimal", "optimal_inaccurate"):
         raise RuntimeError(f"{solver} ended with status {programme.status!r}.")
-    return float(value), Z.value * columns.scale
+    return float(value), Z.value * columns.scale, None if b is None else b.value

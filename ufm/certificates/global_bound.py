@@ -7,6 +7,13 @@ a (K-1) = tr(S Z) <= |Z|_*, so g(Z) >= min over a <= |Z|_*/(K-1) of l(a S); and 
 
 Exact at L = 1, where DNC attains it; at L >= 2 it is the spectral bound and leaves a gap.
 
+Cross-entropy without bias, K >= 3, L >= 2, C = (D/2) Lam n^(1/D), p = 2/D: a matrix of class logits whose singular values but the first have
+Frobenius norm tau loses at least (K-2)/K log(1 + exp(-sqrt(2/(K-2)) tau)), so that with T = sum s and l(x) = log(1 + (K-1) e^-x)
+
+    F >= min over s_1 >= s_2 >= 0 of  max(l((s_1 + s_2)/(K-1)), (K-2)/K log(1 + exp(-sqrt(2/(K-2)) s_2))) + C (s_1^p + s_2^p):
+
+for given T and tau the penalty is least with two singular values. Proofs and a stronger bound in ball arithmetic: `ufm.certificates.bounds`.
+
 MSE without bias: by Mirsky's inequality the modes decouple, and
 
     min F = sum_c n_c/(2N) - (sum of the max_rank largest gains),  gain_c = max over roots s of the mode's drop below 0.
@@ -15,6 +22,8 @@ Source: mirsky75; the averaging argument as for L = 1 in zhu21.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
@@ -36,7 +45,9 @@ def lower_bound(problem: Problem) -> float | None:
     if problem.loss.name == "mse":
         return _mse(problem) if problem.bias is None else None
     if problem.loss.convex and problem.loss.shift_invariant and problem.balanced:
-        return _symmetrised(problem)
+        spectral = _symmetrised(problem)
+        ranks = problem.loss.name == "ce" and problem.bias is None and problem.K >= 3 and problem.L >= 2
+        return max(spectral, _two_singular_values(problem)) if ranks else spectral
     return None
 
 
@@ -68,3 +79,32 @@ def _symmetrised(problem: Problem) -> float:
     a = np.array([0.0, *roots])
     values = problem.loss.value(shape * a, np.broadcast_to(Y, (K, len(a)))) + 0.5 * D * problem.Lam * weight * a ** (2 / D)
     return float(np.min(values))
+
+
+def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
+    """The second bound from below, to tol: cells of (s_1, s_2) with the loss at their upper and the penalty at their lower corner."""
+    K, p = problem.K, 2 / problem.D
+    C = 0.5 * problem.D * problem.Lam * problem.n ** (1 / problem.D)
+
+    def loss(s, t):
+        simplex = np.logaddexp(0.0, np.log(K - 1) - (s + t) / (K - 1))
+        return np.maximum(simplex, (K - 2) / K * np.logaddexp(0.0, -np.sqrt(2 / (K - 2)) * t))
+
+    def penalty(s, t):
+        return C * (s**p + t**p)
+
+    edges = np.concatenate([[0.0], np.geomspace(1e-6, 1.01 * (np.log(K) / C) ** (1 / p), 60)])
+    cells = np.array([(a, b, c, d) for (a, b), (c, d) in itertools.product(itertools.pairwise(edges), repeat=2) if c <= b])
+    best, settled = np.log(K), np.inf
+    for _ in range(40):
+        a, b, c, d = cells.T
+        best = min(best, float(np.min(loss(b, d) + penalty(b, d))))
+        low = loss(b, d) + penalty(a, c)
+        open_ = low < (1 - tol) * best
+        settled = min(settled, np.min(low[~open_], initial=np.inf))
+        if not np.any(open_) or np.sum(open_) > 200_000:
+            break
+        a, b, c, d = cells[open_].T
+        s, t = 0.5 * (a + b), 0.5 * (c + d)
+        cells = np.concatenate([np.array(quarter).T for quarter in ((a, s, c, t), (a, s, t, d), (s, b, c, t), (s, b, t, d))])
+    return float(min(settled, np.min(low)))

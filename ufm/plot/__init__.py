@@ -7,6 +7,7 @@
 """
 
 from ufm.plot.atlas import landscape
+from ufm.plot.certified import certified_phases
 from ufm.plot.codes import code
 from ufm.plot.connections import disconnectivity_graph as disconnectivity
 from ufm.plot.connections import paths, plateaus
@@ -20,6 +21,7 @@ from ufm.plot.style import COLOURS, colour, save
 __all__ = [
     "COLOURS",
     "branches",
+    "certified_phases",
     "code",
     "colour",
     "comparison",

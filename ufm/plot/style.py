@@ -56,6 +56,19 @@ def new_axes(ax, **size):
     return Figure(layout="constrained", **size).add_subplot()
 
 
+def check_file(path) -> None:
+    """ValueError naming the path when no picture could be written there."""
+    from pathlib import Path
+
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    path, known = Path(path), FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in known:
+        raise ValueError(f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"plot file must lie in an existing folder; got {str(path)!r}.")
+
+
 def save(figure, path) -> None:
     """Write a figure to a file by its suffix (png, pdf, svg, ...), atomically and without dates in it.
 
@@ -63,10 +76,8 @@ def save(figure, path) -> None:
     """
     from pathlib import Path
 
+    check_file(path)
     suffix = Path(path).suffix.lstrip(".").lower()
-    known = figure.canvas.get_supported_filetypes() if hasattr(figure.canvas, "get_supported_filetypes") else {}
-    if suffix not in known:
-        raise ValueError(f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}.")
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
     with house_style():
         write_atomically(path, lambda stream: figure.savefig(stream, format=suffix, dpi=200, metadata=dates.get(suffix)))

@@ -1,0 +1,136 @@
+"""Certificates: statements with the numbers that prove them, checked again by anyone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field, replace
+
+from ufm.certificates.check import Checked, Rejected
+from ufm.certificates.check import check as _check
+from ufm.numerics import balls
+from ufm.numerics.files import write_atomically
+
+KINDS = ("order", "critical", "global", "bound", "completeness", "theorem")
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """A statement, whether it holds, and the data that prove it.
+
+    kind: order, critical, global, bound, completeness or theorem. holds: True only if the checker accepted the data
+    when the certificate was made; False means *not proved* (never: false), with the reason in `why`.
+    margin: by how much, where that is a number. arithmetic: exact, ball, interval or float.
+    method: the checker's name; data: JSON-able, numbers that matter as exact texts. versions: package, Python, Arb.
+    label: what the maker calls the thing (`dnc`), a help for readers and no part of the proof.
+    """
+
+    kind: str
+    statement: str
+    holds: bool
+    margin: float | None
+    arithmetic: str
+    method: str
+    data: dict
+    seconds: float = 0.0
+    why: str = ""
+    versions: dict = field(default_factory=dict)
+    label: str = ""
+    fingerprint: str = ""
+
+    def check(self) -> bool:
+        """Whether the data prove the statement, recomputed from nothing but themselves.
+
+        False where they do not, where the statement is not the one they prove, and where the text was changed since.
+        """
+        return not self.objection()
+
+    def objection(self) -> str:
+        """What `check` found wrong, a sentence; empty when the proof stands."""
+        if not self.holds:
+            return f"not proved: {self.why}"
+        if self.fingerprint != self._fingerprint():
+            return "the certificate was changed after it was made."
+        try:
+            found = _check(self.method, self.data)
+        except Rejected as reason:
+            return str(reason)
+        if (found.kind, found.statement, found.arithmetic, found.margin) != (self.kind, self.statement, self.arithmetic, self.margin):
+            return f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin {self.margin})."
+        return ""
+
+    def to_dict(self) -> dict:
+        """The JSON shape of one certificate in `ufm certify --json`, with everything `check` needs."""
+        return {**self._content(), "seconds": self.seconds, "fingerprint": self.fingerprint}
+
+    def _content(self) -> dict:
+        names = ("kind", "statement", "holds", "margin", "arithmetic", "method", "data", "why", "versions", "label")
+        return {name: getattr(self, name) for name in names}
+
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        word = ("proved" if self.holds else "not proved") + (f" of {self.label}" if self.label else "")
+        margin = "" if self.margin is None else f", margin {self.margin:.6g}"
+        return f"{word}: {self.statement} ({self.kind}, {self.arithmetic}{margin})" + (f"; {self.why}" if self.why else "")
+
+
+def labelled(certificate: Certificate, label: str) -> Certificate:
+    """The same certificate with a name for its readers."""
+    named = replace(certificate, label=label)
+    return replace(named, fingerprint=named._fingerprint())
+
+
+def certify_data(method: str, data: dict, kind: str, hope: str) -> Certificate:
+    """The certificate of data: checked once by its checker, or refused with the reason.
+
+    kind, hope: what would be said if it held; used when the checker rejects. Raises ImportError without [certify].
+    """
+    balls.flint()
+    began = time.perf_counter()
+    try:
+        found, why = _check(method, data), ""
+    except Rejected as reason:
+        found, why = Checked(kind, hope, None, "ball"), str(reason)
+    return conclude(found, not why, method, data, time.perf_counter() - began, why)
+
+
+def refused(kind: str, hope: str, why: str, method: str = "none") -> Certificate:
+    """A certificate that says that nothing was proved, and why."""
+    return conclude(Checked(kind, hope, None, "float"), False, method, {}, 0.0, why)
+
+
+def conclude(found: Checked, holds: bool, method: str, data: dict, seconds: float, why: str) -> Certificate:
+    """The certificate of what a checker has just found (or not), with versions and fingerprint."""
+    plain = json.loads(json.dumps(data))
+    made = Certificate(found.kind, found.statement, holds, found.margin, found.arithmetic, method, plain, seconds, why, _versions())
+    return replace(made, fingerprint=made._fingerprint())
+
+
+def _versions() -> dict:
+    import platform
+
+    from ufm import __version__
+
+    try:
+        arb = balls.flint().__version__
+    except ImportError:
+        arb = "none"
+    return {"ufm": __version__, "python": platform.python_version(), "python-flint": arb}
+
+
+def save(certificates, path) -> None:
+    """Write certificates to one JSON file, atomically."""
+    content = {"certificates": [c.to_dict() for c in certificates]}
+    write_atomically(path, lambda file: file.write(json.dumps(content, indent=1).encode()))
+
+
+def load(path) -> list[Certificate]:
+    """The certificates of a JSON file; ValueError naming the file when it cannot be read. Nothing is checked yet."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return [Certificate(**entry) for entry in json.load(file)["certificates"]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"file {str(path)!r} does not hold certificates: {error}") from None

@@ -1,0 +1,336 @@
+"""Phase diagrams in which every coloured cell is proved: who costs less, DNC or a competitor, on whole intervals of lam."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from tqdm import tqdm
+
+from ufm import structures
+from ufm.certificates import certificate
+from ufm.certificates.certificate import Certificate, certify_data
+from ufm.certificates.check import Rejected
+from ufm.certificates.check import phases as proof
+from ufm.certificates.check.scales import DoesNotExist, Undecided
+from ufm.numerics import arguments, balls
+from ufm.problem import Problem
+
+ABSENT = "no dnc"
+"""The phase in which DNC does not exist."""
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseCell:
+    """What is proved for all lam in [lam_low, lam_high] at one (K, L), by `certificates`; winner None where nothing is.
+
+    winner `dnc`: DNC costs less than every structure compared, each where it exists. `no dnc`: DNC does not exist.
+    Another name: that structure costs less than DNC, which is therefore not a global minimum; where it gives way to a
+    third structure is no proved boundary.
+    """
+
+    K: int
+    L: int
+    lam_low: float
+    lam_high: float
+    winner: str | None
+    certificates: tuple[Certificate, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CertifiedPhases:
+    """Cells that tile the interval of lam for every finished (K, L), ascending.
+
+    names: structures compared with DNC, by (K, L). `dnc` wins among these only; it is not said to be a global minimum.
+    """
+
+    Ks: tuple[int, ...]
+    Ls: tuple[int, ...]
+    lam: tuple[str, str]
+    cells: tuple[PhaseCell, ...]
+    names: dict[tuple[int, int], tuple[str, ...]]
+    options: dict
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        return tuple(c for cell in self.cells for c in cell.certificates)
+
+    @property
+    def decided(self) -> float:
+        """Proved share of the area in log lam; 0 without cells."""
+        area = [math.log(c.lam_high / c.lam_low) for c in self.cells]
+        return sum(a for a, c in zip(area, self.cells, strict=True) if c.winner) / sum(area) if area else 0.0
+
+    def at(self, K: int, L: int, lam: float) -> PhaseCell:
+        """The cell that holds lam, the lower one on an edge; ValueError where there is none."""
+        for c in self.cells:
+            if (c.K, c.L) == (K, L) and c.lam_low <= lam <= c.lam_high:
+                return c
+        raise ValueError(f"K, L, lam must lie in a finished column of the diagram; got K={K!r}, L={L!r}, lam={lam!r}.")
+
+    def check(self) -> bool:
+        """Whether every certificate passes its checker again."""
+        return all(c.check() for c in self.certificates)
+
+    def save(self, path) -> None:
+        """All certificates in one JSON file, for `certificate.load`."""
+        certificate.save(self.certificates, path)
+
+    def to_dict(self) -> dict:
+        cells = [{**vars(c), "certificates": [p.to_dict() for p in c.certificates]} for c in self.cells]
+        names = [{"K": K, "L": L, "names": list(found)} for (K, L), found in self.names.items()]
+        shared = {"options": self.options, "seconds": self.seconds, "interrupted": self.interrupted}
+        return {"Ks": list(self.Ks), "Ls": list(self.Ls), "lam": list(self.lam), "cells": cells, "names": names, "decided": self.decided, **shared}
+
+    def __repr__(self) -> str:
+        lines = [f"proved on {100 * self.decided:.2f}% of log lam in [{self.lam[0]}, {self.lam[1]}]; - is not decided"]
+        for (K, L), column in groupby(self.cells, key=lambda c: (c.K, c.L)):
+            runs = [(name, list(run)) for name, run in groupby(column, key=lambda c: c.winner)]
+            lines.append(f"  K={K} L={L}  " + "  ".join(f"{name or '-'} [{run[0].lam_low:.10g}, {run[-1].lam_high:.10g}]" for name, run in runs))
+        if self.interrupted:
+            lines.append("interrupted: columns are missing")
+        return "\n".join(lines)
+
+
+def order_on(K: int, n: int, L: int, left: str, right: str, lam_low, lam_high, *, d=None, loss: str = "ce") -> Certificate:
+    """F(left) < F(right) for every effective ridge weight in [lam_low, lam_high], K classes of n samples, L linear layers.
+
+    left, right: zero, dnc, pairs, blocks(6,2,2), ... at their large roots. lam_low, lam_high: exact texts or numbers (`2**-10`, 0.01).
+    d: widths as in `Problem`. Values are concave in lam, so that enclosures at the ends of pieces decide (`check.phases`); pieces are found by
+    bisection, and an interval with a crossing inside is never proved. Where right ceases to exist on the way the statement says `as long as it exists`.
+
+    >>> order_on(4, 1, 2, "dnc", "pairs", "1e-3", "1e-2")
+    proved: dnc < pairs for all lam in [1e-3, 1e-2] (K=4, n=1, L=2) (order, ball, margin ...)
+    >>> order_on(4, 1, 2, "dnc", "pairs", "1e-3", "2e-2").holds
+    False
+
+    Raises ValueError for bad arguments, names without a proof and losses other than ce, mse and label smoothing.
+    """
+    data = _data(K, n, L, lam_low, lam_high, d, loss)
+    for argument, name in (("left", left), ("right", right)):
+        _known(argument, data, name)
+    low, high = data["lam"]
+    return _order({**data, "lam": [low, *_pieces(data, left, right, low, high)]}, left, right)
+
+
+def absent_on(K: int, n: int, L: int, name: str, lam_low, lam_high, *, d=None, loss: str = "ce") -> Certificate:
+    """The structure has no critical scale for any effective ridge weight in [lam_low, lam_high]; arguments as in `order_on`.
+
+    >>> absent_on(4, 1, 2, "dnc", 0.2, 1).holds
+    True
+    """
+    data = _data(K, n, L, lam_low, lam_high, d, loss)
+    _known("name", data, name)
+    return _absence(data, name)
+
+
+def certified_phase_diagram(
+    K: int | Iterable[int],
+    L: int | Iterable[int],
+    lam=("1e-4", "1e-1"),
+    names: Iterable[str] | None = None,
+    *,
+    cells: int = 8,
+    splits: int = 8,
+    n: int = 1,
+    d=None,
+    loss: str = "ce",
+    progress: bool | None = None,
+) -> CertifiedPhases:
+    """For every K and L the intervals of lam on which the order of DNC and its competitors is proved.
+
+    lam: (low, high), exact texts or numbers, the effective ridge weight. names: competitors (default: zero, pairs - the paper's one-scale shape for
+    odd K - and every blocks(...) of the catalogue, K <= 10); one that a K does not know is left out there.
+    cells: equal parts in log lam to begin with; one that is not decided is halved up to `splits` times, so that
+    what stays blank around a boundary has the share 2^-splits of a part. Ctrl-C keeps the finished columns.
+
+    >>> certified_phase_diagram(4, 2, ("1e-3", "1e-1"), cells=2, splits=3)
+    proved on ...% of log lam in [1e-3, 1e-1]; - is not decided
+      K=4 L=2  dnc [0.001, ...]  - [...]  pairs [..., 0.1]
+
+    Raises ValueError for bad arguments and names that no K knows.
+    """
+    began = time.perf_counter()
+    Ks, Ls = _integers("K", K, 2), _integers("L", L, 1)
+    cells, splits = arguments.integer("cells", cells, 1), arguments.integer("splits", splits, 0)
+    if not isinstance(lam, (tuple, list)) or len(lam) != 2:
+        raise ValueError(f"lam must be a pair (low, high); got lam={lam!r}.")
+    columns = {(k, l): _data(k, n, l, *lam, d, loss) for l in Ls for k in Ks}
+    _known("loss", next(iter(columns.values())), "dnc")
+    known = {key: _competitors(data) for key, data in columns.items()}
+    if names is not None:
+        names = list(dict.fromkeys([names] if isinstance(names, str) else names))
+        for name in names:
+            arguments.choice("names", name, set().union(*known.values()) - {"dnc"})
+        known = {key: tuple(name for name in found if name in names) for key, found in known.items()}
+    edges = _edges(*next(iter(columns.values()))["lam"], cells)
+    found, interrupted = [], False
+    hidden = None if progress is None else not progress
+    try:
+        for key, data in tqdm(columns.items(), desc="certified phases", delay=2, leave=False, disable=hidden):
+            found += _column(data, known[key], edges, splits)
+    except KeyboardInterrupt:
+        interrupted = True
+    options = {"cells": cells, "splits": splits, "n": n, "loss": loss}
+    texts = (edges[0], edges[-1])
+    return CertifiedPhases(Ks, Ls, texts, tuple(found), known, options, time.perf_counter() - began, interrupted)
+
+
+def _column(data: dict, names, edges, splits: int) -> list[PhaseCell]:
+    """The cells of one (K, L): neighbours with one winner become one cell, certified as a whole."""
+    pieces = [piece for low, high in pairwise(edges) for piece in _settled(data, names, low, high, splits)]
+    found = []
+    for winner, run in groupby(pieces, key=lambda piece: piece[0]):
+        run = list(run)
+        lam = [run[0][1], *(high for _, _, high in run)]
+        proofs = tuple(_proofs({**data, "lam": lam}, winner, names))
+        kept = winner if all(p.holds for p in proofs) else None
+        found.append(PhaseCell(data["K"], data["L"], _float(lam[0]), _float(lam[-1]), kept, proofs if kept else ()))
+    return found
+
+
+def _settled(data: dict, names, low: str, high: str, splits: int) -> list[tuple[str | None, str, str]]:
+    """(winner, low, high) of one interval, halved where nothing is proved."""
+    winner = _winner(data, names, low, high, last=not splits)
+    middle = _middle(low, high) if winner is None and splits else None
+    if middle is None:
+        return [(winner, low, high)]
+    return [piece for ends in ((low, middle), (middle, high)) for piece in _settled(data, names, *ends, splits - 1)]
+
+
+def _winner(data: dict, names, low: str, high: str, last: bool) -> str | None:
+    """The phase that can be proved on [low, high]; until `last`, none where the lowest competitor changes on it."""
+    mine = _values(data, "dnc", low, high)
+    if mine[0] is None:
+        return ABSENT
+    if None in mine or not all(map(math.isfinite, mine)):
+        return None
+    rivals = {name: _values(data, name, low, high) for name in names}
+    better = [name for name, values in rivals.items() if None not in values and values[0] < mine[0] and values[1] < mine[1]]
+    lowest = [min(better, key=lambda name: rivals[name][i]) for i in (0, 1) if better]
+    if len(set(lowest)) > 1 and not last:
+        return None
+    for name in dict.fromkeys(lowest):
+        if _shown(data, name, "dnc", low, high):
+            return name
+    closer = any(v is not None and not v > m for values in rivals.values() for v, m in zip(values, mine, strict=True))
+    return "dnc" if rivals and not closer and all(_shown(data, "dnc", name, low, high) for name in rivals) else None
+
+
+def _proofs(data: dict, winner: str | None, names) -> list[Certificate]:
+    """What a cell rests on."""
+    if winner is None:
+        return []
+    if winner == ABSENT:
+        return [_absence(data, "dnc")]
+    if winner != "dnc":
+        return [_order(data, winner, "dnc")]
+    return [_absence(data, name) if _value(data, name, data["lam"][0]) is None else _order(data, "dnc", name) for name in names]
+
+
+def _shown(data: dict, left: str, right: str, low: str, high: str) -> bool:
+    try:
+        proof.piece_margin(_problem(data), left, right, low, high)
+    except Rejected:
+        return False
+    return True
+
+
+def _pieces(data: dict, left: str, right: str, low: str, high: str, splits: int = 10) -> list[str]:
+    """Ends after `low` of pieces on which the order is proved, or just `high` where bisection does not find them."""
+    first, last = _values(data, left, low, high), _values(data, right, low, high)
+    crossed = any(a is None or (b is not None and not a < b) for a, b in zip(first, last, strict=True))
+    middle = _middle(low, high) if splits and not crossed and not _shown(data, left, right, low, high) else None
+    if middle is None:
+        return [high]
+    return [*_pieces(data, left, right, low, middle, splits - 1), *_pieces(data, left, right, middle, high, splits - 1)]
+
+
+def _values(data: dict, name: str, low: str, high: str) -> list[float | None]:
+    return [_value(data, name, low), _value(data, name, high)]
+
+
+def _value(data: dict, name: str, lam: str) -> float | None:
+    """The structure's value: None where it is proved not to exist, NaN where that is not decided."""
+    try:
+        pair = proof.end(_problem(data), name, lam)
+    except Undecided:
+        return math.nan
+    return None if pair is None else balls.to_float(pair[0])
+
+
+def _order(data: dict, left: str, right: str) -> Certificate:
+    return certify_data(proof.METHOD, {**data, "claim": "order", "left": left, "right": right}, "order", f"{left} < {right} {_where(data)}")
+
+
+def _absence(data: dict, name: str) -> Certificate:
+    return certify_data(proof.METHOD, {**data, "claim": "absent", "left": name, "right": None}, "critical", f"{name} does not exist {_where(data)}")
+
+
+def _where(data: dict) -> str:
+    return f"for all lam in [{data['lam'][0]}, {data['lam'][-1]}] (K={data['K']}, n={data['n']}, L={data['L']})"
+
+
+def _data(K, n, L, lam_low, lam_high, d, loss) -> dict:
+    """Checked arguments; lam as two exact texts."""
+    balls.flint()
+    n = arguments.integer("n", n, 1)
+    ends = tuple(balls.text(lam) for lam in (lam_low, lam_high))
+    for name, text in zip(("lam_low", "lam_high"), ends, strict=True):
+        arguments.positive(name, _float(text))
+    if not balls.ball(ends[0]) < balls.ball(ends[1]):
+        raise ValueError(f"lam_low must be below lam_high; got lam_low={lam_low!r}, lam_high={lam_high!r}.")
+    problem = Problem(K=K, n=n, d=d, L=L, lam=_float(ends[1]), loss=loss)
+    if not problem.linear:
+        raise ValueError("certified phases are for linear models.")
+    return {"K": problem.K, "n": n, "L": problem.L, "d": list(problem.widths), "loss": problem.loss.name, "lam": list(ends)}
+
+
+def _problem(data: dict):
+    return data["K"], data["n"], data["L"], tuple(data["d"]), data["loss"]
+
+
+def _known(argument: str, data: dict, name) -> None:
+    """A ValueError where the checker knows no such structure or loss."""
+    try:
+        proof.end(_problem(data), name, data["lam"][0])
+    except (DoesNotExist, Undecided):
+        return
+    except Rejected as reason:
+        raise ValueError(f"{argument}={data['loss'] if argument == 'loss' else name!r} has no proof: {reason}") from None
+
+
+def _competitors(data: dict) -> tuple[str, ...]:
+    """zero, pairs and blocks of the catalogue that are not DNC itself."""
+    problem = Problem(K=data["K"], n=data["n"], d=data["d"], L=data["L"], lam=_float(data["lam"][0]), loss=data["loss"])
+    simple = [name for name in structures.catalogue(problem) if name in ("zero", "pairs") or name.startswith("blocks(")]
+    return tuple(name for name in simple if "small" not in name and not (name == "pairs" and problem.K == 2))
+
+
+def _edges(low: str, high: str, cells: int) -> list[str]:
+    """Exact texts of cells + 1 ends, equal steps in log lam up to twelve digits."""
+    a, b = math.log(_float(low)), math.log(_float(high))
+    inner = [f"{math.exp(a + (b - a) * i / cells):.12g}" for i in range(1, cells)]
+    return [low, *inner, high]
+
+
+def _middle(low: str, high: str) -> str | None:
+    """A decimal near the geometric mean, strictly between; None where twelve digits cannot tell."""
+    middle = f"{math.sqrt(_float(low)) * math.sqrt(_float(high)):.12g}"
+    return middle if balls.ball(low) < balls.ball(middle) < balls.ball(high) else None
+
+
+def _float(text: str) -> float:
+    return balls.arithmetic.number(text)
+
+
+def _integers(name: str, values, least: int) -> tuple[int, ...]:
+    values = [values] if isinstance(values, (int, float)) else list(values)
+    if not values:
+        raise ValueError(f"{name} must hold at least one value.")
+    return tuple(dict.fromkeys(arguments.integer(name, v, least) for v in values))

@@ -1,0 +1,33 @@
+"""From a Problem to the exact statement of it."""
+
+from __future__ import annotations
+
+from ufm.certificates.check.model import Model
+from ufm.losses import MSE, CrossEntropy, Focal
+from ufm.numerics import balls
+from ufm.problem import Problem
+
+
+def model(problem: Problem, lam=None) -> Model:
+    """The problem with exact numbers: lam as texts (`2**-10`, `0.01`), by default read from the floats.
+
+    lam: one exact text or L+1 of them, where the float cannot say what is meant, `1/3` or `5**(1/3)`.
+    Raises ValueError for activations that are not linear, losses without a checker, a lam of wrong length or
+    one that differs from the problem's.
+
+    >>> model(Problem(K=4, n=2, L=2, lam=0.01)).lam
+    ('0.01', '0.01', '0.01')
+    """
+    if not problem.linear:
+        raise ValueError(f"certificates are for linear models; got activation={problem.activation.name!r}.")
+    if not isinstance(problem.loss, (CrossEntropy, MSE, Focal)):
+        raise ValueError(f"certificates know the losses ce, label_smoothing, mse and focal; {problem.loss.name!r} is a function of the user's.")
+    texts = [balls.text(value) for value in ((lam,) if isinstance(lam, (str, int, float)) else problem.lams if lam is None else lam)]
+    texts = texts * problem.D if len(texts) == 1 else texts
+    if len(texts) != problem.D:
+        raise ValueError(f"lam must be one exact text or L+1={problem.D}; got {len(texts)}.")
+    for exact, value in zip(texts, problem.lams, strict=True):
+        if abs(balls.arithmetic.number(exact) - value) > 1e-12 * value:
+            raise ValueError(f"lam={exact!r} is not the problem's lam={value!r}.")
+    bias = None if problem.bias is None else balls.text(problem.bias)
+    return Model(problem.K, tuple(map(int, problem.counts)), problem.widths, problem.L, tuple(texts), problem.loss.name, bias)
