@@ -1,101 +1,295 @@
-"""A theorem as code: what it says, where it is from, the cases it is checked on, and what would break it."""
+"""A theorem as code: what it says, where it is from, the cases it is checked on, and what would break it.
+
+Writing a claim. One file in a folder named after its source, `theory/gk25/thm1.py`, with one value `CLAIM` (or a
+tuple `CLAIMS`); nothing has to be registered. A whole one:
+
+>>> from fractions import Fraction
+>>> from theory.claim import Case, Claim, Evidence, grid, planted
+>>> def check(case):
+...     m, D = case.K // 2, case.L + 1
+...     return Evidence(Fraction(case.get("four", 4) * m**D, (2 * m - 1) ** D), "<", 1, strength="exact")
+>>> CLAIM = Claim(
+...     id="gk25:example",
+...     title="Pairs have the smaller penalty",
+...     statement="For K >= 4 and L >= 3, 4 m^(L+1) < (2m-1)^(L+1) with m = floor(K/2).",
+...     source="gk25, Theorem 1",
+...     hypotheses={"K >= 4": lambda c: c.K >= 4, "L >= 3": lambda c: c.L >= 3},
+...     check=check,
+...     cases=grid(K=range(4, 20), L=[3, 4, 8]),
+...     controls=[Case(K=3, L=3), Case(K=4, L=2), planted("4 is replaced by 8", K=4, L=3, four=8)],
+... )
+>>> CLAIM.verify()
+gk25:example: supported (exact, margin 0.209877), 48 cases, 3 of 3 controls break it
+
+* `check(case)` computes and returns one Evidence, or several (a list, or a generator with `yield`). It must be a pure
+  function of the case: randomness only from a seed in the case (`rng=0`). `case.problem()` is the Problem the case names.
+  An exception makes the case undecided, with its message.
+* `cases` are inside every hypothesis; a hypothesis is a name and a predicate on the case. Order the cases from small to
+  large: the first refuted one is printed as the counterexample. `grid` makes all combinations, and grids add up.
+* `controls` are outside at least one hypothesis, where the same check should come out refuted; or `planted`, where
+  the check itself falsifies something that the case names. At least one control, and every planted one, must break
+  the claim, or it is undecided: a check that cannot fail proves nothing.
+* A tolerance belongs to every float comparison. Inside it `<` and `<=` are undecided; `==` holds within it.
+* `strength` says what stands behind the numbers: `sampled` (random points or a search), `float` (computed to rounding),
+  `certified` (enclosures or a checked certificate), `exact` (integers and fractions). A claim is as strong as its weakest case.
+  `theory.strength.order(problem, "pairs", "dnc")` is evidence that one structure costs less, certified where that can be proved.
+* `scope` says in a sentence what was looked at where the statement says more ("for L > L_0": L_0 over this range).
+* A statement that is false as published names its correction in `corrected_by`; its verdict stays refuted.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
-RELATIONS = {"<": lambda gap: gap, "<=": lambda gap: gap, "==": lambda gap: -abs(gap)}
+from theory.cases import Case, grid, planted, replaced
+from theory.evidence import REFUTED, STRENGTHS, SUPPORTED, UNDECIDED, Evidence
+from ufm.numerics.arguments import choice
 
+__all__ = ["REFUTED", "STRENGTHS", "SUPPORTED", "UNDECIDED", "Case", "Claim", "Evidence", "Outcome", "Verdict", "attempt", "grid", "planted"]
 
-@dataclass(frozen=True)
-class Evidence:
-    """left relation right, in one case. margin > 0 supports, < 0 refutes, and |margin| <= slack decides nothing.
-
-    For `<` and `<=` the margin is right - left; for `==` it is tol - |left - right|.
-    strength: `exact`, `certified`, `float` or `sampled`, what stands behind the two numbers.
-    """
-
-    case: str
-    left: float
-    relation: str
-    right: float
-    tol: float
-    strength: str
-
-    @property
-    def margin(self) -> float:
-        gap = self.right - self.left
-        return self.tol - abs(gap) if self.relation == "==" else gap
-
-    @property
-    def verdict(self) -> str:
-        if self.relation == "==":
-            return SUPPORTED if self.margin >= 0 else REFUTED
-        if abs(self.margin) <= self.tol:
-            return SUPPORTED if self.relation == "<=" and self.strength == "exact" and self.margin >= 0 else UNDECIDED
-        return SUPPORTED if self.margin > 0 else REFUTED
+PACES = ("quick", "slow")
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One theorem. `check(case)` returns Evidence; `controls` are cases outside the hypotheses that must not support it."""
+class Outcome:
+    """What a check returned at one case; `failed` is the message of the exception that ended it, if one did."""
 
-    id: str
-    title: str
-    statement: str
-    source: str
-    check: Callable[[object], Evidence]
-    cases: Callable[[], Iterable]
-    controls: Callable[[], Iterable]
-
-    def verify(self) -> Verdict:
-        """Evidence on every case and control. A claim whose controls support it too is undecided: its check cannot fail."""
-        began = time.perf_counter()
-        evidence = tuple(self.check(case) for case in self.cases())
-        controls = tuple(self.check(case) for case in self.controls())
-        return Verdict(self, evidence, controls, time.perf_counter() - began)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of a claim."""
-
-    claim: Claim
+    case: Case
     evidence: tuple[Evidence, ...]
-    controls: tuple[Evidence, ...]
     seconds: float
+    failed: str = ""
 
     @property
     def verdict(self) -> str:
         found = {e.verdict for e in self.evidence}
         if REFUTED in found:
             return REFUTED
-        broken = [c for c in self.controls if c.verdict == REFUTED]
-        return SUPPORTED if found == {SUPPORTED} and broken else UNDECIDED
+        return SUPPORTED if found == {SUPPORTED} and not self.failed else UNDECIDED
+
+    def to_dict(self) -> dict:
+        """JSON-able."""
+        data = {"case": self.case.to_dict(), "verdict": self.verdict, "evidence": [e.to_dict() for e in self.evidence], "seconds": self.seconds}
+        return data | ({"failed": self.failed} if self.failed else {}) | ({"planted": self.case.planted} if self.case.planted else {})
+
+
+def attempt(check: Callable, case: Case) -> Outcome:
+    """Run the check; an exception ends it, keeps the evidence given until then, and becomes the message `failed`."""
+    began, evidence, failed = time.perf_counter(), [], ""
+    try:
+        found = check(case)
+        for e in (found,) if isinstance(found, Evidence) else found:
+            if not isinstance(e, Evidence):
+                raise TypeError(f"a check must return Evidence; got {type(e).__name__}.")
+            evidence.append(e)
+        if not evidence:
+            raise ValueError("the check returned no evidence.")
+    except Exception as error:
+        failed = message(error)
+    return Outcome(case, tuple(evidence), time.perf_counter() - began, failed)
+
+
+def message(error: BaseException) -> str:
+    """The kind and the text of an exception on one printable line."""
+    words = "".join(c if c.isprintable() else " " for c in str(error)).split()
+    return ": ".join([type(error).__name__, *([" ".join(words)] if words else [])])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Claim:
+    """One theorem; how to write one is in the docstring of this module.
+
+    id: `key:name`. source: the key in refs.bib and the number there, `gk25, Theorem 1`. hypotheses: name -> predicate on a case.
+    uses: ids of the claims its proof stands on. pace: `quick` or `slow` (left out unless asked for).
+    scope: what was looked at, where the statement says more. corrected_by: the id of the claim that puts this one right.
+    """
+
+    id: str
+    title: str
+    statement: str
+    source: str
+    check: Callable[[Case], Evidence | Iterable[Evidence]]
+    cases: Iterable[Case]
+    controls: Iterable[Case]
+    hypotheses: Mapping[str, Callable[[Case], bool]] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
+    pace: str = "quick"
+    scope: str = ""
+    corrected_by: str = ""
+
+    def __post_init__(self):
+        if self.id.count(":") != 1 or not all(self.id.split(":")) or self.id.split() != [self.id]:
+            raise ValueError(f"id must be a source key and a name, as gk25:thm1; got id={self.id!r}.")
+        choice("pace", self.pace, PACES)
+        for name in ("cases", "controls"):
+            object.__setattr__(self, name, tuple(case if isinstance(case, Case) else Case(**case) for case in getattr(self, name)))
+        if isinstance(self.uses, str):
+            raise ValueError(f"uses must be a tuple of ids; got uses={self.uses!r}.")
+        object.__setattr__(self, "uses", tuple(self.uses))
+
+    @property
+    def key(self) -> str:
+        """The key of its source in refs.bib."""
+        return self.source.split(",")[0].strip()
+
+    def violated(self, case: Case) -> tuple[str, ...]:
+        """The hypotheses that the case does not satisfy. ValueError where one cannot be read there."""
+        return tuple(name for name, holds in self.hypotheses.items() if not _read(self, name, holds, case))
+
+    def validate(self) -> None:
+        """ValueError unless there are cases and controls, all cases are inside the hypotheses, and each control is outside one or planted."""
+        if not self.cases or not self.controls:
+            raise ValueError(f"{self.id} needs at least one case and one control; it has {len(self.cases)} and {len(self.controls)}.")
+        for case in self.cases:
+            if self.violated(case):
+                raise ValueError(f"{self.id}: the case {case} violates the hypothesis {' and '.join(map(repr, self.violated(case)))}.")
+            if case.planted:
+                raise ValueError(f"{self.id}: the case {case} is planted; planted errors are controls.")
+        for case in self.controls:
+            if not case.planted and not self.violated(case):
+                raise ValueError(f"{self.id}: the control {case} satisfies every hypothesis; put it outside one, or plant an error and say which.")
+
+    def plan(self, grids: Mapping | None = None) -> tuple[tuple[Case, ...], int]:
+        """(cases, outside): the cases to run, with some parameters on a grid if given; how many grid points were outside the hypotheses.
+
+        Raises ValueError where the claim is not valid or does not have a parameter of the grid.
+        """
+        self.validate()
+        if not grids:
+            return self.cases, 0
+        try:
+            points = replaced(self.cases, grids)
+        except ValueError as mistake:
+            raise ValueError(f"{self.id}: {mistake}") from None
+        inside = tuple(case for case in points if not self.violated(case))
+        return inside, len(points) - len(inside)
+
+    def verify(self, **grids) -> Verdict:
+        """Evidence on every case and control, here and now. `theory.runs.verify` does many claims in parallel."""
+        cases, outside = self.plan(grids)
+        return Verdict(self, tuple(attempt(self.check, c) for c in cases), tuple(attempt(self.check, c) for c in self.controls), len(cases), outside)
+
+    def __repr__(self) -> str:
+        return f"{self.id}: {self.title} [{self.source}]"
+
+
+def _read(claim: Claim, name: str, holds: Callable, case: Case) -> bool:
+    try:
+        return bool(holds(case))
+    except Exception as error:
+        raise ValueError(f"{claim.id}: the hypothesis {name!r} cannot be read at {case}: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What came of a claim: supported, refuted, or undecided with the reason in `why`.
+
+    cases, controls: outcomes in the claim's order; fewer than `planned` cases, or not all controls, where the run was interrupted.
+    outside: grid points outside the hypotheses, which are not cases.
+    """
+
+    claim: Claim
+    cases: tuple[Outcome, ...]
+    controls: tuple[Outcome, ...]
+    planned: int
+    outside: int = 0
+
+    @property
+    def verdict(self) -> str:
+        if self.counterexample is not None:
+            return REFUTED
+        return UNDECIDED if self.why else SUPPORTED
+
+    @property
+    def counterexample(self) -> Outcome | None:
+        """The first refuted case in the claim's order."""
+        return next((case for case in self.cases if case.verdict == REFUTED), None)
+
+    @property
+    def broken(self) -> tuple[Outcome, ...]:
+        """The controls that break the claim."""
+        return tuple(control for control in self.controls if control.verdict == REFUTED)
+
+    @property
+    def why(self) -> str:
+        """Why a claim without counterexample is undecided; empty when it is not."""
+        if self.counterexample is not None:
+            return ""
+        return next((reason for reason in self._doubts() if reason), "")
+
+    def _doubts(self):
+        unsettled = [case for case in self.cases if case.verdict == UNDECIDED]
+        blind = [control for control in self.controls if control.case.planted and control.verdict != REFUTED]
+        if unsettled:
+            first = unsettled[0]
+            yield f"{len(unsettled)} of {len(self.cases)} cases undecided, the first at {first.case}: {first.failed or 'a margin within the tolerance, or NaN'}"
+        if len(self.cases) < self.planned or len(self.controls) < len(self.claim.controls):
+            yield f"interrupted after {len(self.cases)} of {self.planned} cases and {len(self.controls)} of {len(self.claim.controls)} controls"
+        if not self.cases:
+            yield f"no case: all {self.outside} points lie outside the hypotheses"
+        if blind:
+            yield f"the planted error is not seen at {blind[0].case} ({blind[0].case.planted}){': ' + blind[0].failed if blind[0].failed else ''}"
+        if not self.broken:
+            failed = next((control.failed for control in self.controls if control.failed), "")
+            yield f"no control breaks it{': ' + failed if failed else ''}"
 
     @property
     def strength(self) -> str:
-        order = ("sampled", "float", "certified", "exact")
-        return min((e.strength for e in self.evidence), key=order.index, default="sampled")
+        """The weakest of its evidence; of a refuted claim, the strongest that refutes its counterexample."""
+        worst = self.counterexample
+        if worst is not None:
+            return max((e.strength for e in worst.evidence if e.verdict == REFUTED), key=STRENGTHS.index)
+        return min((e.strength for case in self.cases for e in case.evidence), key=STRENGTHS.index, default=STRENGTHS[0])
 
     @property
     def margin(self) -> float:
-        return min((e.margin for e in self.evidence), default=float("nan"))
+        """The smallest of its evidence; NaN where there is none, or where one is NaN and the claim is not refuted."""
+        margins = [_float(e.margin) for case in self.cases for e in case.evidence]
+        known = [margin for margin in margins if not math.isnan(margin)]
+        return min(known) if known and (len(known) == len(margins) or self.counterexample) else math.nan
 
-    def to_dict(self) -> dict:
-        """The JSON shape of one claim in `ufm verify --json`."""
+    @property
+    def seconds(self) -> float:
+        """Time spent in the check, over all cases and controls."""
+        return sum(outcome.seconds for outcome in (*self.cases, *self.controls))
+
+    def to_dict(self, evidence: bool = False) -> dict:
+        """The JSON shape of one claim in `ufm verify --json`; with `evidence`, every case."""
+        claim, worst = self.claim, self.counterexample
+        controls = [control.to_dict() | {"violates": list(claim.violated(control.case)), "breaks": control.verdict == REFUTED} for control in self.controls]
         return {
-            "id": self.claim.id,
-            "title": self.claim.title,
-            "source": self.claim.source,
+            "id": claim.id,
+            "title": claim.title,
+            "source": claim.source,
             "verdict": self.verdict,
             "strength": self.strength,
             "margin": self.margin,
-            "cases": len(self.evidence),
+            "cases": len(self.cases),
             "controls": len(self.controls),
-            "controls_broken": sum(c.verdict == REFUTED for c in self.controls),
             "seconds": self.seconds,
-        }
+            "controls_broken": len(self.broken),
+            "outside": self.outside,
+            "why": self.why,
+            "counterexample": None if worst is None else worst.to_dict(),
+            "corrected_by": claim.corrected_by or None,
+            "statement": claim.statement,
+            "scope": claim.scope,
+            "hypotheses": list(claim.hypotheses),
+            "uses": list(claim.uses),
+            "pace": claim.pace,
+            "control_evidence": controls,
+        } | ({"evidence": [case.to_dict() for case in self.cases]} if evidence else {})
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.cases)} cases, {len(self.broken)} of {len(self.controls)} controls break it"
+        reason = f"; {self.why}" if self.why else f"; counterexample {self.counterexample.case}" if self.counterexample else ""
+        return f"{self.claim.id}: {self.verdict} ({self.strength}, margin {self.margin:.6g}), {counts}{reason}"
+
+
+def _float(value) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from theory.claim import REFUTED, SUPPORTED
-from theory.registry import claims
+from theory.claim import REFUTED, SUPPORTED, Claim
+from theory.references import references
 from ufm.cli import add_json, add_verb, print_json
+from ufm.numerics.arguments import choice, integer
+from ufm.numerics.arithmetic import number
+
+PARAMETERS = ("K", "n", "d", "L", "lam", "rng")
+_FILES = {"markdown": (".md",), "latex": (".tex",), "html": (".html",), "graph": (".svg", ".dot", ".html"), "resume": None}
 
 
 def add_verify(verbs) -> None:
@@ -15,51 +22,164 @@ def add_verify(verbs) -> None:
         verbs,
         "verify",
         "check theorems numerically",
-        "Check claims on their cases and controls. Exit code 0: all hold, 1: one is refuted, 2: usage, 3: one is undecided.",
-        "ufm verify gk25:thm1",
+        "Check claims on their cases and controls. Exit code 0: all supported; 1: at least one refuted, also where a statement is refuted as\n"
+        "published and its correction is supported; 2: usage; 3: none refuted, at least one undecided; 130: interrupted. A control is a case\n"
+        "outside the hypotheses, or with a planted error, where the check must fail; a claim whose controls do not break it is undecided.",
+        "ufm verify gk25 --html claims.html\n  ufm verify gk25:thm1 --K 4:40 --L 2:12\n  ufm verify gk25 --slow --jobs 2 --resume done.jsonl",
         _verify,
     )
-    verb.add_argument("claim", nargs="*", metavar="CLAIM", help="ids or source keys (default: all)")
+    verb.add_argument("claim", nargs="*", metavar="CLAIM", help="ids, source keys or patterns: gk25:thm1, gk25, 'gk25:thm*' (default: all)")
     verb.add_argument("--list", action="store_true", help="only list the claims")
+    verb.add_argument("--slow", action="store_true", help="include claims of slow pace (one named by its id is always run)")
+    verb.add_argument("-v", "--verbose", action="store_true", help="hypotheses, every case and every control; with --json every case")
+    group = verb.add_argument_group(
+        "other cases (VALUES: 4:40, both ends included; 4:40:2; 4,6,8; 1e-3,2**-10; points outside the hypotheses are counted apart)"
+    )
+    for name in PARAMETERS:
+        group.add_argument(f"--{name}", default=None, metavar="VALUES", help=f"run over these values of {name}")
+    group.add_argument("--set", action="append", default=[], metavar="NAME=VALUES", help="the same for any parameter of the claim")
+    group = verb.add_argument_group("running")
+    group.add_argument("--jobs", default=None, metavar="N", help="processes (default: cores)")
+    group.add_argument("--resume", metavar="FILE", help="record of finished cases: read first, added to; start a new one after changing the package")
+    group = verb.add_argument_group("reports")
+    for name, what in (("markdown", "a Markdown page"), ("latex", "a booktabs table"), ("html", "one self-contained page"), ("graph", "what uses what")):
+        group.add_argument(f"--{name}", metavar="FILE", help=f"write {what} ({', '.join(_FILES[name])})")
     add_json(verb)
 
 
 def _verify(arguments) -> int:
-    chosen = claims(arguments.claim)
+    from theory.registry import claims
+
+    for name, suffixes in _FILES.items():
+        _refuse_file(f"--{name}", getattr(arguments, name), suffixes)
+    chosen, left_out = _paced(claims(arguments.claim), arguments)
     if arguments.list:
-        listed = [{"id": c.id, "title": c.title, "statement": c.statement, "source": c.source} for c in chosen]
-        if arguments.json:
-            print_json({"claims": listed})
-        else:
-            for claim in chosen:
-                print(f"{claim.id:<14} {claim.title}  [{claim.source}]")
-        return 0
-    verdicts = [claim.verify() for claim in chosen]
-    if arguments.json:
-        print_json({"claims": [v.to_dict() for v in verdicts]})
-    else:
-        for v in verdicts:
-            broken = sum(c.verdict == REFUTED for c in v.controls)
-            print(f"{v.claim.id:<14} {v.verdict:<10} {v.strength:<9} {len(v.evidence)} cases, {broken} of {len(v.controls)} controls break it")
-            print(f"{'':<14} {v.claim.title}  [{v.claim.source}]")
+        return _list(claims(arguments.claim), arguments.json)
+    if not chosen:
+        raise ValueError(f"argument CLAIM: all {len(left_out)} claims chosen are slow; add --slow.")
+    from theory import runs
+
+    jobs = None if arguments.jobs is None else integer("--jobs", number(arguments.jobs), 1)
+    run = runs.verify(chosen, _grids(arguments), jobs, arguments.resume)
+    _report(run, left_out, arguments)
+    _write(run.verdicts, arguments)
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return exit_code(run.verdicts)
+
+
+def exit_code(verdicts) -> int:
+    """0 all supported, 1 one refuted, else 3."""
     found = {v.verdict for v in verdicts}
     return 1 if REFUTED in found else 0 if found == {SUPPORTED} else 3
 
 
-def references() -> dict[str, str]:
-    """BibTeX entries of refs.bib by key."""
-    text = (Path(__file__).parent / "refs.bib").read_text(encoding="utf-8")
-    return {match[1]: match[0].strip() for match in re.finditer(r"@\w+\{(\w+),.*?\n\}", text, re.DOTALL)}
+def _paced(chosen: list[Claim], arguments) -> tuple[list[Claim], list[Claim]]:
+    """(to run, slow ones left out)."""
+    runs = [claim.pace == "quick" or arguments.slow or claim.id in arguments.claim for claim in chosen]
+    return [c for c, now in zip(chosen, runs, strict=True) if now], [c for c, now in zip(chosen, runs, strict=True) if not now]
+
+
+def _list(chosen: list[Claim], as_json: bool) -> int:
+    if as_json:
+        names = ("id", "title", "statement", "source", "pace", "uses", "scope")
+        listed = [{name: getattr(c, name) for name in names} | {"hypotheses": list(c.hypotheses), "parameters": _parameters(c)} for c in chosen]
+        print_json({"claims": listed})
+        return 0
+    width = max(len(claim.id) for claim in chosen)
+    for claim in chosen:
+        print(f"{claim.id:<{width}}  {claim.title}  [{claim.source}]" + ("  (slow)" if claim.pace == "slow" else ""))
+    return 0
+
+
+def _parameters(claim: Claim) -> list[str]:
+    return list(dict.fromkeys(name for case in claim.cases for name in case.to_dict()))
+
+
+def _grids(arguments) -> dict[str, str]:
+    grids = {name: getattr(arguments, name) for name in PARAMETERS if getattr(arguments, name) is not None}
+    for text in arguments.set:
+        name, equals, values = text.partition("=")
+        if not (name and equals and values):
+            raise ValueError(f"argument --set: write NAME=VALUES; got {text!r}.")
+        grids[name.strip()] = values
+    return grids
+
+
+def _report(run, left_out: list[Claim], arguments) -> None:
+    from theory import report
+
+    if arguments.json:
+        listed = [v.to_dict(evidence=arguments.verbose) for v in run.verdicts]
+        print_json({"claims": listed, "left_out": [c.id for c in left_out], "interrupted": run.interrupted, "reused": run.reused})
+        return
+    print(report.text(run.verdicts, arguments.verbose))
+    if left_out:
+        print(f"{len(left_out)} slow left out (--slow): {', '.join(c.id for c in left_out)}")
+    if run.reused:
+        print(f"{run.reused} cases and controls taken from {arguments.resume}")
+
+
+def _write(verdicts, arguments) -> None:
+    from theory import graph, report
+    from ufm.numerics.files import write_atomically
+
+    def graph_text() -> str:
+        makers = {".svg": graph.svg, ".dot": graph.dot, ".html": lambda claims, verdicts: report.graph_page(verdicts)}
+        return makers[Path(arguments.graph).suffix.lower()]([v.claim for v in verdicts], verdicts)
+
+    makers: dict[str, Callable[[], str]] = {
+        "markdown": lambda: report.markdown(verdicts),
+        "latex": lambda: report.latex(verdicts),
+        "html": lambda: report.html(verdicts),
+        "graph": graph_text,
+    }
+    for name, make in makers.items():
+        if getattr(arguments, name):
+            content = make().encode()
+            write_atomically(getattr(arguments, name), lambda file, content=content: file.write(content))
+
+
+def _refuse_file(option: str, path: str | None, suffixes: tuple[str, ...] | None) -> None:
+    """ValueError, before any work, for a file with another suffix or in a folder that cannot be written."""
+    if path is None:
+        return
+    if suffixes and Path(path).suffix.lower() not in suffixes:
+        raise ValueError(f"argument {option}: file must end in {' or '.join(suffixes)}; got {path!r}.")
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        if os.path.isdir(path):
+            raise OSError("it is a folder")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as mistake:
+        raise ValueError(f"argument {option}: file {path!r} cannot be written: {mistake}") from None
 
 
 def add_cite(verbs) -> None:
-    verb = add_verb(verbs, "cite", "BibTeX of this package and its sources", "Print BibTeX entries.", "ufm cite gk25", _cite)
-    verb.add_argument("key", nargs="*", metavar="KEY", help="source keys (default: the package and gk25)")
+    verb = add_verb(
+        verbs,
+        "cite",
+        "BibTeX of this package and its sources",
+        "Print the BibTeX entries of source keys, or of the sources of claims.",
+        "ufm cite gk25\n  ufm cite gk25:thm1",
+        _cite,
+    )
+    verb.add_argument("key", nargs="*", metavar="KEY", help="source keys or ids of claims (default: the package and gk25)")
 
 
 def _cite(arguments) -> int:
-    from ufm.numerics.arguments import choice
-
     known = references()
-    print("\n\n".join(known[choice("key", key, known)] for key in arguments.key or ("ufm", "gk25")))
+    keys = dict.fromkeys(_source(key, known) for key in arguments.key or ("ufm", "gk25"))
+    print("\n\n".join(known[key] for key in keys))
     return 0
+
+
+def _source(key: str, known: dict[str, str]) -> str:
+    """The key itself, or that of a claim's source."""
+    if ":" not in key or key in known:
+        return choice("key", key, known)
+    from theory.registry import claims
+
+    sources = {claim.id: claim.key for claim in claims()}
+    return choice("source", sources[choice("key", key, sources)], known)

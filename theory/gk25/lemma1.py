@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from theory.claim import Claim, Evidence
+from theory.claim import Case, Claim, Evidence
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import value
-from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
+
+TOL = 1e-9
+"""Of the difference of the two values of F; the gradient at the end of a converged run is at most 1e-12."""
 
 
 def check(case) -> Evidence:
     """F at the end of a run in factor space against the Schatten form g(Z) + (D/2) Lam sum s^(2/D) of its product."""
-    K, n, L, lam, rng, method, settings = case
-    result = minimize(Problem(K=K, n=n, d=K + 2, L=L, lam=lam), method=method, rng=rng, space="factors", **settings)
+    settings = {} if case.steps is None else {"steps": case.steps}
+    result = minimize(case.problem(d=case.K + 2), method=case.method, rng=case.rng, space="factors", **settings)
+    if case.steps is None and not result.success:
+        raise RuntimeError(f"the run did not reach a critical point: {result.message}")
     objective, x = objective_of(result.point)
-    case = f"K={K} n={n} L={L} lam={lam:g} rng={rng} {method} {settings}"
-    return Evidence(case, float(objective.value(x)), "==", value(result.logit_point()), 1e-9, "float")
+    return Evidence(float(objective.value(x)), "==", value(result.logit_point()), TOL, note=f"|grad| = {result.grad_norm:.1e}")
 
 
 CLAIM = Claim(
-    "gk25:lemma1",
-    "At critical points F = g(Z) + (D/2) Lam |Z|_{2/D}^{2/D}",
-    "At every critical point of the deep linear model with d >= K the factors are balanced, so that the penalty is a Schatten quasi-norm of Z.",
-    "gk25, Lemma 1",
-    check,
-    lambda: [(K, n, L, lam, rng, "lbfgs", {}) for K, n, L, lam in [(3, 2, 1, 0.01), (4, 1, 2, 0.01), (5, 2, 3, 2e-3)] for rng in range(4)],
-    lambda: [(4, 1, 2, 0.01, rng, "gd", {"steps": 3}) for rng in range(3)],  # not critical: the factors are not balanced
+    id="gk25:lemma1",
+    title="At critical points F = g(Z) + (D/2) Lam |Z|_{2/D}^{2/D}",
+    statement="At every critical point of the deep linear model with d >= K the factors are balanced, so that the penalty is a Schatten quasi-norm of Z.",
+    source="gk25, Lemma 1",
+    hypotheses={"critical: the run has converged": lambda c: c.steps is None},
+    check=check,
+    cases=[
+        Case(K=K, n=n, L=L, lam=lam, rng=rng, method="lbfgs", steps=None)
+        for K, n, L, lam in [(3, 2, 1, 0.01), (4, 1, 2, 0.01), (5, 2, 3, 2e-3)]
+        for rng in range(4)
+    ],
+    controls=[Case(K=4, n=1, L=2, lam=0.01, rng=rng, method="gd", steps=3) for rng in range(3)],
+    scope="at the end points of descents from random starts, at d = K + 2",
 )

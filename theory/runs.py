@@ -1,0 +1,189 @@
+"""Many claims at once: parallel over their cases, and resumable from a file of finished ones."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from theory.claim import Case, Claim, Evidence, Outcome, Verdict, attempt, message
+from ufm import __version__
+from ufm.numerics import arguments
+
+PATIENCE = 0.5
+"""Seconds of work done here before worker processes are started for the rest."""
+_HEADER = {"ufm": "verify"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Verdicts in the order of the claims; `reused` cases came from the file, `interrupted` says that Ctrl-C ended it early."""
+
+    verdicts: tuple[Verdict, ...]
+    interrupted: bool = False
+    reused: int = 0
+
+
+def verify(
+    claims: Iterable[Claim],
+    grids: Mapping | None = None,
+    jobs: int | None = None,
+    resume: str | Path | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Run every case and control of the claims.
+
+    grids: parameter -> values, in place of what the cases have (`{"K": range(4, 41)}`, or a text `4:40`); every claim must have the parameter.
+    jobs: processes (default: cores); little work stays in this one. joblib's `parallel_config` chooses another backend.
+    resume: a file of finished cases (JSON lines), read first and added to. A case is known by its claim, its values, the version of
+    the package and the source file of the check; after a change elsewhere in the package start a new file.
+    progress: a bar on standard error after two seconds; None shows it on a terminal.
+
+    Ctrl-C keeps what is finished. Exceptions in a check are outcomes, and are tried again on resuming. The verdicts do not depend on `jobs`.
+    Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that is not such a record or cannot be written.
+    """
+    claims = tuple(claims)
+    jobs = arguments.integer("jobs", _cores() if jobs is None else jobs, 1)
+    plans = [claim.plan(grids) for claim in claims]
+    work = [(claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)]
+    record = Record(resume) if resume is not None else None
+    done = {} if record is None else {i: known for i, (claim, case) in enumerate(work) if (known := record.find(claim, case))}
+    reused, interrupted = len(done), False
+    pending = [i for i in range(len(work)) if i not in done]
+    outcomes = _outcomes([(work[i][0].check, work[i][1]) for i in pending], jobs)
+    try:
+        for at, outcome in _bar(outcomes, len(pending), progress):
+            done[pending[at]] = outcome
+            if record is not None and not outcome.failed:
+                record.add(*work[pending[at]], outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        outcomes.close()
+    return Run(tuple(_verdicts(claims, plans, done)), interrupted, reused)
+
+
+def _verdicts(claims, plans, done: dict[int, Outcome]) -> Iterator[Verdict]:
+    at = 0
+    for claim, (cases, outside) in zip(claims, plans, strict=True):
+        middle, end = at + len(cases), at + len(cases) + len(claim.controls)
+        ran, controls = ([done[i] for i in span if i in done] for span in (range(at, middle), range(middle, end)))
+        yield Verdict(claim, tuple(ran), tuple(controls), len(cases), outside)
+        at = end
+
+
+def _cores() -> int:
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
+def _bar(outcomes, total: int, progress: bool | None):
+    from tqdm import tqdm
+
+    return tqdm(outcomes, total=total, desc="cases", delay=2, leave=False, disable=None if progress is None else not progress)
+
+
+def _outcomes(work: Sequence[tuple[Callable, Case]], jobs: int) -> Iterator[tuple[int, Outcome]]:
+    """(position, outcome) as they come: here until the patience ends, then in parallel."""
+    began, at = time.perf_counter(), 0
+    while at < len(work) and (jobs == 1 or len(work) - at < 2 or time.perf_counter() - began < PATIENCE):
+        yield at, attempt(*work[at])
+        at += 1
+    if at < len(work):
+        yield from _parallel(work, range(at, len(work)), jobs)
+
+
+def _parallel(work, positions: range, jobs: int) -> Iterator[tuple[int, Outcome]]:
+    from joblib import Parallel, delayed
+
+    left = set(positions)
+    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_numbered)(i, *work[i]) for i in positions)
+    try:
+        for i, outcome in results:
+            left.discard(i)
+            yield i, outcome
+    except Exception as error:  # a worker died or a check could not be sent to it
+        for i in sorted(left):
+            yield i, Outcome(work[i][1], (), 0.0, message(error))
+
+
+def _numbered(i: int, check: Callable, case: Case) -> tuple[int, Outcome]:
+    return i, attempt(check, case)
+
+
+class Record:
+    """Finished cases in a file of JSON lines, one header and one line each; a torn line is as if it had not been written."""
+
+    def __init__(self, path: str | Path):
+        """Open the file, or begin it. ValueError naming it where it is something else or cannot be written."""
+        self.path = Path(path)
+        try:
+            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+            _refuse_other(self.path, text)
+            with open(self.path, "a", encoding="utf-8") as file:
+                if not _is_header(text.partition("\n")[0]):
+                    file.truncate(0)
+                    file.write(json.dumps(_HEADER) + "\n")
+                elif not text.endswith("\n"):
+                    file.write("\n")
+        except (OSError, UnicodeDecodeError) as mistake:
+            raise ValueError(f"file {str(path)!r} cannot be used as a record of finished cases: {mistake}") from None
+        self._lines = {line["key"]: line for line in map(_parsed, text.splitlines()) if "key" in line}
+
+    def find(self, claim: Claim, case: Case) -> Outcome | None:
+        """The outcome of the case, if it is there and can be read."""
+        line = self._lines.get(case_key(claim, case))
+        try:
+            return line and Outcome(case, tuple(map(Evidence.from_dict, line["evidence"])), float(line["seconds"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def add(self, claim: Claim, case: Case, outcome: Outcome) -> None:
+        """Append one outcome; only the process that collects the results calls it."""
+        line = {"key": case_key(claim, case), "claim": claim.id, **outcome.to_dict()}
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _is_header(line: str) -> bool:
+    return _parsed(line).get("ufm") == _HEADER["ufm"]
+
+
+def _refuse_other(path: Path, text: str) -> None:
+    first, newline, _ = text.partition("\n")
+    torn = not newline and json.dumps(_HEADER).startswith(first)
+    if not (torn or _is_header(first)):
+        raise ValueError(f"file {str(path)!r} is not a record of finished cases; name another, or one that does not exist yet.")
+
+
+def _parsed(line: str) -> dict:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def case_key(claim: Claim, case: Case) -> str:
+    """What a finished case is known by: claim, values, version of the package, source of the check."""
+    parts = [claim.id, case.to_dict(), case.planted, __version__, _source(claim.check)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@functools.cache
+def _source(check: Callable) -> str:
+    """A hash of the file the check is written in, or of the check itself where there is no file."""
+    check = inspect.unwrap(getattr(check, "func", check))
+    file = getattr(sys.modules.get(getattr(check, "__module__", "")), "__file__", None)
+    try:
+        content = Path(file).read_bytes()
+    except (TypeError, OSError):
+        content = getattr(getattr(check, "__code__", None), "co_code", b"")
+    return hashlib.sha256(content).hexdigest()
