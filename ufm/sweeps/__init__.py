@@ -1,0 +1,1 @@
+"""Grids of problems: specified once, run anywhere, interrupted and resumed."""

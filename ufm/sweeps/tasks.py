@@ -1,0 +1,80 @@
+"""What one cell does: a verb's row of plain numbers and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ufm.numerics.seeds import child, seed_sequence
+from ufm.problem import Problem
+from ufm.sweeps.spec import Cell, as_arguments
+
+
+@dataclass(frozen=True)
+class Verb:
+    """run(problem, rng, **settings) -> dict; settings: the names it takes."""
+
+    run: Callable
+    settings: tuple[str, ...]
+
+
+def row(cell: Cell) -> dict:
+    """The cell with its result, or with the message of what went wrong. Depends on the cell alone: no clock, no machine."""
+    line = {"key": cell.key, **cell.to_dict()}
+    try:
+        problem = Problem(**as_arguments(cell.problem))
+        return {**line, "ok": True, "result": VERBS[cell.verb].run(problem, _seed(cell), **cell.settings)}
+    except Exception as mistake:  # a failing cell is a row, not the end of a sweep
+        return {**line, "ok": False, "error": f"{type(mistake).__name__}: {mistake}"}
+
+
+def _seed(cell: Cell):
+    """The seed of a cell: the sweep's, then 64 bits of the cell's key."""
+    return child(child(seed_sequence(cell.rng), int(cell.key[:8], 16)), int(cell.key[8:16], 16))
+
+
+def _compare(problem, rng, **settings) -> dict:
+    from ufm.landscapes.compare import compare
+
+    settings = {"starts": 0, "prove": False, **settings}
+    duel = compare(problem, settings["starts"], rng, progress=False, prove=settings["prove"])
+    funs = {p.name: p.fun for p in duel.points}
+    statuses = {p.name: p.status for p in duel.points}
+    numbers = {"fun": duel.winner.fun, "margin": duel.margin, "lower_bound": duel.lower_bound}
+    return {"winner": duel.winner.name, **numbers, "certified": duel.certified, "F": funs, "status": statuses}
+
+
+def _solve(problem, rng, starts=1, **settings) -> dict:
+    from ufm.critical.identify import identify
+    from ufm.solvers.multistart import multistart
+
+    runs = multistart(problem, starts, rng, progress=False, **settings)
+    best = runs.best
+    at = best.point if hasattr(best.point, "rank") else best.logit_point() if problem.linear else None
+    end = {"name": identify(best).name, "fun": best.fun, "grad_norm": best.grad_norm, "rank": at and at.rank}
+    return {**end, "success": best.success, "converged": sum(r.success for r in runs)}
+
+
+def _landscape(problem, rng, **settings) -> dict:
+    from ufm.landscapes.landscape import landscape
+
+    atlas = landscape(problem, rng, progress=False, **settings)
+    lowest = min(atlas, key=lambda p: p.fun)
+    minima = sum(p.status == "local minimum" for p in atlas)
+    return {"lowest": lowest.name, "fun": lowest.fun, "points": len(atlas), "minima": minima, "complete": atlas.complete}
+
+
+def _basins(problem, rng, **settings) -> dict:
+    from ufm.landscapes.basins import basins
+
+    census = basins(problem, rng=rng, progress=False, **settings)
+    return {"starts": census.starts, "converged": census.converged, "winner": census.winner, "counts": {b.name: b.count for b in census}}
+
+
+_MINIMIZE = ("method", "space", "tol", "lr", "momentum", "batch", "steps", "time", "max_steps")
+VERBS = {
+    "compare": Verb(_compare, ("starts", "prove")),
+    "solve": Verb(_solve, ("starts", *_MINIMIZE)),
+    "landscape": Verb(_landscape, ("starts",)),
+    "basins": Verb(_basins, ("starts", "scale", *_MINIMIZE)),
+}
