@@ -18,9 +18,10 @@ from ufm.problem import Problem
 F1 = ["-K", "10", "-n", "5", "-d", "70", "-L", "2", "--lam", "2**-10"]
 
 
-def test_figure_1_is_won_by_pairs_and_nothing_is_called_proved():
+def test_figure_1_is_won_by_pairs_and_only_the_order_is_called_proved():
     duel = ufm.compare(Problem(K=10, n=5, d=70, L=2, lam=2**-10), rng=0)
-    assert duel.winner.name == "pairs" and not duel.certified and not duel.is_global
+    assert duel.winner.name == "pairs" and duel.certified and not duel.is_global
+    assert {c.kind for c in duel.certificates} == {"order"} and "global optimality is open" in duel.verdict()
     assert duel["dnc"].fun == pytest.approx(0.090662183213, abs=1e-12)
     assert duel.lower_bound < duel["pairs"].fun and duel.hits["pairs"] > 0
     assert "global optimality is open" in repr(duel)

@@ -31,6 +31,8 @@ _HOME = {
     "phase_diagram": "ufm.landscapes.phases",
     "classify": "ufm.critical.signature",
     "identify": "ufm.critical.identify",
+    "certify": "ufm.certificates.certify",
+    "sweep": "ufm.sweeps.sweep",
     "structures": None,
     "solvers": None,
     "plot": None,

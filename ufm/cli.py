@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 
@@ -16,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 e
 
 from ufm import __version__
 from ufm.numerics.arithmetic import number
+from ufm.numerics.files import plain
 
 F1 = "-K 10 -n 5 -d 70 -L 2 --lam 2**-10"
 
@@ -57,7 +57,7 @@ def _build() -> argparse.ArgumentParser:
         prog="ufm",
         description="The solver for unconstrained feature models: critical points, neural collapse and low-rank minima.",
         epilog=f"examples:\n  ufm compare {F1}\n  ufm solve {F1} --starts 10\n  ufm solve {F1} --method gd --lr 0.5 --plot runs.png\n"
-        "  ufm landscape -K 4 -L 2 --lam 0.0133\n  ufm identify end_point.npz\n  ufm verify --list",
+        "  ufm landscape -K 4 -L 2 --lam 0.0133\n  ufm certify -K 3 -L 2 --lam 0.1\n  ufm identify end_point.npz\n  ufm verify --list",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ufm {__version__}")
@@ -66,6 +66,8 @@ def _build() -> argparse.ArgumentParser:
     _add_solve(verbs)
     _add_landscape(verbs)
     _add_identify(verbs)
+    _add_certify(verbs)
+    _add_sweep(verbs)
     for entry in _entry_points():
         entry.load()(verbs)
     return parser
@@ -90,26 +92,16 @@ def add_json(verb) -> None:
 
 def print_json(data: dict) -> None:
     """One JSON object; numbers JSON does not have become null."""
-    print(json.dumps(_plain(data), allow_nan=False))
+    print(json.dumps(plain(data), allow_nan=False))
 
 
-def _plain(value):
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _add_problem(verb) -> None:
+def _add_problem(verb, required: bool = True) -> None:
     group = verb.add_argument_group("problem (numbers may be written 2**-10, 1e-3, 5**(1/3); lists with commas)")
-    group.add_argument("-K", required=True, metavar="K", help="classes")
+    group.add_argument("-K", required=required, metavar="K", help="classes")
     group.add_argument("-n", default="1", metavar="N", help="samples per class, one number or K counts (default 1)")
     group.add_argument("-d", default=None, metavar="D", help="hidden width, one number or L widths (default K)")
     group.add_argument("-L", default="1", metavar="L", help="weight layers after the free features (default 1)")
-    group.add_argument("--lam", required=True, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L")
+    group.add_argument("--lam", required=required, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L")
     group.add_argument("--loss", default="ce", metavar="NAME", help="ce, mse, label_smoothing(0.1), focal(2) (default ce)")
     group.add_argument("--activation", default="linear", metavar="NAME", help="linear, relu, leaky_relu(0.1), tanh (default linear)")
     group.add_argument("--bias", default=None, metavar="B", help="weight of a last-layer bias (default: no bias)")
@@ -364,11 +356,117 @@ def _identify(arguments) -> int:
     return 0
 
 
-def check_plot_file(path: str | None) -> None:
+def _add_certify(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "certify",
+        "proofs: orders, critical points and indices, global minima, bounds",
+        "Prove what can be proved about a problem in exact, ball or interval arithmetic; or check a file of certificates again from its own numbers. "
+        "lam is taken exactly as written: 0.01 is one hundredth, 2**-10 and 1/3 are themselves. Exit code 0; 1 when --check finds a proof that does not stand.",
+        f"ufm certify {F1} --save proofs.json\n  ufm certify -K 3 -L 2 --lam 0.1 --what global\n"
+        "  ufm certify -K 4 -L 2 --lam 1/75 --group V_4\n  ufm certify --check proofs.json",
+        _certify,
+    )
+    _add_problem(verb, required=False)
+    verb.add_argument("--what", default=None, metavar="WORDS", help="order, critical, global, bound, completeness; commas between (default: what applies)")
+    verb.add_argument("--group", default=None, metavar="NAME", help="prove the list of critical points with this symmetry complete (V_4, S_2wrS_2, D_5, ...)")
+    verb.add_argument("--save", metavar="FILE", help="write the certificates as JSON")
+    verb.add_argument("--check", metavar="FILE", help="re-verify the certificates of a file instead")
+    add_json(verb)
+
+
+def _certify(arguments) -> int:
+    from ufm.certificates.certify import certify
+
+    if arguments.check:
+        return _recheck(arguments)
+    for name in ("K", "lam"):
+        if getattr(arguments, name) is None:
+            raise ValueError(f"argument {'-' if len(name) == 1 else '--'}{name} is required, or --check FILE.")
+    problem = read_problem(arguments)
+    check_save_file(arguments.save)
+    words = None if arguments.what is None else [word.strip() for word in arguments.what.split(",")]
+    try:
+        proofs = certify(problem, words, tuple(text.strip() for text in arguments.lam.split(",")), arguments.group)
+    except ImportError as missing:
+        raise ValueError(str(missing)) from None
+    if arguments.json:
+        print_json(proofs.to_dict())
+    else:
+        print(problem, "", proofs, sep="\n")
+    if arguments.save:
+        proofs.save(arguments.save)
+    return 0
+
+
+def _recheck(arguments) -> int:
+    from ufm.certificates.certificate import load
+
+    rows = []
+    for certificate in load(arguments.check):
+        objection = certificate.objection()
+        rows.append({"kind": certificate.kind, "statement": certificate.statement, "holds": not objection, "why": objection, "claimed": certificate.holds})
+    fallen = [row for row in rows if row["claimed"] and not row["holds"]]
+    if arguments.json:
+        print_json({"certificates": rows, "stand": not fallen})
+    else:
+        for row in rows:
+            word = "stands" if row["holds"] else "FAILS" if row["claimed"] else "was not proved"
+            print(f"{word}: {row['statement']} ({row['kind']})" + (f"; {row['why']}" if row in fallen else ""))
+    return 1 if fallen else 0
+
+
+def _add_sweep(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "sweep",
+        "grids of problems: parallel, resumable, shardable",
+        "Run a verb (compare, solve, landscape, basins) on every cell of a grid. SPEC is a TOML file:\n\n"
+        '  verb = "compare"\n  rng = 0\n  [grid]\n  K = [4, 6, 8]\n  lam = ["2**-8", 1e-3]\n  [fixed]\n  L = 2\n  starts = 0\n\n'
+        "Rows are JSON lines, on disk as they come; the same command goes on where it stopped. A cell that fails is a row with its message.",
+        "ufm sweep grid.toml --out runs.jsonl --jobs 2 --csv runs.csv\n  ufm sweep grid.toml --out runs.jsonl --shard 3/8",
+        _sweep,
+    )
+    verb.add_argument("spec", metavar="SPEC", help="TOML file")
+    verb.add_argument("--out", metavar="FILE", help="JSON-lines store (default: SPEC with the ending .jsonl)")
+    verb.add_argument("--shard", default="1/1", metavar="i/n", help="run cells i, i+n, ... into a store of their own (for job arrays)")
+    verb.add_argument("--jobs", default=None, metavar="J", help="worker processes (default: the cores)")
+    verb.add_argument("--csv", metavar="FILE", help="also write the table as CSV")
+    verb.add_argument("--parquet", metavar="FILE", help="also write the table as parquet (needs pyarrow)")
+    add_json(verb)
+
+
+def _sweep(arguments) -> int:
+    from pathlib import Path
+
+    from ufm.sweeps.sweep import sweep
+
+    check_save_file(arguments.csv, "--csv")
+    check_save_file(arguments.parquet, "--parquet")
+    out = arguments.out or str(Path(arguments.spec).with_suffix(".jsonl"))
+    jobs = None if arguments.jobs is None else _integer("--jobs", arguments.jobs, 1)
+    done = sweep(arguments.spec, out, shard=arguments.shard, jobs=jobs)
+    if arguments.csv:
+        done.to_csv(arguments.csv)
+    if arguments.parquet:
+        try:
+            done.to_parquet(arguments.parquet)
+        except ImportError as missing:
+            raise ValueError(str(missing)) from None
+    if arguments.json:
+        print_json({"rows": list(done.rows), "missing": done.missing, "failed": len(done.failed), "store": str(done.path)})
+    else:
+        print(done)
+        for failed in done.failed[:5]:
+            print(f"failed: {failed['problem']}: {failed['error']}")
+    return 130 if done.interrupted else 0
+
+
+def check_plot_file(path: str | None, name: str = "--plot") -> None:
     """Refuse a plot file that could not be written, before any work."""
     if path is not None and os.path.splitext(path)[1].lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"argument --plot: file must end in .png, .pdf or .svg; got {path!r}.")
-    check_save_file(path, "--plot")
+        raise ValueError(f"argument {name}: file must end in .png, .pdf or .svg; got {path!r}.")
+    check_save_file(path, name)
 
 
 def check_save_file(path: str | None, name: str = "--save") -> None:

@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, replace
 
 from ufm import structures
+from ufm.certificates.certificate import Certificate
 from ufm.certificates.global_bound import lower_bound
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.landscapes.merge import free_name
-from ufm.numerics import arguments
+from ufm.numerics import arguments, balls
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -26,7 +27,8 @@ class Comparison:
 
     margin: distance to the next distinct value. lower_bound: of the global minimum, in float64, or None.
     `is_global` when the winner meets the bound to 1e-10; otherwise it is the lowest found, no more.
-    certified: True only where an order was proved in exact or ball arithmetic.
+    certificates: proofs that the winner lies below each other structure and below the next distinct point (with the extra
+    [certify]). certified: True only where all of these orders are proved, in ball arithmetic; it says nothing of global optimality.
     reasons: why structures are missing. search: the multistart, or None with `note` saying why.
     """
 
@@ -39,7 +41,11 @@ class Comparison:
     note: str
     rng: dict
     seconds: float
-    certified: bool = False
+    certificates: tuple[Certificate, ...] = ()
+
+    @property
+    def certified(self) -> bool:
+        return bool(self.certificates) and all(c.holds for c in self.certificates)
 
     @property
     def winner(self) -> CriticalPoint:
@@ -69,6 +75,7 @@ class Comparison:
             "winner": self.winner.name,
             "margin": self.margin,
             "certified": self.certified,
+            "proved": [c.statement for c in self.certificates if c.holds],
             "lower_bound": self.lower_bound,
             "lower_bound_arithmetic": None if self.lower_bound is None else "float",
             "verdict": self.verdict(),
@@ -103,8 +110,10 @@ class Comparison:
         lead = f"{best.name} ({_rank(best)}) has the lowest value found, {best.fun:.12f}"
         if margin is not None:
             lead += f", {margin:.3g} below the next"
+        if self.certified:
+            lead += f" (proved: {best.name} < {_listed(c.statement.split(' < ')[1] for c in self.certificates)})"
         if self.is_global:
-            return f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (not certified)."
+            return f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify` proves it)."
         if self.lower_bound is not None:
             return f"{lead}; no point lies below {self.lower_bound:.12f} (float64 bound), so global optimality is open."
         return f"{lead}; global optimality is open."
@@ -129,15 +138,18 @@ class Comparison:
         return "\n".join(lines)
 
 
-def compare(problem: Problem, starts: int | None = None, rng=None, *, trace: int = 0, progress: bool | None = None, search_options=None) -> Comparison:
+def compare(
+    problem: Problem, starts: int | None = None, rng=None, *, trace: int = 0, progress: bool | None = None, search_options=None, prove: bool | None = None
+) -> Comparison:
     """Every structure that exists for a problem with its value, rank and signature, the best of a short search, and the winner.
 
     F is reported at exact rank; index and nullity are those of the Hessian in the full factor space.
     starts: random starts of the search (default 20 up to K = 30, 5 up to K = 60, none above; 0 switches it
     off). rng: seed of the search. trace: record runs every that many steps, for plots.
-    search_options: passed to `multistart` (method, space, ...).
+    search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the extra
+    [certify] is installed; milliseconds each).
 
-    >>> print(compare(Problem(K=6, n=2, d=8, L=2, lam=2e-3), starts=0).verdict())
+    >>> print(compare(Problem(K=6, n=2, d=8, L=2, lam=2e-3), starts=0, prove=False).verdict())
     pairs (rank 3) has the lowest value found, 0.068673013157, 0.00346 below the next; no point lies below ...
 
     Source: gk25 (the duel of DNC and a low-rank structure).
@@ -157,7 +169,27 @@ def compare(problem: Problem, starts: int | None = None, rng=None, *, trace: int
     if starts or not points:
         search = multistart(problem, max(starts, 1), seed, progress=progress, trace=trace, **(search_options or {}))
         points, hits = _merge(points, search)
-    return Comparison(problem, tuple(points), hits, reasons, lower_bound(problem), search, note, seed_record(seed), time.perf_counter() - began)
+    found = Comparison(problem, tuple(points), hits, reasons, lower_bound(problem), search, note, seed_record(seed), 0.0)
+    proofs = _prove(found, set(known)) if prove or (prove is None and balls.available()) else ()
+    return replace(found, certificates=proofs, seconds=time.perf_counter() - began)
+
+
+def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:
+    """Orders of the winner against every other structure, and against the next distinct point if that was found by the search."""
+    from ufm.certificates.orders import order
+
+    best = found.winner
+    above = sorted((p for p in found.points if p.fun - best.fun > SAME * (1 + abs(best.fun))), key=lambda p: p.fun)
+    others = [p for i, p in enumerate(above) if p.name in known or i == 0]
+    if not found.problem.linear or not (best.name in known or isinstance(best.point, LogitPoint)):
+        return ()
+    side = {p.name: p.name if p.name in known else replace(p.point, name=p.name) for p in (best, *others) if isinstance(p.point, LogitPoint)}
+    return tuple(order(side[best.name], side[p.name], found.problem) for p in others if isinstance(p.point, LogitPoint))
+
+
+def _listed(names, most: int = 4) -> str:
+    names = sorted(names, key=lambda name: name != "dnc")
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _merge(points: list[CriticalPoint], search: Multistart):

@@ -43,6 +43,8 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
     for word in roots:
         arguments.choice("root", word, ("large", "small"))
     members = _assign(problem, parts, name)
+    if problem.bias is not None and problem.loss.shift_invariant and not (problem.balanced and len(set(parts)) == 1):
+        raise ValueError(f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ.")
     U, s, chosen, known = np.zeros((problem.K, rank)), np.zeros(rank), [], {}
     column = 0
     for classes, k, word in zip(members, big, roots, strict=False):
