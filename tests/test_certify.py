@@ -32,9 +32,9 @@ def test_defaults_say_what_applies(capsys):
     assert found == {"dnc is a global minimum": True}
 
 
-@pytest.mark.parametrize("problem", [("-K", "5", "-L", "1", "--lam", "0.01"), ("-K", "2", "-L", "4", "--lam", "1e-3"), ("-K", "7", "-L", "3", "--lam", "1e-4", "--loss", "mse")])
+@pytest.mark.parametrize("problem", ["-K 5 -L 1 --lam 0.01", "-K 2 -L 4 --lam 1e-3", "-K 7 -L 3 --lam 1e-4 --loss mse"])
 def test_global_minima_where_a_proof_exists(problem, capsys):
-    found = {c["statement"]: c["holds"] for c in _json(capsys, *problem, "--what", "global")}
+    found = {c["statement"]: c["holds"] for c in _json(capsys, *problem.split(), "--what", "global")}
     assert found == {"dnc is a global minimum": True}
 
 
