@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import DENSE_LIMIT, _inertia, classify
-from ufm.critical.symmetry import block_spectrum
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import from_matrix
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.multistart import multistart
-from ufm.solvers.newton import scaled_hessian
 
 F1 = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
 
@@ -58,15 +56,6 @@ def test_signature_is_that_of_the_dense_hessian(problem):
         assert (found.index, found.nullity) == (index, nullity), name
         assert found.lowest == pytest.approx(lowest, abs=1e-9 * highest)
         assert found.highest == pytest.approx(highest, rel=1e-9)
-
-
-@pytest.mark.parametrize("problem", SMALL[:3] + SMALL[5:8], ids=lambda p: f"{p.loss.name}-K{p.K}-L{p.L}")
-def test_blocks_of_the_symmetry_group_have_the_spectrum_of_the_whole_stratum(problem):
-    for point in structures.existing(problem)[0].values():
-        blocks = block_spectrum(Stratum(point))
-        if blocks:
-            values = np.sort(np.concatenate([np.full(m, v) for v, m in blocks]))
-            np.testing.assert_allclose(values, np.linalg.eigvalsh(scaled_hessian(Stratum(point))), atol=1e-10 * values[-1])
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -6,7 +6,8 @@ For a linear model with D factors, at a critical point of rank r,
     nullity(F) = nullity(Hess F_r) + sum_l (r d_l - r(r+1)/2)              [+ (d-r) #{sigma_i(G_perp) = Lam} at D = 2]
 
 so a width of 10^5 costs what a width of r does. n collapsed samples add, for each class c, n_c - 1 copies of
-(1/N) U'H_c U + diag(phi'_i/s_i), H_c the loss's Hessian at the class's logits. The nullity explained by
+(1/N) U'H_c U + diag(phi'_i/s_i), H_c the loss's Hessian at the class's logits. Where class permutations fix the point,
+the counts are read off the whole spectrum by irreducible blocks (`critical.spectrum`), whatever K. The nullity explained by
 symmetry is that of the frames' rotations (sum_l r d_l - r(r+1)/2), of the loss's own continuous symmetries
 (rotations that fix the labels under MSE) and of a free constant in an unpenalised bias.
 
@@ -20,14 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ufm.critical.symmetry import block_spectrum
-from ufm.objectives.factors import FactorObjective, objective_of
+from ufm.critical.spectrum import Dense, Split, core_size, spectrum_of
+from ufm.critical.symmetry import EXACT
+from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.newton import scaled_hessian
 from ufm.solvers.result import Result
 
+SPLIT_FROM = 20
+"""Number of classes above which a signature is sought by irreducible blocks first."""
 DENSE_LIMIT = 1500
 """Largest stratum whose Hessian is formed."""
 COLUMN_LIMIT = 3e7
@@ -90,27 +94,41 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
     tolerances = {"gradient": grad_tol, "eigenvalue": eig_tol}
     if not point.problem.linear:
         return _dense(point, tolerances)
-    logit, fun, grad_norm = _in_logits(point)
-    stratum = Stratum(logit)
+    logit = point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
+    stratum, split = Stratum(logit), Split.of(logit) if logit.problem.K > SPLIT_FROM else None
+    exact = split is not None and split.deviation <= EXACT
+    fun, grad_norm = _value_and_slope(point, split if exact else stratum)
     named = getattr(point, "name", None)
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
     tolerances["critical_below"] = below = critical_below(stratum.ridge_norm, grad_tol)
     if grad_norm > below:
         why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
         return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="not critical", name=named, tolerances=tolerances, why=why)
-    spectrum, why = _stratum_spectrum(stratum)
-    if spectrum is None:
+    found = _signature(stratum, split, exact, grad_norm, eig_tol, extremes)
+    if found is None:
+        why = f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it"
         return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="unknown", name=named, tolerances=tolerances, why=why)
-    tolerances["zero_below"] = zero = zero_below(logit.problem, max((abs(v) for v, _ in spectrum), default=0.0), grad_norm, eig_tol)
-    index, zeros = _inertia(spectrum, zero)
-    more_index, more_zeros = _leaving_rank(stratum, eig_tol)
-    index += more_index + _within_class_index(stratum)
-    gauge = gauge_nullity(logit)
-    symmetry = gauge + _loss_symmetry(stratum)
-    nullity = zeros + more_zeros + gauge
-    lowest, highest = _extremes(stratum) if extremes else (None, None)
+    index, nullity, lowest, highest, tolerances["zero_below"] = found
+    symmetry = gauge_nullity(logit) + _loss_symmetry(stratum)
     status = "strict saddle" if index else "local minimum" if nullity <= symmetry else "degenerate"
-    return CriticalPoint(point, fun, grad_norm, logit.rank, index, nullity, min(symmetry, nullity), lowest, highest, status, named, tolerances, why)
+    return CriticalPoint(point, fun, grad_norm, logit.rank, index, nullity, min(symmetry, nullity), lowest, highest, status, named, tolerances)
+
+
+def _signature(stratum: Stratum, split: Split | None, exact: bool, grad_norm: float, eig_tol: float, extremes: bool):
+    """(index, nullity, lowest, highest, zero_below): from the whole spectrum by blocks, or the stratum's Hessian; None where neither is possible."""
+    problem = stratum.point.problem
+    formed = stratum.size <= DENSE_LIMIT and problem.K**2 * len(stratum.point.right) <= COLUMN_LIMIT
+    if exact or (split is not None and not formed):
+        values = spectrum_of(split)
+        zero = zero_below(problem, max(abs(v) for v, _ in values), grad_norm, eig_tol)
+        return *_inertia(values, zero), values[0][0], values[-1][0], zero
+    if not formed:
+        return None
+    values = linalg.eigvalsh(scaled_hessian(stratum)) if stratum.size else np.zeros(0)
+    zero = zero_below(problem, np.max(np.abs(values), initial=0.0), grad_norm, eig_tol)
+    (index, nullity), (more_index, more_zeros) = _inertia([(v, 1) for v in values], zero), _leaving_rank(stratum, eig_tol)
+    index, nullity = index + more_index + _within_class_index(stratum), nullity + more_zeros + gauge_nullity(stratum.point)
+    return index, nullity, *(_extremes(stratum) if extremes else (None, None)), zero
 
 
 def critical_below(ridge_norm: float, grad_tol: float = 1e-6) -> float:
@@ -129,24 +147,13 @@ def gauge_nullity(point: LogitPoint) -> int:
     return int(sum(r * d - r * (r + 1) // 2 for d in point.problem.widths))
 
 
-def _in_logits(point) -> tuple[LogitPoint, float, float]:
+def _value_and_slope(point, logits: Stratum | Split) -> tuple[float, float]:
+    """(F, gradient norm): of a FactorPoint at its own factors, of a LogitPoint at its balanced lift."""
     if isinstance(point, LogitPoint):
-        stratum = Stratum(point)
-        return point, stratum.fun, stratum.grad_norm
+        return logits.fun, logits.grad_norm
     objective, x = objective_of(point)
     fun, grad = objective.value_grad(x)
-    return point.to_logits(tol=1e-9), float(fun), float(np.linalg.norm(grad))
-
-
-def _stratum_spectrum(stratum: Stratum):
-    """([(eigenvalue, multiplicity)], "") of the scaled stratum Hessian, or (None, reason)."""
-    _, K, M = stratum.shape
-    if stratum.size <= DENSE_LIMIT and K * K * M <= COLUMN_LIMIT:
-        return [(v, 1) for v in linalg.eigvalsh(scaled_hessian(stratum))] if stratum.size else [], ""
-    spectrum = block_spectrum(stratum)
-    if spectrum is None:
-        return None, f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it"
-    return spectrum, ""
+    return float(fun), float(np.linalg.norm(grad))
 
 
 def _inertia(spectrum, zero: float) -> tuple[int, int]:
@@ -166,32 +173,7 @@ def _leaving_rank(stratum: Stratum, tol: float) -> tuple[int, int]:
 
 def _within_class_index(stratum: Stratum) -> int:
     """Negative directions of within-class variation; none for a convex loss."""
-    if stratum.point.problem.loss.convex:
-        return 0
-    return sum((copies - 1) * int(np.sum(values < 0)) for copies, values in _within_class(stratum))
-
-
-def _within_class(stratum: Stratum):
-    """(n_c, eigenvalues of S^(D-1)/D (1/N) U'H_c U S^(D-1)/D + lam_0) per class of a collapsed point."""
-    point = stratum.point
-    problem = point.problem
-    if not point.collapsed or problem.N == problem.K or not point.rank:
-        return
-    Z, known = stratum.logits, {}
-    for c in range(problem.K):
-        others = np.sort(np.delete(Z[:, c], c))
-        key = (int(problem.counts[c]), *np.round(np.append(others, Z[c, c]), 9).tolist())
-        if key not in known:
-            known[key] = linalg.eigvalsh(within_class_block(stratum, c))
-        yield int(problem.counts[c]), known[key]
-
-
-def within_class_block(stratum: Stratum, c: int) -> np.ndarray:
-    """(1/N) P'H_c P + lam_0 I (r, r), P = W_L ... W_1 in the frame of H_1: the Hessian along variation inside class c."""
-    problem, point = stratum.point.problem, stratum.point
-    H = problem.loss.hessians(stratum.logits[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
-    P = point.U * point.s ** ((problem.D - 1.0) / problem.D) * np.sqrt(problem.lams[0] / problem.Lam)
-    return P.T @ H @ P + problem.lams[0] * np.eye(point.rank)
+    return 0 if stratum.point.problem.loss.convex else int(sum(m for v, m in Dense(stratum).within() if v < 0))
 
 
 def _loss_symmetry(stratum: Stratum) -> int:
@@ -219,28 +201,11 @@ def _loss_symmetry(stratum: Stratum) -> int:
 
 
 def _extremes(stratum: Stratum) -> tuple[float | None, float | None]:
-    """Lowest and highest eigenvalue of the full Hessian, from its width-r part and the known rest."""
-    point = stratum.point
-    problem, r = point.problem, point.rank
-    values = [np.array(problem.lams)]
-    if r:
-        objective = FactorObjective(problem, point.collapsed, (r,) * problem.L)
-        if objective.size > EXTREMES_LIMIT:
-            return None, None
-        values.append(linalg.eigvalsh(objective.hessian(objective.lift(point))))
-        if max(problem.widths) > r:
-            values.append(np.zeros(1))
-            values += [np.array([a + b]) for a, b in zip(problem.lams[:-1], problem.lams[1:], strict=True)]
-        values += [v for _, v in _within_class(stratum)]
-    elif problem.bias is not None:
-        if problem.K**3 > COLUMN_LIMIT:
-            return None, None
-        values.append(linalg.eigvalsh(stratum.hessian()))
-    if problem.D == 2 and problem.widths[0] > r and stratum.G_perp.size:
-        for sigma in np.linalg.svd(stratum.G_perp, compute_uv=False)[:1]:
-            values.append(np.linalg.eigvalsh(np.array([[problem.lams[0], -sigma], [-sigma, problem.lams[1]]])))
-    everything = np.concatenate(values)
-    return float(np.min(everything)), float(np.max(everything))
+    """Lowest and highest eigenvalue of the full Hessian, where its core is small."""
+    if core_size(stratum.point) > EXTREMES_LIMIT or (not stratum.point.rank and stratum.size and stratum.point.problem.K**3 > COLUMN_LIMIT):
+        return None, None
+    values = spectrum_of(Dense(stratum))
+    return values[0][0], values[-1][0]
 
 
 def _dense(point: FactorPoint, tolerances: dict, limit: int = 2000) -> CriticalPoint:

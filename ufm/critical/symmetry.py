@@ -1,180 +1,273 @@
-"""The stratum Hessian by irreducible blocks of the class permutations that fix a point.
+"""The class permutations that fix a point, and matrices that commute with them, at a cost that does not grow with K^2.
 
-A point whose classes fall into parts of interchangeable classes (two are interchangeable when swapping
-them in rows and columns changes nothing) has a Hessian that commutes with G = prod S_{k_i}, and with
-swaps of equivalent parts. By Schur's lemma it is a small matrix on the copies of one fixed vector of
-each irreducible representation, repeated as often as that representation's dimension. So DNC at K = 1000
-needs five vectors and pairs about twenty, instead of a Hessian of 10^6 rows.
+A point's classes fall into kinds of m alike parts of k interchangeable classes; G is the product of the wreath products
+S_k wr S_m over kinds: one kind (1, K) at DNC, (K/2, 2) at pairs. A matrix that commutes with a group of this form is constant between
+cells (kinds), and alpha I + beta/k J_part + const J on a cell; in an orthonormal basis adapted to it, it is
+
+    Q (q, q) on the normalised cell sums,  beta_t on m_t - 1 copies of part differences,  alpha_t on m_t (k_t - 1) copies inside parts,
+
+so products, singular values and inverses of K x K matrices are those of q x q matrices and 2 q numbers, and its columns are known from
+one column per cell. An operator that commutes with G is, by Schur's lemma, a small matrix on the copies of one fixed vector of each
+irreducible representation, repeated as often as that representation's dimension (`representations`).
 """
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import linalg
 
-from ufm.numerics.groups import interchangeable
-from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint
+
+EXACT = 1e-12
+"""Deviation from symmetry, relative to the largest entry, that is rounding."""
+MOST_KINDS = 16
+"""Largest number of kinds of parts worth splitting."""
 
 
-def block_spectrum(stratum: Stratum, tol: float = 1e-9) -> list[tuple[float, int]] | None:
-    """[(eigenvalue, multiplicity)] of the scaled stratum Hessian at a collapsed point, or None if it has no such symmetry.
+@dataclass(frozen=True)
+class Element:
+    """A matrix of a commutant: Q (..., q, q) on cell sums, c (..., 2q) = (beta, alpha) on the rest; leading axes are a batch."""
 
-    The multiplicities are checked to add up to the dimension of the stratum; None if they do not.
+    Q: np.ndarray
+    c: np.ndarray
+
+    def __add__(self, other: Element) -> Element:
+        return Element(self.Q + other.Q, self.c + other.c)
+
+
+@dataclass(frozen=True, eq=False)
+class Commutant:
+    """The K x K matrices that commute with permutations inside parts and of parts, for cells given as arrays (m, k) of classes."""
+
+    cells: tuple[np.ndarray, ...]
+
+    @functools.cached_property
+    def n(self) -> np.ndarray:
+        """Classes per cell (q,)."""
+        return np.array([cell.size for cell in self.cells])
+
+    @functools.cached_property
+    def first(self) -> np.ndarray:
+        """One class of every cell (q,)."""
+        return np.array([cell[0, 0] for cell in self.cells])
+
+    @functools.cached_property
+    def copies(self) -> np.ndarray:
+        """How often beta_t and alpha_t are repeated, (2q,)."""
+        m, k = np.array([cell.shape for cell in self.cells]).T
+        return np.concatenate([m - 1, m * (k - 1)])
+
+    @functools.cached_property
+    def _cell_of(self) -> np.ndarray:
+        result = np.empty(int(np.sum(self.n)), dtype=int)
+        for t, cell in enumerate(self.cells):
+            result[cell] = t
+        return result
+
+    @functools.cached_property
+    def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """(mate, other): a class of the same part as `first` and one of another part of the cell; itself, or a mate, where there is none."""
+        mate = np.array([cell[0, min(1, cell.shape[1] - 1)] for cell in self.cells])
+        other = np.array([cell[1, 0] if len(cell) > 1 else m for cell, m in zip(self.cells, mate, strict=True)])
+        return mate, other
+
+    def element(self, columns) -> Element:
+        """The matrix whose columns at `first` are the given ones (..., K, q)."""
+        t, k = np.arange(len(self.n)), np.array([cell.shape[1] for cell in self.cells])
+        mate, other = (columns[..., rows, t] for rows in self._neighbours)
+        alpha = columns[..., self.first, t] - mate
+        beta = np.where(k > 1, alpha, columns[..., self.first, t] - other) + np.where(k > 1, k * (mate - other), 0.0)
+        Q = columns[..., self.first, :] * np.sqrt(self.n[:, None] * self.n)
+        Q[..., t, t] = beta + self.n * other
+        return Element(Q, np.concatenate([beta, alpha], axis=-1) * (self.copies > 0))
+
+    def columns(self, E: Element) -> np.ndarray:
+        """Its columns at `first`, (..., K, q)."""
+        const, alpha, inside = self._entries(E)
+        result = const[..., self._cell_of, :]
+        for t, cell in enumerate(self.cells):
+            result[..., cell[0], t] += inside[..., t, None]
+            result[..., cell[0, 0], t] += alpha[..., t]
+        return result
+
+    def matrix(self, E: Element) -> np.ndarray:
+        """The whole K x K matrix."""
+        const, alpha, inside = self._entries(E)
+        result = const[np.ix_(self._cell_of, self._cell_of)]
+        for t, cell in enumerate(self.cells):
+            if len(cell) > 1:
+                result[cell[:, :, None], cell[:, None, :]] += inside[t]
+        np.einsum("ii->i", result)[...] += alpha[self._cell_of]
+        return result
+
+    def _entries(self, E: Element):
+        """(constants between cells, alpha, what a part adds)."""
+        q = len(self.n)
+        beta, alpha, t = E.c[..., :q], E.c[..., q:], np.arange(q)
+        const = E.Q / np.sqrt(self.n[:, None] * self.n)
+        m, k = np.array([cell.shape for cell in self.cells]).T
+        alone = m == 1  # no part differences: what is constant on the part is constant on the cell
+        inside = np.where(alone, 0.0, (beta - alpha) / k)
+        const[..., t, t] = (E.Q[..., t, t] - np.where(alone, alpha, beta)) / self.n
+        return const, alpha, inside
+
+    def vector(self, x) -> np.ndarray:
+        """Coordinates (q,) of x (K,), constant on cells, along the normalised cell sums."""
+        return x[self.first] * np.sqrt(self.n)
+
+    def term(self, term) -> Element:
+        """x y' for ("outer", x, y), diag(x) for ("diagonal", x), sum over parts of x_part 1_part 1_part' for ("parts", x)."""
+        kind, x, *y = term
+        q = len(self.n)
+        if kind == "outer":
+            return Element(np.outer(self.vector(x), self.vector(y[0])), np.zeros(2 * q))
+        size = 1 if kind == "diagonal" else np.array([cell.shape[1] for cell in self.cells])
+        on_parts = x[self.first] * size
+        inside = on_parts if kind == "diagonal" else np.zeros(q)
+        return Element(np.diag(on_parts), np.concatenate([on_parts, inside]) * (self.copies > 0))
+
+    def flat(self, E: Element) -> np.ndarray:
+        """(..., q^2 + 2q) with the Euclidean inner product of the whole matrices."""
+        return np.concatenate([E.Q.reshape(*E.Q.shape[:-2], -1), E.c * np.sqrt(self.copies)], axis=-1)
+
+    def unflat(self, flat) -> Element:
+        q = len(self.n)
+        Q, c = flat[..., : q * q].reshape(*flat.shape[:-1], q, q), flat[..., q * q :]
+        return Element(Q, c / np.sqrt(np.maximum(self.copies, 1)))
+
+
+def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray, ...], float] | None:
+    """(kinds of alike parts, arrays (m, k) of classes; deviation from that symmetry) of a collapsed point, or None if it has too little.
+
+    M: the point's matrix. tol: entries closer than this times the largest are equal. The deviation is relative to the largest.
     """
-    point = stratum.point
-    if not point.collapsed:
-        return None
-    M = point.class_logits() if point.b is None else point.class_logits() - point.b[:, None]
-    scale = tol * max(1e-300, float(np.max(np.abs(M), initial=0.0)))
-    b = np.zeros(point.problem.K) if point.b is None else point.b
-    labels = [(int(n), round(float(x), 9)) for n, x in zip(point.problem.counts, b, strict=True)]
-    parts = interchangeable(M, labels, scale)
+    b = np.zeros(len(M)) if point.b is None else np.round(point.b, 9)
+    size = max(1e-300, float(np.max(np.abs(M), initial=0.0)))
+    labels = np.column_stack([point.problem.counts, b])
+    parts = _swappable(M / size, labels, tol)
     if len(parts) > 0.8 * len(M):
         return None
-    first = [part[0] for part in parts]
-    quotient = M[np.ix_(first, first)]
-    within = [round(float(M[part[0], part[1]]) / scale * tol, 6) if len(part) > 1 else 0.0 for part in parts]
-    kinds = interchangeable(quotient, [(len(p), labels[p[0]], w) for p, w in zip(parts, within, strict=True)], scale)
-    spectrum, total = [], 0
-    for dimension, vectors in _representatives(parts, kinds, point.problem.K, point.b is not None):
-        values = _restricted(stratum, vectors)
-        spectrum += [(float(v), dimension) for v in values]
-        total += dimension * len(values)
-    return spectrum if total == stratum.size else None
+    first = np.array([part[0] for part in parts])
+    inside = np.array([np.round(M[part[0], part[1]] / size, 6) if len(part) > 1 else 0.0 for part in parts])
+    alike = _swappable(M[np.ix_(first, first)] / size, np.column_stack([labels[first], list(map(len, parts)), inside]), tol)
+    if len(alike) > MOST_KINDS:
+        return None
+    kinds = tuple(np.array([parts[i] for i in kind]) for kind in alike)
+    commutant = Commutant(kinds)
+    gap = float(np.max(np.abs(M - commutant.matrix(commutant.element(M[:, commutant.first])))))
+    return (kinds, gap / size) if gap <= 10 * tol * size else None
 
 
-def _restricted(stratum: Stratum, vectors) -> np.ndarray:
-    """Eigenvalues of the scaled Hessian on the span of the tangent parts of (matrix, bias) vectors."""
-    U, V = stratum.frames
-    r = stratum.point.rank
-    rows = []
-    for matrix, bias in vectors:
-        if isinstance(matrix, tuple):  # an outer product x y'
-            T, length = np.outer(U.T @ matrix[0], V.T @ matrix[1]), np.linalg.norm(matrix[0]) * np.linalg.norm(matrix[1])
-        elif matrix.ndim == 1:  # a diagonal
-            T, length = (U * matrix[:, None]).T @ V, np.linalg.norm(matrix)
-        else:
-            T, length = U.T @ matrix @ V, np.linalg.norm(matrix)
-        row = stratum.pack(T[:r, :r], T[:r, r:], T[r:, :r], None if stratum.point.b is None else bias)
-        size = np.linalg.norm(row)
-        if size > 1e-8 * (length + np.linalg.norm(bias)):  # else it is normal to the stratum
-            rows.append(row / size)
-    if not rows:
-        return np.zeros(0)
-    _, sizes, right = np.linalg.svd(np.array(rows), full_matrices=False)
-    basis = right[sizes > 1e-7]
-    image = np.array([stratum.scale * stratum.hvp(stratum.scale * y) for y in basis])
-    H = basis @ image.T
-    return linalg.eigvalsh(0.5 * (H + H.T))
+def _swappable(M, labels, tol: float) -> list[np.ndarray]:
+    """Parts of indices with equal labels (rows) whose transpositions seem to leave M alone, judged along two probes: to be checked."""
+    probe = np.cos(np.outer(np.arange(1.0, len(M) + 1.0) ** 2, [1.0, np.sqrt(2.0)]))
+    along, diagonal = np.hstack([M @ probe, M.T @ probe]), np.diag(M)
+    parts, left = [], np.arange(len(M))
+    while len(left):
+        i = left[0]  # rows (and columns) of i and j differ along a probe by (M_ii - M_ji)(p_i - p_j)
+        shift = (diagonal[i] - M[left, i])[:, None] * (probe[i] - probe[left])
+        off = np.max(np.abs(along[i] - along[left] - np.hstack([shift, shift])), axis=1) / len(M)
+        off = np.maximum(off, np.maximum(np.abs(diagonal[left] - diagonal[i]), np.abs(M[i, left] - M[left, i])))
+        same = (off <= tol) & np.all(labels[left] == labels[i], axis=1)
+        parts.append(left[same])
+        left = left[~same]
+    return parts
 
 
-class _Vectors:
-    """Builds (matrix, bias) vectors from sums over parts; a matrix is dense, a diagonal (K,), or a pair (x, y) for x y'."""
-
-    def __init__(self, parts, K):
-        self.parts, self.K = parts, K
-        self.ones = [self._indicator(part) for part in parts]
-
-    def _indicator(self, part):
-        v = np.zeros(self.K)
-        v[part] = 1.0
-        return v
-
-    def std(self, i, a=0, b=1):
-        """e_a - e_b inside part i."""
-        v = np.zeros(self.K)
-        v[self.parts[i][a]], v[self.parts[i][b]] = 1.0, -1.0
-        return v
-
-    def matrix(self, M):
-        return M, np.zeros(self.K)
-
-    def bias(self, v):
-        return np.zeros(self.K), v
-
-    def outer(self, x, y):
-        return (x, y), np.zeros(self.K)
-
-
-def _representatives(parts, kinds, K: int, bias: bool):
-    """(dimension, [copies of one vector of the representation]) for every irreducible representation that occurs."""
-    make = _Vectors(parts, K)
-    one = make.ones
-    yield 1, _trivial(make, kinds, bias)
-    for t, kind in enumerate(kinds):
-        m, k = len(kind), len(parts[kind[0]])
-        if m >= 2:
-            yield m - 1, _part_difference(make, kinds, t, bias)
-        if m >= 4:
-            yield m * (m - 3) // 2, [_between(make, kind, symmetric=True)]
-        if m >= 3:
-            yield (m - 1) * (m - 2) // 2, [_between(make, kind, symmetric=False)]
-        if k < 2:
-            continue
-        i = kind[0]
-        x = make.std(i)
-        copies = [make.outer(x, one[i]), make.outer(one[i], x), make.matrix(x)]
-        copies += [make.bias(x)] if bias else []
-        for other in kinds:
-            rest = [j for j in other if j != i]
-            if rest:
-                total = sum(one[j] for j in rest)
-                copies += [make.outer(x, total), make.outer(total, x)]
-            if len(rest) >= 2:
-                gap = one[rest[0]] - one[rest[1]]
-                yield m * (k - 1) * (len(rest) - 1), [make.outer(x, gap), make.outer(gap, x)]
-        yield m * (k - 1), copies
-        if k >= 4:
-            y = make.std(i, 2, 3)
-            yield m * k * (k - 3) // 2, [make.matrix(np.outer(x, y) + np.outer(y, x))]
-        if k >= 3:
-            y = make.std(i, 0, 2) + make.std(i, 1, 2)
-            yield m * (k - 1) * (k - 2) // 2, [make.matrix(np.outer(x, y) - np.outer(y, x))]
-        if m >= 2:
-            y = make.std(kind[1])
-            yield m * (m - 1) // 2 * (k - 1) ** 2, [make.outer(x, y), make.outer(y, x)]
-    for t, u in combinations(range(len(kinds)), 2):
-        i, j = kinds[t][0], kinds[u][0]
-        if len(parts[i]) >= 2 and len(parts[j]) >= 2:
-            x, y = make.std(i), make.std(j)
-            dimension = len(kinds[t]) * len(kinds[u]) * (len(parts[i]) - 1) * (len(parts[j]) - 1)
-            yield dimension, [make.outer(x, y), make.outer(y, x)]
-        if len(kinds[t]) >= 2 and len(kinds[u]) >= 2:
-            x, y = one[kinds[t][0]] - one[kinds[t][1]], one[kinds[u][0]] - one[kinds[u][1]]
-            yield (len(kinds[t]) - 1) * (len(kinds[u]) - 1), [make.outer(x, y), make.outer(y, x)]
-
-
-def _trivial(make: _Vectors, kinds, bias: bool):
-    """Vectors fixed by everything: sums over kinds of blocks between parts, inside parts, and of diagonals."""
-    totals = [sum(make.ones[i] for i in kind) for kind in kinds]
-    copies = [make.outer(x, y) for x in totals for y in totals]
-    for kind, total in zip(kinds, totals, strict=True):
-        copies.append(make.matrix(total))
-        copies.append(make.matrix(sum(np.outer(make.ones[i], make.ones[i]) for i in kind)))
-        copies += [make.bias(total)] if bias else []
-    return copies
-
-
-def _part_difference(make: _Vectors, kinds, t: int, bias: bool):
-    """Copies of the difference of the first two parts of kind t."""
-    p, q = kinds[t][:2]
-    gap = make.ones[p] - make.ones[q]
-    copies = [make.matrix(gap)]
-    copies.append(make.matrix(np.outer(make.ones[p], make.ones[p]) - np.outer(make.ones[q], make.ones[q])))
+def refined(kinds, vectors) -> Commutant:
+    """The commutant of the permutations that also fix every given vector (K,)."""
+    cells = []
     for kind in kinds:
-        total = sum(make.ones[i] for i in kind)
-        copies += [make.outer(gap, total), make.outer(total, gap)]
-    return copies + ([make.bias(gap)] if bias else [])
+        values = np.array([v[kind] for v in vectors]).reshape(len(vectors), *kind.shape)
+        even = np.all(values == values[..., :1], axis=(0, 2))
+        for part, seen in zip(kind[~even], np.moveaxis(values, 1, 0)[~even], strict=True):
+            cells += [part[group][None] for group in _groups(seen.T)]
+        cells += [kind[even][group] for group in _groups(values[:, even, 0].T)]
+    return Commutant(tuple(cells))
 
 
-def _between(make: _Vectors, kind, symmetric: bool):
-    """The (m-2, 2) vector (p1-p2)(p3-p4)' + transpose, or the antisymmetric (p1-p2) ^ (p1+p2-2p3)."""
-    one = make.ones
-    x = one[kind[0]] - one[kind[1]]
-    if symmetric:
-        y = one[kind[2]] - one[kind[3]]
-        return make.matrix(np.outer(x, y) + np.outer(y, x))
-    y = one[kind[0]] + one[kind[1]] - 2 * one[kind[2]]
-    return make.matrix(np.outer(x, y) - np.outer(y, x))
+def _groups(rows) -> list[np.ndarray]:
+    """Indices of equal rows."""
+    if not len(rows):
+        return []
+    order = np.lexsort(rows.T) if rows.size else np.arange(len(rows))
+    changes = np.flatnonzero(np.any(np.diff(rows[order], axis=0) != 0, axis=1)) + 1
+    return np.split(order, changes)
+
+
+def representations(kinds, K: int):
+    """(dimension, copies of one vector among K x K matrices, copies among vectors (K,)) of every irreducible representation that occurs.
+
+    A copy is a list of terms (see `Commutant.term`) to be added.
+    """
+    one = [[_indicator(K, part) for part in kind] for kind in kinds]
+    total = [sum(parts) for parts in one]
+    yield 1, [[("outer", x, y)] for x in total for y in total] + [[(name, x)] for x in total for name in ("diagonal", "parts")], total
+    for t, (kind, parts) in enumerate(zip(kinds, one, strict=True)):
+        yield from _of_parts(len(kind), parts, total)
+        if kind.shape[1] > 1:
+            yield from _inside_parts(t, kinds, one, total, K)
+    for t, u in combinations(range(len(kinds)), 2):
+        (m, k), (n, l) = kinds[t].shape, kinds[u].shape
+        if k > 1 and l > 1:
+            yield m * n * (k - 1) * (l - 1), _both_ways(_gap(K, kinds[t][0]), _gap(K, kinds[u][0])), []
+        if m > 1 and n > 1:
+            yield (m - 1) * (n - 1), _both_ways(one[t][0] - one[t][1], one[u][0] - one[u][1]), []
+
+
+def _of_parts(m: int, one, total):
+    """Representations that see parts as a whole: differences of two parts, and matrices between parts."""
+    if m > 1:
+        gap = one[0] - one[1]
+        copies = [[("diagonal", gap)], [("parts", gap)]]
+        yield m - 1, copies + [copy for x in total for copy in _both_ways(gap, x)], [gap]
+    if m > 2:
+        yield (m - 1) * (m - 2) // 2, [_mixed(gap, one[0] + one[1] - 2 * one[2], -1.0)], []
+    if m > 3:
+        yield m * (m - 3) // 2, [_mixed(gap, one[2] - one[3], 1.0)], []
+
+
+def _inside_parts(t: int, kinds, one, total, K: int):
+    """Representations that see differences x = e_a - e_b inside the parts of kind t."""
+    m, k = kinds[t].shape
+    part = kinds[t][0]
+    x = _gap(K, part)
+    copies = [[("diagonal", x)], *_both_ways(x, one[t][0])]
+    for u, other in enumerate(one):
+        rest = other[1:] if u == t else other
+        if rest:
+            copies += _both_ways(x, total[u] - one[t][0] if u == t else total[u])
+        if len(rest) > 1:
+            yield m * (k - 1) * (len(rest) - 1), _both_ways(x, rest[0] - rest[1]), []
+    yield m * (k - 1), copies, [x]
+    if k > 2:
+        yield m * (k - 1) * (k - 2) // 2, [_mixed(x, _gap(K, part, 0, 2) + _gap(K, part, 1, 2), -1.0)], []
+    if k > 3:
+        yield m * k * (k - 3) // 2, [_mixed(x, _gap(K, part, 2, 3), 1.0)], []
+    if m > 1:
+        y = _gap(K, kinds[t][1])
+        yield m * (m - 1) // 2 * (k - 1) ** 2, _both_ways(x, y), []
+
+
+def _both_ways(x, y):
+    return [[("outer", x, y)], [("outer", y, x)]]
+
+
+def _mixed(x, y, sign: float):
+    return [("outer", x, y), ("outer", sign * y, x)]
+
+
+def _indicator(K: int, part) -> np.ndarray:
+    v = np.zeros(K)
+    v[part] = 1.0
+    return v
+
+
+def _gap(K: int, part, a: int = 0, b: int = 1) -> np.ndarray:
+    """e_a - e_b inside a part."""
+    v = np.zeros(K)
+    v[part[a]], v[part[b]] = 1.0, -1.0
+    return v

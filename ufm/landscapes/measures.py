@@ -1,16 +1,6 @@
 """How flat, how large, how fast: the whole Hessian spectrum at a critical point of a linear model, at any width and any n.
 
-The Hessian in all parameters splits, at the balanced lift of a critical point of rank r, into
-
-    core            the Hessian at widths r on class columns (on sample columns where the point is not collapsed), and b
-    frames          per hidden layer l and unused direction (d_l - r of them), r pairs with eigenvalues 0 and lam_{l-1} + lam_l
-    unused corners  lam_l on (d_{l+1} - r)(d_l - r) entries of every middle factor, lam_0 and lam_L on what the first and last
-                    layers' frames leave: (d_1 - r)(N - r) and (d_L - r)(K - r) entries
-    D = 2           there instead, per unused direction, [[lam_0, -sigma], [-sigma, lam_1]] for each singular value sigma of G_perp
-    within classes  n_c - 1 copies per class of (1/N) P'H_c P + lam_0 on r rows, P = W_L ... W_1
-
-because a product through an unused direction of layer l needs the factors on both of its sides and, for D >= 3, meets only
-U'G V = -diag(phi') between them. So the size is that of the core, r M + (L - 1) r^2 + K r, whatever the width.
+The splitting behind these numbers, dense or by irreducible blocks, is `ufm.critical.spectrum`.
 
 Sources: gk25 (Lemma 1, Theorem 6), garrod24 (the spectrum at deep neural collapse under MSE).
 """
@@ -24,17 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ufm.critical.signature import critical_below, gauge_nullity, within_class_block, zero_below
+from ufm.critical.signature import critical_below, gauge_nullity, zero_below
+from ufm.critical.spectrum import CORE_LIMIT, MERGE, Dense, Split, core_hessian, core_objective, core_size, coupling, spectrum_of, within_blocks
+from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
-
-CORE_LIMIT = 3000
-"""Largest core whose Hessian is formed."""
-MERGE = 1e-12
-"""Eigenvalues closer than this times the largest are one."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +58,10 @@ def spectrum(point, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tup
     >>> sum(m for _, m in values), next(m for v, m in values if abs(v) < 1e-12)
     (2950, 194)
 
-    Raises ValueError for nonlinear models, points that are not critical, and cores above CORE_LIMIT. Source: gk25 (Lemma 1).
+    Raises ValueError for nonlinear models, points that are not critical, and cores above CORE_LIMIT at points that no class
+    permutations fix. Source: gk25 (Lemma 1).
     """
-    return _spectrum(_critical(point, grad_tol), arguments.nonnegative("merge", merge))
+    return spectrum_of(_critical(point, grad_tol), arguments.nonnegative("merge", merge))
 
 
 def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
@@ -85,10 +73,9 @@ def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
 
     Raises ValueError as `spectrum` does. Source: gk25 (Theorem 6 compares these at DNC and at low rank).
     """
-    stratum = _critical(point, grad_tol)
-    values = _spectrum(stratum, 0.0)
+    parts, values = _values(point, grad_tol)
     v, m = np.array([v for v, _ in values]), np.array([m for _, m in values])
-    zero = _zero_level(stratum, float(np.max(np.abs(v))))
+    zero = _zero_level(parts, float(np.max(np.abs(v))))
     return Flatness(
         trace=float(m @ v),
         spectral=float(np.max(np.abs(v))),
@@ -136,28 +123,30 @@ def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
 
     Raises ValueError as `spectrum` does.
     """
-    stratum = _critical(point, grad_tol)
-    values = _spectrum(stratum, 0.0)
+    parts, values = _values(point, grad_tol)
     lowest, size = values[0][0], max(abs(v) for v, _ in values)
-    return -lowest if lowest < -_zero_level(stratum, size) else 0.0
+    return -lowest if lowest < -_zero_level(parts, size) else 0.0
 
 
 def escape_direction(point, *, grad_tol: float = 1e-6) -> FactorPoint | None:
     """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point (coordinate frames), as a FactorPoint; None where `escape_rate` is 0.
 
-    Raises ValueError as `spectrum` does.
+    Raises ValueError as `spectrum` does, and for every core above CORE_LIMIT.
     """
-    stratum = _critical(point, grad_tol)
+    parts, values = _values(point, grad_tol)
+    stratum = Stratum(parts.point)
+    if core_size(parts.point) > CORE_LIMIT:
+        raise ValueError(f"the core of the Hessian has {core_size(parts.point)} coordinates, more than {CORE_LIMIT}; see escape_rate for the rate alone.")
     candidates = [c for c in (_core_lowest(stratum), _leaving_lowest(stratum), _within_lowest(stratum)) if c is not None]
     if not candidates:
         return None
     lowest, build = min(candidates, key=lambda c: c[0])
-    size = max(abs(v) for v, _ in _spectrum(stratum, 0.0))
-    return build() if lowest < -_zero_level(stratum, size) else None
+    size = max(abs(v) for v, _ in values)
+    return build() if lowest < -_zero_level(parts, size) else None
 
 
-def _critical(point, grad_tol: float) -> Stratum:
-    """The stratum at the point, or a ValueError saying why it has no spectrum here."""
+def _critical(point, grad_tol: float) -> Dense | Split:
+    """The parts of the spectrum at the point, or a ValueError saying why it has none here."""
     grad_tol = arguments.positive("grad_tol", grad_tol)
     point = getattr(point, "point", point)
     if not isinstance(point, (LogitPoint, FactorPoint)):
@@ -165,72 +154,42 @@ def _critical(point, grad_tol: float) -> Stratum:
     if not point.problem.linear:
         raise ValueError(f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}.")
     logit = point.to_logits(tol=1e-9) if isinstance(point, FactorPoint) else point
-    stratum = Stratum(logit)
-    below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, stratum)
+    stratum, split = Stratum(logit), Split.of(logit)
+    exact = split is not None and split.deviation <= EXACT
+    below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, split if exact else stratum)
     if norm > below:
         raise ValueError(f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's).")
-    if stratum.point.rank and _core(stratum).size > CORE_LIMIT:
-        raise ValueError(f"the core of the Hessian has {_core(stratum).size} coordinates, more than {CORE_LIMIT}; see classify for index and nullity.")
-    return stratum
+    if exact or (split is not None and core_size(logit) > CORE_LIMIT):
+        return split
+    if core_size(logit) > CORE_LIMIT:
+        raise ValueError(f"the core of the Hessian has {core_size(logit)} coordinates, more than {CORE_LIMIT}, and no class symmetry splits it; see classify.")
+    return Dense(stratum)
 
 
-def _grad_norm(point, stratum: Stratum) -> float:
+def _grad_norm(point, logits: Stratum | Split) -> float:
     if isinstance(point, LogitPoint):
-        return stratum.grad_norm
+        return logits.grad_norm
     objective = FactorObjective(point.problem)
     return float(np.linalg.norm(objective.grad(objective.pack(point.factors, point.b))))
 
 
-def _zero_level(stratum: Stratum, size: float) -> float:
-    return zero_below(stratum.point.problem, size, stratum.grad_norm)
+def _values(point, grad_tol: float):
+    """(parts, the spectrum as found)."""
+    parts = _critical(point, grad_tol)
+    return parts, spectrum_of(parts, 0.0)
 
 
-def _spectrum(stratum: Stratum, merge: float) -> list[tuple[float, int]]:
-    parts = [*_core_values(stratum), *_unused(stratum), *((v, copies) for copies, values, _ in _within(stratum) for v in values)]
-    return _merged([(float(v), m) for v, m in parts if m], merge)
+def _zero_level(parts: Dense | Split, size: float) -> float:
+    slope = parts.grad_norm if isinstance(parts, Split) else parts.stratum.grad_norm
+    return zero_below(parts.point.problem, size, slope)
 
 
-def _merged(parts, merge: float) -> list[tuple[float, int]]:
-    """Ascending; runs of eigenvalues that start within the tolerance of each other become their mean."""
-    gap = merge * max(abs(v) for v, _ in parts)
-    runs: list[list[tuple[float, int]]] = []
-    for v, m in sorted(parts):
-        if runs and v - runs[-1][0][0] <= gap:
-            runs[-1].append((v, m))
-        else:
-            runs.append([(v, m)])
-    return [(_mean(run), sum(m for _, m in run)) for run in runs]
-
-
-def _mean(run) -> float:
-    first = run[0][0]
-    return first + sum(m * (v - first) for v, m in run) / sum(m for _, m in run)
-
-
-# The core: widths r, one column per class
-
-
-def _core(stratum: Stratum) -> FactorObjective:
-    point = stratum.point
-    return FactorObjective(point.problem, point.collapsed, (point.rank,) * point.problem.L)
-
-
-def _core_hessian(stratum: Stratum) -> np.ndarray:
-    """Dense Hessian at widths r; at rank 0 that of the bias alone."""
-    if not stratum.point.rank:
-        return stratum.hessian()
-    core = _core(stratum)
-    return core.hessian(core.lift(stratum.point), limit=CORE_LIMIT)
-
-
-def _core_values(stratum: Stratum) -> list[tuple[float, int]]:
-    H = _core_hessian(stratum)
-    return [(v, 1) for v in linalg.eigvalsh(H)] if len(H) else []
+# Directions
 
 
 def _core_lowest(stratum: Stratum):
     """(lowest eigenvalue, its direction as a function), or None."""
-    H = _core_hessian(stratum)
+    H = core_hessian(stratum)
     if not len(H):
         return None
     values, vectors = linalg.eigh(H, subset_by_index=[0, 0])
@@ -242,7 +201,7 @@ def _widened(point: LogitPoint, vector) -> FactorPoint:
     problem = point.problem
     if not point.rank:
         return FactorPoint(problem, _zeros(problem), vector)
-    factors, b = _core(Stratum(point)).unpack(vector)
+    factors, b = core_objective(point).unpack(vector)
     if point.collapsed:
         factors[0] = (factors[0] * problem.classes.scale)[:, problem.labels]
     result = _zeros(problem)
@@ -255,42 +214,14 @@ def _zeros(problem: Problem) -> tuple[np.ndarray, ...]:
     return tuple(np.zeros(shape) for shape in problem.shapes())
 
 
-# Unused hidden directions
-
-
-def _unused(stratum: Stratum) -> list[tuple[float, int]]:
-    """Eigenvalues of every entry that touches an unused hidden direction."""
-    problem, r = stratum.point.problem, stratum.point.rank
-    lams, spare = problem.lams, [d - r for d in problem.widths]
-    parts = [(0.0, r * e) for e in spare]
-    parts += [(a + b, r * e) for a, b, e in zip(lams[:-1], lams[1:], spare, strict=True)]
-    parts += [(lam, e * f) for lam, (e, f) in zip(lams[1:-1], itertools.pairwise(spare), strict=True)]
-    sigma = _leaving(stratum)
-    parts += [(v, spare[0]) for s in sigma for v in linalg.eigvalsh(_coupling(problem, s))]
-    parts.append((lams[0], spare[0] * (problem.N - r - len(sigma))))
-    parts.append((lams[-1], spare[-1] * (problem.K - r - len(sigma))))
-    return parts
-
-
-def _leaving(stratum: Stratum) -> np.ndarray:
-    """Singular values of G_perp at D = 2, where they couple; none for D >= 3."""
-    if stratum.point.problem.D > 2 or not stratum.G_perp.size:
-        return np.zeros(0)
-    return np.linalg.svd(stratum.G_perp, compute_uv=False)
-
-
-def _coupling(problem: Problem, sigma: float) -> np.ndarray:
-    return np.array([[problem.lams[0], -sigma], [-sigma, problem.lams[-1]]])
-
-
 def _leaving_lowest(stratum: Stratum):
     """(lowest eigenvalue, direction) of raising the rank at D = 2, or None."""
     point = stratum.point
     problem, r = point.problem, point.rank
-    if problem.widths[0] == r or not len(_leaving(stratum)):
+    if problem.D > 2 or problem.widths[0] == r or not stratum.G_perp.size:
         return None
     left, sigma, right = np.linalg.svd(stratum.G_perp)
-    values, vectors = linalg.eigh(_coupling(problem, sigma[0]))
+    values, vectors = linalg.eigh(coupling(problem, sigma[0]))
 
     def build():
         U, V = stratum.frames
@@ -304,29 +235,10 @@ def _leaving_lowest(stratum: Stratum):
     return float(values[0]), build
 
 
-# Variation within classes
-
-
-def _within(stratum: Stratum):
-    """(n_c - 1, eigenvalues, class) of (1/N) P'H_c P + lam_0 for every class of a collapsed point with n_c > 1."""
-    for c, block in _within_blocks(stratum):
-        yield int(stratum.point.problem.counts[c]) - 1, linalg.eigvalsh(block), c
-
-
-def _within_blocks(stratum: Stratum):
-    """(class, (r, r) block)."""
-    point = stratum.point
-    problem = point.problem
-    if not point.collapsed or not point.rank:
-        return
-    for c in np.flatnonzero(problem.counts > 1):
-        yield int(c), within_class_block(stratum, c)
-
-
 def _within_lowest(stratum: Stratum):
     """(lowest eigenvalue, direction) of variation within a class, or None."""
     problem, best = stratum.point.problem, None
-    for c, block in _within_blocks(stratum):
+    for c, block in within_blocks(stratum):
         values, vectors = linalg.eigh(block, subset_by_index=[0, 0])
         if best is None or values[0] < best[0]:
             best = float(values[0]), functools.partial(_contrast, problem, c, vectors[:, 0])

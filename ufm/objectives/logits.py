@@ -64,7 +64,7 @@ class Stratum:
 
     @functools.cached_property
     def _fit_grad(self):
-        return self.fit.value_grad(self.point.matrix(), self.point.b)
+        return self.fit.value_grad(self._matrix, self.point.b)
 
     @property
     def G(self) -> np.ndarray:
@@ -108,7 +108,7 @@ class Stratum:
     @functools.cached_property
     def logits(self) -> np.ndarray:
         """The columns the loss sees, (K, M): unscaled and with the bias."""
-        return self.fit.logits(self.point.matrix(), self.point.b)
+        return self.fit.logits(self._matrix, self.point.b)
 
     @functools.cached_property
     def ridge_norm(self) -> float:
@@ -119,7 +119,7 @@ class Stratum:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(r, K, M)."""
-        return self.point.rank, *self.G.shape
+        return self.point.rank, self.point.problem.K, len(self.point.right)
 
     @property
     def size(self) -> int:
@@ -151,33 +151,41 @@ class Stratum:
 
     def ambient(self, vector) -> tuple[np.ndarray, np.ndarray | None]:
         """(dZ (K, M), db) of flat coordinates."""
-        r, K, M = self.shape
-        T, db = self._square(vector)
-        U, V = self.frames
-        return U @ T @ V.T, db
+        A, B, C, db = self._parts(vector)
+        return self._ambient(A, B, C), db
 
-    def _square(self, vector):
+    def _ambient(self, A, B, C) -> np.ndarray:
+        (U, U_perp), (V, V_perp) = self._split_frames
+        return U @ (A @ V.T + B @ V_perp.T) + (U_perp @ C) @ V.T
+
+    def _parts(self, vector):
+        """(A, B, C, db) of flat coordinates."""
         r, K, M = self.shape
-        T = np.zeros((K, M))
         i, j = r * r, r * r + r * (M - r)
         k = j + (K - r) * r
-        T[:r, :r] = vector[:i].reshape(r, r)
-        T[:r, r:] = vector[i:j].reshape(r, M - r)
-        T[r:, :r] = vector[j:k].reshape(K - r, r)
-        return T, None if self.point.b is None else vector[k:]
+        A, B, C = vector[:i].reshape(r, r), vector[i:j].reshape(r, M - r), vector[j:k].reshape(K - r, r)
+        return A, B, C, None if self.point.b is None else vector[k:]
+
+    @functools.cached_property
+    def _split_frames(self):
+        """((U, U_perp), (V, V_perp)), each with its memory in a row."""
+        r = self.point.rank
+        return tuple((np.ascontiguousarray(X[:, :r]), np.ascontiguousarray(X[:, r:])) for X in self.frames)
+
+    @functools.cached_property
+    def _matrix(self) -> np.ndarray:
+        return self.point.matrix()
 
     def hvp(self, vector) -> np.ndarray:
         """Hessian of F_r times a vector of flat coordinates, without forming the Hessian: O(K M r)."""
-        r = self.point.rank
-        T, db = self._square(vector)
-        U, V = self.frames
-        dG, dGb = self.fit.hvp(self.point.matrix(), self.point.b, U @ T @ V.T, db)
-        data = U.T @ dG @ V
+        A, B, C, db = self._parts(vector)
+        dG, dGb = self.fit.hvp(self._matrix, self.point.b, self._ambient(A, B, C), db)
+        (U, U_perp), (V, V_perp) = self._split_frames
+        rows, columns = U.T @ dG, U_perp.T @ (dG @ V)
         plus, minus, edge = self._spectral
-        A, B, C = T[:r, :r], T[:r, r:], T[r:, :r]
-        HA = data[:r, :r] + 0.5 * (minus * (A + A.T) + plus * (A - A.T))
-        HB = data[:r, r:] + edge[:, None] * B + (C / self.point.s).T @ self.G_perp
-        HC = data[r:, :r] + C * edge + self.G_perp @ (B / self.point.s[:, None]).T
+        HA = rows @ V + 0.5 * (minus * (A + A.T) + plus * (A - A.T))
+        HB = rows @ V_perp + edge[:, None] * B + (C / self.point.s).T @ self.G_perp
+        HC = columns + C * edge + self.G_perp @ (B / self.point.s[:, None]).T
         return self.pack(HA, HB, HC, None if db is None else dGb + self.point.problem.bias * db)
 
     @functools.cached_property
@@ -198,11 +206,13 @@ class Stratum:
         if self.size > limit:
             raise ValueError(f"a dense Hessian needs size <= limit={limit}; this stratum has {self.size} dimensions.")
         r, K, M = self.shape
+        if not self.size:
+            return np.zeros((0, 0))
         U, V = self.frames
         scaled = V * self.fit.columns.scale[:, None]
-        column = self.fit.hessians(self.point.matrix(), self.point.b)
+        column = self.fit.hessians(self._matrix, self.point.b)
         if not r:
-            return np.zeros((0, 0)) if self.point.b is None else column.sum(axis=0) + self.point.problem.bias * np.eye(K)
+            return column.sum(axis=0) + self.point.problem.bias * np.eye(K)
         inner, outer = U.T @ column @ U, scaled[:, :, None] * scaled[:, None, :]
         H = np.empty((self.size, self.size))
         upper, lower = r * M, r * (K - r)  # entries of the rows of U (A and B), of the rows of U_perp (C)

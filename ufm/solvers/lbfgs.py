@@ -5,6 +5,9 @@ its product is cut to the modes that live, Newton takes that to `tol` on the str
 lifted back in the frames where L-BFGS stood. The finish is accepted only if the value did not rise
 and no direction of descent is left on the stratum; otherwise L-BFGS goes on to a smaller gradient.
 
+For D >= 3 a mode of zero stays at zero (its curvature is the ridge's own), so once a large problem's product has shown its rank r << K,
+descent goes on in balanced factors of width r: the same critical points and minima at r/K of the cost.
+
 Two-loop recursion with a weak Wolfe line search (nocedal06) and the approximate Wolfe test near
 rounding (hager05); at these sizes a third of the time of scipy's bound-constrained code, see benchmarks/.
 """
@@ -19,10 +22,18 @@ from scipy import linalg
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
-from ufm.solvers.newton import living_modes, newton_on_factors, newton_on_stratum, scaled_hessian
+from ufm.solvers.newton import FORMED, extreme_curvatures, living_modes, newton_on_factors, newton_on_stratum, scaled_hessian
 
 STAGES = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 """Gradients (sup norm, in units of Lam) at which L-BFGS offers its point to Newton, one after another."""
+LATE_STAGE = 1e-4
+"""The first of them that is tried where Newton has to do without a dense Hessian."""
+WIDE = 20_000
+"""Coordinates above which the width follows the rank."""
+LOOK = 25
+"""Steps between two looks at the rank."""
+DEAD = 1e-6
+"""Singular value, relative to the largest, of a mode that is dead."""
 
 
 def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, memory: int = 10, watch=None):
@@ -30,17 +41,21 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
 
     `watch(nit, fun, grad, x)` sees every iterate and may end the run by an exception.
     """
-    problem = objective.problem
+    problem, whole = objective.problem, objective
     stages = deque(np.array(STAGES) * problem.Lam if problem.linear else ())
     pairs, nfev, sentence = deque(maxlen=memory), 1, f"L-BFGS used its {max_steps} steps"
     fun, grad = objective.value_grad(x)
     for nit in range(max_steps + 1):
         if watch is not None:
-            watch(nit, fun, grad, x)
+            watch(nit, fun, grad, _widened(whole, objective, x))
         if not np.isfinite(fun):
             return x, None, nit, nfev, "the objective overflowed: the start is too large"
         if grad @ grad <= tol * tol:
-            return x, None, nit, nfev, "converged"
+            return _widened(whole, objective, x), None, nit, nfev, "converged"
+        if nit and nit % LOOK == 0 and objective.size > WIDE and (narrow := _narrowed(objective, x, fun)) is not None:
+            objective, x = narrow
+            fun, grad = objective.value_grad(x)
+            pairs.clear()
         size, tried = np.max(np.abs(grad)), False
         while stages and size <= stages[0]:
             stages.popleft()
@@ -48,7 +63,7 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
         if tried:
             stratum, steps = finish(objective, x, fun, tol, accept_saddle=not stages)
             if stratum is not None:
-                return _lift_near(objective, x, stratum.point), stratum, nit + steps, nfev, "converged"
+                return _lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
         if nit == max_steps:
             break
         found, more = _next_iterate(objective, x, fun, grad, pairs)
@@ -63,8 +78,32 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
     if problem.linear:
         stratum, steps = finish(objective, x, fun, tol, accept_saddle=True)
         if stratum is not None:
-            return _lift_near(objective, x, stratum.point), stratum, nit + steps, nfev, "converged"
-    return x, None, nit, nfev, sentence
+            return _lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
+    return _widened(whole, objective, x), None, nit, nfev, sentence
+
+
+def _narrowed(objective: FactorObjective, x, fun: float) -> tuple[FactorObjective, np.ndarray] | None:
+    """(objective, x) at widths of the living rank, where that is at most half the width and F does not rise; None otherwise."""
+    problem = objective.problem
+    if not problem.linear or problem.D < 3 or not objective.collapsed:
+        return None
+    point = objective.to_logits(x, collapse=True, tol=DEAD)
+    if not 0 < point.rank <= 0.5 * max(A for A, _ in objective.shapes[:-1]):
+        return None
+    narrow = FactorObjective(problem, True, (point.rank,) * problem.L)
+    start = narrow.lift(point)
+    return (narrow, start) if narrow.value(start) <= fun else None
+
+
+def _widened(whole: FactorObjective, objective: FactorObjective, x) -> np.ndarray:
+    """x of a narrow objective among the first coordinates of every hidden layer of the whole one."""
+    if objective is whole:
+        return x
+    factors, b = objective.unpack(x)
+    wide = [np.zeros(shape) for shape in whole.shapes]
+    for W, A in zip(wide, factors, strict=True):
+        W[: A.shape[0], : A.shape[1]] = A
+    return whole.pack(wide, b)
 
 
 def _next_iterate(objective, x, fun, grad, pairs):
@@ -128,6 +167,8 @@ def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle:
     convex = problem.loss.convex
     point = objective.to_logits(x, collapse=True if convex or objective.collapsed else None, tol=1e-14)
     start = living_modes(Stratum(point))
+    if Stratum(start).size > FORMED and not accept_saddle and np.max(np.abs(objective.grad(x))) > LATE_STAGE * problem.Lam:
+        return None, 0
     sharp = min(tol, 1e-9 * Stratum(start).ridge_norm)  # for tiny lam the stated tol alone would say little
     end, steps, _ = newton_on_stratum(start, sharp, to_minimum=not accept_saddle)
     slack = 1e-9 * max(1.0, abs(fun))
@@ -141,7 +182,11 @@ def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle:
 def _stable(stratum: Stratum, tol: float = 1e-8) -> bool:
     """No direction of descent: none on the stratum, and at D = 2 none leaving it."""
     problem = stratum.point.problem
-    if stratum.size and linalg.eigvalsh(H := scaled_hessian(stratum), subset_by_index=[0, 0])[0] < -tol * np.max(np.abs(H)):
+    if stratum.size > FORMED:
+        lowest, highest = extreme_curvatures(stratum)
+        if lowest < -tol * highest:
+            return False
+    elif stratum.size and linalg.eigvalsh(H := scaled_hessian(stratum), subset_by_index=[0, 0])[0] < -tol * np.max(np.abs(H)):
         return False
     if problem.D == 2 and stratum.point.rank < problem.max_rank and stratum.G_perp.size:
         return bool(np.linalg.norm(stratum.G_perp, 2) <= problem.Lam * (1 + 1e-7))

@@ -3,17 +3,23 @@
 On the rank stratum the gauge freedom of factors is gone, so Newton converges quadratically to
 critical points of any index, with gradient norms of 1e-12 in factor space. A singular value that the
 step sends to zero lowers the rank. Nonlinear models get Newton in factor space, with the zero modes of
-the Hessian projected out.
+the Hessian projected out. A stratum too large for its dense Hessian gets MINRES on Hessian-vector products, O(K M r) each.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import linalg
+from scipy.sparse.linalg import LinearOperator, minres
 
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
+
+FORMED = 1500
+"""Largest stratum whose Hessian is formed for a Newton step."""
+KRYLOV = {"rtol": 1e-5, "maxiter": 3000}
+"""How exactly MINRES solves for the step on larger ones."""
 
 
 def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True):
@@ -53,6 +59,8 @@ def _newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
 
     None if the Hessian is indefinite and only a minimum will do.
     """
+    if stratum.size > FORMED:
+        return _krylov_direction(stratum, to_minimum)
     H, g = scaled_hessian(stratum), stratum.scale * stratum.gradient()
     try:
         factor = linalg.cho_factor(H, check_finite=False)
@@ -67,6 +75,44 @@ def _newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
         return None
     keep = np.abs(values) > 1e-11 * size
     return -stratum.scale * (vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep]))
+
+
+def scaled_operator(stratum: Stratum) -> LinearOperator:
+    """`scaled_hessian` as its action on vectors."""
+    return LinearOperator((stratum.size,) * 2, matvec=lambda v: stratum.scale * stratum.hvp(stratum.scale * np.ravel(v)), dtype=float)
+
+
+def _krylov_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
+    """-H^+ g by MINRES; None if only a minimum will do and the step shows negative curvature."""
+    H, g = scaled_operator(stratum), stratum.scale * stratum.gradient()
+    step, _ = minres(H, -g, **KRYLOV)
+    if to_minimum and step @ (H @ step) < 0:
+        return None
+    return stratum.scale * step
+
+
+def extreme_curvatures(stratum: Stratum, steps: int = 150) -> tuple[float, float]:
+    """(lowest, highest) eigenvalue of the scaled Hessian as Lanczos sees it from one random vector: from inside the spectrum.
+
+    A negative lowest value is a proof of a descent direction; a positive one is evidence of none.
+    """
+    H, size = scaled_operator(stratum), stratum.size
+    Q = np.zeros((min(steps, size), size))
+    Q[0] = np.random.default_rng(0).standard_normal(size)
+    Q[0] /= np.linalg.norm(Q[0])
+    diagonal, beside = [], []
+    for k in range(len(Q)):
+        w = H @ Q[k]
+        diagonal.append(Q[k] @ w)
+        for _ in range(2):  # twice is enough to stay orthogonal
+            w = w - Q[: k + 1].T @ (Q[: k + 1] @ w)
+        length = np.linalg.norm(w)
+        if k + 1 == len(Q) or length <= 1e-12 * max(map(abs, diagonal)):
+            break
+        beside.append(length)
+        Q[k + 1] = w / length
+    values = linalg.eigvalsh_tridiagonal(diagonal, beside)
+    return float(values[0]), float(values[-1])
 
 
 def _damped_step(here: Stratum, step) -> Stratum | None:

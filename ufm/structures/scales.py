@@ -31,7 +31,7 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
             result = np.where(gamma > 0, np.log(gamma), -np.inf) + (1 - 2 / D) * (log_t + np.log(factor)) - level
         return result if np.ndim(log_t) else float(result[0])
 
-    grid = _grid(pull, factor, D, level)
+    grid = _grid(pull, factor, D, level, int(np.clip(2e5 / problem.K, 240, 800)))
     values = excess(grid)
     finite = np.clip(values, -1e6, None)  # brackets need finite ends
     peaks = [i for i in range(1, len(grid) - 1) if finite[i - 1] < finite[i] >= finite[i + 1]]
@@ -49,7 +49,7 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
         return sorted(float(np.exp(u)) for u in roots), float(problem.Lam * np.exp(np.max(heights)))
 
 
-def _grid(pull, factor, D, level, size: int = 800) -> np.ndarray:
+def _grid(pull, factor, D, level, size: int) -> np.ndarray:
     """log t from below the smallest possible root to where every loss has gone flat."""
     high = np.log(800.0)
     if D == 2:
