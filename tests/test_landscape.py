@@ -149,6 +149,7 @@ def test_mse_landscape_is_complete_and_no_random_solution_lands_outside(K, D, co
         assert run.success and np.min(np.abs(values - run.fun)) < 1e-10
 
 
+@pytest.mark.slow
 def test_figure_1_has_petersen_and_antiprism_plus_pair_found_by_the_search():
     atlas = landscape(F1, rng=0, max_idempotents=0)
     minima = {p.name: p.fun for p in atlas.minima}
@@ -181,6 +182,7 @@ def test_result_does_not_depend_on_the_number_of_starts_and_the_seed_replays():
     assert all(any(abs(p.fun - q.fun) < 1e-9 for q in more) for p in few)
 
 
+@pytest.mark.slow
 def test_at_tiny_ridge_weights_every_listed_point_is_critical_on_the_scale_of_the_ridge():
     atlas = landscape(Problem(K=3, L=2, lam=1e-10), rng=0, starts=15)
     assert {p.status for p in atlas} <= {"local minimum", "strict saddle"} and len(atlas) > 3

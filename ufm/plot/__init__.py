@@ -6,6 +6,7 @@
 'pairs'
 """
 
+from ufm.plot import basins
 from ufm.plot.atlas import landscape
 from ufm.plot.certified import certified_phases
 from ufm.plot.codes import code
@@ -20,6 +21,7 @@ from ufm.plot.style import COLOURS, colour, save
 
 __all__ = [
     "COLOURS",
+    "basins",
     "branches",
     "certified_phases",
     "code",

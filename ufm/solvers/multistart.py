@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ufm.numerics import arguments
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.problem import Problem
+from ufm.solvers.batch.engine import run_batch
 from ufm.solvers.minimize import minimize
 from ufm.solvers.result import Result
 
@@ -61,11 +62,25 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     >>> multistart(Problem(K=4, L=2, lam=0.02), starts=8, rng=0).best.fun <= 0.37
     True
     """
-    from tqdm import tqdm
-
     arguments.instance("problem", problem, Problem)
     count = arguments.integer("starts", starts, 1)
     seed = seed_sequence(rng)
+    if count > 1 and method in ("lbfgs", "gd") and not options.get("trace") and options.get("callback") is None:
+        return _together(problem, count, seed, method, progress, **options)
+    return _one_by_one(problem, count, seed, method, progress, **options)
+
+
+def _together(problem, count, seed, method, progress, *, trace=0, callback=None, memory=None, **options) -> Multistart:
+    """All starts as one batch; the numbers are those of `minimize` for each."""
+    arguments.integer("trace", trace, 0)
+    if memory is not None:
+        options["pairs"] = memory
+    return Multistart(tuple(run_batch(problem, count, seed, method, progress=progress, **options).results()), count, seed_record(seed))
+
+
+def _one_by_one(problem, count, seed, method, progress, **options) -> Multistart:
+    from tqdm import tqdm
+
     done = []
     try:
         for i in tqdm(range(count), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress):

@@ -1,0 +1,1 @@
+"""Figures of papers, and ours to the same questions: one file each, with `FIGURE`."""

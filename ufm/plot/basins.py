@@ -1,0 +1,128 @@
+"""Pictures of basins: shares with intervals of one census, or over a parameter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ufm.landscapes.basins import Basins, Census
+from ufm.plot.style import colour, house_style, new_axes
+
+REST = "others"
+GREYS = {REST: "0.75", "not converged": "0.9"}
+
+
+def shares(found: Basins, ax=None, most: int = 12):
+    """Horizontal bars of the most frequent ends with their Wilson intervals; what is not shown is one bar, not converged another."""
+    with house_style():
+        rows = [(b.name, b.share, b.low, b.high) for b in found.basins[:most]]
+        if len(found) > most:
+            rows.append((f"{len(found) - most} others", *_joined([found], [b.name for b in found.basins[most:]])[0]))
+        if found.not_converged:
+            rows.append(("not converged", *found.share("not converged")))
+        ax = new_axes(ax, figsize=(5, 0.9 + 0.28 * len(rows)))
+        tints = _tints([row[0] for row in rows])
+        for y, (name, share, low, high) in enumerate(rows):
+            ax.barh(y, share, color=tints[name], height=0.7)
+            ax.errorbar(share, y, xerr=[[max(share - low, 0.0)], [max(high - share, 0.0)]], color="0.2", lw=1, capsize=2)
+        ax.set_yticks(range(len(rows)), [_short(row[0]) for row in rows])
+        ax.invert_yaxis()
+        ax.set(xlim=(0, 1), xlabel=f"share of {found.starts} starts")
+        return ax
+
+
+def census(found: Census, ax=None, by: str = "name", kind: str = "stack", most: int = 6):
+    """Shares over the parameter of a census.
+
+    by: `name` or `rank`. kind: `stack` (a bar per value, filled up to 1) or `lines` (with Wilson intervals; over a logarithmic axis where positive
+    numbers span more than a factor of 20). most: so many names, the others joined.
+    Raises ValueError for other words and for a census without a finished value.
+    """
+    from ufm.numerics.arguments import choice
+
+    choice("by", by, ("name", "rank"))
+    choice("kind", kind, ("stack", "lines"))
+    if not len(found):
+        raise ValueError(f"nothing to draw: no value of the census over {found.over} was finished.")
+    with house_style():
+        ax = new_axes(ax, figsize=(5.6, 3.4))
+        series = _by_rank(found) if by == "rank" else _by_name(found, most)
+        tints = _rank_tints(list(series)) if by == "rank" else _tints(list(series))
+        x, numeric = _places(found.values) if kind == "lines" else (np.arange(len(found.values)), False)
+        bottom = np.zeros(len(x))
+        for name, values in series.items():
+            if kind == "stack":
+                ax.bar(x, values[:, 0], bottom=bottom, color=tints[name], width=0.7, edgecolor="white", lw=0.4, label=_short(name))
+                bottom = bottom + values[:, 0]
+            else:
+                ax.errorbar(x, values[:, 0], yerr=_reach(values), color=tints[name], marker="o", ms=4, lw=1.2, capsize=2, label=_short(name))
+        if not numeric:
+            ax.set_xticks(x, [f"{v:.4g}" if isinstance(v, float) else str(v) for v in found.values])
+        elif min(x) > 0 and max(x) > 20 * min(x):
+            ax.set_xscale("log")
+        ax.set(ylim=(0, 1), ylabel="share of starts", xlabel={"lam": "$\\lambda$", "d": "$d$"}.get(found.over, found.over))
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        return ax
+
+
+def _places(values):
+    """(x, whether they are the values themselves)."""
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return np.array(values, dtype=float), True
+    return np.arange(len(values), dtype=float), False
+
+
+def _reach(values) -> np.ndarray:
+    return np.maximum([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], 0.0)
+
+
+def _by_name(found: Census, most: int) -> dict:
+    series = {name: found.shares(name) for name in found.names[:most]}
+    if rest := found.names[most:]:
+        series[REST] = _joined(found.cells, rest)
+    return series | _unfinished(found)
+
+
+def _by_rank(found: Census) -> dict:
+    return {f"rank {rank}": values for rank, values in found.ranks().items()} | _unfinished(found)
+
+
+def _unfinished(found: Census) -> dict:
+    return {"not converged": found.shares("not converged")} if any(cell.not_converged for cell in found.cells) else {}
+
+
+def _joined(cells, names) -> np.ndarray:
+    """(share, low, high) of several names together, per cell."""
+    from ufm.numerics.statistics import wilson
+
+    counts = [sum(b.count for b in cell if b.name in set(names)) for cell in cells]
+    return np.array([(k / cell.starts, *wilson(k, cell.starts, cell.level)) for k, cell in zip(counts, cells, strict=True)])
+
+
+def _tints(names: list[str]) -> dict:
+    """The colour of every name's structure; repeats are lighter."""
+    from matplotlib.colors import to_rgb
+
+    seen: dict[str, int] = {}
+    tints = {}
+    for name in names:
+        if name in GREYS or name.endswith(" others"):
+            tints[name] = GREYS.get(name, GREYS[REST])
+            continue
+        base = colour(name)
+        times = seen[base] = seen.get(base, -1) + 1
+        white = 1.0 - 0.65**times
+        tints[name] = tuple((1 - white) * c + white for c in to_rgb(base))
+    return tints
+
+
+def _rank_tints(names: list[str]) -> dict:
+    from matplotlib import colormaps
+
+    ranks = [name for name in names if name not in GREYS]
+    shades = colormaps["viridis"](np.linspace(0.05, 0.9, max(len(ranks), 1)))
+    return {**dict(zip(ranks, shades, strict=False)), **GREYS}
+
+
+def _short(name: str) -> str:
+    """`unnamed(rank=4, group order=8)` as `unnamed, rank 4, |G| = 8`."""
+    return name.replace("unnamed(rank=", "unnamed, rank ").replace("group order=", "|G| = ").replace(")", "", 1) if name.startswith("unnamed(") else name

@@ -1,0 +1,515 @@
+"""Thousands of starts as one call: chunks in bounded memory, results in the order of their starts.
+
+Start i draws from child i of the seed and its numbers depend on nothing else: not on the chunk, the threads, the number of
+starts or the other starts. They are those of `minimize` with the same child.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from ufm.numerics import arguments
+from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
+from ufm.objectives.logits import Stratum
+from ufm.points import FactorPoint, LogitPoint
+from ufm.problem import Problem
+from ufm.solvers import lbfgs as single_lbfgs
+from ufm.solvers import minimize as single
+from ufm.solvers.batch import newton
+from ufm.solvers.batch.arrays import Arrays, namespace
+from ufm.solvers.batch.descent import descend, narrow
+from ufm.solvers.batch.lbfgs import lbfgs
+from ufm.solvers.batch.objective import BatchObjective
+from ufm.solvers.newton import FORMED, newton_on_factors
+from ufm.solvers.result import Result
+
+METHODS = ("lbfgs", "gd", "adam")
+ADAM = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "batch": None, "steps": 20_000}
+KEEP = ("points", "logits", "numbers")
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """Ends of many starts as arrays over the starts asked for; `done` says which were finished.
+
+    index: number of each start (its child of the seed); fun, grad_norm, rank (-1 where there is none, as for nonlinear
+    models), nit, nfev, success (grad_norm <= tol) and message. `batch[j]` is the Result of row j, `results()` those that are done.
+    Points are kept as stored columns of logits (reduced space) or flat factors; keep="logits" keeps class logits
+    (B, K, K) alone and keep="numbers" neither.
+    """
+
+    problem: Problem
+    index: np.ndarray
+    done: np.ndarray
+    fun: np.ndarray
+    grad_norm: np.ndarray
+    rank: np.ndarray
+    nit: np.ndarray
+    nfev: np.ndarray
+    message: np.ndarray
+    method: str
+    space: str
+    settings: dict
+    rng: dict
+    device: str
+    chunk: int
+    seconds: float = 0.0
+    kept: str = "points"
+    _store: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def success(self) -> np.ndarray:
+        return self.done & (self.grad_norm <= self.settings["tol"])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def class_logits(self) -> np.ndarray:
+        """Mean logits of every class with the bias, (B, K, K); NaN where a start was not finished."""
+        if self.kept == "numbers":
+            raise ValueError("class logits were not kept: run with keep='points' or keep='logits'; got keep='numbers'.")
+        if self.kept == "logits":
+            return self._store["class_logits"]
+        if "U" in self._store:
+            scaled = (self._store["U"] * self._store["s"][:, None, :]) @ self._store["Vt"] * self.problem.classes.scale
+            return scaled if self.problem.bias is None else scaled + self._store["b"][:, :, None]
+        return _class_logits(BatchObjective(self._store["objective"], namespace()), self._store["x"])
+
+    def biases(self) -> np.ndarray | None:
+        """b of every start, (B, K); None for problems without a bias."""
+        if self.problem.bias is None:
+            return None
+        if self.kept != "points":
+            raise ValueError(f"biases were not kept: run with keep='points'; got keep={self.kept!r}.")
+        return self._store["b"] if "U" in self._store else self._store["x"][:, -self.problem.K :]
+
+    def logit_point(self, j: int) -> LogitPoint:
+        """Where row j of a linear model ended, seen through its class means."""
+        point = self.point(j)
+        return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-14, collapse=True)
+
+    def point(self, j: int) -> LogitPoint | FactorPoint | None:
+        """Where row j ended; None where the numbers overflowed."""
+        if self.kept != "points":
+            raise ValueError(f"points were not kept: run with keep='points'; got keep={self.kept!r}.")
+        if not self.done[j]:
+            raise ValueError(f"start {self.index[j]} was not finished, so it has no point.")
+        if not np.isfinite(self._store["U" if "U" in self._store else "x"][j]).all():
+            return None
+        if "U" in self._store:
+            r, b = self.rank[j], self._store["b"][j] if "b" in self._store else None
+            U, s, right = (self._store[name][j] for name in ("U", "s", "Vt"))
+            return LogitPoint(self.problem, U[:, :r], s[:r], right[:r].T, b)
+        return self._store["objective"].point(self._store["x"][j])
+
+    def __getitem__(self, j: int) -> Result:
+        success = bool(self.success[j])
+        said = single._sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"])
+        record = seed_record(child(seed_sequence(self.rng), int(self.index[j])))
+        numbers = float(self.fun[j]), float(self.grad_norm[j]), success, said, int(self.nit[j]), int(self.nfev[j])
+        return Result(self.point(j), *numbers, self.method, self.space, record, dict(self.settings), None, self.seconds / max(1, int(self.done.sum())))
+
+    def results(self) -> list[Result]:
+        """The Results of finished starts, in order."""
+        return [self[j] for j in np.flatnonzero(self.done)]
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.results())
+
+    def __repr__(self) -> str:
+        best = f"; lowest F = {np.min(self.fun[self.success]):.12f}" if self.success.any() else ""
+        return (
+            f"BatchResult: {self.done.sum()} of {len(self)} starts, {self.success.sum()} converged{best}\n"
+            f"  {self.method} in {self.space} space on {self.device}, chunks of {self.chunk}, {self.seconds:.3g} s; rng={self.rng}"
+        )
+
+
+def run_batch(
+    problem: Problem,
+    starts: int | Sequence[int] = 100,
+    rng=None,
+    method: str = "lbfgs",
+    space: str | None = None,
+    *,
+    start=None,
+    tol: float = 1e-12,
+    pairs: int = 10,
+    memory: float = 2**28,
+    threads: int | None = None,
+    device=None,
+    xp=None,
+    keep: str = "points",
+    progress: bool | None = None,
+    **settings,
+) -> BatchResult:
+    """Many independent descents of F(W_L, ..., W_1, H_1), row i from child i of the seed.
+
+    starts: how many, or the numbers of the starts to run (`range(1000, 2000)` is the second thousand of the same run).
+    method: `lbfgs` (finished by Newton on the rank stratum), `gd` (lr, momentum, batch, steps), `adam` (lr, betas, eps,
+    batch, steps). space, start, tol and the other settings are those of `minimize`, whose result for the same child is row i's.
+    pairs: what `minimize` calls the memory of L-BFGS. memory: bytes of working arrays, from which chunks of starts are cut
+    (results are kept besides; see `keep`).
+    threads: chunks at a time on numpy, default one per processor up to four (one inside a worker process). device, xp: see `arrays.namespace`;
+    Newton's last steps run in numpy. keep: `points`, `logits` (class logits only) or `numbers`.
+
+    Returns a BatchResult; divergence and failure are rows with a message. Ctrl-C returns what was finished.
+    Raises ValueError for unknown arguments and for losses or activations that the device does not know.
+
+    >>> from ufm.problem import Problem
+    >>> run = run_batch(Problem(K=4, L=2, lam=0.02), starts=20, rng=0)
+    >>> len(run), bool(run.success.all()), bool(run.fun.min() <= 0.37)
+    (20, True, True)
+    """
+    arguments.instance("problem", problem, Problem)
+    method = arguments.choice("method", method, METHODS)
+    index = _indices(starts)
+    space = single._space(problem, start, "gd" if method == "adam" else method, space)
+    settings = {"tol": arguments.positive("tol", tol), **checked_settings(method, {"pairs": pairs, **settings}, problem, space)}
+    arguments.choice("keep", keep, KEEP)
+    memory = arguments.positive("memory", memory)
+    on = namespace(device, xp)
+    threads = _threads(threads, on)
+    seed = seed_sequence(rng)
+    single._check_start(problem, start)
+    objective = BatchObjective(single._objective(problem, space), on)
+    rows = _rows(objective, method, settings, memory / threads, len(index), threads)
+    job = _Job(objective, method, settings, seed, single._start(start), memory / threads, keep, index, space, rows)
+    bar = tqdm(total=len(index), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress, unit="start")
+    began = time.perf_counter()
+    with bar:
+        job.run(threads, bar)
+    return job.result(time.perf_counter() - began)
+
+
+def _indices(starts) -> np.ndarray:
+    if isinstance(starts, (range, list, tuple, np.ndarray)):
+        return np.array([arguments.integer("starts", i, 0) for i in starts], dtype=int)
+    return np.arange(arguments.integer("starts", starts, 1))
+
+
+def _threads(threads, on: Arrays) -> int:
+    if threads is not None:
+        return arguments.integer("threads", threads, 1) if on.host else 1
+    import multiprocessing
+
+    if not on.host or multiprocessing.parent_process() is not None or "LOKY_PARENT_PID" in os.environ:
+        return 1
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors, MOST_THREADS)
+
+
+def checked_settings(method: str, given: dict, problem: Problem, space: str) -> dict:
+    """The settings of a method with its defaults; ValueError naming one that is unknown or of wrong value. `pairs` is the memory of L-BFGS."""
+    given = dict(given)
+    pairs = given.pop("pairs", 10)
+    if method == "lbfgs":
+        given = {"memory": pairs, **given}
+    if method != "adam":
+        return single._settings(method, given, problem, space)
+    for name in given:
+        if name not in ADAM:
+            raise ValueError(f"{name} is not a setting of method 'adam'; it has {', '.join(ADAM)}.")
+    result = ADAM | given
+    shared = single._settings("gd", {name: result[name] for name in ("lr", "batch", "steps")}, problem, space)
+    try:
+        betas = tuple(arguments.real("betas", beta) for beta in result["betas"])
+    except TypeError:
+        betas = ()
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers in [0, 1); got betas={result['betas']!r}.")
+    return {**result, **{name: shared[name] for name in ("lr", "batch", "steps")}, "betas": betas, "eps": arguments.positive("eps", result["eps"])}
+
+
+def _rows(objective: BatchObjective, method: str, settings: dict, memory: float, count: int, threads: int) -> int:
+    """Starts per chunk: as many as `memory` holds, and on numpy no more than keep the processors busy and their caches warm."""
+    size, columns = objective.single.size, len(objective.single.fit.columns.weight)
+    arrays = 12 + (4 * settings["memory"] if method == "lbfgs" else 4)
+    each = 8 * (arrays * size + 20 * objective.problem.K * columns)
+    rows = max(1, int(memory // each))
+    if objective.on.host:
+        rows = min(rows, max(ROWS, int(CACHE // each)))
+    chunks = -(-count // rows)
+    chunks = min(count, -(-chunks // threads) * threads)
+    return -(-count // chunks)
+
+
+ROWS, CACHE = 64, 2**26  # a chunk on numpy: at least so many rows, beyond that so many bytes
+MOST_THREADS = 4  # the interpreter between array operations is shared
+
+
+class _Job:
+    """One call of run_batch: cuts chunks, runs them, and keeps what ended."""
+
+    def __init__(self, objective, method, settings, seed, start, memory, keep, index, space, rows):
+        self.objective, self.method, self.settings, self.seed, self.start = objective, method, settings, seed, start
+        self.memory, self.keep, self.index, self.space, self.rows = memory, keep, index, space, rows
+        self.problem, count = objective.problem, len(index)
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.done, self.rank = np.zeros(count, dtype=bool), np.full(count, -1)
+        self.fun, self.grad_norm = np.full(count, np.nan), np.full(count, np.nan)
+        self.nit, self.nfev = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+        self.message = np.full(count, "not finished", dtype=object)
+        self.reduced = self.problem.linear and objective.single.collapsed
+        self.host = BatchObjective(objective.single, namespace())
+        self.store = self._empty(count)
+
+    def _empty(self, count: int) -> dict:
+        K = self.problem.K
+        if self.keep == "numbers":
+            return {}
+        if self.keep == "logits":
+            return {"class_logits": np.full((count, K, K), np.nan)}
+        if not self.reduced:
+            return {"x": np.full((count, self.objective.single.size), np.nan), "objective": self.objective.single}
+        bias = {} if self.problem.bias is None else {"b": np.zeros((count, K))}
+        return {"U": np.full((count, K, K), np.nan), "s": np.full((count, K), np.nan), "Vt": np.full((count, K, K), np.nan), **bias}
+
+    def result(self, seconds: float) -> BatchResult:
+        arrays = (self.index, self.done, self.fun, self.grad_norm, self.rank, self.nit, self.nfev, self.message)
+        said = self.method, self.space, self.settings, seed_record(self.seed), self.objective.on.name, self.rows, seconds, self.keep
+        return BatchResult(self.problem, *arrays, *said, self.store)
+
+    def run(self, threads: int, bar) -> None:
+        chunks = [np.arange(i, min(i + self.rows, len(self.index))) for i in range(0, len(self.index), self.rows)]
+        try:
+            if threads == 1 or len(chunks) == 1:
+                for chunk in chunks:
+                    self._chunk(chunk, bar)
+                return
+            with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
+                try:
+                    for future in [pool.submit(self._chunk, chunk, bar) for chunk in chunks]:
+                        future.result()
+                except BaseException:
+                    self.stop.set()
+                    raise
+        except KeyboardInterrupt:
+            pass
+
+    def _chunk(self, rows, bar) -> None:
+        """Run some rows; one that cannot even start is a result with a message."""
+        if self.stop.is_set():
+            return
+        draws = [generator(child(self.seed, int(i))) for i in self.index[rows]]
+        with np.errstate(all="ignore"):
+            try:
+                if self.one_by_one:
+                    self._alone(rows, bar)
+                else:
+                    X = np.stack([self.start(self.objective.single, draw) for draw in draws])
+                    self._descend(X, draws, rows, bar)
+            except _Halted:
+                pass
+            except (np.linalg.LinAlgError, ArithmeticError, MemoryError) as error:
+                left = rows[~self.done[rows]]
+                if len(left) > 1:  # one row's failure must not be its companions'
+                    for row in left:
+                        self._chunk(np.array([row]), bar)
+                else:
+                    self.message[left], self.done[left], self.grad_norm[left] = f"failed: {error}", True, np.inf
+
+    @property
+    def one_by_one(self) -> bool:
+        """Large enough that `minimize` changes to factors of the rank's width on its way, which no batch of equal shapes can follow."""
+        return self.method == "lbfgs" and self.reduced and self.objective.on.host and self.objective.single.size > single_lbfgs.WIDE
+
+    def _alone(self, rows, bar) -> None:
+        """`minimize` for each row."""
+        settings = {name: value for name, value in self.settings.items() if name != "tol"}
+        for row in rows:
+            if self.stop.is_set():
+                return
+            seed = child(self.seed, int(self.index[row]))
+            run = single.minimize(self.problem, self.start, "lbfgs", seed, self.settings["tol"], space=self.space, progress=False, **settings)
+            if run.interrupted:
+                raise KeyboardInterrupt
+            p = run.point
+            self.fun[row], self.grad_norm[row], self.rank[row], self.nit[row], self.nfev[row] = run.fun, run.grad_norm, p.rank, run.nit, run.nfev
+            self.message[row], self.done[row] = "converged" if run.success else _reason(run.message), True
+            self._keep_logits(row, p.U, p.s, p.right.T, p.b)
+            with self.lock:
+                bar.update()
+
+    def _descend(self, X, draws, rows, bar) -> None:
+        settings = {name: value for name, value in self.settings.items() if name != "tol"}
+        on, tol, ticks = self.objective.on, self.settings["tol"], itertools.count(1)
+
+        def tick():
+            if self.stop.is_set():
+                raise _Halted
+            count = next(ticks)
+            if count % 500 == 0:
+                with self.lock:
+                    bar.set_postfix_str(f"{count} steps of {len(rows)}")
+
+        def write(labels, x, nit, nfev, sentence):
+            self._ended(rows[labels], x, nit, nit + 1 if nfev is None else nfev, sentence)
+            with self.lock:
+                bar.update(len(labels))
+
+        if self.method == "lbfgs":
+
+            def offer(labels, x, fun, last, nit, nfev):
+                accepted = self._offer(rows[labels], on.take_out(x), fun, last, nit, nfev)
+                with self.lock:
+                    bar.update(int(accepted.sum()))
+                return accepted
+
+            def ended(labels, x, *said):
+                write(labels, on.take_out(x), *said)
+
+            lbfgs(self.objective, on.put_in(X), tol, settings["max_steps"], settings["memory"], ended, offer, tick)
+            return
+        objective, X, lift = narrow(self.objective, X) if self.method == "gd" else (self.objective, X, None)
+
+        def ended(labels, x, *said):
+            x = on.take_out(x)
+            write(labels, x if lift is None else lift(labels, x), *said)
+
+        descend(objective, on.put_in(X), tol, draws, ended, tick, **settings)
+
+    def _offer(self, rows, x, fun, last, nit, nfev) -> np.ndarray:
+        """Newton on the rank stratum; accepted rows are written down as converged."""
+        problem, objective = self.problem, self.objective.single
+        K, (_, b) = problem.K, self.host.unpack(x)
+        dimension = K * K + (0 if b is None else K)
+        if dimension > FORMED or not (objective.collapsed or problem.loss.convex):
+            return self._offer_one_by_one(rows, x, fun, last, nit, nfev)
+        Z = self._class_columns(x)
+        block = max(1, int(min(self.memory, BLOCK) // (8 * (6 * dimension**2 + 4 * K**3))))
+        ends = newton.finish(problem, Z, b, fun, self.settings["tol"], last, block)
+        good = np.flatnonzero(ends.accepted)
+        for i in good:
+            self._write(rows[i], ends.points[i], ends.fun[i], ends.grad_norm[i], x[i])
+            self.nit[rows[i]], self.nfev[rows[i]] = nit[i] + ends.steps[i], nfev[i]
+            self.message[rows[i]], self.done[rows[i]] = "converged", True
+        return ends.accepted
+
+    def _offer_one_by_one(self, rows, x, fun, last, nit, nfev) -> np.ndarray:
+        accepted = np.zeros(len(rows), dtype=bool)
+        for i, row in enumerate(rows):
+            if self.stop.is_set():
+                raise _Halted
+            stratum, steps = single_lbfgs.finish(self.objective.single, x[i], fun[i], self.settings["tol"], accept_saddle=bool(last[i]))
+            if stratum is not None:
+                p = stratum.point
+                self._write(row, (p.U, p.s, p.right.T, p.b), stratum.fun, stratum.grad_norm, x[i], p)
+                self.nit[row], self.nfev[row], self.message[row], self.done[row] = nit[i] + steps, nfev[i], "converged", True
+                accepted[i] = True
+        return accepted
+
+    def _write(self, row, found, fun, grad_norm, x, point=None) -> None:
+        """Write down an accepted end (U, s, Vt, b): as it is in reduced space, lifted near x in factor space."""
+        U, s, Vt, b = found
+        self.rank[row] = len(s)
+        if self.reduced:
+            self.fun[row], self.grad_norm[row] = fun, grad_norm
+            self._keep_logits(row, U, s, Vt, b)
+            return
+        point = LogitPoint(self.problem, U, s, Vt.T, b) if point is None else point
+        lifted = single_lbfgs._lift_near(self.objective.single, x, point)[None]
+        value, grad = self.host.value_grad(lifted)
+        self.fun[row], self.grad_norm[row] = value[0], np.linalg.norm(grad[0])
+        self._keep_factors(np.array([row]), lifted)
+
+    def _ended(self, rows, x, nit, nfev, sentence: str) -> None:
+        """Write down rows that ended in factors, after the last chance of L-BFGS runs that stalled."""
+        self.nit[rows], self.nfev[rows] = nit, nfev
+        self.message[rows] = sentence
+        if sentence.startswith("L-BFGS"):
+            rows, x = self._last_chance(rows, x, sentence)
+            if not len(rows):
+                return
+        if self.reduced:
+            for row, one in zip(rows, x, strict=True):
+                if not np.isfinite(self.objective.single.logits(one)).all():
+                    self.fun[row], self.grad_norm[row] = np.inf, np.inf
+                    continue
+                end = Stratum(self.objective.single.to_logits(one, collapse=True, tol=1e-14))
+                p = end.point
+                self.fun[row], self.grad_norm[row], self.rank[row] = end.fun, end.grad_norm, p.rank
+                self._keep_logits(row, p.U, p.s, p.right.T, p.b)
+        else:
+            value, grad = self.host.value_grad(np.ascontiguousarray(x))
+            self.fun[rows], self.grad_norm[rows] = value, np.sqrt(np.vecdot(grad, grad))
+            if self.problem.linear:
+                self.rank[rows] = _ranks(self.host.logits(x))
+            self._keep_factors(rows, x)
+        self.done[rows] = True
+
+    def _last_chance(self, rows, x, sentence):
+        """Newton for rows that L-BFGS left: on the stratum, or on factors of a smooth nonlinear model. The rows still to be written down."""
+        problem, tol = self.problem, self.settings["tol"]
+        if problem.linear:
+            fun = self.host.value_grad(np.ascontiguousarray(x))[0]
+            accepted = self._offer(rows, x, fun, np.ones(len(rows), dtype=bool), self.nit[rows].copy(), self.nfev[rows].copy())
+            return rows[~accepted], x[~accepted]
+        if problem.activation.smooth:
+            x = np.array(x)
+            for i, row in enumerate(rows):
+                x[i], steps, said = newton_on_factors(self.objective.single, x[i], tol)
+                self.nit[row] += steps
+                self.message[row] = said if said == "converged" else f"{sentence}; {said}"
+        return rows, x
+
+    def _class_columns(self, x) -> np.ndarray:
+        """Class means of the logits times sqrt(n_c), (B, K, K), in the arithmetic of points.from_matrix."""
+        problem, columns = self.problem, self.objective.single.fit.columns
+        Z = self.host.logits(x) * columns.scale
+        if not self.objective.single.collapsed and problem.N != problem.K:
+            Z = Z @ (problem.samples.Y.T / problem.counts)
+        return Z * np.sqrt(problem.counts)
+
+    def _keep_logits(self, row, U, s, Vt, b) -> None:
+        if self.keep == "points":
+            r = len(s)
+            self.store["U"][row], self.store["s"][row], self.store["Vt"][row] = 0.0, 0.0, 0.0
+            self.store["U"][row, :, :r], self.store["s"][row, :r], self.store["Vt"][row, :r] = U, s, Vt
+            if b is not None:
+                self.store["b"][row] = b
+        elif self.keep == "logits":
+            Z = (U * s) @ Vt * self.problem.classes.scale
+            self.store["class_logits"][row] = Z if b is None else Z + b[:, None]
+
+    def _keep_factors(self, rows, x) -> None:
+        if self.keep == "points":
+            self.store["x"][rows] = x
+        elif self.keep == "logits":
+            self.store["class_logits"][rows] = _class_logits(self.host, np.ascontiguousarray(x))
+
+
+BLOCK = 2**26
+
+
+def _reason(message: str) -> str:
+    """Why a run stopped, without the numbers that `minimize` adds."""
+    return message.removeprefix("not converged: ").rsplit("; gradient norm", 1)[0]
+
+
+class _Halted(Exception):
+    """Another thread was interrupted."""
+
+
+def _class_logits(objective: BatchObjective, x) -> np.ndarray:
+    """Mean logits of every class with the bias, (B, K, K)."""
+    problem, columns = objective.problem, objective.single.fit.columns
+    Z, b = objective.logits(x) * columns.scale, objective.unpack(x)[1]
+    Z = Z if objective.single.collapsed else Z @ (problem.samples.Y.T / problem.counts)
+    return Z if b is None else Z + b[:, :, None]
+
+
+def _ranks(Z, tol: float = 1e-9) -> np.ndarray:
+    """Numbers of singular values above tol times the largest."""
+    fine = np.isfinite(Z).all(axis=(1, 2))
+    s = np.linalg.svd(np.where(fine[:, None, None], Z, 0.0), compute_uv=False)
+    return np.where(fine, np.sum((s > tol * s[:, :1]) & (s[:, :1] > 0), axis=1), -1)
