@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -30,7 +31,7 @@ def curve(cell: dict) -> dict:
     """The displacement over the epochs in bins, and its medians over the last two quarters."""
     moved = displacements(cell)
     edges = np.unique(np.round(np.geomspace(1, len(moved) + 1, BINS + 1)).astype(int))
-    bins = [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+    bins = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     before, late = quarters(moved)
     curve = {"epochs": [math.sqrt(a * b) for a, b in bins], "moved": [float(np.median(moved[a - 1 : b - 1])) for a, b in bins]}
     return {"B": cell["B"], "lam": cell["lam"], "E": cell["steps"] * cell["lr"] * cell["lam"], "before": before, "late": late, **curve}
@@ -38,7 +39,11 @@ def curve(cell: dict) -> dict:
 
 def rows(data: dict) -> list[dict]:
     found = [{"kind": "late", **{key: run[key] for key in ("B", "lam", "E", "before", "late")}} for run in data["runs"]]
-    return found + [{"kind": "epoch", "B": run["B"], "lam": run["lam"], "epoch": e, "moved": m} for run in data["runs"] for e, m in zip(run["epochs"], run["moved"], strict=True)]
+    return found + [
+        {"kind": "epoch", "B": run["B"], "lam": run["lam"], "epoch": e, "moved": m}
+        for run in data["runs"]
+        for e, m in zip(run["epochs"], run["moved"], strict=True)
+    ]
 
 
 def draw(data: dict):

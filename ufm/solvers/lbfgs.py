@@ -66,7 +66,7 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
                 return _lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
         if nit == max_steps:
             break
-        found, more = _next_iterate(objective, x, fun, grad, pairs)
+        found, more = next_iterate(objective, x, fun, grad, pairs)
         nfev += more
         if found is None:
             sentence = f"L-BFGS found no lower point after {nit} steps"
@@ -106,7 +106,7 @@ def _widened(whole: FactorObjective, objective: FactorObjective, x) -> np.ndarra
     return whole.pack(wide, b)
 
 
-def _next_iterate(objective, x, fun, grad, pairs):
+def next_iterate(objective, x, fun, grad, pairs):
     """((x, fun, grad) after one step or None, evaluations); falls back to steepest descent once."""
     evaluations = 0
     for attempt in range(2 if pairs else 1):

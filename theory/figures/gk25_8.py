@@ -1,0 +1,22 @@
+"""A trained ReLU head under decay of all weights: its ends against the best collapsed linear head found.
+
+A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see `theory.figures.heads`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from theory.figures import heads
+from theory.figures.figure import PaperFigure
+
+FIGURE = PaperFigure(
+    id="gk25-8",
+    title="ReLU head on digits, standard decay: low rank against a collapsed linear head",
+    source="gk25, Figure 8 (small-scale analogue)",
+    data=functools.partial(heads.data, activation="relu", decay=heads.STANDARD),
+    draw=heads.draw,
+    rows=heads.rows,
+    takes="5 minutes on two cores",
+    takes_fast="15 s",
+)

@@ -1,0 +1,57 @@
+"""Files from which a run goes on, bit for bit as if it had not stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ufm.networks.network import Network
+from ufm.networks.steps import State
+from ufm.networks.trace import Trace
+from ufm.numerics.files import load_arrays, save_arrays
+
+BUDGET = ("steps", "max_steps")
+"""Settings that may differ when a run goes on: a longer run passes through the states of a shorter one."""
+
+
+def save(path, task: dict, state: State, trace: Trace | None, traced, start) -> None:
+    """Write what the run is (`task`, JSON-able), where it is, its trace, the last x recorded there and the x it began from."""
+    arrays = {"x": state.x, "start": start, **(trace.arrays() if trace is not None else {})}
+    if traced is not None:
+        arrays["traced"] = traced
+    arrays |= {f"memory_{name}": np.array(value) for name, value in state.memory.items()}
+    save_arrays(path, ufm_checkpoint=np.array(json.dumps({"task": task, "step": state.step})), **arrays)
+
+
+def load(path, task: dict, net: Network) -> tuple[State, Trace, np.ndarray | None, np.ndarray]:
+    """(state, trace, last x recorded, first x) of the file; ValueError naming the first difference to `task` but for its budget."""
+    arrays = load_arrays(path)
+    if "ufm_checkpoint" not in arrays:
+        raise ValueError(f"file {str(path)!r} is not a checkpoint of a training run.")
+    header = json.loads(str(arrays["ufm_checkpoint"]))
+    _same(path, header["task"], json.loads(json.dumps(task)))
+    memory = {name[7:]: _value(value) for name, value in arrays.items() if name.startswith("memory_")}
+    return State(header["step"], arrays["x"], memory), Trace.from_arrays(net, arrays), arrays.get("traced"), arrays["start"]
+
+
+def exists(path) -> bool:
+    return path is not None and Path(path).exists()
+
+
+def _same(path, saved: dict, wanted: dict) -> None:
+    for key in sorted({*saved, *wanted}):
+        a, b = saved.get(key), wanted.get(key)
+        if key == "settings":
+            budget = () if b.get("schedule") == "cosine" else BUDGET
+            differ = [name for name in sorted({*a, *b}) if name not in budget and a.get(name) != b.get(name)]
+            if differ:
+                raise ValueError(f"file {str(path)!r} belongs to another run: {differ[0]}={a.get(differ[0])!r} there, {b.get(differ[0])!r} here.")
+        elif a != b:
+            raise ValueError(f"file {str(path)!r} belongs to another run: its {key} is {a!r}, this one's is {b!r}.")
+
+
+def _value(array: np.ndarray):
+    """A number, an array, or the list of rows of a stack."""
+    return array.item() if array.ndim == 0 else [np.array(row) for row in array] if array.ndim == 2 else array

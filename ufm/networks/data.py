@@ -1,0 +1,289 @@
+"""Labelled samples as columns, from a mixture, from digits, from arrays and files of the user."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ufm.numerics import arguments
+from ufm.numerics.files import load_arrays, save_arrays
+from ufm.numerics.seeds import generator, seed_sequence
+
+ALIASES = {"X": ("X", "features", "H", "x", "data"), "y": ("y", "labels", "targets", "Y")}
+"""Names under which files keep samples and labels, tried in order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2 of them, each with a sample; T (m, N) targets other than labels.
+
+    >>> Data.mixture(K=3, n=[4, 4, 2], d=5, sigma=0.5, rng=0, exact=True)
+    Data(mixture): 10 samples in R^5, 3 classes (4, 4, 2), within-class variation 0.25
+
+    Raises ValueError for wrong shapes, entries that are not finite, labels that are not 0..K-1 or a class without samples.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    K: int | None = None
+    name: str = "arrays"
+    T: np.ndarray | None = field(default=None, repr=False)
+
+    def __post_init__(self):
+        put = functools.partial(object.__setattr__, self)
+        put("X", np.ascontiguousarray(arguments.array("X", self.X, ndim=2)))
+        y = arguments.array("y", self.y, shape=(self.X.shape[1],))
+        if not len(y) or np.any(y != np.round(y)) or y.min() < 0:
+            raise ValueError("y must hold integer classes 0, 1, ..., one per column of X (at least one). Data.from_arrays takes any labels.")
+        put("y", y.astype(int))
+        put("K", arguments.integer("K", int(y.max()) + 1 if self.K is None else self.K, 2, "Fewer than two classes leave nothing to separate."))
+        counts = np.bincount(self.y, minlength=self.K)
+        if len(counts) > self.K or np.any(counts == 0):
+            raise ValueError(f"y must use every class 0..{self.K - 1} and no other; got counts {counts.tolist()}.")
+        if self.T is not None:
+            put("T", arguments.array("T", self.T, shape=(None, self.N)))
+
+    # ------------------------------------------------------------------------------------------ sources
+
+    @staticmethod
+    def mixture(
+        K: int, n: int | Sequence[int], d: int, sigma: float | Sequence[float] = 0.1, rng=None, separation: float = 1.0, means=None, exact=False
+    ) -> Data:
+        """x = separation m_k + sigma_k g / sqrt(d), g standard Gaussian: the mean squared distance to the class's centre is sigma_k^2.
+
+        m_k: orthonormal where K <= d, else random unit vectors; or `means` (K, d). n, sigma: one number or one per class.
+        exact: the noise of every class is centred and rescaled so that its mean square is sigma_k^2 exactly (two or more samples).
+        """
+        K, d = arguments.integer("K", K, 2), arguments.integer("d", d, 1)
+        counts = [arguments.integer("n", v, 1) for v in _many("n", n, K)]
+        sigmas = [arguments.nonnegative("sigma", v) for v in _many("sigma", sigma, K)]
+        separation = arguments.nonnegative("separation", separation)
+        draw = generator(seed_sequence(rng))
+        means = _unit_means(K, d, draw) if means is None else arguments.array("means", means, shape=(K, d))
+        parts = []
+        for m, count, size in zip(means, counts, sigmas, strict=True):
+            noise = draw.standard_normal((d, count)) / np.sqrt(d)
+            if exact:
+                if count < 2 and size:
+                    raise ValueError(f"exact needs at least two samples in every class with sigma > 0; got n={count}.")
+                noise -= noise.mean(axis=1, keepdims=True)
+                noise /= np.sqrt(np.sum(noise**2) / count) if count > 1 else 1.0
+            parts.append(separation * m[:, None] + size * noise)
+        return Data(np.concatenate(parts, axis=1), np.repeat(np.arange(K), counts), K, "mixture")
+
+    @staticmethod
+    def separable(n: int, d: int, margin: float = 0.1, rng=None) -> Data:
+        """Two classes, n samples each, split by a hyperplane through 0: y u'x >= margin for a random unit u and labels y = -1, +1."""
+        n, d = arguments.integer("n", n, 1), arguments.integer("d", d, 1)
+        margin = arguments.positive("margin", margin)
+        draw = generator(seed_sequence(rng))
+        u = draw.standard_normal(d)
+        u /= np.linalg.norm(u)
+        X = draw.standard_normal((d, 2 * n))
+        sign = np.repeat([-1.0, 1.0], n)
+        along = u @ X
+        X += u[:, None] * (sign * (margin + np.abs(along)) - along)
+        return Data(X, np.repeat([0, 1], n), 2, "separable")
+
+    @staticmethod
+    def digits(classes=None, n: int | None = None, rng=None) -> Data:
+        """The 8 x 8 handwritten digits bundled with scikit-learn, pixels divided by 16; n per class, random ones when rng is given.
+
+        classes: the digits to keep, in the order of their new labels (default 0..9). ImportError without scikit-learn.
+        """
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError:
+            raise ImportError("Data.digits needs scikit-learn, an optional extra: pip install 'ufm[data]'") from None
+        X, y = load_digits(return_X_y=True)
+        whole = Data(X.T / 16.0, y, 10, "digits")
+        return whole.subset(range(10) if classes is None else classes, n, rng)
+
+    @staticmethod
+    def from_arrays(X, y, name: str = "arrays") -> Data:
+        """Rows X (N, d) are samples, as most libraries keep them; y (N,) any labels, which become 0..K-1 in sorted order (-1, +1 -> 0, 1)."""
+        X = arguments.array("X", np.reshape(X, (len(X), -1)) if np.ndim(X) > 2 else X, ndim=2)
+        y = np.asarray(y)
+        if y.shape != (len(X),):
+            raise ValueError(f"y must hold one label per row of X, {len(X)} here; got shape {y.shape}.")
+        labels, index = np.unique(y, return_inverse=True)
+        return Data(X.T, index, len(labels), name)
+
+    @staticmethod
+    def load(path, X: str | None = None, y: str | None = None) -> Data:
+        """The samples (rows of X) and labels of an .npz file, of the user or written by `save`; names `X` and `y` unless given.
+
+        Exported features of any network are data too: `load("run.npz", X="layer3", y="labels")`. ValueError lists the file's arrays.
+        """
+        arrays = load_arrays(path)
+        if "ufm_data" in arrays and X is None and y is None:
+            about = json.loads(str(arrays["ufm_data"]))
+            return Data(arrays["X"].T, arrays["y"], about["K"], about["name"], arrays.get("T"))
+        return Data.from_arrays(_pick(arrays, "X", X, path), _pick(arrays, "y", y, path), str(path))
+
+    def save(self, path) -> None:
+        """Write X as rows (N, d), y and what else there is to an .npz file that `load` and numpy read."""
+        more = {} if self.T is None else {"T": self.T}
+        save_arrays(path, ufm_data=np.array(json.dumps({"K": self.K, "name": self.name})), X=self.X.T, y=self.y, **more)
+
+    # ------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def d(self) -> int:
+        return self.X.shape[0]
+
+    @property
+    def N(self) -> int:
+        return self.X.shape[1]
+
+    @functools.cached_property
+    def counts(self) -> np.ndarray:
+        """Samples per class, (K,)."""
+        return np.bincount(self.y, minlength=self.K)
+
+    @property
+    def signs(self) -> np.ndarray:
+        """Labels -1 (class 0) and +1 (class 1) of two classes, (N,)."""
+        if self.K != 2:
+            raise ValueError(f"signs need two classes; got K={self.K}.")
+        return 2.0 * self.y - 1.0
+
+    def targets(self, outputs: int) -> np.ndarray:
+        """T if given, else +-1 (1, N) for one output and two classes, else one-hot labels (K, N). ValueError if none fits."""
+        if self.T is not None:
+            if len(self.T) != outputs:
+                raise ValueError(f"the network must have one output per row of T, {len(self.T)}; got {outputs}.")
+            return self.T
+        if outputs == 1 and self.K == 2:
+            return self.signs[None]
+        if outputs != self.K:
+            raise ValueError(f"the network must have one output per class, {self.K}{' (or one in all)' if self.K == 2 else ''}; got {outputs}.")
+        return np.eye(self.K)[:, self.y]
+
+    def predicted(self, Z) -> np.ndarray:
+        """Classes (N,) that logits Z (outputs, N) name: the largest, or the sign of one output."""
+        return (Z[0] > 0).astype(int) if len(Z) == 1 else np.argmax(Z, axis=0)
+
+    def class_means(self) -> np.ndarray:
+        """(d, K)."""
+        return class_means(self.X, self.y)
+
+    def tcv(self) -> float:
+        """Within-class variation (1/N) sum_i |x_i - mean of its class|^2."""
+        return tcv(self.X, self.y)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of the numbers."""
+        whole = hashlib.sha256()
+        for A in (self.X, self.y, self.T):
+            whole.update(b"-" if A is None else np.ascontiguousarray(A).tobytes() + str(A.shape).encode())
+        return whole.hexdigest()[:16]
+
+    # ------------------------------------------------------------------------------------------ other data from it
+
+    def standardised(self) -> Data:
+        """Every coordinate with mean 0 and variance 1; constant coordinates become 0."""
+        X = self.X - self.X.mean(axis=1, keepdims=True)
+        size = np.sqrt(np.mean(X**2, axis=1, keepdims=True))
+        floor = 1e-12 * np.max(np.abs(self.X), axis=1, keepdims=True)
+        return replace(self, X=np.where(size > floor, X / np.where(size > floor, size, 1.0), 0.0), name=f"{self.name}, standardised")
+
+    def whitened(self, tol: float = 1e-10) -> Data:
+        """Principal coordinates (rank, N) with mean 0 and covariance the identity; singular values up to tol s_1 are dropped."""
+        X = self.X - self.X.mean(axis=1, keepdims=True)
+        s, Vt = np.linalg.svd(X, full_matrices=False)[1:]
+        rank = int(np.sum(s > arguments.nonnegative("tol", tol) * s[0])) if s[0] > 0 else 0
+        if not rank:
+            raise ValueError("X cannot be whitened: all samples are equal.")
+        return replace(self, X=np.sqrt(self.N) * Vt[:rank], name=f"{self.name}, whitened")
+
+    def subset(self, classes=None, n: int | None = None, rng=None) -> Data:
+        """The given classes, relabelled 0, 1, ... in their order, and n samples of each: the first, or random ones when rng is given."""
+        classes = list(range(self.K) if classes is None else classes)
+        if len(set(classes)) != len(classes) or any(c not in range(self.K) for c in classes):
+            raise ValueError(f"classes must be different numbers among 0..{self.K - 1}; got {classes}.")
+        if len(classes) < 2:
+            raise ValueError(f"classes must be at least two; got {classes}.")
+        draw, kept = None if rng is None else generator(seed_sequence(rng)), []
+        for c in classes:
+            index = np.flatnonzero(self.y == c)
+            if n is not None and not 1 <= n <= len(index):
+                raise ValueError(f"n must lie between 1 and the {len(index)} samples of class {c}; got n={n}.")
+            index = index if draw is None else np.sort(draw.permutation(index)[:n])
+            kept.append(index[:n])
+        index = np.concatenate(kept)
+        y = np.repeat(np.arange(len(classes)), [len(part) for part in kept])
+        return Data(self.X[:, index], y, len(classes), self.name, None if self.T is None else self.T[:, index])
+
+    def split(self, share: float, rng=None) -> tuple[Data, Data]:
+        """Two parts, the first with the given share of every class (at least one sample each way)."""
+        if not 0 < arguments.real("share", share) < 1:
+            raise ValueError(f"share must lie strictly between 0 and 1; got share={share!r}.")
+        if self.counts.min() < 2:
+            raise ValueError(f"split needs two samples in every class; got counts {self.counts.tolist()}.")
+        draw, first = generator(seed_sequence(rng)), np.zeros(self.N, dtype=bool)
+        for c in range(self.K):
+            index = draw.permutation(np.flatnonzero(self.y == c))
+            first[index[: min(max(round(share * len(index)), 1), len(index) - 1)]] = True
+        return tuple(Data(self.X[:, part], self.y[part], self.K, self.name, None if self.T is None else self.T[:, part]) for part in (first, ~first))
+
+    def with_targets(self, T) -> Data:
+        """The same samples with targets T (m, N) for a network of m outputs."""
+        return replace(self, T=T)
+
+    def __repr__(self) -> str:
+        counts = f"x {self.counts[0]}" if len(set(self.counts.tolist())) == 1 else f"({', '.join(map(str, self.counts[:8]))}{', ...' if self.K > 8 else ''})"
+        targets = "" if self.T is None else f", targets {len(self.T)} x {self.N}"
+        return f"Data({self.name}): {self.N} samples in R^{self.d}, {self.K} classes {counts}, within-class variation {self.tcv():.6g}{targets}"
+
+
+def class_means(Z, y) -> np.ndarray:
+    """Mean column of Z (d, N) in every class 0..K-1, (d, K)."""
+    member = np.eye(int(np.max(y)) + 1)[y]
+    return Z @ (member / member.sum(axis=0))
+
+
+def centred(Z, y) -> np.ndarray:
+    """Z (d, N) minus the mean of each column's class; the means are subtracted twice, so that their rounding is gone."""
+    for _ in range(2):
+        Z = Z - class_means(Z, y)[:, y]
+    return Z
+
+
+def tcv(Z, y) -> float:
+    """Total cluster variation of columns Z (d, N) about the means of their classes y (N,): (1/N) sum_i |z_i - mean of its class|^2.
+
+    An upper bound of its minimum over all partitions into K clusters; every bound of `zang24` holds with any partition. Source: zang24.
+    """
+    return float(np.sum(centred(Z, y) ** 2) / Z.shape[1])
+
+
+def _unit_means(K: int, d: int, draw) -> np.ndarray:
+    """(K, d): orthonormal rows where they fit, else random unit vectors."""
+    if K <= d:
+        Q, R = np.linalg.qr(draw.standard_normal((d, K)))
+        return (Q * np.sign(np.diag(R))).T
+    M = draw.standard_normal((K, d))
+    return M / np.linalg.norm(M, axis=1, keepdims=True)
+
+
+def _many(name: str, value, K: int) -> list:
+    if np.ndim(value) == 0:
+        return [value] * K
+    if len(value) != K:
+        raise ValueError(f"{name} must be one number or {K}, one per class; got {len(value)}.")
+    return list(value)
+
+
+def _pick(arrays: dict, what: str, name: str | None, path) -> np.ndarray:
+    for key in ALIASES[what] if name is None else (name,):
+        if key in arrays:
+            return arrays[key]
+    wanted = f"one of {', '.join(ALIASES[what])}" if name is None else repr(name)
+    raise ValueError(f"file {str(path)!r} must hold {what} under {wanted}; it holds {', '.join(arrays) or 'nothing'}.")

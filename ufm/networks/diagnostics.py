@@ -1,0 +1,145 @@
+"""What the layers of a network look like: ranks of its weights, within-class variation and collapse of its features.
+
+`layers` works on arrays, one per layer, wherever they come from; `diagnose` makes them from a network of this package; `export` writes them
+to a file in the orientation other libraries use (samples as rows).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufm import metrics
+from ufm.networks.data import Data, class_means, tcv
+from ufm.networks.network import Network
+from ufm.networks.training import Training
+from ufm.numerics import arguments
+from ufm.numerics.files import save_arrays
+from ufm.numerics.ranks import TOLERANCES, all_ranks
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer: features Z (d, N) and, where known, the weight W that they enter (d_next, d).
+
+    tcv: within-class variation (1/N) sum |z_i - mean of its class|^2; tcv_ratio: over the mean squared distance to the global mean (NaN if
+    that is 0); nc1, nc2 as in `ufm.metrics.summary`; means: ranks of the centred class means; features: ranks of Z; weight: ranks of W, or None;
+    tail: sqrt(sum_{i > K} s_i(W)^2), the distance of W to the matrices of rank K, or None. Ranks are dicts, see `ufm.numerics.ranks`.
+    """
+
+    name: str
+    d: int
+    tcv: float
+    tcv_ratio: float
+    nc1: float
+    nc2: float
+    means: dict
+    features: dict
+    weight: dict | None
+    tail: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """All layers, first to last; prints as a table."""
+
+    rows: tuple[Layer, ...]
+    K: int
+    tolerances: tuple[float, ...]
+
+    def __getitem__(self, i: int) -> Layer:
+        return self.rows[i]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_dict(self) -> dict:
+        return {"K": self.K, "layers": [vars(row) for row in self.rows]}
+
+    def __repr__(self) -> str:
+        at = [f"{tol:g}" for tol in self.tolerances]
+        ranks = f"ranks of W at {', '.join(at)}"
+        head = f"{'layer':<8} {'d':>5} {'TCV':>10} {'ratio':>9} {'NC1':>9}  {ranks:<32} {'stable':>7} {'effective':>9} {'tail > K':>9}"
+        lines = [head]
+        for row in self.rows:
+            line = f"{row.name:<8} {row.d:>5} {row.tcv:>10.3e} {row.tcv_ratio:>9.2e} {row.nc1:>9.2e}"
+            if row.weight is not None:
+                ranks = ", ".join(str(row.weight["numerical"][tol]) for tol in at)
+                line += f"  {ranks:<32} {row.weight['stable']:>7.3f} {row.weight['effective']:>9.3f} {row.tail:>9.2e}"
+            lines.append(line)
+        return "\n".join(lines)
+
+
+def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Layers:
+    """A `Layers` of feature arrays, one per layer with samples as columns (d_l, N), labels y (N,) in 0..K-1, and the weights they enter.
+
+    weights: as many matrices as layers or fewer; W_l (d_l, d_{l-1}) takes the l-th array of features.
+
+    >>> data = Data.mixture(K=3, n=4, d=5, sigma=0.0, rng=0)
+    >>> table = layers([data.X], data.y, [np.eye(2, 5)])
+    >>> table[0].tcv < 1e-28, table[0].means["numerical"]["0.001"], round(table[0].weight["stable"], 12)
+    (True, 2, 2.0)
+
+    Raises ValueError for shapes that do not fit.
+    """
+    y = arguments.array("y", y, ndim=1).astype(int)
+    features = [arguments.array("features", Z, shape=(None, len(y))) for Z in features]
+    weights = [] if weights is None else [arguments.array("weights", W, shape=(None, len(Z))) for W, Z in zip(weights, features, strict=False)]
+    K = int(y.max()) + 1
+    names = [f"z^{l}" for l in range(len(features))] if names is None else list(names)
+    if len(names) != len(features) or np.any(np.bincount(y, minlength=K) == 0) or y.min() < 0:
+        raise ValueError(f"y must use every class 0..{K - 1}, and names must be one per layer; got {len(names)} names for {len(features)} layers.")
+    padded = [*weights, *[None] * (len(features) - len(weights))]
+    rows = tuple(_layer(name, Z, y, W, K, tolerances) for name, Z, W in zip(names, features, padded, strict=True))
+    return Layers(rows, K, tuple(tolerances))
+
+
+def diagnose(run, params=None, data: Data | None = None, tolerances=TOLERANCES) -> Layers:
+    """The layers of a `Training` (`diagnose(run)`, `diagnose(run, data=other)`), or of a network at parameters on data."""
+    if isinstance(run, Training):
+        net, params, data = run.network, run.params, run.data if data is None else data
+    else:
+        net = run
+    arguments.instance("net", net, Network)
+    arguments.instance("data", data, Data)
+    return layers(net.features(params, data), data.y, net.weights(params), tolerances)
+
+
+def export(path, net: Network, params, data: Data) -> None:
+    """Write features_0, ..., features_L (N, d_l), weight_1, ..., weight_L and labels (N,) to an .npz file.
+
+    `Data.load(path, X="features_2")` reads a layer back as data; any tool for collapse metrics reads the rest.
+    """
+    Z = net.features(params, data)
+    arrays = {f"features_{l}": z.T for l, z in enumerate(Z)} | {f"weight_{l}": W for l, W in enumerate(net.weights(params), 1)}
+    save_arrays(path, labels=data.y, **arrays)
+
+
+def tail(s, r: int) -> float:
+    """sqrt(sum_{i > r} s_i^2): the Frobenius distance to the matrices of rank at most r.
+
+    >>> tail([5.0, 4.0, 3.0], 1)
+    5.0
+    """
+    s = np.sort(arguments.array("s", s, ndim=1))[::-1]
+    return float(np.linalg.norm(s[arguments.integer("r", r, 0) :]))
+
+
+def _layer(name, Z, y, W, K, tolerances) -> Layer:
+    within, total = tcv(Z, y), float(np.mean(np.sum((Z - Z.mean(axis=1, keepdims=True)) ** 2, axis=0)))
+    M = class_means(Z, y)
+    nc = metrics.summary(Z.T, y)
+    weight = None if W is None else np.linalg.svd(W, compute_uv=False)
+    return Layer(
+        name=name,
+        d=len(Z),
+        tcv=within,
+        tcv_ratio=within / total if total > 0 else float("nan"),
+        nc1=nc["nc1"],
+        nc2=nc["nc2"],
+        means=all_ranks(np.linalg.svd(M - M.mean(axis=1, keepdims=True), compute_uv=False), tolerances),
+        features=all_ranks(np.linalg.svd(Z, compute_uv=False), tolerances),
+        weight=None if weight is None else all_ranks(weight, tolerances),
+        tail=None if weight is None else tail(weight, K),
+    )

@@ -1,0 +1,281 @@
+"""One verb for every way to train a network."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from ufm.losses import Loss
+from ufm.networks import checkpoint as files
+from ufm.networks.data import Data
+from ufm.networks.decay import Decay
+from ufm.networks.losses import has_log
+from ufm.networks.network import Network
+from ufm.networks.objective import Objective
+from ufm.networks.schedules import schedule as schedule_of
+from ufm.networks.steps import ADAPTIVE, FIXED, METHODS, State
+from ufm.networks.trace import Trace, measure
+from ufm.networks.training import Training
+from ufm.numerics import arguments
+from ufm.numerics.seeds import generator, seed_record, seed_sequence
+
+SETTINGS = {
+    "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
+    "lbfgs": {"max_steps": 10_000, "memory": 10},
+    "flow": {"time": 1e3, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9, "step": 1e-2, "max_steps": 1_000_000},
+    "log_flow": {"time": 20.0, "floor": -1e5, "integrator": "heun", "rtol": 1e-8, "atol": 1e-10, "step": 2e-3, "max_steps": 20_000},
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees after every step: step, the flat x, the state's memory (lr_sum, time, ...) and the objective."""
+
+    step: int
+    x: np.ndarray
+    memory: dict
+    objective: Objective
+
+    @property
+    def params(self) -> list[np.ndarray]:
+        return self.objective.net.unpack(self.x)
+
+
+def train(
+    net: Network,
+    data: Data,
+    loss: str | Loss = "ce",
+    method: str = "sgd",
+    decay: float | Decay = 0.0,
+    rng=None,
+    *,
+    start=None,
+    scale=1.0,
+    tol: float = 1e-8,
+    trace: int = 0,
+    keep: bool = False,
+    callback=None,
+    checkpoint=None,
+    checkpoint_every: int = 1000,
+    progress: bool | None = None,
+    **settings,
+) -> Training:
+    """Minimise F = (1/N) sum_i l(z_i, y_i) + decay over the parameters of a network.
+
+    method and its settings:
+      `sgd`       lr, batch (None: all samples), epochs or steps, momentum, schedule (`constant`, `cosine`, MultiStep or a function of the
+                  epoch). Each step is W <- (1 - h lam) W - h G with G the gradient of the batch's mean loss; with momentum
+                  V <- momentum V + G + lam W, W <- W - h V. An epoch is N // batch disjoint batches; on all samples it is one step.
+      `lbfgs`     max_steps, memory: to a gradient of norm tol.
+      `flow`      dx/dt = -grad F: time, integrator (RK45, DOP853 with rtol, atol; heun, rk4 with step), max_steps.
+      `log_flow`  the curve of gradient flow of the loss in the clock |dx|/|x|, which goes on where the loss underflows, until its logarithm
+                  is `floor`: the same settings; losses ce, logistic and exponential, no decay. For smooth networks DOP853 is faster and sharper;
+                  at the kinks of a ReLU, and below a log-loss of about -1e6, where the flow is stiff, its steps become tiny, while
+                  heun and rk4 go on and slowly lose the invariants of the flow.
+    decay: a number or one per weight matrix, lam_l in (lam_l/2)||W_l||^2, or a `Decay` (`Decay("ufm", W=, H=, head=)`).
+    start: parameters; None for `net.init` at `scale`. tol: on the norm of the full gradient (not for batches).
+    trace: record every that many steps (and at the end); keep: with the parameters. callback(Progress) may raise StopIteration.
+    checkpoint: a file, written every `checkpoint_every` steps and at the end; when it exists the run goes on from it, bit for bit as if it
+    had not stopped (a larger number of steps may be given then). progress: True, False, or None for a bar on a terminal after 2 s.
+
+    Returns a Training; diverging, not converging and Ctrl-C are results whose message says so.
+    Raises ValueError for what does not fit together, naming it. Sources: gsgp22 (sgd with decay), lj22 (flow of the logarithm).
+
+    >>> data = Data.mixture(K=3, n=5, d=4, sigma=0.1, rng=0)
+    >>> run = train(Network([4, 8, 3], "tanh"), data, "mse", "lbfgs", decay=1e-2, rng=0)
+    >>> run.ok, run.accuracy
+    (True, 1.0)
+    """
+    began = time.perf_counter()
+    objective = Objective(net, data, loss, decay)
+    method = arguments.choice("method", method, METHODS)
+    settings = _settings(method, settings, objective)
+    tol, every = arguments.nonnegative("tol", tol), arguments.integer("trace", trace, 0)
+    checkpoint_every = arguments.integer("checkpoint_every", checkpoint_every, 1)
+    seed = seed_sequence(rng)
+    if rng is None and files.exists(checkpoint):
+        raise ValueError("rng must be given to go on from a checkpoint: the run it continues has a seed of its own.")
+    x = net.pack(net.check(net.init(generator(seed), scale) if start is None else start))
+    run = _Run(objective, method, settings, seed, tol, every, keep, callback, checkpoint, checkpoint_every, x)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        try:
+            run.resume()
+            run.go(_bar(method, settings, progress))
+        except KeyboardInterrupt:
+            run.state = run.state.end(f"interrupted after {run.state.step} steps")
+        return run.result(began)
+
+
+class _Run:
+    """A run under way. `state` and `trace` are replaced, never changed, so that Ctrl-C finds them whole."""
+
+    def __init__(self, objective, method, settings, seed, tol, every, keep, callback, checkpoint, checkpoint_every, x):
+        self.objective, self.method, self.settings, self.seed, self.tol = objective, method, settings, seed, tol
+        self.every, self.keep, self.callback, self.checkpoint, self.checkpoint_every = every, keep, callback, checkpoint, checkpoint_every
+        self.start, self.state = x, State(0, x)
+        self.recorded = (Trace(objective.net), None)
+        self.advance = METHODS[method](objective, settings, seed, tol)
+
+    def resume(self) -> None:
+        if files.exists(self.checkpoint):
+            state, trace, traced, start = files.load(self.checkpoint, self.task(), self.objective.net)
+            if not np.array_equal(start, self.start):
+                raise ValueError(f"file {str(self.checkpoint)!r} belongs to a run from other starting parameters.")
+            budget = self.settings.get("steps", self.settings.get("max_steps"))
+            if state.step > budget:
+                raise ValueError(f"file {str(self.checkpoint)!r} has done {state.step} steps already; got a budget of {budget}.")
+            self.state, self.recorded = state, (trace, traced)
+
+    def go(self, bar) -> None:
+        with bar:
+            while self.state.done is None:
+                self.record()
+                self.save_now_and_then()
+                if self.callback is not None and not self.told():
+                    return
+                self.state = self.advance(self.state)
+                if self.state.step % 100 == 0:
+                    bar.update(self.state.step - bar.n)
+
+    def told(self) -> bool:
+        try:
+            self.callback(Progress(self.state.step, self.state.x, self.state.memory, self.objective))
+        except StopIteration:
+            self.state = self.state.end(f"stopped by the callback after {self.state.step} steps")
+            return False
+        return True
+
+    def record(self) -> None:
+        if self.every and self.state.step % self.every == 0:
+            trace, _ = self.recorded
+            if not len(trace) or trace.rows[-1]["step"] < self.state.step:
+                self.recorded = (trace.with_row(self.row()), self.state.x)
+
+    def row(self) -> dict:
+        memory, step = self.state.memory, self.state.step
+        batch = self.settings.get("batch")
+        epoch = step / (self.objective.data.N // batch) if batch else float(step)
+        known = {"step": step, "epoch": epoch, "time": float(memory.get("time", 0.0)), "lr_sum": float(memory.get("lr_sum", 0.0))}
+        return measure(self.objective, self.state.x, self.recorded[1], self.keep, **known)
+
+    def save_now_and_then(self) -> None:
+        if self.state.step and self.state.step % self.checkpoint_every == 0:
+            self.save()
+
+    def save(self) -> None:
+        if self.checkpoint is not None:
+            files.save(self.checkpoint, self.task(), self.state, *self.recorded, self.start)
+
+    def task(self) -> dict:
+        """What a checkpoint must agree on; functions are named, and given anew by whoever goes on."""
+        o = self.objective
+        words = {key: value if isinstance(value, (int, float, str, type(None))) else repr(value) for key, value in self.settings.items()}
+        if callable(self.settings.get("schedule")) and " at 0x" in words["schedule"]:
+            words["schedule"] = "a function"
+        return {
+            "method": self.method,
+            "settings": words,
+            "network": o.net.to_dict(),
+            "data": o.data.fingerprint,
+            "loss": o.loss.name,
+            "decay": o.decay.to_dict(),
+            "rng": seed_record(self.seed),
+            "tol": self.tol,
+            "trace": [self.every, self.keep],
+        }
+
+    def result(self, began: float) -> Training:
+        self.save()
+        o, net, state = self.objective, self.objective.net, self.state
+        params = [np.array(A) for A in net.unpack(state.x)]
+        fun, grad = o.value_grad(state.x)
+        grad_norm = float(np.linalg.norm(grad))
+        trace, _ = self.recorded
+        if self.every and trace.rows[-1:] and trace.rows[-1]["step"] < state.step:
+            trace = trace.with_row(self.row())
+        settings = self.task()["settings"] | {"tol": self.tol}
+        return Training(
+            network=net,
+            params=params,
+            loss_function=o.loss,
+            decay=o.decay,
+            fun=float(fun),
+            loss=o.mean_loss(params),
+            grad_norm=grad_norm,
+            accuracy=o.accuracy(params),
+            success=state.converged,
+            message=_sentence(state, grad_norm, self.tol, self.method, net.smooth),
+            method=self.method,
+            steps=state.step,
+            lr_sum=float(state.memory.get("lr_sum", 0.0)),
+            rng=seed_record(self.seed),
+            settings=settings,
+            trace=trace if self.every else None,
+            about_data=repr(o.data),
+            seconds=time.perf_counter() - began,
+            data=o.data,
+        )
+
+
+def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: bool) -> str:
+    if state.done == "converged" and method != "log_flow":
+        return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}"
+    if state.converged or state.done.startswith(("interrupted", "stopped", "diverged")):
+        return state.done
+    kinks = "" if smooth or method != "lbfgs" else " (minima of this network may lie on kinks of its activation, where no gradient is small)"
+    return f"not converged: {state.done}; gradient norm {grad_norm:.2e} > {tol:g}{kinks}"
+
+
+def _bar(method: str, settings: dict, progress: bool | None):
+    """tqdm over the steps, shown after two seconds; None shows it on a terminal."""
+    hidden = None if progress is None else not progress
+    total = settings.get("steps", settings.get("max_steps"))
+    return tqdm(total=total if method in ("sgd", "lbfgs") else None, desc=method, delay=2, leave=False, disable=hidden)
+
+
+def _settings(method: str, given: dict, objective: Objective) -> dict:
+    for name in given:
+        if name not in SETTINGS[method]:
+            raise ValueError(f"{name} is not a setting of method {method!r}; it has {', '.join(SETTINGS[method])}.")
+    result = SETTINGS[method] | given
+    for name in ("lr", "time", "rtol", "atol", "step"):
+        if name in result:
+            result[name] = arguments.positive(name, result[name])
+    for name in ("max_steps", "memory", "epochs", "steps"):
+        if result.get(name) is not None:
+            result[name] = arguments.integer(name, result[name], 1)
+    if method == "sgd":
+        _sgd_settings(result, given, objective)
+    if method == "log_flow":
+        result["floor"] = arguments.real("floor", result["floor"])
+        _log_flow_fits(objective)
+    if "integrator" in result:
+        arguments.choice("integrator", result["integrator"], (*FIXED, *ADAPTIVE))
+    return result
+
+
+def _sgd_settings(result: dict, given: dict, objective: Objective) -> None:
+    """Momentum, schedule and batch checked; epochs turned into steps."""
+    if not 0 <= arguments.real("momentum", result["momentum"]) < 1:
+        raise ValueError(f"momentum must lie in [0, 1); got momentum={result['momentum']!r}.")
+    result["schedule"] = schedule_of(result["schedule"])
+    N = objective.data.N
+    if result["batch"] is not None:
+        result["batch"] = arguments.integer("batch", result["batch"], 1)
+        if result["batch"] > N:
+            raise ValueError(f"batch must be at most the number of samples {N}; got batch={result['batch']}.")
+    if given.get("steps") is not None and given.get("epochs") is not None:
+        raise ValueError(f"steps and epochs say the same thing: give one; got steps={given['steps']}, epochs={given['epochs']}.")
+    epochs = result.pop("epochs")
+    if result["steps"] is None:
+        result["steps"] = epochs * (1 if result["batch"] is None else N // result["batch"])
+
+
+def _log_flow_fits(objective: Objective) -> None:
+    if not has_log(objective.loss):
+        raise ValueError(f"method 'log_flow' needs loss ce, logistic or exponential; got loss={objective.loss.name!r}.")
+    if any(objective.decay.of_parameters(objective.net)) or objective.decay.H:
+        raise ValueError(f"method 'log_flow' is the flow of the loss alone and takes no decay; got {objective.decay!r}.")
