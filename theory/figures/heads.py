@@ -39,7 +39,7 @@ from ufm.plot.style import colour
 from ufm.points import frame
 from ufm.problem import Problem
 
-PAPER = {"n": 20, "h": 64, "d": 64, "steps": 5000, "seeds": 3, "scales": (0.5, 1.0), "rounds": 6}
+PAPER = {"n": 20, "h": 64, "d": 64, "steps": 5000, "seeds": 3, "scales": (0.7, 1.0), "rounds": 6}
 SMALL = {"n": 8, "h": 32, "d": 24, "steps": 1500, "seeds": 2, "scales": (1.0,), "rounds": 4}
 UFM = {"kind": "ufm", "lam": 5e-3, "lam_H": 6e-3, "lr": 0.1}
 STANDARD = {"kind": "standard", "lam": 3e-3, "lam_H": None, "lr": 0.05}
@@ -53,6 +53,7 @@ COUNTED = 0.05
 SHOWN = 12
 DIVERGED = 1e3
 """An end above this value, far above that of zero (log K), has diverged."""
+CONTROL = {"ls": ":", "marker": "o", "ms": 2.5, "markevery": 40}
 LAYERS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73")
 
 
@@ -245,7 +246,8 @@ def _curves(ax, part: dict, data: dict) -> None:
     roof, floor = bound + 0.8 * gap, min(low, bound) - 0.15 * gap
     for run in part["runs"]:
         losses = [np.nan if f is None else f for f in run["losses"]]  # None: beyond the numbers
-        ax.plot(run["epochs"], losses, color=colour(run["name"]), lw=0.9, ls="-" if run["scale"] is not None else ":")
+        look = {"ls": "-"} if run["scale"] is not None else CONTROL
+        ax.plot(run["epochs"], losses, color=colour(run["name"]), lw=0.9, **look)
     for name, fun in part["values"].items():
         ax.axhline(fun, color=colour(name), lw=0.8, ls="--")
     seen = [e for run in runs for e, f in zip(run["epochs"], run["losses"], strict=True) if f is not None and f <= roof]
@@ -274,7 +276,7 @@ def _legend(part: dict, line: str) -> list:
     labels.append((colour(control["name"]), ":", f"from collapse: {_called(control)}"))
     counts, tints = Counter(map(_called, random_runs(part))), {_called(run): colour(run["name"]) for run in random_runs(part)}
     labels += [(tints[name], "-", f"{name} ({count})") for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    return [Line2D([], [], color=tint, lw=0.9, ls=style, label=label) for tint, style, label in labels]
+    return [Line2D([], [], color=tint, lw=0.9, label=label, **(CONTROL | {"markevery": None} if style == ":" else {"ls": style})) for tint, style, label in labels]
 
 
 def _called(run: dict) -> str:
@@ -287,7 +289,7 @@ def _called(run: dict) -> str:
 def _spectra(ax, run: dict) -> None:
     for l, s in enumerate(run["spectra"]):
         ax.plot(range(1, len(s) + 1), s, marker="os^D"[l % 4], ms=3, lw=0.7, color=LAYERS[l % 4], label=f"$W_{{{l + 1}}}$, rank {run['ranks'][l]}")
-    ax.set(xlabel="number", ylabel="singular value", ylim=(0, None), title="head of the lowest")
+    ax.set(xlabel="number", ylabel="singular value", ylim=(0, None), title=f"head of the lowest, start $\\times$ {run['scale']:g}")
     ax.set_xticks(range(2, SHOWN + 1, 2))
     ax.legend(loc="upper right", fontsize=6.5)
 
