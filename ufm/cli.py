@@ -57,7 +57,7 @@ def _build() -> argparse.ArgumentParser:
         prog="ufm",
         description="The solver for unconstrained feature models: critical points, neural collapse and low-rank minima.",
         epilog=f"examples:\n  ufm compare {F1}\n  ufm solve {F1} --starts 10\n  ufm solve {F1} --method gd --lr 0.5 --plot runs.png\n"
-        "  ufm landscape -K 4 -L 2 --lam 0.0133\n  ufm certify -K 3 -L 2 --lam 0.1\n  ufm identify end_point.npz\n  ufm verify --list",
+        "  ufm landscape -K 4 -L 2 --lam 0.0133\n  ufm certify -K 3 -L 2 --lam 0.1\n  ufm identify end_point.npz\n  ufm verify --list\n  ufm demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ufm {__version__}")

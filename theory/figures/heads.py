@@ -7,7 +7,7 @@ with momentum, one step an epoch, and a last layer of the feature map without Re
 
     ufm         (lam/2) sum |W_l|^2 + (lam_H/2)|H|^2: the objective is F of the deep unconstrained feature model at (H, W_1, ..., W_L) exactly, so
                 the line of DNC is its closed form, for a ReLU head a lower bound for every DNC point (gk25, proof of Theorem 7);
-    standard    (lam/2) of all weights, the map's too. No closed form: the line is what training finds where the head is held in collapse.
+    standard    (lam/2)|W|^2 of all weights, the map's too. No closed form: the line is what training finds where the head is held in collapse.
 
 A linear head held in collapse is W_1 = ... = W_(L-1) = c Q S Q', W_L = c S Q' with Q'Q = I, S = I - 11'/K: the K - 1 directions of the simplex are
 its only singular space, and one scale c is the best split of the decay. With A_3 = c^(-L) Q B the objective is
@@ -17,7 +17,9 @@ its only singular space, and one scale c is the best split of the decay. With A_
 for fixed c a network with a decay of its own per layer (whose minimisers have B = S B); the best c has c^(2L+2) = |B|^2/(K-1). Its minimum over
 all maps would bound every network with a collapsed linear head from below; training finds a local minimum, so this line is a comparison, no bound.
 
-Beside random starts one run, the control, starts from the linear model's collapse: there the first kind of network rests if the line is right.
+Random starts are Gaussian, of variance scale^2/fan-in in the head (2 scale^2/fan-in before ReLU). Smaller scales tend to lower rank; at 0.5
+four layers leave the plateau at zero so abruptly that these steps diverge or stop every ReLU. Ends at `zero` and `diverged` are counted as such.
+Beside them one run, the control, starts from the linear model's collapse: there the first kind of network rests if the line is right.
 """
 
 from __future__ import annotations
@@ -271,12 +273,12 @@ def _legend(part: dict, line: str) -> list:
     """The lines, the control, and every name of an end with its rank and how many random starts ended there."""
     from matplotlib.lines import Line2D
 
-    labels = [(colour(name), "--", f"{line if name == 'dnc' else name}, {fun:.4f}") for name, fun in part["values"].items()]
+    labels = [(colour(name), {"ls": "--"}, f"{line if name == 'dnc' else name}, {fun:.4f}") for name, fun in part["values"].items()]
     control = next(run for run in part["runs"] if run["scale"] is None)
-    labels.append((colour(control["name"]), ":", f"from collapse: {_called(control)}"))
+    labels.append((colour(control["name"]), CONTROL | {"markevery": None}, f"from collapse: {_called(control)}"))
     counts, tints = Counter(map(_called, random_runs(part))), {_called(run): colour(run["name"]) for run in random_runs(part)}
-    labels += [(tints[name], "-", f"{name} ({count})") for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    return [Line2D([], [], color=tint, lw=0.9, label=label, **(CONTROL | {"markevery": None} if style == ":" else {"ls": style})) for tint, style, label in labels]
+    labels += [(tints[name], {"ls": "-"}, f"{name} ({count})") for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    return [Line2D([], [], color=tint, lw=0.9, label=label, **look) for tint, look, label in labels]
 
 
 def _called(run: dict) -> str:

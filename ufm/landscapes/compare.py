@@ -111,7 +111,7 @@ class Comparison:
         if margin is not None:
             lead += f", {margin:.3g} below the next"
         if self.certified:
-            lead += f" (proved: {best.name} < {_listed(c.statement.split(' < ')[1] for c in self.certificates)})"
+            lead += f" (proved: {best.name} < {_listed(_plain(c.statement.split(' < ')[1]) for c in self.certificates)})"
         if self.is_global:
             return f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify` proves it)."
         if self.lower_bound is not None:
@@ -185,6 +185,11 @@ def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:
         return ()
     side = {p.name: p.name if p.name in known else replace(p.point, name=p.name) for p in (best, *others) if isinstance(p.point, LogitPoint)}
     return tuple(order(side[best.name], side[p.name], found.problem) for p in others if isinstance(p.point, LogitPoint))
+
+
+def _plain(side: str) -> str:
+    """The name in `point(name)`."""
+    return side.removeprefix("point(").removesuffix(")") if side.startswith("point(") else side
 
 
 def _listed(names, most: int = 4) -> str:
