@@ -122,7 +122,17 @@ def test_four_classes_have_the_eleven_types_of_the_random_search_and_more():
     assert len(atlas) > len(landscape(FOUR, rng=0, starts=0)) > len(structures.existing(FOUR)[0])
 
 
-@pytest.mark.parametrize("K, L, lam", [(2, 1, 0.01), (2, 3, 0.01), (2, 5, 0.002), (3, 1, 0.02), (3, 2, 0.02), (3, 4, 0.005)])
+@pytest.mark.parametrize(
+    "K, L, lam",
+    [
+        (2, 1, 0.01),
+        (2, 3, 0.01),
+        pytest.param(2, 5, 0.002, marks=pytest.mark.slow),
+        (3, 1, 0.02),
+        (3, 2, 0.02),
+        pytest.param(3, 4, 0.005, marks=pytest.mark.slow),
+    ],
+)
 def test_no_brute_force_solution_is_missing_from_the_list(K, L, lam):
     problem = Problem(K=K, L=L, lam=lam)
     atlas, rng = landscape(problem, rng=0, starts=40), np.random.default_rng(5)
@@ -159,6 +169,7 @@ def test_figure_1_has_petersen_and_antiprism_plus_pair_found_by_the_search():
     assert sum(p.name in structures.existing(F1)[0] for p in atlas) == 14
 
 
+@pytest.mark.slow
 def test_rank_three_codes_are_in_front_at_ten_classes_and_three_layers():
     atlas = landscape(Problem(K=10, L=3, lam=0.002), rng=0, max_idempotents=0)
     lowest = list(atlas.minima)[:3]

@@ -218,7 +218,7 @@ def test_the_inequalities_hold_for_random_matrices(K):
 
 
 def test_the_bound_lies_below_every_point_and_above_the_float_one():
-    problem = Problem(K=20, n=5, L=4, lam=1e-3)
+    problem = Problem(K=6, n=5, L=2, lam=1e-3)
     proof = bound(problem)
     best = min(best_found(problem, 2), value(structures.pairs(problem)))
     assert proof.check() and proof.statement == f"F >= {proof.data['lower']} for every Z"

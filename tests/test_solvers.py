@@ -360,7 +360,9 @@ def test_ctrl_c_in_a_multistart_keeps_what_was_finished_and_the_point_reached():
     runs = multistart(DEEP, starts=6, rng=0, callback=callback)
     assert (len(runs), runs.requested) == (3, 6)
     assert not runs.results[2].success and "interrupted" in runs.results[2].message
-    assert bits(runs.results[1]) == bits(multistart(DEEP, starts=2, rng=0).results[1])
+    alone, batched = runs.results[1], multistart(DEEP, starts=2, rng=0).results[1]
+    assert abs(alone.fun - batched.fun) < 1e-12
+    assert np.max(np.abs(alone.point.class_logits() - batched.point.class_logits())) < 1e-10
 
 
 @every_method

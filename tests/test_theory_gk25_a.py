@@ -47,14 +47,6 @@ def test_all_claims_of_this_part_are_registered():
     assert set(CLAIMS) <= {c.id for c in found}
 
 
-@pytest.mark.parametrize("name", sorted(CLAIMS))
-def test_each_claim_comes_out_as_it_should_and_its_planted_errors_are_seen(name):
-    claim = CLAIMS[name] if name == "gk25:dang" else some(CLAIMS[name])
-    verdict = claim.verify()
-    assert verdict.verdict == (REFUTED if claim.corrected_by else SUPPORTED), verdict
-    assert all(control.verdict == REFUTED for control in verdict.controls), [c.case for c in verdict.controls if c.verdict != REFUTED]
-
-
 @pytest.mark.parametrize("name", [name for name in sorted(CLAIMS) if name not in ("gk25:dang", "gk25:thm1", "gk25:thm1-k3")])
 def test_each_claim_turned_round_is_refuted(name):
     assert flipped(some(CLAIMS[name], 2)).verify().verdict == REFUTED
