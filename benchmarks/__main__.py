@@ -1,62 +1,84 @@
-"""The command: one table, and the same as JSON if asked for."""
+"""The command: one table of ratios, taken in one run, and where it was taken."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import importlib.util
+import datetime
+import functools
 import json
-import platform
 import time
 from dataclasses import asdict
+from pathlib import Path
 
-from benchmarks import jobs
-from benchmarks.measure import header, line
+from benchmarks.child import worker
+from benchmarks.jobs import JOBS, QUICK
+from benchmarks.machine import cpu, load, machine, told, versions
+from benchmarks.measure import header, line, rows, table
+from benchmarks.solves import F1
 
-DESCRIPTION = "Measure ufm and today's tools side by side, on one thread, and print one table of ratios."
-EXAMPLE = """example:
-  python -m benchmarks --fast --json results.json
+__all__ = ["cpu", "main", "versions"]
+
+DESCRIPTION = "Measure ufm and today's tools side by side and print one table of ratios. A tool whose package is missing is skipped with a word."
+EXAMPLE = """examples:
+  python -m benchmarks --quick
+  python -m benchmarks --only solve --only gradient
+  python -m benchmarks --out benchmarks/results
 
 Seconds are medians; the ratio is to the first row of each job, which is ours. See benchmarks/README.md."""
 
 
 def main(argv=None) -> int:
-    """Measure every job, print its rows as they come, and where they were measured."""
+    """Measure the jobs, print their rows as they come, and where they were measured; 1 if a tool failed."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=DESCRIPTION, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="fewer seeds and repeats, 2000 steps of gradient descent instead of 20000")
-    parser.add_argument("--json", metavar="FILE", help="write the rows, versions and CPU model to FILE")
+    parser.add_argument("--quick", action="store_true", help="most jobs at a small size and once, within a minute: shows that they run, not how fast")
+    parser.add_argument("--only", metavar="NAME", action="append", help="jobs whose name begins with NAME; may be repeated")
+    parser.add_argument("--list", action="store_true", help="print the jobs' names and leave")
+    parser.add_argument("--out", metavar="FOLDER", help="write the dated table there, as Markdown and JSON")
     options = parser.parse_args(argv)
-    print(f"F1: {jobs.F1!r}\n\n{header()}")
-    began, rows = time.perf_counter(), []
-    for job in jobs.JOBS:
-        found = job(options.fast)
-        print("", found[0].what, *map(line, found), sep="\n", flush=True)
-        rows += found
-    where = {"versions": versions(), "cpu": cpu(), "threads": 1, "fast": options.fast, "seconds": time.perf_counter() - began}
-    told = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
-    print(f"\n{told}\n{where['cpu']}, one thread; {where['seconds']:.0f} s in all.")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"problem": jobs.F1.to_dict(), **where, "rows": [asdict(row) for row in rows]}, file, indent=1)
-            file.write("\n")
-    return 0
+    names = list(QUICK if options.quick else JOBS) if options.only is None else [name for name in JOBS if name.startswith(tuple(options.only))]
+    if not names:
+        parser.error(f"--only must begin one of {', '.join(JOBS)}; got {', '.join(options.only)}.")
+    if options.list:
+        print("\n".join(f"{name:<20}{JOBS[name](options.quick).what}" for name in names))
+        return 0
+    print(f"F1: {F1!r}\n\n{header()}")
+    began, before, found, loads = time.perf_counter(), load(), [], {}
+    for name in names:
+        job = JOBS[name](options.quick)
+        print(f"\n[{name}] {job.what}", flush=True)
+        loads[name] = load()
+        for row in rows(name, job, functools.partial(worker, name, quick=options.quick)):
+            found.append(row)
+            print(line(row), flush=True)
+        times = {"seconds": round(time.perf_counter() - began, 1), "load_before": before, "load_after": load(), "loads": loads}
+        where = {**machine(), "quick": options.quick, "jobs": list(loads), "left_out": [other for other in JOBS if other not in loads], **times}
+        if options.out:  # after every job, so that an interrupted run is not lost
+            written = write(Path(options.out), where, found)
+    print(f"\n{summary(where)}")
+    if options.out:
+        print(f"written to {written}")
+    return int(any(row.note.startswith("failed") for row in found))
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of what was measured, where installed."""
-    from ufm import __version__
+def summary(where: dict) -> str:
+    """The machine, how long the run took and how busy the machine was meanwhile."""
+    busy = [value for value in (*where["loads"].values(), where["load_after"]) if value is not None]
+    said = f", load average {min(busy):.1f} to {max(busy):.1f} (1 is this run alone, where it uses one thread)" if busy else ""
+    return f"{told(where)}; {where['seconds']:.0f} s in all{said}."
 
-    names = [name for name in ("numpy", "scipy", "autograd", "torch") if importlib.util.find_spec(name)]
-    return {"ufm": __version__, "python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
-
-def cpu() -> str:
-    """The CPU's model name as the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(row.split(":", 1)[1].strip() for row in file if row.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def write(folder: Path, where: dict, found, day: str | None = None) -> Path:
+    """Write DATE.md and DATE.json; the path of the first."""
+    day = day or datetime.date.today().isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = "quick run, sizes are small" if where["quick"] else "full run"
+    some = f"; not run: {', '.join(where['left_out'])}" if where["left_out"] else ""
+    head = f"# Benchmarks, {day}\n\n{kind.capitalize()}; columns and jobs are explained in [the README](../README.md){some}."
+    text = f"{head}\n\n```text\n{table(found)}\n\n{summary(where)}\n```\n"
+    (folder / f"{day}.md").write_text(text, encoding="utf-8")
+    data = {"date": day, "problem": F1.to_dict(), **where, "rows": [asdict(row) for row in found]}
+    (folder / f"{day}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    return folder / f"{day}.md"
 
 
 if __name__ == "__main__":

@@ -1,48 +1,68 @@
-"""Jobs that deserve a process of their own, so that imports are cold and peak memory is theirs.
+"""One process per tool, so that peak memory is its own: `python -m benchmarks.child JOB TOOL QUICK` answers seeds on standard input.
 
-`python -m benchmarks.child JOB` prints one line of JSON. Peak memory is the largest resident size: VmHWM
-on Linux, because ru_maxrss would carry over the size of the parent; ru_maxrss elsewhere.
+Every line in is a seed, every line out one JSON object. Peak memory is the largest resident size up to the end of the work, before the
+referee: VmHWM on Linux, because ru_maxrss would carry over the size of the parent; ru_maxrss elsewhere.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
-import time
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 
-LARGE = {"K": 1000, "d": 10_000, "n": 100, "L": 2, "lam": 1e-7}
-WATCHED = ("cvxpy", "matplotlib", "torch", "autograd")
-"""What `import ufm` should not load."""
-
-
-def run(job: str, **options) -> dict:
-    """The job's answer from a fresh interpreter."""
-    command = [sys.executable, "-m", "benchmarks.child", json.dumps({"job": job, **options})]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the job {job!r} failed in its process:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+from benchmarks.measure import MODULES, End, Tool, clock
 
 
-def load(statement: str) -> dict:
-    """Seconds of an import statement, and which heavy modules came with it."""
-    began = time.perf_counter()
-    exec(statement, {})
-    return {"seconds": time.perf_counter() - began, "loaded": [name for name in WATCHED if name in sys.modules]}
+@contextmanager
+def worker(job: str, tool: int, limit: float, quick: bool) -> Iterator[Callable]:
+    """seed -> (seconds, peak MiB, End) of one tool, in a process that lives as long as the context.
+
+    RuntimeError with its last words if it fails, and if a run takes longer than `limit` seconds.
+    """
+    command = [sys.executable, "-m", "benchmarks.child", job, str(tool), str(int(quick))]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
+
+        def run(seed: int):
+            stopped = threading.Timer(limit, process.kill)
+            stopped.start()
+            try:
+                process.stdin.write(f"{seed}\n")
+                process.stdin.flush()
+                answer = process.stdout.readline()
+            except BrokenPipeError:
+                answer = ""
+            late = stopped.finished.is_set()
+            stopped.cancel()
+            if not answer:
+                process.wait()
+                said.seek(0)
+                raise RuntimeError(f"stopped after {limit:g} s" if late else said.read() or f"the process ended with code {process.returncode}")
+            seconds, peak, end = json.loads(answer)
+            return seconds, peak, End(**end)
+
+        try:
+            yield run
+        finally:
+            process.kill()
+            process.communicate()
 
 
-def compare(problem: dict, starts: int) -> dict:
-    """Seconds of `compare`, after the imports and a small one, with its winner and the largest gradient norm."""
-    import ufm
-
-    ufm.compare(ufm.Problem(K=4, L=2, lam=1e-3), starts=0)
-    problem = ufm.Problem(**problem)
-    began = time.perf_counter()
-    found = ufm.compare(problem, starts=starts)
-    seconds = time.perf_counter() - began
-    worst = max(p.grad_norm for p in found.points)
-    return {"seconds": seconds, "fun": found.winner.fun, "grad_norm": worst, "points": len(found.points), "winner": found.winner.name}
+def measured(tool: Tool, seed: int) -> tuple[float, float | None, End]:
+    """(seconds, peak MiB, End) of one run in this process; what the End says itself goes before."""
+    for package in tool.needs:  # importing is a job of its own
+        if package != "gpu":
+            importlib.import_module(MODULES.get(package, package))
+    seconds, answer = clock(tool.prepare(seed))
+    peak = peak_mib()
+    end = tool.judge(answer)
+    return seconds if end.seconds is None else end.seconds, peak if end.peak_mib is None else end.peak_mib, end
 
 
 def peak_mib() -> float | None:
@@ -59,7 +79,16 @@ def peak_mib() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def main(job: str, tool: int, quick: bool) -> None:
+    """Answer seeds until standard input ends."""
+    from benchmarks.jobs import JOBS
+
+    chosen, answers = JOBS[job](quick).tools[tool], sys.stdout
+    sys.stdout = sys.stderr  # what tools print is not an answer
+    for seed in sys.stdin:
+        seconds, peak, end = measured(chosen, int(seed))
+        print(json.dumps([seconds, peak, asdict(end)]), file=answers, flush=True)
+
+
 if __name__ == "__main__":
-    options = json.loads(sys.argv[1])
-    answer = {"load": load, "compare": compare}[options.pop("job")](**options)
-    print(json.dumps(answer | {"peak_mib": peak_mib()}))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1")

@@ -1,10 +1,12 @@
-"""What people use today, on the same objective and from the same start x0.
+"""What people use today, on the same objective and from the same start x0, one start at a time.
 
-Every function is (problem, x0, ...) -> (x, evaluations) on flat vectors x = (H_1, W_1, W_2) of `FactorObjective`.
-PyTorch and autograd are imported where they are used: one of them may be absent.
+Every function is (problem, x0, ...) -> (x, evaluations) on flat vectors x = (H_1, W_1, ..., W_L) of `FactorObjective`: linear
+layers, cross-entropy, one lam. PyTorch, autograd and pymanopt are imported where they are used: one of them may be absent.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 from scipy import optimize
@@ -12,36 +14,87 @@ from scipy import optimize
 from ufm.objectives.factors import FactorObjective
 
 
-def scipy_lbfgsb(problem, x0):
+def scipy_lbfgsb(problem, x0, tol: float = 1e-12):
     """scipy L-BFGS-B on our analytic gradient, asked for all it can give."""
-    return _lbfgsb(FactorObjective(problem).value_grad, x0)
+    return _lbfgsb(FactorObjective(problem).value_grad, x0, tol)
 
 
-def autograd_lbfgsb(problem, x0):
+def autograd_lbfgsb(problem, x0, tol: float = 1e-12):
     """scipy L-BFGS-B on the gradient autograd makes of the formula as written."""
-    import autograd.numpy as anp
     from autograd import value_and_grad
-    from autograd.scipy.special import logsumexp
 
-    objective, Y = FactorObjective(problem), problem.samples.Y
-
-    def value(x):
-        H, W1, W2 = objective.unpack(x)[0]
-        Z = anp.dot(W2, anp.dot(W1, H))
-        return anp.mean(logsumexp(Z, axis=0) - anp.sum(Y * Z, axis=0)) + 0.5 * problem.lam * anp.dot(x, x)
-
-    return _lbfgsb(value_and_grad(value), x0)
+    loss, unpack = _formula(problem), FactorObjective(problem).unpack
+    return _lbfgsb(value_and_grad(lambda x: loss(*unpack(x)[0])), x0, tol)
 
 
-def _lbfgsb(value_grad, x0):
-    end = optimize.minimize(value_grad, x0, jac=True, method="L-BFGS-B", options={"maxiter": 10**5, "maxfun": 10**5, "ftol": 0.0, "gtol": 1e-12})
+def _lbfgsb(value_grad, x0, tol: float):
+    end = optimize.minimize(value_grad, x0, jac=True, method="L-BFGS-B", options={"maxiter": 10**5, "maxfun": 10**5, "ftol": 0.0, "gtol": tol})
     return end.x, end.nfev
 
 
-def torch_lbfgs(problem, x0):
+def _formula(problem):
+    """F(H_1, W_1, ..., W_L) in autograd's numpy, as one would write it."""
+    import autograd.numpy as anp
+    from autograd.scipy.special import logsumexp
+
+    Y = problem.samples.Y
+
+    def value(*factors):
+        Z = functools.reduce(lambda X, W: anp.dot(W, X), factors)
+        return anp.mean(logsumexp(Z, axis=0) - anp.sum(Y * Z, axis=0)) + 0.5 * problem.lam * sum(anp.sum(A * A) for A in factors)
+
+    return value
+
+
+def pymanopt_product(problem, x0, tol: float = 1e-12):
+    """pymanopt's trust regions on the product of Euclidean spaces of factors, Hessian-vector products by autograd."""
+    import pymanopt
+    from pymanopt.manifolds import Euclidean, Product
+
+    objective = FactorObjective(problem)
+    manifold = Product([Euclidean(*shape) for shape in objective.shapes])
+    cost = pymanopt.function.autograd(manifold)(_formula(problem))
+    optimizer = pymanopt.optimizers.TrustRegions(min_gradient_norm=tol, max_iterations=1000, verbosity=0)
+    end = optimizer.run(pymanopt.Problem(manifold, cost), initial_point=[np.array(A) for A in objective.unpack(x0)[0]])
+    return objective.pack([np.asarray(A) for A in end.point]), end.iterations
+
+
+def pymanopt_fixed_rank(problem, x0, rank: int, tol: float = 1e-12):
+    """pymanopt's conjugate gradients on the manifold of K x K logits of a rank given beforehand, from the start's best approximation.
+
+    It minimises g(Z) + (D/2) Lam sum_i s_i^(2/D): the reduction, written out for it. It has no trust regions on this manifold.
+    """
+    import autograd.numpy as anp
+    import pymanopt
+    from autograd.scipy.special import logsumexp
+    from pymanopt.manifolds import FixedRankEmbedded
+
+    from ufm.points import LogitPoint
+
+    columns, D, K = problem.classes, problem.D, problem.K
+    manifold = FixedRankEmbedded(K, K, rank)
+
+    @pymanopt.function.autograd(manifold)
+    def cost(u, s, vt):
+        Z = anp.dot(u * s, vt) * columns.scale
+        nll = logsumexp(Z, axis=0) - anp.sum(columns.Y * Z, axis=0)
+        return anp.sum(columns.weight * nll) + 0.5 * D * problem.Lam * anp.sum(s ** (2.0 / D))
+
+    start = FactorObjective(problem).to_logits(x0, rank=rank, collapse=True)
+    point = manifold.random_point()
+    point = type(point)(start.U, start.s, start.right.T)
+    optimizer = pymanopt.optimizers.ConjugateGradient(min_gradient_norm=tol, max_iterations=2000, max_time=20, verbosity=0)
+    with np.errstate(all="ignore"):
+        end = optimizer.run(pymanopt.Problem(manifold, cost), initial_point=point)
+    u, s, vt = end.point
+    order = np.argsort(-s)
+    return LogitPoint(problem, u[:, order], s[order], vt[order].T), end.iterations
+
+
+def torch_lbfgs(problem, x0, tol: float = 1e-12, most: int = 10**4):
     """torch.optim.LBFGS with its strong Wolfe line search, asked for all it can give."""
     torch, factors, loss = _torch(problem, x0)
-    settings = {"max_iter": 10**4, "max_eval": 10**5, "tolerance_grad": 1e-12, "tolerance_change": 0.0, "history_size": 10}
+    settings = {"max_iter": most, "max_eval": 10 * most, "tolerance_grad": tol, "tolerance_change": 0.0, "history_size": 10}
     optimizer, evaluations = torch.optim.LBFGS(factors, line_search_fn="strong_wolfe", **settings), 0
 
     def closure():
@@ -68,7 +121,7 @@ def torch_sgd(problem, x0, steps: int, lr: float = 0.5):
 
 
 def torch_by_hand(problem, x0, steps: int, lr: float = 0.5):
-    """The same steps with the gradient written by hand and no graph; unlike the others it never forms the value."""
+    """The same steps at L = 2 with the gradient written by hand and no graph; unlike the others it never forms the value."""
     torch, (H, W1, W2), _ = _torch(problem, x0)
     Y, keep = torch.from_numpy(problem.samples.Y), 1.0 - lr * problem.lam
     with torch.no_grad():
@@ -92,8 +145,9 @@ def _torch(problem, x0):
     labels = torch.from_numpy(problem.labels)
 
     def loss():
-        H, W1, W2 = factors
-        return torch.nn.functional.cross_entropy((W2 @ (W1 @ H)).T, labels)
+        *inner, last = reversed(factors)
+        Z = functools.reduce(lambda X, W: W @ X, [last, *reversed(inner)])
+        return torch.nn.functional.cross_entropy(Z.T, labels)
 
     return torch, factors, loss
 

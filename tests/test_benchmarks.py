@@ -55,14 +55,14 @@ def test_every_job_is_built_without_work_and_its_tools_have_names_that_fit(quick
 
 
 @pytest.mark.parametrize("name", ["gradient-reduced", "gradient-full", "gemm", "naming", "random-200"])
-def test_jobs_run_at_tiny_size_and_all_tools_present_agree(name):
+def test_jobs_run_at_tiny_size_and_tools_on_one_point_agree(name):
     job = JOBS[name](True)
     job = Job(**{**vars(job), "tools": tuple(t for t in job.tools if not t.needs)})
     found = rows(name, job, here(job))
     assert [row.tool for row in found] == [t.name for t in job.tools]
     assert all(row.seconds > 0 and row.repeats == 1 and not row.note.startswith(("failed", "skipped")) for row in found)
     assert found[0].ratio == 1.0
-    assert all(row.agrees in ("", "1/1") for row in found)
+    assert name == "random-200" or all(row.agrees in ("", "1/1") for row in found)  # from a random start tools may end in other minima
 
 
 def test_a_job_runs_in_processes_of_its_own():

@@ -17,6 +17,6 @@ FIGURE = PaperFigure(
     data=functools.partial(heads.data, activation="linear", decay=heads.UFM),
     draw=heads.draw,
     rows=heads.rows,
-    takes="5 minutes on two cores",
+    takes="2 minutes on two cores",
     takes_fast="15 s",
 )

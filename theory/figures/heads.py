@@ -18,8 +18,12 @@ for fixed c a network with a decay of its own per layer (whose minimisers have B
 all maps would bound every network with a collapsed linear head from below; training finds a local minimum, so this line is a comparison, no bound.
 
 Random starts are Gaussian, of variance scale^2/fan-in in the head (2 scale^2/fan-in before ReLU). Smaller scales tend to lower rank; at 0.5
-four layers leave the plateau at zero so abruptly that these steps diverge or stop every ReLU. Ends at `zero` and `diverged` are counted as such.
-Beside them one run, the control, starts from the linear model's collapse: there the first kind of network rests if the line is right.
+four layers leave the plateau at zero so abruptly that these steps diverge or stop every ReLU, which happens to four ReLU layers at larger
+scales too. Ends at `zero` and `diverged` are counted as such.
+Beside the random starts one run, the control, starts from the linear model's collapse: there the first kind of network rests if the line is right.
+
+The numbers 3, 4 (linear head) and 7, 8 (ReLU head), UFM-style decay first, are this package's way to share the four combinations among the
+paper's four figures, which use other data and networks.
 """
 
 from __future__ import annotations
