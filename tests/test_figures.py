@@ -24,7 +24,11 @@ from ufm.plot.style import COLOURS
 from ufm.problem import Problem
 from ufm.solvers.starts import gaussian
 
-SERIES = ["gk25-1", "gk25-2", "gk25-5", "gk25-6", "ufm-dimension", "ufm-ends", "ufm-map", "ufm-profile", "ufm-stability"]
+SERIES = [
+    *(f"gk25-{i}" for i in range(1, 9)),
+    *("gsgp22-displacement", "gsgp22-sweep", "lj22-invariants", "lj22-rank-one"),
+    *("ufm-dimension", "ufm-ends", "ufm-map", "ufm-profile", "ufm-stability", "zang24-classes", "zang24-lambda"),
+]
 
 # ------------------------------------------------------------------------------------------------ Wilson's interval
 
