@@ -260,6 +260,7 @@ def test_a_winner_that_stops_existing_hands_over_at_its_fold():
         winners(problem, 0.13, 0.2, ("blocks(4,2)",), grid=4)
 
 
+@pytest.mark.slow
 def test_a_coarse_grid_gives_the_same_boundaries():
     fine, coarse = (winners(Problem(K=5, L=2, lam=1.0), 1e-5, 1e-2, ("dnc", "pairs+apex", "zero"), grid=g) for g in (25, 2))
     assert [b.lam for b in coarse.boundaries] == pytest.approx([b.lam for b in fine.boundaries], rel=1e-11)

@@ -177,7 +177,7 @@ def test_a_point_a_little_off_its_symmetry_is_not_taken_for_exact():
     assert Split.of(from_matrix(problem, point.matrix() + 1e-6 * noise, rank=point.rank)) is None
 
 
-@pytest.mark.parametrize("K", [200, 1600])
+@pytest.mark.parametrize("K", [200, pytest.param(1600, marks=pytest.mark.slow)])
 def test_parts_of_two_are_found_among_many_classes_in_any_order(K):
     problem, order = Problem(K=K, L=2, lam=1e-7), np.random.default_rng(K).permutation(K)
     M = structures.pairs(problem).class_logits()[np.ix_(order, order)]

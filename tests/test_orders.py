@@ -311,7 +311,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case[0]}-{case[1]}", marks=pytest.mark.slow if "pairs+apex" in case else ()) for case in CASES])
 def test_a_slip_of_any_digit_is_seen(case):
     proof = order(*case)
     assert proof.check()
