@@ -23,7 +23,7 @@ def _walk():
             yield pytest.param(claim, id=claim.id, marks=() if claim.key == "gk25" or claim.id.startswith("gk25") else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("claim", _walk())
+@pytest.mark.parametrize("claim", list(_walk()))
 def test_every_quick_claim_is_supported_unless_it_names_its_correction(claim):
     verdict = claim.verify()
     assert verdict.verdict == (REFUTED if claim.corrected_by else SUPPORTED), verdict
