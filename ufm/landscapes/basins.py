@@ -182,7 +182,7 @@ def basins(
     *,
     scale: float | None = None,
     tol: float = 1e-9,
-    memory: float = 2**28,
+    memory: float = 2**26,
     level: float = 0.95,
     progress: bool | None = None,
     out=None,
@@ -198,6 +198,7 @@ def basins(
     of descent, and lies within a relative distance of 0.05 of where the descent stopped (class logits; linear models). Others are counted apart.
     Ends are one if loss, rank and, up to a permutation of the classes, all class logits agree; near losses alone make nothing one.
 
+    L-BFGS keeps `PAIRS` pairs here and 10 in `minimize`: pass pairs=10 for the ends of `multistart` with the same seed.
     Work is done in blocks of bounded memory. out: a JSON-lines file of finished blocks, so that the same call goes on after Ctrl-C, a kill, or with
     more starts; it may hold several problems. Ctrl-C returns the finished blocks (never part of one: fast starts would be over-counted), and is
     passed on if there are none.
@@ -214,6 +215,8 @@ def basins(
     wilson(0, 1, level)
     if scale is not None:
         settings["start"] = start_kinds.gaussian(scale)
+    if method == "lbfgs":
+        settings.setdefault("pairs", PAIRS)
     began = time.perf_counter()
     with _store(out, settings, scale) as store:
         run = _Run.of(problem, method, space, scale, tol, memory, rng, settings, store)
@@ -591,4 +594,6 @@ def _space(problem: Problem, given: dict) -> str:
     return engine.single._space(problem, None, "gd" if method == "adam" else method, given.get("space"))
 
 
+PAIRS = 2
+"""Stored pairs of L-BFGS in a census: in a batch, short histories are cheaper (0.9 s against 1.4 s for 1000 starts of Figure 1)."""
 OWN = ("method", "space", "scale", "tol", "memory", "level")
