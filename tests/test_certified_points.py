@@ -43,7 +43,7 @@ def test_structures_have_the_index_that_floats_say(structure, K, L):
     assert ("local minimum" in made.statement) == (made.data["index"] == 0)
 
 
-@pytest.mark.parametrize("structure", [dnc, pairs])
+@pytest.mark.parametrize("structure", [pytest.param(dnc, marks=pytest.mark.slow), pairs])
 def test_ten_classes(structure):
     made = _proved(structure(Problem(K=10, L=3, lam=1e-3)), 0)
     assert made.margin >= 1e-7

@@ -337,6 +337,7 @@ def crowded() -> dict:
     }
 
 
+@pytest.mark.slow
 def test_full_size_ends_are_drawn_without_overlaps():
     data = crowded()
     for module in (gk25_2, gk25_5, ufm_ends):

@@ -97,6 +97,7 @@ def test_group_orders_of_structures(name, order):
     assert group_order(structures.existing(F1)[0][name]) == order
 
 
+@pytest.mark.slow
 def test_four_classes_have_the_eleven_types_of_the_random_search_and_more():
     atlas = landscape(FOUR, rng=0, starts=100)
     known = [
@@ -186,6 +187,7 @@ def test_eigenvector_following_reaches_the_saddle_between_dnc_and_pairs():
     assert end.fun == pytest.approx(0.2018900371, abs=1e-9), said
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_the_number_of_starts_and_the_seed_replays():
     few, again = landscape(FOUR, rng=3, starts=10), landscape(FOUR, rng=3, starts=10)
     more = landscape(FOUR, rng=few.rng, starts=20)
