@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 import urllib.error
 import urllib.request
 
@@ -362,17 +361,6 @@ def test_physics_touches_no_page():
 
 
 # ---- The server
-
-
-@pytest.fixture(scope="module")
-def served():
-    running = server.make_server()
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield server.address(running)
-    running.shutdown()
-    running.server_close()
-    thread.join()
 
 
 def ask(address, question, kind="application/json", path="api/compare", **headers):

@@ -6,14 +6,13 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 
 import pytest
 
-from ufm.demo import export, server
+from ufm.demo import export
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -124,17 +123,6 @@ def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
     export(path)
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def served():
-    running = server.make_server()
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield server.address(running)
-    running.shutdown()
-    running.server_close()
-    thread.join()
 
 
 def test_the_exported_file_opens_from_disk_alone(browser, file):

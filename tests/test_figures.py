@@ -12,11 +12,12 @@ from scipy import special
 
 from theory.figures import descents, ends, gk25_1, gk25_2, gk25_5, gk25_6, ufm_dimension, ufm_ends, ufm_map, ufm_profile, ufm_stability
 from theory.figures.commands import add_figure
-from theory.figures.figure import COLUMN, PAGE, PaperFigure, Work, epochs, figures, sheet, table
+from theory.figures.figure import COLUMN, PAGE, PaperFigure, Work, epochs, figures, sheet
 from theory.gk25.thm4_sharp import threshold
 from theory.references import references
 from ufm import structures
 from ufm.cli import main
+from ufm.numerics.records import csv_text
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.numerics.statistics import wilson
 from ufm.objectives.factors import FactorObjective
@@ -188,7 +189,7 @@ def test_bad_paths_are_refused_before_any_work(tmp_path):
 
 
 def test_table_keeps_every_column():
-    assert table([{"a": 1}, {"a": 2, "b": "x,y"}]) == 'a,b\n1,\n2,"x,y"\n'
+    assert csv_text([{"a": 1}, {"a": 2, "b": "x,y"}]) == 'a,b\n1,\n2,"x,y"\n'
 
 
 def test_the_registry_holds_every_series_with_a_known_source():

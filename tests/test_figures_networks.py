@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from theory.figures import gk25_3, gk25_4, gk25_7, gk25_8, heads
 from theory.figures.figure import PAGE, Work, sheet
 from ufm.networks import Data, Network, Objective
-from ufm.numerics.files import plain
+from ufm.numerics.records import plain
 from ufm.objectives.factors import FactorObjective
 from ufm.problem import Problem
 

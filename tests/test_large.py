@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from closed_forms import closed_dnc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,29 +216,6 @@ def test_signatures_from_blocks_are_those_of_the_stratum_theorem(K, L, n, lam, m
 # A thousand classes
 
 
-def closed_dnc(problem, point):
-    """[(eigenvalue, multiplicity)] of the Hessian at DNC under cross-entropy for D >= 3."""
-    K, n, D, N = problem.K, problem.n, problem.D, problem.N
-    a, s, lam, m = point.scales[0], point.s[0], problem.lam, problem.d - problem.K + 1
-    r = 1 / (math.exp(a) + K - 1)
-    q, u, mu = math.exp(a) * r, r / N, s ** ((2 * D - 2) / D)
-    gap = q - r
-    corner = math.sqrt(D) * mu * u * gap * math.sqrt(K - 2)
-    pair = np.linalg.eigvalsh([[D * mu * u * (1 + gap * (K - 2)) - (D - 2) * lam, corner], [corner, lam + mu * u * (1 + gap)]])
-    return [
-        (D * mu * u * (1 + gap * (K - 1)) - (D - 2) * lam, 1),
-        (pair[0], K - 1),
-        (pair[1], K - 1),
-        (D * mu * u - (D - 2) * lam, K * (K - 3) // 2),
-        (D * (mu * u + lam), (K - 1) * (K - 2) // 2),
-        (2 * lam, (D - 1) * (K * (K - 1) // 2 + (K - 1) * m)),
-        (0.0, (D - 1) * ((K - 1) * (K - 2) // 2 + (K - 1) * m)),
-        (lam + mu * u, K * (n - 1) * (K - 2)),
-        (lam + mu * u * K * q, K * (n - 1)),
-        (lam, (K - 1) + m + m * (N - K + 1) + (D - 2) * m * m),
-    ]
-
-
 def moments(values):
     v, m = np.array([v for v, _ in values]), np.array([m for _, m in values], dtype=float)
     return [m.sum(), m @ v, m @ v**2, m @ v**3, v.min(), v.max()]
@@ -249,8 +227,8 @@ def test_spectrum_of_collapse_at_a_thousand_classes_is_its_closed_form(K, n, d, 
     point = structures.dnc(problem)
     values = spectrum(point)
     assert sum(m for _, m in values) == FactorObjective(problem).size
-    np.testing.assert_allclose(moments(values), moments(closed_dnc(problem, point)), rtol=1e-10)
-    assert escape_rate(point) == pytest.approx(max(0.0, -min(v for v, _ in closed_dnc(problem, point))), rel=1e-9)
+    np.testing.assert_allclose(moments(values), moments(closed_dnc(point)), rtol=1e-10)
+    assert escape_rate(point) == pytest.approx(max(0.0, -min(v for v, _ in closed_dnc(point))), rel=1e-9)
 
 
 @pytest.mark.parametrize("problem", [Problem(K=700, L=3, lam=1e-7), Problem(K=560, n=3, d=2000, L=1, lam=1e-5), Problem(K=521, n=2, L=2, lam=1e-6, loss="mse")])

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from closed_forms import closed_dnc
 
 from ufm import structures
 from ufm.critical.signature import classify
@@ -114,30 +115,8 @@ def test_closed_spectrum_of_collapse_under_mse(K, n, d, L, lam):
 
 @pytest.mark.parametrize("K, n, d, L, lam", [(4, 2, 6, 2, 1e-3), (5, 1, 5, 3, 1e-3), (10, 5, 70, 2, 2**-10), (20, 1, 30, 3, 1e-3), (6, 3, 9, 1, 1e-2)])
 def test_closed_spectrum_of_collapse_under_cross_entropy(K, n, d, L, lam):
-    problem = Problem(K=K, n=n, d=d, L=L, lam=lam)
-    point, D, N, m = structures.dnc(problem), L + 1, problem.N, d - K + 1
-    a, s = point.scales[0], point.s[0]
-    r = 1 / (math.exp(a) + K - 1)
-    q, u, mu = math.exp(a) * r, r / N, s ** ((2 * D - 2) / D)
-    gap = q - r
-    corner = math.sqrt(D) * mu * u * gap * math.sqrt(K - 2)
-    pair = np.linalg.eigvalsh([[D * mu * u * (1 + gap * (K - 2)) - (D - 2) * lam, corner], [corner, lam + mu * u * (1 + gap)]])
-    closed = [
-        (D * mu * u * (1 + gap * (K - 1)) - (D - 2) * lam, 1),
-        (pair[0], K - 1),
-        (pair[1], K - 1),
-        (D * mu * u - (D - 2) * lam, K * (K - 3) // 2),
-        (D * (mu * u + lam), (K - 1) * (K - 2) // 2),
-        (2 * lam, (D - 1) * (K * (K - 1) // 2 + (K - 1) * m)),
-        (0.0, (D - 1) * ((K - 1) * (K - 2) // 2 + (K - 1) * m)),
-        (lam + mu * u, K * (n - 1) * (K - 2)),
-        (lam + mu * u * K * q, K * (n - 1)),
-    ]
-    if D > 2:
-        closed.append((lam, (K - 1) + m + m * (N - K + 1) + (D - 2) * m * m))
-    else:  # G_perp is zero: its one direction leaves both corners at lam
-        closed.append((lam, (K - 1) + m + m * (N - K + 1)))
-    same(closed, spectrum(point), 1e-12)
+    point = structures.dnc(Problem(K=K, n=n, d=d, L=L, lam=lam))
+    same(closed_dnc(point), spectrum(point), 1e-12)
 
 
 def same(closed, found, tol):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from scipy import optimize
 
 from ufm import structures
 from ufm.losses import Loss
@@ -14,7 +15,7 @@ from ufm.objectives.checks import taylor_check
 from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
-from ufm.problem import Problem
+from ufm.problem import Columns, Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.multistart import multistart
 
@@ -170,6 +171,20 @@ def test_samples_do_not_merge_under_an_activation_that_is_not_homogeneous():
     problem = Problem(K=3, n=2, L=2, lam=0.02, activation="tanh")
     with pytest.raises(ValueError, match="tanh"):
         FactorObjective(problem, collapsed=True).value(normal(27))
+
+
+def test_other_targets_than_one_hot_are_fitted():
+    problem, draw = Problem(K=3, n=1, L=1, lam=0.01, loss="mse"), np.random.default_rng(0)
+    Y = draw.normal(size=(3, 5))
+    objective = FactorObjective(problem, columns=Columns(Y, np.full(5, 0.2), np.ones(5), np.ones(5, int)))
+    x = draw.normal(size=objective.size)
+    s = np.linalg.svd(Y, compute_uv=False)
+    kept = np.maximum(s - 5 * 0.01, 0.0)  # singular values shrink by N Lam at D = 2
+    best = 0.1 * np.sum((s - kept) ** 2) + 0.01 * np.sum(kept)
+    end = optimize.minimize(objective.value, x, jac=objective.grad, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-10})
+    assert end.fun == pytest.approx(best, rel=1e-9)
+    with pytest.raises(ValueError, match=r"columns.Y must have K=3 rows; got shape \(2, 5\)"):
+        FactorObjective(problem, columns=Columns(Y[:2], np.full(5, 0.2), np.ones(5), np.ones(5, int)))
 
 
 @pytest.mark.parametrize("problem", [LINEAR["deep mse"], LINEAR["imbalanced bias"]])

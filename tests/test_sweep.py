@@ -11,8 +11,9 @@ import joblib
 import pytest
 
 from ufm.cli import main
+from ufm.numerics.rows import Store, read
 from ufm.sweeps.spec import Spec
-from ufm.sweeps.store import Store, read, shard_of
+from ufm.sweeps.store import shard_of
 from ufm.sweeps.sweep import load, sweep
 
 GRID = {"grid": {"K": [4, 5, 6], "lam": ["2**-8", 1e-3, 5.0], "L": [1, 2, 0]}, "fixed": {"n": 2}}

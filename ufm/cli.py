@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 e
 
 from ufm import __version__
 from ufm.numerics.arithmetic import number
-from ufm.numerics.files import plain
+from ufm.numerics.records import plain
 
 F1 = "-K 10 -n 5 -d 70 -L 2 --lam 2**-10"
 
@@ -135,7 +135,7 @@ def _numbers(name: str, text: str):
     return values[0] if len(values) == 1 else values
 
 
-def _integer(name: str, text: str, least: int) -> int:
+def read_integer(name: str, text: str, least: int) -> int:
     from ufm.numerics.arguments import integer
 
     return integer(name, _numbers(name, text), least)
@@ -166,9 +166,9 @@ def _compare(arguments) -> int:
     from ufm.landscapes.compare import compare
 
     problem = read_problem(arguments)
-    starts = None if arguments.starts is None else _integer("--starts", arguments.starts, 0)
+    starts = None if arguments.starts is None else read_integer("--starts", arguments.starts, 0)
     check_plot_file(arguments.plot)
-    result = compare(problem, starts, _integer("--rng", arguments.rng, 0), trace=1 if arguments.plot else 0)
+    result = compare(problem, starts, read_integer("--rng", arguments.rng, 0), trace=1 if arguments.plot else 0)
     if arguments.json:
         print_json(result.to_dict())
     else:
@@ -225,8 +225,8 @@ def _solve(arguments) -> int:
     start = None if arguments.scale is None else starts.gaussian(_numbers("--scale", arguments.scale))
     runs = multistart(
         problem,
-        _integer("--starts", arguments.starts, 1),
-        _integer("--rng", arguments.rng, 0),
+        read_integer("--starts", arguments.starts, 1),
+        read_integer("--rng", arguments.rng, 0),
         arguments.method,
         start=start,
         space=arguments.space,
@@ -302,8 +302,8 @@ def _landscape(arguments) -> int:
     problem = read_problem(arguments)
     check_plot_file(arguments.plot)
     check_save_file(arguments.save)
-    starts = None if arguments.starts is None else _integer("--starts", arguments.starts, 0)
-    atlas = landscape(problem, _integer("--rng", arguments.rng, 0), starts)
+    starts = None if arguments.starts is None else read_integer("--starts", arguments.starts, 0)
+    atlas = landscape(problem, read_integer("--rng", arguments.rng, 0), starts)
     if arguments.json:
         print_json(atlas.to_dict())
     else:
@@ -445,7 +445,7 @@ def _sweep(arguments) -> int:
     check_save_file(arguments.csv, "--csv")
     check_save_file(arguments.parquet, "--parquet")
     out = arguments.out or str(Path(arguments.spec).with_suffix(".jsonl"))
-    jobs = None if arguments.jobs is None else _integer("--jobs", arguments.jobs, 1)
+    jobs = None if arguments.jobs is None else read_integer("--jobs", arguments.jobs, 1)
     done = sweep(arguments.spec, out, shard=arguments.shard, jobs=jobs)
     if arguments.csv:
         done.to_csv(arguments.csv)
@@ -495,7 +495,7 @@ def _basins(arguments) -> int:
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     options = {name: _numbers(f"--{name.replace('_', '-')}", text) for name, text in given.items()}
     options |= {"method": arguments.method, "space": arguments.space, "out": arguments.out}
-    starts, rng = _integer("--starts", arguments.starts, 1), _integer("--rng", arguments.rng, 0)
+    starts, rng = read_integer("--starts", arguments.starts, 1), read_integer("--rng", arguments.rng, 0)
     check_plot_file(arguments.plot)
     check_save_file(arguments.save)
     problem = read_problem(arguments)

@@ -29,7 +29,7 @@ def add_figure(verbs) -> None:
 
 
 def _figure(arguments) -> int:
-    from ufm.cli import _integer, check_plot_file
+    from ufm.cli import check_plot_file, read_integer
     from ufm.numerics.arguments import choice
 
     known = figures()
@@ -48,8 +48,8 @@ def _figure(arguments) -> int:
     out = arguments.out or f"{figure.id}.pdf"
     check_plot_file(out, "--out")
     cache = None if arguments.fresh else arguments.cache or default_cache()
-    jobs = None if arguments.jobs is None else _integer("--jobs", arguments.jobs, 1)
-    files = figure.write(out, arguments.fast, _integer("--rng", arguments.rng, 0), cache, arguments.csv, jobs=jobs)
+    jobs = None if arguments.jobs is None else read_integer("--jobs", arguments.jobs, 1)
+    files = figure.write(out, arguments.fast, read_integer("--rng", arguments.rng, 0), cache, arguments.csv, jobs=jobs)
     if arguments.json:
         print_json({"figure": figure.id, "fast": arguments.fast, "files": [str(file) for file in files]})
     else:

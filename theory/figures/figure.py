@@ -21,7 +21,6 @@ where it stopped and a second drawing computes nothing. Figures with one `memory
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import json
 import os
@@ -32,7 +31,7 @@ from pathlib import Path
 
 from ufm import __version__
 from ufm.numerics import arguments
-from ufm.numerics.files import plain
+from ufm.numerics.records import csv_text, fingerprint, plain
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths of a column and of a page, in inches."""
@@ -103,7 +102,7 @@ class PaperFigure:
         _write(files[1], json.dumps(record, indent=1, sort_keys=True) + "\n")
         if csv:
             files.append(path.with_suffix(".csv"))
-            _write(files[2], table(self.rows(data)))
+            _write(files[2], csv_text(self.rows(data)))
         return files
 
 
@@ -153,7 +152,7 @@ class Work:
         self.jobs = arguments.integer("jobs", (1 if fast else _cores()) if jobs is None else jobs, 1)
         self._store = None
         if cache is not None:
-            from ufm.sweeps.store import Store
+            from ufm.numerics.rows import Store
 
             Path(cache).mkdir(parents=True, exist_ok=True)
             self._store = Store(Path(cache) / f"{name}{'-fast' if fast else ''}-{__version__}.jsonl")
@@ -212,19 +211,6 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ufm" / "figures"
 
 
-def table(rows: list[dict]) -> str:
-    """CSV text of rows; columns in order of first appearance."""
-    import csv
-    import io
-
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _keyed(key: str, function: Callable, cell: dict):
     return key, function(cell)
 
@@ -254,4 +240,4 @@ def _source(function: Callable) -> str:
 
 
 def _hash(value) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+    return fingerprint(value)[:24]

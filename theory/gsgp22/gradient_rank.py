@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, planted
+from ufm.networks import diagnostics
 from ufm.networks.data import Data
 from ufm.networks.network import Network
 from ufm.networks.objective import Objective
@@ -58,8 +59,7 @@ def batch_gradient(objective: Objective, x, batch, patches: int = 1) -> list[np.
 
 def tail(W, r: int) -> float:
     """dist_r(W): the Frobenius distance of W to the matrices of rank r at most, (sum_{i > r} s_i^2)^(1/2)."""
-    s = np.linalg.svd(W, compute_uv=False)
-    return float(np.linalg.norm(s[min(r, len(s)) :]))
+    return diagnostics.tail(np.linalg.svd(W, compute_uv=False), r)
 
 
 def relative(part: float, whole: float) -> float:

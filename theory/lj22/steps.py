@@ -46,6 +46,8 @@ def gradients(objective, params, case, draw):
     return objective.net.unpack(objective.fit_grad(objective.net.pack(params), objective.data.X[:, some], objective.Y[:, some])[1])
 
 
+PLAIN = {"K": 3, "n": 5, "d": 6, "L": 3, "loss": "ce", "activation": "linear", "lam": 1e-2, "lr": 0.1, "momentum": 0.0, "batch": None, "steps": 20, "rng": 0}
+
 RECURSION = Claim(
     id="lj22:steps",
     title="Under gradient descent with decay, C <- (1 - h lam)^2 C + h^2 (G_{l+1}' G_{l+1} - G_l G_l') exactly",
@@ -83,38 +85,8 @@ RECURSION = Claim(
         *grid(K=3, n=5, d=6, L=3, loss="ce", activation="tanh", lam=1e-2, lr=0.1, momentum=0.0, batch=None, steps=20, rng=0),
         *grid(K=3, n=5, d=6, L=3, loss="ce", activation="relu", lam=1e-2, lr=0.1, momentum=0.5, batch=None, steps=20, rng=0),
         *grid(K=3, n=5, d=6, L=3, loss="ce", activation="relu", lam=1e-2, lr=0.1, momentum=0.0, batch=None, steps=20, rng=0, full=True),
-        planted(
-            "(1 - h lam) is not squared",
-            K=3,
-            n=5,
-            d=6,
-            L=3,
-            loss="ce",
-            activation="linear",
-            lam=1e-2,
-            lr=0.1,
-            momentum=0.0,
-            batch=None,
-            steps=20,
-            rng=0,
-            power=1,
-        ),
-        planted(
-            "the term of order h^2 has the wrong sign",
-            K=3,
-            n=5,
-            d=6,
-            L=3,
-            loss="ce",
-            activation="linear",
-            lam=1e-2,
-            lr=0.1,
-            momentum=0.0,
-            batch=None,
-            steps=20,
-            rng=0,
-            curvature=-1,
-        ),
+        planted("(1 - h lam) is not squared", **PLAIN, power=1),
+        planted("the term of order h^2 has the wrong sign", **PLAIN, curvature=-1),
     ],
     uses=("lj22:invariants",),
 )

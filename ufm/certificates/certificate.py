@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
 from ufm.numerics import balls
 from ufm.numerics.files import write_atomically
+from ufm.numerics.records import fingerprint
 
 KINDS = ("order", "critical", "global", "bound", "completeness", "theorem")
 
@@ -69,7 +69,7 @@ class Certificate:
         return {name: getattr(self, name) for name in names}
 
     def _fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()
+        return fingerprint(self._content())
 
     def __repr__(self) -> str:
         word = ("proved" if self.holds else "not proved") + (f" of {self.label}" if self.label else "")

@@ -14,7 +14,7 @@ from ufm.certificates.check import Rejected
 from ufm.certificates.check import groups as check_groups
 from ufm.certificates.check import symmetric as proof
 from ufm.certificates.models import model
-from ufm.numerics import arguments, balls, schemes
+from ufm.numerics import arguments, arithmetic, balls, schemes
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -110,7 +110,7 @@ def points(certificate: Certificate, problem: Problem) -> list[LogitPoint]:
     data = certificate.data
     if certificate.method != proof.METHOD or "points" not in data:
         raise ValueError(f"certificate must list the points of a symmetry class; got {certificate!r}.")
-    lams = [balls.arithmetic.number(text) for text in data["problem"]["lam"]]
+    lams = [arithmetic.number(text) for text in data["problem"]["lam"]]
     mine = {"K": problem.K, "n": list(map(int, problem.counts)), "d": list(problem.widths), "L": problem.L, "loss": problem.loss.name}
     if any(data["problem"][name] != value for name, value in mine.items()) or not np.allclose(lams, problem.lams, rtol=1e-12, atol=0):
         raise ValueError(f"problem must be the certificate's, {certificate.statement}; got {problem!r}.")

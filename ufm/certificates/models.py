@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ufm.certificates.check.model import Model
 from ufm.losses import MSE, CrossEntropy, Focal
-from ufm.numerics import balls
+from ufm.numerics import arithmetic, balls
 from ufm.problem import Problem
 
 
@@ -27,7 +27,7 @@ def model(problem: Problem, lam=None) -> Model:
     if len(texts) != problem.D:
         raise ValueError(f"lam must be one exact text or L+1={problem.D}; got {len(texts)}.")
     for exact, value in zip(texts, problem.lams, strict=True):
-        if abs(balls.arithmetic.number(exact) - value) > 1e-12 * value:
+        if abs(arithmetic.number(exact) - value) > 1e-12 * value:
             raise ValueError(f"lam={exact!r} is not the problem's lam={value!r}.")
     bias = None if problem.bias is None else balls.text(problem.bias)
     return Model(problem.K, tuple(map(int, problem.counts)), problem.widths, problem.L, tuple(texts), problem.loss.name, bias)

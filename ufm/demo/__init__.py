@@ -6,7 +6,13 @@ lecture, `page.js` the controls; `assembly` puts them together, `server` serves 
 
 from __future__ import annotations
 
-from ufm.demo.assembly import export
-from ufm.demo.server import serve
+import importlib
 
-__all__ = ["export", "serve"]
+_HOME = {"export": "ufm.demo.assembly", "serve": "ufm.demo.server"}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'ufm.demo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

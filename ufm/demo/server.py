@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ufm.demo.assembly import page
 from ufm.numerics import arguments
-from ufm.numerics.files import plain
+from ufm.numerics.records import plain
 
 HOST = "127.0.0.1"
 LIMITS = {"K": (2, 20), "n": (1, 50), "L": (1, 8), "d": (1, 40)}

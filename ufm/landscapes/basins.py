@@ -6,7 +6,6 @@ at width d is one thing, a descent of the exact reduction another with the same 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -18,7 +17,8 @@ from ufm.critical.identify import identify
 from ufm.landscapes.ends import End, distinct
 from ufm.landscapes.merge import free_name
 from ufm.numerics import arguments
-from ufm.numerics.files import plain, write_atomically
+from ufm.numerics.files import write_atomically
+from ufm.numerics.records import fingerprint, plain
 from ufm.numerics.rows import Store
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.statistics import wilson
@@ -273,7 +273,7 @@ class _Run:
         own = {name: value for name, value in settings.items() if name not in MACHINE}
         said = {**_named(engine.checked_settings(method, own, problem, space)), "tol": tol, "scale": scale}
         cell = {"problem": problem.to_dict(), "method": method, "space": space, "settings": said}
-        key = hashlib.sha256(json.dumps(plain(cell), sort_keys=True).encode()).hexdigest()[:16]
+        key = fingerprint(plain(cell))[:16]
         known = store.rows.get(key)
         record = seed_record(seed_sequence(known["rng"] if known and rng is None else rng))
         if known and plain(known["rng"]) != plain(record):

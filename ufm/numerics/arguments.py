@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def integer(name: str, value, least: int, why: str = "") -> int:
     """An integer >= least, or a ValueError naming it."""
     whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
-    if isinstance(value, (bool, np.bool_)) or not whole or value < least:
+    if isinstance(value, bool) or not whole or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}; got {name}={value!r}.{why and ' ' + why}")
     return int(value)
 
@@ -34,7 +36,7 @@ def nonnegative(name: str, value, why: str = "") -> float:
 
 def real(name: str, value) -> float:
     """A finite real number, or a ValueError naming it."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise ValueError(f"{name} must be a finite real number; got {name}={value!r}.")
     return float(value)
 
@@ -52,6 +54,8 @@ def short(value: float) -> str:
 
 def array(name: str, value, ndim: int | None = None, shape: tuple | None = None) -> np.ndarray:
     """A finite float64 array with the stated number of axes or shape (None entries are free)."""
+    import numpy as np  # here, so that the command line starts without numpy
+
     try:
         result = np.asarray(value, dtype=float)
     except (TypeError, ValueError):

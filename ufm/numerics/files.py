@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from pathlib import Path
@@ -27,17 +26,6 @@ def write_atomically(path, write, mode: str = "wb") -> None:
         if os.path.exists(name):
             os.unlink(name)
         raise
-
-
-def plain(value):
-    """The value as JSON can say it: text keys, lists, plain numbers; NaN and infinities become None."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_arrays(path, **arrays) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from ufm.numerics.files import plain
+from ufm.numerics.records import plain
 
 
 class Store:

@@ -14,7 +14,7 @@ import numpy as np
 from ufm.numerics import products
 from ufm.objectives.fit import Fit
 from ufm.points import FactorPoint, LogitPoint, balanced_factors, frame, from_matrix
-from ufm.problem import Problem
+from ufm.problem import Columns, Problem
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,24 @@ class FactorObjective:
 
     collapsed: one column per class, H_1 (d_1, K) holding sqrt(n_c) times the class's features; the
     value is that of all N samples with equal features within a class. widths: hidden sizes, default the
-    problem's; for linear models min(d_l, K) has the same minima (`reductions.width`).
+    problem's; for linear models min(d_l, K) has the same minima (`reductions.width`). columns: other targets,
+    weights and scales than the problem's (soft labels, regression), with columns.Y of shape (K, M).
     """
 
     problem: Problem
     collapsed: bool = False
     widths: Sequence[int] | None = None
+    columns: Columns | None = None
 
     def __post_init__(self):
+        if self.columns is not None and self.columns.Y.shape[0] != self.problem.K:
+            raise ValueError(f"columns.Y must have K={self.problem.K} rows; got shape {self.columns.Y.shape}.")
         if self.collapsed and not self.problem.activation.homogeneous and self.problem.N > self.problem.K:
             raise ValueError(f"samples merge into classes only if s(t x) = t s(x); got activation={self.problem.activation.name!r}. Use space='factors'.")
 
     @functools.cached_property
     def fit(self) -> Fit:
-        return Fit.of(self.problem, self.collapsed)
+        return Fit.of(self.problem, self.collapsed) if self.columns is None else Fit(self.problem.loss, self.columns)
 
     @functools.cached_property
     def shapes(self) -> list[tuple[int, int]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import tomllib
 from dataclasses import dataclass
 
 from ufm.numerics import arguments
 from ufm.numerics.arithmetic import number
+from ufm.numerics.records import fingerprint
 from ufm.problem import Problem
 
 PROBLEM = ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
@@ -32,7 +31,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:24]
+        return fingerprint(self.to_dict())[:24]
 
     def to_dict(self) -> dict:
         return {"verb": self.verb, "problem": self.problem, "settings": self.settings, "repeat": self.repeat, "rng": self.rng}

@@ -1,13 +1,10 @@
-"""The store of a sweep: rows on disk (`numerics.rows`), and the files of its shards."""
+"""The files of a sweep's shards."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ufm.numerics.arguments import integer
-from ufm.numerics.rows import Store, line, read
-
-__all__ = ["Store", "line", "read", "shard_of", "shard_path"]
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufm.numerics import arguments
+from ufm.numerics import rows as files
+from ufm.numerics.records import columns, csv_text
 from ufm.sweeps import store as stores
 from ufm.sweeps.spec import Cell, Spec
 from ufm.sweeps.tasks import row
@@ -44,16 +46,7 @@ class Sweep:
 
     def to_csv(self, path) -> None:
         """Write the table as CSV, one header line, atomically."""
-        import csv
-        import io
-
-        table = self.table()
-        names = list(dict.fromkeys(key for line in table for key in line))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-        _write(path, text.getvalue().encode())
+        _write(path, csv_text(self.table()).encode())
 
     def to_parquet(self, path) -> None:
         """Write the table as parquet. ImportError naming pyarrow where it is missing."""
@@ -65,9 +58,8 @@ class Sweep:
         from ufm.numerics.files import write_atomically
 
         table = self.table()
-        names = dict.fromkeys(key for line in table for key in line)
-        columns = {name: _typed([line.get(name) for line in table]) for name in names}
-        write_atomically(path, lambda stream: pyarrow.parquet.write_table(pyarrow.table(columns), stream))
+        typed = {name: _typed([line.get(name) for line in table]) for name in columns(table)}
+        write_atomically(path, lambda stream: pyarrow.parquet.write_table(pyarrow.table(typed), stream))
 
     def to_xarray(self):
         """An xarray.Dataset with the grid's names (and repeat, if there are several) as dimensions.
@@ -126,7 +118,7 @@ def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progre
     jobs = None if jobs is None else arguments.integer("jobs", jobs, 1)
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
-    with contextlib.nullcontext(_Memory()) if path is None else stores.Store(path) as store:
+    with contextlib.nullcontext(_Memory()) if path is None else files.Store(path) as store:
         todo = [cell for cell in cells if cell.key not in store.rows]
         interrupted = _run(todo, store, jobs, progress)
         rows = tuple(store.rows[cell.key] for cell in cells if cell.key in store.rows)
@@ -135,7 +127,7 @@ def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progre
 
 def load(*paths) -> Sweep:
     """The rows of one or several stores (shards), as they were written; equal keys once."""
-    rows = {r["key"]: r for path in paths for r in stores.read(path)}
+    rows = {r["key"]: r for path in paths for r in files.read(path)}
     return Sweep(None, tuple(rows.values()), 0, Path(paths[0]) if len(paths) == 1 else None)
 
 
@@ -148,7 +140,7 @@ class _Memory:
     def add(self, row: dict) -> None:
         import json
 
-        self.rows[row["key"]] = json.loads(stores.line(row))
+        self.rows[row["key"]] = json.loads(files.line(row))
 
 
 def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> bool:

@@ -18,8 +18,6 @@ Source: ostrowski59.
 from __future__ import annotations
 
 import decimal
-import hashlib
-import json
 import math
 import re
 from fractions import Fraction
@@ -29,6 +27,7 @@ from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.check.scales import enclose, penalty
 from ufm.numerics import balls
+from ufm.numerics.records import fingerprint
 
 METHOD = "order"
 GUARD = 8
@@ -71,7 +70,7 @@ def label(side: dict) -> str:
 def seal(data: dict) -> str:
     """The hash of what the proof starts from."""
     sides = [{key: value for key, value in data[side].items() if key not in ("loss", "radius", "scales")} for side in ("left", "right")]
-    return hashlib.sha256(json.dumps([data["problem"], *sides], sort_keys=True).encode()).hexdigest()[:32]
+    return fingerprint([data["problem"], *sides])[:32]
 
 
 def _verified(model: Model, side: dict, where: str):

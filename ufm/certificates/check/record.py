@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.check.scales import Undecided
 from ufm.numerics import balls
+from ufm.numerics.records import fingerprint
 
 CAP = 4096
 
@@ -29,7 +27,7 @@ def opened(data: dict) -> dict:
 
 def _digest(data: dict) -> str:
     content = {key: value for key, value in data.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return fingerprint(content)
 
 
 def decided(question):

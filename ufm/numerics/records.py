@@ -1,0 +1,53 @@
+"""Records: values as JSON can say them, what they are known by, and tables as CSV. Needs no numpy."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+
+
+def plain(value):
+    """The value as JSON can say it: text keys, lists, plain numbers; NaN and infinities become None.
+
+    >>> plain({1: (2, float("nan"))})
+    {'1': [2, None]}
+    """
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def fingerprint(value) -> str:
+    """SHA-256, in hexadecimal, of the value written as JSON with sorted keys.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def columns(rows: list[dict]) -> list[str]:
+    """The names in the rows, in order of first appearance."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def csv_text(rows: list[dict]) -> str:
+    """CSV text of rows, one header line; empty where a row lacks a column.
+
+    >>> print(csv_text([{"K": 3}, {"K": 4, "F": 0.5}]), end="")
+    K,F
+    3,
+    4,0.5
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
