@@ -165,7 +165,7 @@ def test_identify_reads_anybodys_arrays_and_our_own_points(capsys, tmp_path):
         (["solve", "-K", "4", "--lam", "1", "--save", "/no/such/folder/x.npz"], "existing folder"),
         (["identify", "missing.npz"], "cannot be read"),
         (["identify", __file__], "cannot be read"),
-        (["nonsense"], "invalid choice"),
+        (["nonsense"], "is not one of"),
         (["verify", "nobody99"], "no claim matches"),
         (["cite", "nobody99"], "key must be one of"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from theory.claim import REFUTED, SUPPORTED, Claim
 from theory.references import references
-from ufm.cli import add_json, add_verb, print_json
+from ufm.cli import add_json, add_verb, print_json, show
 from ufm.numerics.arguments import choice, integer
 from ufm.numerics.arithmetic import number
 
@@ -113,7 +113,7 @@ def _report(run, left_out: list[Claim], arguments) -> None:
         listed = [v.to_dict(evidence=arguments.verbose) for v in run.verdicts]
         print_json({"claims": listed, "left_out": [c.id for c in left_out], "interrupted": run.interrupted, "reused": run.reused})
         return
-    print(report.text(run.verdicts, arguments.verbose))
+    show(report.text(run.verdicts, arguments.verbose))
     if left_out:
         print(f"{len(left_out)} slow left out (--slow): {', '.join(c.id for c in left_out)}")
     if run.reused:

@@ -1,0 +1,72 @@
+"""The command line: every verb one job in a file of its own, `--json` for programs, one line on standard error for mistakes.
+
+`parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON. Exit codes: 0 done, 2 usage or
+bad input, 130 interrupted. `verify` adds 1 fails and 3 undecided. Packages add verbs through the entry-point group `ufm.commands`: a
+function that takes the subparsers and adds one with `add_verb`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 else "1")
+
+from ufm.cli.parser import F1, Parser, add_json, add_verb, overview, whole_parser
+from ufm.cli.reading import check_plot_file, check_save_file, read_integer
+from ufm.cli.writing import print_json, show
+
+__all__ = ["F1", "add_json", "add_verb", "build", "check_plot_file", "check_save_file", "main", "print_json", "read_integer", "show"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; returns the exit code."""
+    try:
+        arguments = build().parse_args(argv)
+        if not hasattr(arguments, "run"):
+            show(overview(build()))
+            return 0
+        return arguments.run(arguments) or 0
+    except ValueError as mistake:
+        print(f"ufm: error: {' '.join(str(mistake).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as mistake:
+        print(f"ufm: error: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ufm: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+
+
+def build() -> Parser:
+    """The parser with every verb, those of other packages included."""
+    from ufm.cli import basins, certify, compare, identify, landscape, solve, sweep
+
+    parser, verbs = whole_parser()
+    for verb in (compare, solve, landscape, identify, certify, sweep, basins):
+        verb.add(verbs)
+    for entry in _entry_points():
+        entry.load()(verbs)
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(parser)
+    return parser
+
+
+def _entry_points():
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group="ufm.commands"), key=lambda e: e.name)
+
+
+def _complete(parser: Parser) -> None:
+    """Answer the shell that asks for completions, where argcomplete is installed."""
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    argcomplete.autocomplete(parser)

@@ -1,0 +1,77 @@
+"""`ufm basins`: shares of ends over many starts."""
+
+from __future__ import annotations
+
+from ufm.cli.parser import F1, add_verb
+from ufm.cli.reading import SETTINGS, add_problem, add_search, check_plot_file, check_save_file, numbers, read_integer, read_problem
+from ufm.cli.writing import print_json, show
+
+
+def add(verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "basins",
+        "who wins the basins: ends named and counted, with intervals",
+        "Run many random starts, name their ends and count them, for one problem or over a parameter. lbfgs (default) runs on the exact "
+        "reduction, which has the problem's minima but not the basins of gradient descent; gd and adam run on all parameters. The answer "
+        "says which. --out keeps finished blocks: the same command goes on where it stopped.",
+        f"ufm basins {F1} --starts 1000\n  ufm basins -K 10 -n 5 -L 2 --lam 2**-10 --method gd --starts 10 --over d=20,40,70 --plot widths.png",
+        _basins,
+    )
+    add_problem(verb)
+    verb.add_argument("--over", default=None, metavar="NAME=LIST", help="a parameter and its values: d=20,40,70, lam=2**-12,2**-10, scale=..., lr=...")
+    verb.add_argument("--method", default="lbfgs", metavar="NAME", help="lbfgs, gd, adam (default lbfgs)")
+    verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
+    verb.add_argument("--tol", default="1e-9", metavar="T", help="gradient norm of an end (default 1e-9)")
+    verb.add_argument("--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default width**(-1/2))")
+    for name in ("lr", "momentum", "batch", "steps", "max-steps"):
+        verb.add_argument(f"--{name}", default=None, metavar="X", help=SETTINGS[name])
+    verb.add_argument("--by", default="name", metavar="WORD", help="plot shares by name or by rank (default name)")
+    verb.add_argument("--out", metavar="FILE", help="JSON-lines file of finished blocks, to go on from")
+    verb.add_argument("--save", metavar="FILE", help="write the census of one problem with its class logits as JSON")
+    add_search(verb, "1000")
+
+
+def _basins(arguments) -> int:
+    from ufm.landscapes.basins import basins, census
+
+    names = ("lr", "momentum", "batch", "steps", "max_steps", "tol", "scale")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    options = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in given.items()}
+    options |= {"method": arguments.method, "space": arguments.space, "out": arguments.out}
+    starts, rng = read_integer("--starts", arguments.starts, 1), read_integer("--rng", arguments.rng, 0)
+    check_plot_file(arguments.plot)
+    check_save_file(arguments.save)
+    problem = read_problem(arguments)
+    if arguments.over is None:
+        found = basins(problem, starts, rng, **options)
+        missing = found.starts < found.requested
+    else:
+        if arguments.save:
+            raise ValueError("argument --save: writes the census of one problem; with --over use --out or --json.")
+        over = _over(arguments.over)
+        found = census(problem, over, starts, rng, **{name: value for name, value in options.items() if name not in over})
+        missing = len(found) < len(found.requested) or any(cell.starts < cell.requested for cell in found.cells)
+    if arguments.json:
+        print_json(found.to_dict())
+    else:
+        show(found)
+    if arguments.save:
+        found.save(arguments.save)
+    if arguments.plot and (arguments.over is None or len(found)):
+        from ufm import plot
+
+        axes = plot.basins.shares(found) if arguments.over is None else plot.basins.census(found, by=arguments.by)
+        plot.save(axes.figure, arguments.plot)
+    return 130 if missing else 0
+
+
+def _over(text: str) -> dict:
+    """{name: values} of `d=20,40,70`; words where they are no numbers."""
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        raise ValueError(f"argument --over: must be NAME=LIST, for example d=20,40,70; got {text!r}.")
+    if name in ("method", "space", "loss", "activation"):
+        return {name: values.split(",")}
+    found = numbers("--lam" if name in ("lam", "bias") else "--over", values)
+    return {name: list(found) if isinstance(found, tuple) else [found]}

@@ -1,0 +1,55 @@
+"""What the command line prints: JSON for programs; for people tables, in colour on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+
+from ufm.numerics.records import plain
+
+_STYLES = {"good": "32", "bad": "31", "open": "33", "strong": "1", "quiet": "2"}
+_WORDS = {
+    "good": r"supported|proved(?=[:;,) ]|$)|stands|local minimum|global minimum",
+    "bad": r"refuted|FAILS|not proved|failed",
+    "open": r"undecided|strict saddle|not critical|not converged|interrupted",
+}
+_PAINTED = re.compile("|".join(f"(?P<{style}>(?<![\\w-])(?:{words})(?![\\w-]))" for style, words in reversed(_WORDS.items())))
+
+
+def print_json(data: dict) -> None:
+    """One JSON object; numbers JSON does not have become null."""
+    print(json.dumps(plain(data), allow_nan=False))
+
+
+def show(value) -> None:
+    """Print a value for people: heads of tables bold, verdicts in colour, on a terminal only."""
+    text = str(value)
+    print(emphasised(text) if coloured(sys.stdout) else text)
+
+
+def coloured(stream) -> bool:
+    """Whether the stream takes colour: a terminal that is not dumb, unless NO_COLOR is set; always where FORCE_COLOR is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, style: str) -> str:
+    return f"\033[{_STYLES[style]}m{text}\033[0m"
+
+
+def emphasised(text: str) -> str:
+    """The text with the head of every table bold, rules and examples quiet, words of verdict in colour."""
+    lines = text.split("\n")
+    ruled = {i for i, line in enumerate(lines) if len(line) > 8 and not line.strip("-")}
+    return "\n".join(_line(line, i in ruled, i + 1 in ruled) for i, line in enumerate(lines))
+
+
+def _line(line: str, rule: bool, head: bool) -> str:
+    if rule or line.lstrip().startswith("$ "):
+        return paint(line, "quiet")
+    return paint(line, "strong") if head else _PAINTED.sub(lambda found: paint(found[0], found.lastgroup), line)
