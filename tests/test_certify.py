@@ -80,7 +80,7 @@ def test_points_landscapes_and_symmetry():
         (["-K", "4", "--lam", "0.1", "--what", "completeness"], "group"),
         (["-K", "4", "--lam", "0.1", "-L", "2", "--group", "V_44"], "V_4"),
         (["--check", "nowhere.json"], "nowhere.json"),
-        (["-K", "4", "--lam", "0.1", "--activation", "relu"], "linear"),
+        (["-K", "4", "-L", "2", "--lam", "0.1", "--activation", "relu"], "linear"),
         (["-K", "4", "--lam", "0.1", "--save", "/nowhere/x.json"], "existing folder"),
     ],
 )

@@ -123,6 +123,7 @@ def test_four_classes_have_the_eleven_types_of_the_random_search_and_more():
     assert len(atlas) > len(landscape(FOUR, rng=0, starts=0)) > len(structures.existing(FOUR)[0])
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "K, L, lam",
     [
@@ -231,7 +232,7 @@ def test_landscape_is_saved_filtered_and_printed(tmp_path, capsys):
 
     assert main(["landscape", "-K", "3", "-L", "2", "--lam", "0.01", "--loss", "mse", "--json", "--plot", str(tmp_path / "a.png")]) == 0
     assert json.loads(capsys.readouterr().out)["complete"] is True
-    assert main(["landscape", "-K", "3", "--lam", "0.01", "--activation", "relu"]) == 2
+    assert main(["landscape", "-K", "3", "-L", "2", "--lam", "0.01", "--activation", "relu"]) == 2
     assert "linear model" in capsys.readouterr().err
 
 

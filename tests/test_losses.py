@@ -167,6 +167,13 @@ def test_focal_loss_without_focus_is_cross_entropy(part):
     assert loss("label_smoothing(0)") == loss("ce")
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_stays_finite_where_the_label_is_certain(gamma):
+    Z, Y = np.array([[800.0, 0.0], [0.0, 700.0]]), np.eye(2)
+    for found in (Focal(gamma).value(Z, Y), Focal(gamma).grad(Z, Y), Focal(gamma).hvp(Z, Y, np.ones((2, 2)))):
+        assert np.all(np.isfinite(found)) and np.max(np.abs(found)) < 1e-100
+
+
 def test_a_piecewise_linear_loss_of_the_users_own_has_no_curvature():
     hinge = Loss.from_function(lambda Z, Y: anp.sum(anp.maximum(0.0, 1 + (1 - 2 * Y) * Z), axis=0), "hinge", convex=True)
     assert not hinge.hvp(normal(K, N), Y, normal(K, N, seed=1)).any()

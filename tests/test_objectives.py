@@ -349,7 +349,7 @@ def test_a_minimum_of_the_reduced_problem_lifts_to_a_minimum(name):
     ("reduction", "problem", "reason"),
     [
         (reductions.samples, Problem(K=3, n=(1, 2, 2), lam=0.1), "samples.*counts differ.*(1, 2, 2)"),
-        (reductions.width, Problem(K=3, lam=0.1, activation="relu"), "width.*linear.*'relu'"),
+        (reductions.width, Problem(K=3, L=2, lam=0.1, activation="relu"), "width.*linear.*'relu'"),
         (reductions.weights, Problem(K=3, lam=0.1, activation="tanh"), "weights.*'tanh'"),
     ],
 )

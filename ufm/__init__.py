@@ -29,6 +29,8 @@ _HOME = {
     "path": "ufm.landscapes.paths",
     "read_trajectory": "ufm.landscapes.trajectory",
     "phase_diagram": "ufm.landscapes.phases",
+    "graph_search": "ufm.landscapes.graph_search",
+    "relu_profile": "ufm.landscapes.relu_profile",
     "classify": "ufm.critical.signature",
     "identify": "ufm.critical.identify",
     "basins": "ufm.landscapes.basins",

@@ -71,6 +71,22 @@ def leaky_relu(slope: float = 0.01) -> Activation:
     )
 
 
+def smoothed(slope: float, width: float) -> Activation:
+    """max(x, slope x) with its kink rounded off to a parabola on |x| <= width: above it by at most (1 - slope) width / 4.
+
+    >>> smoothed(0.0, 0.5).value(np.array([-1.0, 0.0, 1.0])).tolist()
+    [0.0, 0.125, 1.0]
+    """
+    slope, width = arguments.real("slope", slope), arguments.positive("width", width)
+    rest = 1.0 - slope
+    return Activation(
+        f"smoothed({arguments.short(slope)}, {arguments.short(width)})",
+        lambda x: slope * x + rest * (np.maximum(x, 0.0) + np.maximum(width - np.abs(x), 0.0) ** 2 / (4.0 * width)),
+        lambda x: slope + rest * np.clip((x + width) / (2.0 * width), 0.0, 1.0),
+        lambda x: rest / (2.0 * width) * (np.abs(x) < width),
+    )
+
+
 _BY_NAME = {"linear": LINEAR, "relu": RELU, "leaky_relu": leaky_relu(0.01), "tanh": TANH}
 
 

@@ -186,7 +186,7 @@ class Focal(Loss):
         g, q = self.gamma, -_nll(Z, Y)[..., None, :]
         safe = np.where(u > 0, u, 1.0)
         ratio = np.where(u > 0, q / safe, -1.0)  # log(1 - u)/u
-        power = np.where(u > 0, safe ** (g - 1), 0.0 if g > 1 else 1.0)
+        power = np.where(u > 0, safe ** (g - 1), 0.0 if g > 1 else 1.0) if g else np.zeros_like(u)
         first = u**g * (g * p * ratio - 1.0)
         second = g * p * power * (q + 2.0 - (g - 1) * p * ratio)
         return first, second, W, p, u

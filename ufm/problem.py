@@ -96,7 +96,8 @@ class Problem:
 
     @property
     def linear(self) -> bool:
-        return self.activation.linear
+        """Whether Z is the product of the factors: a linear activation, or L = 1 where none acts."""
+        return self.activation.linear or self.L == 1
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -18,12 +18,16 @@ MSE without bias: by Mirsky's inequality the modes decouple, and
 
     min F = sum_c n_c/(2N) - (sum of the max_rank largest gains),  gain_c = max over roots s of the mode's drop below 0.
 
-Source: mirsky75; the averaging argument as for L = 1 in zhu21.
+ReLU: for K = 2 under MSE without bias and with equal counts the bound of the linear model at width 2 holds as well, since the least value is that of DNC or
+of zero (sml23). For K >= 3 the linear model's bounds do not hold (strongly regular graphs lie below them) and none is given.
+
+Source: mirsky75; the averaging argument as for L = 1 in zhu21; sml23 (two classes through ReLU).
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,7 +45,8 @@ def lower_bound(problem: Problem) -> float | None:
     True
     """
     if not problem.linear:
-        return None
+        two = problem.K == 2 and problem.activation.name == "relu" and problem.loss.name == "mse"
+        return _mse(replace(problem, activation="linear", d=2)) if two and problem.balanced and problem.bias is None else None
     if problem.loss.name == "mse":
         return _mse(problem) if problem.bias is None else None
     if problem.loss.convex and problem.loss.shift_invariant and problem.balanced:

@@ -111,6 +111,7 @@ def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | No
 
     Source: gk25 (who wins); ostrowski59 (points).
     """
+    left, right = (_resolved(side, problem) for side in (left, right))
     problem = _problem(left, right, problem)
     model = exact_model(problem, lam)
     hope = f"{_label(left, 'left')} < {_label(right, 'right')}"
@@ -144,7 +145,7 @@ def orders(problem: Problem, lam=None, structures: Sequence[str] | None = None) 
     """
     from ufm.structures import catalogue
 
-    names = list(catalogue(problem)) if structures is None else list(structures)
+    names = [name for name in catalogue(problem) if scales.is_name(name)] if structures is None else list(structures)
     model, values, left_out = exact_model(problem, lam), {}, {}
     for name in names:
         _named("structures", name)
@@ -213,6 +214,16 @@ def _problem(left, right, problem: Problem | None) -> Problem:
     if problem is None:
         raise ValueError("problem is required where left and right are names.")
     return problem
+
+
+def _resolved(side, problem: Problem | None):
+    """A structure without an enclosure of its own (`sel`) as the point it is."""
+    if problem is None or not isinstance(side, str) or scales.is_name(side):
+        return side
+    from ufm.structures import catalogue
+
+    maker = catalogue(problem).get(side)
+    return side if maker is None else maker()
 
 
 def _named(argument: str, name) -> None:

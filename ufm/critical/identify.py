@@ -15,11 +15,13 @@ from scipy.sparse import csgraph
 
 from ufm import metrics
 from ufm.critical.geometry import LARGEST, code_name
+from ufm.critical.relu_names import hidden_rank, name_of
 from ufm.numerics import arguments
 from ufm.numerics.groups import automorphism_count, colours
 from ufm.points import FactorPoint, LogitPoint
 from ufm.solvers.result import Result
 from ufm.structures.blocks import block_name
+from ufm.structures.relu_collapse import keeps_positive
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Identity:
     """A name with what supports it.
 
     name: a structure, or `unnamed(rank=r, group order=g)` with g the class permutations that fix it to `tol`.
-    distance: relative Frobenius distance of the class-mean logits from the named family (None if unnamed).
-    rank: of the class-mean logits as given (declared, or singular values above tol of the largest).
+    distance: relative Frobenius distance of the class-mean logits from the named family (None if unnamed, and where all layers were read).
+    rank: of the class-mean logits as given (declared, or singular values above tol of the largest); of a ReLU model's last pre-activations.
     scales: of the fitted structure. within_class: |Z - class means|_F / |Z|_F. collapse: NC metrics.
     members: classes of every block, or in cyclic order for the circle.
     """
@@ -43,7 +45,8 @@ class Identity:
     tol: float
 
     def __repr__(self) -> str:
-        near = f"distance {self.distance:.2e}" if self.distance is not None else f"no name within {self.tol:g}"
+        unnamed = self.name.startswith("unnamed")
+        near = f"distance {self.distance:.2e}" if self.distance is not None else f"{'no name' if unnamed else 'layers'} within {self.tol:g}"
         return f"{self.name}: rank {self.rank}, {near}, within-class variation {self.within_class:.1e}"
 
 
@@ -60,6 +63,9 @@ def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0
     Raises ValueError for arrays of wrong shape, labels that miss a class, and when nothing or too much is given.
     """
     tol = arguments.positive("tol", tol)
+    Z = Z.point if isinstance(Z, Result) else Z
+    if isinstance(Z, FactorPoint) and not Z.problem.linear and keeps_positive(Z.problem):
+        return _through_layers(Z, tol)
     Z, labels, declared, collapse = _read(Z, features, weights, labels)
     K = len(Z)
     means = metrics.class_means(Z.T, labels, K).T
@@ -89,12 +95,19 @@ def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0
     return Identity(name, rank, float(distance), tuple(map(float, scales)), members=members, **common)
 
 
+def _through_layers(point: FactorPoint, tol: float) -> Identity:
+    """The name of a point of a ReLU model, read from all its layers."""
+    Z, labels = point.logits(), point.problem.labels
+    means, size = metrics.class_means(Z.T, labels, len(Z)).T, np.linalg.norm(Z)
+    within = float(np.linalg.norm(Z - means[:, labels]) / size) if size else 0.0
+    collapse = metrics.summary(point.layers()[-1].T, labels, point.factors[-1])
+    return Identity(name_of(point, tol), hidden_rank(point), None, (), within, collapse, (), tol)
+
+
 def _read(Z, features, weights, labels):
     """(Z (K, N), labels, declared rank or None, metrics or None) from whatever was given."""
     if (Z is None) == (features is None):
         raise ValueError("identify needs either a point or logits Z, or features together with weights.")
-    if isinstance(Z, Result):
-        Z = Z.point
     if isinstance(Z, LogitPoint):
         if Z.collapsed:
             return Z.class_logits(), np.arange(Z.problem.K), Z.rank, None

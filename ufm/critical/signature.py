@@ -23,6 +23,7 @@ from scipy import linalg
 
 from ufm.critical.spectrum import Dense, Split, core_size, spectrum_of
 from ufm.critical.symmetry import EXACT
+from ufm.numerics import arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
@@ -49,7 +50,9 @@ class CriticalPoint:
     index, nullity: numbers of negative and zero eigenvalues; nullity_symmetry: the zeros that symmetry
     explains. lowest, highest: extreme eigenvalues. None where not computed; `why` says the reason.
     status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0), `degenerate` (index 0
-    and unexplained zeros: undecided to second order), `not critical`, or `unknown`.
+    and unexplained zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu (`critical.nonlinear`):
+    grad_norm is the Clarke residual, a point on kinks is at best `stationary`, or `not a local minimum` where a restart from
+    nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and the output.
     tolerances: a point is critical when its gradient norm is at most `gradient` times that of the ridge alone (the two
     parts that cancel there), kept as `critical_below`; an eigenvalue counts as zero below `zero_below` =
     `eigenvalue` Lam + rounding of the largest (5e-14 of it) + the gradient norm, Lam being the size of the ridge's own.
@@ -68,18 +71,20 @@ class CriticalPoint:
     name: str | None
     tolerances: dict
     why: str = ""
+    ranks: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         signature = f"index {self.index}, nullity {self.nullity} ({self.nullity_symmetry} by symmetry)" if self.index is not None else self.why
         return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {signature}; |grad| = {self.grad_norm:.1e}"
 
 
-def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: bool = True) -> CriticalPoint:
+def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
     """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
 
     grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
     `not critical` and gets no signature.
     eig_tol: size in units of Lam below which an eigenvalue is zero. extremes: also the lowest and highest eigenvalue.
+    restarts, noise, rng: perturbed restarts of a stationary point on kinks (`critical.nonlinear.local_minimum_test`); not used elsewhere.
 
     >>> from ufm.problem import Problem
     >>> from ufm.structures import dnc
@@ -93,7 +98,10 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
         raise ValueError(f"point must be a LogitPoint, FactorPoint or Result; got {type(point).__name__}.")
     tolerances = {"gradient": grad_tol, "eigenvalue": eig_tol}
     if not point.problem.linear:
-        return _dense(point, tolerances)
+        from ufm.critical.nonlinear import classify_nonlinear
+
+        restarts, noise = arguments.integer("restarts", restarts, 0), arguments.positive("noise", noise)
+        return classify_nonlinear(point, tolerances, restarts, noise, rng)
     logit = point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
     stratum, split = Stratum(logit), Split.of(logit) if logit.problem.K > SPLIT_FROM else None
     exact = split is not None and split.deviation <= EXACT
@@ -206,28 +214,3 @@ def _extremes(stratum: Stratum) -> tuple[float | None, float | None]:
         return None, None
     values = spectrum_of(Dense(stratum))
     return values[0][0], values[-1][0]
-
-
-def _dense(point: FactorPoint, tolerances: dict, limit: int = 2000) -> CriticalPoint:
-    """Nonlinear models: the dense Hessian in factor space, where it is small enough and smooth."""
-    objective, x = objective_of(point)
-    fun, grad = objective.value_grad(x)
-    grad_norm = float(np.linalg.norm(grad))
-    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": None, "name": None, "tolerances": tolerances}
-    ridge = np.linalg.norm(np.concatenate([lam * A.ravel() for lam, A in zip(point.problem.lams, point.factors, strict=True)]))
-    tolerances["critical_below"] = below = critical_below(ridge, tolerances["gradient"])
-    if grad_norm > below:
-        why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
-        return CriticalPoint(**common, **blank, status="not critical", why=why)
-    if objective.size > limit or not point.problem.activation.smooth:
-        why = "the stratum theorem needs a linear model" + (
-            f" and the dense Hessian at most {limit} coordinates" if objective.size > limit else " and the activation is not smooth"
-        )
-        return CriticalPoint(**common, **blank, status="unknown", why=why)
-    values = linalg.eigvalsh(objective.hessian(x))
-    tolerances["zero_below"] = zero = zero_below(point.problem, np.max(np.abs(values)), grad_norm, tolerances["eigenvalue"])
-    index, nullity = _inertia([(v, 1) for v in values], zero)
-    status = "strict saddle" if index else "degenerate" if nullity else "local minimum"
-    blank |= {"index": index, "nullity": nullity, "lowest": float(values[0]), "highest": float(values[-1])}
-    return CriticalPoint(**common, **blank, status=status, why="" if not nullity else "zeros not attributed: no symmetry count for this activation")

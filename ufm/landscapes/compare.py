@@ -5,20 +5,31 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ufm import structures
 from ufm.certificates.certificate import Certificate
 from ufm.certificates.global_bound import lower_bound
 from ufm.critical.identify import identify
+from ufm.critical.relu_names import class_layers, hidden_rank, name_of
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.landscapes.merge import free_name
+from ufm.landscapes.relu_search import low_rank_search, refine
 from ufm.numerics import arguments, balls
-from ufm.numerics.seeds import seed_record, seed_sequence
-from ufm.points import LogitPoint
+from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.objectives.clarke import merged
+from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.multistart import Multistart, multistart
 
 SAME = 1e-9
 """Values closer than this, relative to 1 + |F|, are one point in a comparison."""
+LOW_RANK_STARTS = 6
+"""Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC when widths are large."""
+LARGEST_KINK_WORK = 1e6
+"""Entries of the largest matrix formed for a Clarke residual."""
+REFINED_K = 21
+"""Classes up to which structures that are not stationary are refined by descent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +103,8 @@ class Comparison:
             "rank": p.rank,
             "fun": p.fun,
             "scales": list(at.scales) if at else [],
-            "singular_values": at.s.tolist() if at else [],
+            "singular_values": at.s.tolist() if at else hidden_values(p.point),
+            "ranks": list(p.ranks),
             "grad_norm": p.grad_norm,
             "index": p.index,
             "nullity": p.nullity,
@@ -112,6 +124,8 @@ class Comparison:
             lead += f", {margin:.3g} below the next"
         if self.certified:
             lead += f" (proved: {best.name} < {_listed(_plain(c.statement.split(' < ')[1]) for c in self.certificates)})"
+        if self.is_global and not self.problem.linear:
+            return f"{lead}; it meets the lower bound that holds for two classes (float64), so it is a global minimum up to rounding (sml23)."
         if self.is_global:
             return f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify` proves it)."
         if self.lower_bound is not None:
@@ -125,12 +139,14 @@ class Comparison:
         for p in sorted(self.points, key=lambda p: p.fun):
             index, nullity = ("-" if v is None else str(v) for v in (p.index, p.nullity))
             rank = "-" if p.rank is None else str(p.rank)
-            hits = str(self.hits.get(p.name, "")) if self.search else ""
+            hits = str(self.hits.get(p.name, ""))
             row = f"{p.name:<{width}}  {rank:>4}  {p.fun:>16.12f}  {p.grad_norm:>8.1e}  {index:>6}  {nullity:>8}  {p.status:<14}  {hits}"
             lines.append(row.rstrip())
         lines.append("")
         lines += [f"not here: {reason}" for reason in dict.fromkeys(self.reasons.values())]
         lines += [f"not classified: {p.name}: {p.why}" for p in self.points if p.why and p.status == "unknown"]
+        if not self.problem.linear and not self.problem.activation.smooth:
+            lines.append("rank: of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks; `stationary` means it vanishes.")
         if self.search:
             lines.append(f"search: {len(self.search)} random starts, {sum(r.success for r in self.search)} converged; rng={self.rng}")
         lines += [self.note] if self.note else []
@@ -145,33 +161,97 @@ def compare(
 
     F is reported at exact rank; index and nullity are those of the Hessian in the full factor space.
     starts: random starts of the search (default 20 up to K = 30, 5 up to K = 60, none above; 0 switches it
-    off). rng: seed of the search. trace: record runs every that many steps, for plots.
+    off). With relu (K <= 21) the default is a short search for low rank instead (`landscapes.relu_search`), and structures that are not stationary
+    are followed by what descent from them finds, `srg(r=4) refined`. rng: seed of the search. trace: record runs every that many steps, for plots.
     search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the extra
     [certify] is installed; milliseconds each).
 
     >>> print(compare(Problem(K=6, n=2, d=8, L=2, lam=2e-3), starts=0, prove=False).verdict())
     pairs (rank 3) has the lowest value found, 0.068673013157, 0.00346 below the next; no point lies below ...
 
-    Source: gk25 (the duel of DNC and a low-rank structure).
+    Source: gk25 (the duel of DNC and a low-rank structure); sml24 (with relu).
     """
     arguments.instance("problem", problem, Problem)
     began = time.perf_counter()
     seed = seed_sequence(rng)
-    if starts is None:
-        starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0
-        note = "" if starts else f"search: off by default at K={problem.K}; pass starts to search."
-    else:
-        starts = arguments.integer("starts", starts, 0)
-        note = ""
+    searched = _searchable(problem) and starts is None
+    starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
-    points = [classify(replace(point, name=name)) for name, point in known.items()]
+    points = [_classified(name, point) for name, point in known.items()]
+    points += _refined(points, seed)
     search, hits = None, {}
     if starts or not points:
         search = multistart(problem, max(starts, 1), seed, progress=progress, trace=trace, **(search_options or {}))
         points, hits = _merge(points, search)
+    if searched:
+        points, hits = _merge_low_rank(points, low_rank_search(problem, LOW_RANK_STARTS, child(seed, 1), keep=2, hops=0, progress=progress))
     found = Comparison(problem, tuple(points), hits, reasons, lower_bound(problem), search, note, seed_record(seed), 0.0)
     proofs = _prove(found, set(known)) if prove or (prove is None and balls.available()) else ()
     return replace(found, certificates=proofs, seconds=time.perf_counter() - began)
+
+
+def _searchable(problem: Problem) -> bool:
+    """Whether the search for low rank applies and is a matter of seconds."""
+    return problem.activation.name == "relu" and problem.L >= 2 and problem.bias is None and problem.balanced and 3 <= problem.K <= REFINED_K
+
+
+def _starts(problem: Problem, starts) -> tuple[int, str]:
+    """(random starts, note)."""
+    if starts is not None:
+        return arguments.integer("starts", starts, 0), ""
+    if _searchable(problem):
+        return 0, f"search: {LOW_RANK_STARTS} starts of low rank (narrow Gaussian factors, graph codes under mse); pass starts for random ones of full width."
+    starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0
+    return starts, "" if starts else f"search: off by default at K={problem.K}; pass starts to search."
+
+
+def _classified(name: str, point: LogitPoint | FactorPoint) -> CriticalPoint:
+    """`classify`, unless kinks are too many for the least squares behind a Clarke residual; then `unknown`, with the gradient of slope 0 at kinks."""
+    if isinstance(point, LogitPoint) or name.split("(")[0] in ("zero", "dnc", "partial") or _kink_work(point) <= LARGEST_KINK_WORK:
+        try:
+            return replace(classify(point), name=name)
+        except np.linalg.LinAlgError as failed:
+            why = f"the least squares over slopes at kinks failed: {failed}"
+    else:
+        why = "too many kinks to look for slopes at which the gradient vanishes; |grad| is that of slope 0"
+    objective, x = merged(point)
+    fun, grad = objective.value_grad(x)
+    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
+    return CriticalPoint(point, float(fun), float(np.linalg.norm(grad)), hidden_rank(point), **blank, status="unknown", name=name, tolerances={}, why=why)
+
+
+def _kink_work(point: FactorPoint) -> int:
+    """Zero pre-activations of live neurons, times live weights: the size of the matrix that says how slopes act on the gradient."""
+    before, after = class_layers(point)
+    live = [np.any(M, axis=1) for M in after]
+    kinks = sum(int(np.sum(np.abs(M[rows]) <= 1e-9 * np.max(np.abs(M), initial=0.0))) for M, rows in zip(before, live, strict=True))
+    return kinks * sum(int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:])
+
+
+def _refined(points: list[CriticalPoint], seed) -> list[CriticalPoint]:
+    """What descent finds from those points of a ReLU model that are not stationary."""
+    rough = [p for p in points if isinstance(p.point, FactorPoint) and p.status == "not critical" and _searchable(p.point.problem)]
+    ends = [(p.name, refine(p.point, child(child(seed, 2), i)).point) for i, p in enumerate(rough)]
+    return [replace(classify(end), name=f"{name} refined") for name, end in ends]
+
+
+def _merge_low_rank(points: list[CriticalPoint], search):
+    points, hits, taken = list(points), {}, {p.name for p in points}
+    for end in search:
+        twin = next((p for p in points if abs(p.fun - end.fun) <= SAME * (1 + abs(p.fun))), None)
+        if twin is None:
+            name = free_name(end.name, taken)
+            taken.add(name)
+            twin = replace(classify(end.point), name=name)
+            points.append(twin)
+        hits[twin.name] = hits.get(twin.name, 0) + end.hits
+    return points, hits
+
+
+def hidden_values(point: FactorPoint) -> list[float]:
+    """Singular values of the class means of the last hidden pre-activations, descending, zeros (1e-10 of the largest) left out."""
+    s = np.linalg.svd(class_layers(point)[0][-1], compute_uv=False)
+    return s[s > 1e-10 * max(s[0], 1e-300)].tolist()
 
 
 def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:
@@ -202,11 +282,13 @@ def _merge(points: list[CriticalPoint], search: Multistart):
     points, hits, taken = list(points), {}, {p.name for p in points}
     for result in sorted(search, key=lambda r: r.fun):
         rank = result.point.rank if isinstance(result.point, LogitPoint) else None
-        twin = next((p for p in points if abs(p.fun - result.fun) <= SAME * (1 + abs(p.fun)) and p.rank in (rank, None) and result.success), None)
+        near = (p for p in points if abs(p.fun - result.fun) <= SAME * (1 + abs(p.fun)) and (rank is None or p.rank in (rank, None)))
+        twin = next(near, None) if result.success else None
         if twin is None and not result.success and points and result.fun > min(p.fun for p in points):
             continue
         if twin is None:
-            name = free_name(identify(result).name, taken)
+            named = name_of(result.point) if result.problem.activation.name == "relu" and not result.problem.linear else identify(result).name
+            name = free_name(named, taken)
             taken.add(name)
             twin = replace(classify(result), name=name)
             points.append(twin)

@@ -140,11 +140,14 @@ def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idem
     >>> atlas.complete, len(atlas), atlas.best.name
     (True, 10, 'dnc')
 
-    Raises ValueError for nonlinear models: the stratum theorem needs a linear one. Source: gk25 (Lemma 1); dang23 (MSE).
+    Raises ValueError for nonlinear models: the stratum theorem needs a linear one (`compare`, `relu_profile` do not). Source: gk25 (Lemma 1); dang23 (MSE).
     """
     arguments.instance("problem", problem, Problem)
     if not problem.linear:
-        raise ValueError(f"landscape needs a linear model (the stratum theorem does not hold otherwise); got activation={problem.activation.name!r}.")
+        raise ValueError(
+            f"landscape needs a linear model (the stratum theorem, by which points are listed rank by rank and classified, does not hold otherwise); "
+            f"got activation={problem.activation.name!r}. `compare` shows structures and a search, and for relu `relu_profile` the lowest found at each rank."
+        )
     began = time.perf_counter()
     if problem.loss.name == "mse" and (problem.balanced or not problem.bias):
         complete, scope = explain(problem)

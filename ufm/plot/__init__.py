@@ -6,17 +6,21 @@
 'pairs'
 """
 
-from ufm.plot import basins
+from ufm.plot import basins, graphs
 from ufm.plot.atlas import landscape
+from ufm.plot.bars import costs
 from ufm.plot.certified import certified_phases
 from ufm.plot.codes import code
 from ufm.plot.connections import disconnectivity_graph as disconnectivity
 from ufm.plot.connections import paths, plateaus
 from ufm.plot.figures import comparison, runs
+from ufm.plot.levels import ladder
 from ufm.plot.parts import logits, losses, singular_values
 from ufm.plot.phases import plot_branches as branches
 from ufm.plot.phases import plot_phases as phases
 from ufm.plot.phases import plot_profile as profile
+from ufm.plot.rays import ray
+from ufm.plot.spectra import hessian_spectra
 from ufm.plot.style import COLOURS, colour, save
 
 __all__ = [
@@ -27,7 +31,11 @@ __all__ = [
     "code",
     "colour",
     "comparison",
+    "costs",
     "disconnectivity",
+    "graphs",
+    "hessian_spectra",
+    "ladder",
     "landscape",
     "logits",
     "losses",
@@ -35,6 +43,7 @@ __all__ = [
     "phases",
     "plateaus",
     "profile",
+    "ray",
     "runs",
     "save",
     "singular_values",

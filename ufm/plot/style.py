@@ -15,9 +15,13 @@ COLOURS = {
     "petersen": "#009E73",
     "blocks": "#56B4E9",
     "code": "#882255",
+    "srg": "#117733",
+    "partial": "#999933",
+    "relu_pairs": "#D55E00",
+    "sel": "#44AA99",
     "unnamed": "#000000",
 }
-"""Okabe and Ito's colours and a wine red, safe for colour-blind readers."""
+"""The colour of every family of structures, everywhere: Okabe and Ito's and some of Tol's, safe for colour-blind readers."""
 
 RC = {
     "font.family": "STIXGeneral",

@@ -17,6 +17,7 @@ from ufm.problem import Problem
 from ufm.solvers import starts
 from ufm.solvers.descent import gradient_descent
 from ufm.solvers.flow import gradient_flow
+from ufm.solvers.kinks import KINKED, finish_on_kinks, finished_on_kinks
 from ufm.solvers.lbfgs import lbfgs
 from ufm.solvers.newton import newton_on_factors, newton_on_stratum
 from ufm.solvers.result import Intermediate, Result, Trace
@@ -27,6 +28,8 @@ SETTINGS = {
     "gd": {"lr": 0.5, "momentum": 0.0, "batch": None, "steps": 20_000},
     "flow": {"time": 1e4, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9},
 }
+
+GRADIENT, CLARKE = "gradient norm", "Clarke residual"
 
 
 def minimize(
@@ -44,13 +47,15 @@ def minimize(
 ) -> Result:
     """A critical point of F(W_L, ..., W_1, H_1) = g(Z) + sum_l (lam_l/2)||A_l||^2 downhill of a start.
 
-    method: `lbfgs` (finished by Newton on the rank stratum), `newton` (the critical point nearest the
+    method: `lbfgs` (finished by Newton on the rank stratum; with relu or leaky_relu on the kinks, see `solvers.kinks`, unless
+    max_steps < 500 cuts it short), `newton` (the critical point nearest the
     start, of any index), `gd` (lr, momentum, batch, steps), `flow` (time, integrator, rtol, atol).
     start: None for Gaussian N(0, 1/d), a FactorPoint, a LogitPoint, or one of `solvers.starts`.
     space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and
-    widths min(d, K), which has the same minima. Default: `factors` for gd, flow, nonlinear models and
-    FactorPoint starts, else `reduced`. tol: on the norm of the full gradient. trace: record every that
-    many steps. callback(intermediate_result) may raise StopIteration to stop the run.
+    (linear models) widths min(d, K), which has the same minima. Default: `factors` for gd, flow, FactorPoint starts and models
+    without s(t x) = t s(x), else `reduced`. tol: on the norm of the full gradient; after a finish on kinks, of the smallest
+    gradient over slopes at kinks (`objectives.clarke`). trace: record every that many steps. callback(intermediate_result) may
+    raise StopIteration to stop the run.
 
     Returns a Result; not converging is a result whose message says so. Interrupting with Ctrl-C returns
     the point reached. Raises ValueError for unknown methods, spaces and settings, naming them.
@@ -75,13 +80,13 @@ def minimize(
     watch = _watcher(objective, every, records, callback, bar)
     try:
         with bar, np.errstate(over="ignore", invalid="ignore"):
-            point, grad_norm, fun, nit, nfev, message = _run(objective, x, method, tol, draw, settings, watch, start)
+            point, grad_norm, fun, nit, nfev, message, measure = _run(objective, x, method, tol, draw, settings, watch, start)
     except (_Stopped, KeyboardInterrupt) as stop:
         stop = watch.stopped(stop, x)
         x = stop.x
-        point, grad_norm, fun, nit, nfev, message = *_end(objective, x), stop.nit, stop.nit, str(stop)
+        point, grad_norm, fun, nit, nfev, message, measure = *_end(objective, x), stop.nit, stop.nit, str(stop), GRADIENT
     success = bool(grad_norm <= tol)
-    message = _sentence(success, message, grad_norm, tol)
+    message = _sentence(success, message, grad_norm, tol, measure)
     seconds = time.perf_counter() - began
     return Result(
         point, float(fun), float(grad_norm), success, message, nit, nfev, method, space, seed_record(seed), {"tol": tol, **settings}, records, seconds
@@ -94,7 +99,7 @@ def _hidden(method: str, progress: bool | None) -> bool | None:
 
 
 def _run(objective, x, method, tol, draw, settings, watch, start):
-    """(point, gradient norm, value, steps, evaluations, message) of one method."""
+    """(point, gradient norm, value, steps, evaluations, message, what the norm is of) of one method."""
     linear = objective.problem.linear
     if method == "newton" and linear:
         point = (
@@ -103,7 +108,7 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
             else objective.to_logits(x, collapse=objective.collapsed or None, tol=1e-12)
         )
         end, nit, message = newton_on_stratum(point, tol, settings["max_steps"], watch.stratum)
-        return end.point, end.grad_norm, end.fun, nit, nit, message
+        return end.point, end.grad_norm, end.fun, nit, nit, message, GRADIENT
     if method == "newton":
         x, nit, message = newton_on_factors(objective, x, tol, settings["max_steps"], watch=watch)
         nfev = nit
@@ -112,11 +117,17 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
         nfev = nit + 1
     elif method == "flow":
         x, nit, nfev, message = gradient_flow(objective, x, tol, **settings, watch=watch)
+    elif finished_on_kinks(objective.problem, settings["max_steps"]):
+        x, _, nit, nfev, message = lbfgs(objective, x, tol, KINKED, settings["memory"], watch=watch)
+        if np.isfinite(objective.value(x)):
+            end = finish_on_kinks(objective, x, tol)
+            message = "converged" if end.clarke.residual <= tol else f"{message}; no smoothing of the kinks led to a stationary point"
+            return objective.point(end.x), end.clarke.residual, end.fun, nit + end.steps, nfev + end.nfev, message, CLARKE
     else:
         x, stratum, nit, nfev, message = lbfgs(objective, x, tol, **settings, watch=watch)
         if stratum is not None and objective.collapsed:
-            return stratum.point, stratum.grad_norm, stratum.fun, nit, nfev, message
-    return *_end(objective, x), nit, nfev, message
+            return stratum.point, stratum.grad_norm, stratum.fun, nit, nfev, message, GRADIENT
+    return *_end(objective, x), nit, nfev, message, GRADIENT
 
 
 def _end(objective: FactorObjective, x):
@@ -136,7 +147,7 @@ def _objective(problem: Problem, space: str) -> FactorObjective:
 
 def _space(problem: Problem, start, method: str, space: str | None) -> str:
     if space is None:
-        whole = method in ("gd", "flow") or not problem.linear or isinstance(start, FactorPoint)
+        whole = method in ("gd", "flow") or not problem.activation.homogeneous or isinstance(start, FactorPoint)
         if isinstance(start, LogitPoint) and not start.collapsed:
             whole = True
         return "factors" if whole else "reduced"
@@ -184,11 +195,11 @@ def _settings(method: str, given: dict, problem: Problem, space: str) -> dict:
     return result
 
 
-def _sentence(success: bool, message: str, grad_norm: float, tol: float) -> str:
+def _sentence(success: bool, message: str, grad_norm: float, tol: float, measure: str = GRADIENT) -> str:
     if success:
-        return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}" if message == "converged" else message
+        return f"converged to {measure} {grad_norm:.1e} <= {tol:g}" if message == "converged" else message
     said = "" if message == "converged" else message + "; "
-    return f"not converged: {said}gradient norm {grad_norm:.2e} > {tol:g}"
+    return f"not converged: {said}{measure} {grad_norm:.2e} > {tol:g}"
 
 
 class _Stopped(Exception):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ufm.numerics import arguments
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.objectives.clarke import kinked
 from ufm.problem import Problem
 from ufm.solvers.batch.engine import run_batch
 from ufm.solvers.minimize import minimize
@@ -65,7 +66,8 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     arguments.instance("problem", problem, Problem)
     count = arguments.integer("starts", starts, 1)
     seed = seed_sequence(rng)
-    if count > 1 and method in ("lbfgs", "gd") and not options.get("trace") and options.get("callback") is None:
+    finished_alone = method == "lbfgs" and kinked(problem)
+    if count > 1 and method in ("lbfgs", "gd") and not finished_alone and not options.get("trace") and options.get("callback") is None:
         return _together(problem, count, seed, method, progress, **options)
     return _one_by_one(problem, count, seed, method, progress, **options)
 

@@ -47,7 +47,8 @@ class Intermediate:
 class Result:
     """End of a run: point, value, norm of the full gradient there, and what it took.
 
-    success is True when grad_norm <= tol. `rng` replays the start; `settings` are those used.
+    With relu or leaky_relu, a run of L-BFGS that was finished on kinks has as grad_norm the Clarke residual of its point
+    (`objectives.clarke`), and its message says so. success is True when grad_norm <= tol. `rng` replays the start; `settings` are those used.
     """
 
     point: FactorPoint | LogitPoint

@@ -121,3 +121,9 @@ def _refuse(problem: Problem) -> None:
         raise ValueError(f"relu_pairs has no bias; got bias={problem.bias}.")
     if min(problem.widths) < problem.K:
         raise ValueError(f"relu_pairs needs widths of at least K={problem.K}; got d={problem.d}.")
+
+
+def relu_variants(problem: Problem):
+    if problem.loss.shift_invariant and problem.K >= 4:
+        yield "relu_pairs", lambda: relu_pairs(problem)
+        yield "relu_pairs(hadamard)", lambda: relu_pairs(problem, features="hadamard")

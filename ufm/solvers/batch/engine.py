@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from ufm.numerics import arguments
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
+from ufm.objectives.clarke import merged
+from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -28,6 +30,7 @@ from ufm.solvers.batch.arrays import Arrays, namespace
 from ufm.solvers.batch.descent import descend, narrow
 from ufm.solvers.batch.lbfgs import lbfgs
 from ufm.solvers.batch.objective import BatchObjective
+from ufm.solvers.kinks import finished_on_kinks
 from ufm.solvers.newton import FORMED, newton_on_factors
 from ufm.solvers.result import Result
 
@@ -110,9 +113,14 @@ class BatchResult:
             return LogitPoint(self.problem, U[:, :r], s[:r], right[:r].T, b)
         return self._store["objective"].point(self._store["x"][j])
 
+    @property
+    def _measure(self) -> str:
+        on_kinks = self.method == "lbfgs" and finished_on_kinks(self.problem, self.settings["max_steps"])
+        return single.CLARKE if on_kinks else single.GRADIENT
+
     def __getitem__(self, j: int) -> Result:
         success = bool(self.success[j])
-        said = single._sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"])
+        said = single._sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"], self._measure)
         record = seed_record(child(seed_sequence(self.rng), int(self.index[j])))
         numbers = float(self.fun[j]), float(self.grad_norm[j]), success, said, int(self.nit[j]), int(self.nfev[j])
         return Result(self.point(j), *numbers, self.method, self.space, record, dict(self.settings), None, self.seconds / max(1, int(self.done.sum())))
@@ -312,8 +320,10 @@ class _Job:
 
     @property
     def one_by_one(self) -> bool:
-        """Large enough that `minimize` changes to factors of the rank's width on its way, which no batch of equal shapes can follow."""
-        return self.method == "lbfgs" and self.reduced and self.objective.on.host and self.objective.single.size > single_lbfgs.WIDE
+        """No batch of equal shapes can follow: so large that `minimize` changes to factors of the rank's width on its way, or finished on kinks."""
+        if self.method != "lbfgs" or not self.objective.on.host:
+            return False
+        return (self.reduced and self.objective.single.size > single_lbfgs.WIDE) or finished_on_kinks(self.problem, self.settings["max_steps"])
 
     def _alone(self, rows, bar) -> None:
         """`minimize` for each row."""
@@ -326,9 +336,14 @@ class _Job:
             if run.interrupted:
                 raise KeyboardInterrupt
             p = run.point
-            self.fun[row], self.grad_norm[row], self.rank[row], self.nit[row], self.nfev[row] = run.fun, run.grad_norm, p.rank, run.nit, run.nfev
+            self.fun[row], self.grad_norm[row], self.nit[row], self.nfev[row] = run.fun, run.grad_norm, run.nit, run.nfev
             self.message[row], self.done[row] = "converged" if run.success else _reason(run.message), True
-            self._keep_logits(row, p.U, p.s, p.right.T, p.b)
+            if self.reduced:
+                self.rank[row] = p.rank
+                self._keep_logits(row, p.U, p.s, p.right.T, p.b)
+            else:
+                x = merged(p)[1] if self.objective.single.collapsed else objective_of(p)[1]
+                self._keep_factors(np.array([row]), x[None])
             with self.lock:
                 bar.update()
 
@@ -485,7 +500,7 @@ BLOCK = 2**26
 
 def _reason(message: str) -> str:
     """Why a run stopped, without the numbers that `minimize` adds."""
-    return message.removeprefix("not converged: ").rsplit("; gradient norm", 1)[0]
+    return message.removeprefix("not converged: ").rsplit(f"; {single.GRADIENT}", 1)[0].rsplit(f"; {single.CLARKE}", 1)[0]
 
 
 class _Halted(Exception):

@@ -1,0 +1,132 @@
+"""One point of a nonlinear model: signature where it is smooth, Clarke stationarity where it has kinks.
+
+Smooth activations (tanh): index and nullity of the dense Hessian in factor space, where that is small enough.
+relu, leaky_relu: grad_norm is the Clarke residual (`objectives.clarke`); a point where it vanishes is `stationary`. Stationary is
+necessary for a minimum and no more; zero is one by its ridge, for L >= 2. Where no pre-activation is on a kink the point lies in
+an open cell on which F is smooth, and the Hessian decides.
+Else `local_minimum_test` asks by experiment: it can refute a minimum, not prove one.
+
+    rank   of M_L = W_{L-1} s(... s(W_1 H_1)), the last hidden pre-activation
+    ranks  of H_1, of every pre-activation M_2, ..., M_L, and of the output
+
+Source: sml24 (ranks before and after the ReLU).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from ufm.critical.signature import CriticalPoint, _inertia, critical_below, zero_below
+from ufm.numerics import arguments
+from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.objectives.clarke import Clarke, clarke, kinked, merged
+from ufm.objectives.factors import FactorObjective, objective_of
+from ufm.points import FactorPoint
+from ufm.solvers.minimize import minimize
+
+LIMIT = 2000
+"""Largest dense Hessian."""
+RANK = 1e-6
+"""Singular value, relative to the largest, below which it does not count."""
+SAME = 1e-8
+"""Values closer than this, relative to F, are the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalMinimumTest:
+    """What perturbed restarts did: how many came back to F (within `same`), ended lower or elsewhere; the lowest end; all values in order."""
+
+    fun: float
+    trials: int
+    noise: float
+    returned: int
+    lower: int
+    lowest: float
+    point: FactorPoint
+    values: tuple[float, ...]
+    same: float
+    rng: dict
+
+    def __repr__(self) -> str:
+        found = f"lowest end F = {self.lowest:.12g}, lower by {self.fun - self.lowest:.2e}" if self.lower else "none ended lower"
+        return f"{self.returned} of {self.trials} restarts at relative distance {self.noise:g} came back to F = {self.fun:.12g}; {found}"
+
+
+def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3, rng=None) -> LocalMinimumTest:
+    """Restarts of `minimize` from point + Gaussian noise of norm `noise` times the point's own; trial i draws from child i of rng.
+
+    A lower end refutes a minimum at the scale of the noise; that all come back is evidence, not proof. Raises ValueError for what is no FactorPoint.
+    """
+    arguments.instance("point", point, FactorPoint)
+    trials, noise = arguments.integer("trials", trials, 1), arguments.positive("noise", noise)
+    objective, x = merged(point)
+    fun, seed = float(objective.value(x)), seed_sequence(rng)
+    size = noise * max(float(np.linalg.norm(x)), 1e-3) / np.sqrt(len(x))
+    space = "reduced" if objective.collapsed else "factors"
+    if point.problem.N == point.problem.K and point.problem.activation.homogeneous:
+        space = "reduced"
+
+    def start(_: FactorObjective, draw: np.random.Generator) -> np.ndarray:
+        return x + size * draw.standard_normal(len(x))
+
+    ends = [minimize(point.problem, start, rng=child(seed, i), space=space, progress=False) for i in range(trials)]
+    values, same = np.array([end.fun for end in ends]), SAME * max(abs(fun), 1e-12)
+    best = ends[int(np.argmin(values))]
+    returned, lower = int(np.sum(np.abs(values - fun) <= same)), int(np.sum(values < fun - same))
+    return LocalMinimumTest(fun, trials, noise, returned, lower, best.fun, best.point, tuple(values.tolist()), same, seed_record(seed))
+
+
+def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
+    """Ranks of H_1, of the pre-activations W_1 H_1, W_2 s(W_1 H_1), ... and of the output, singular values above tol of the largest."""
+    inputs = point.layers()
+    matrices = [point.factors[0], *(W @ u for W, u in zip(point.factors[1:], inputs, strict=True))]
+    return tuple(_rank(M, tol) for M in matrices)
+
+
+def _rank(M, tol: float) -> int:
+    s = np.linalg.svd(M, compute_uv=False)
+    return int(np.sum(s > tol * s[0])) if len(s) and s[0] > 0 else 0
+
+
+def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
+    """`critical.signature.classify` for models that are not linear."""
+    objective, x = objective_of(point)
+    kinks = clarke(point) if kinked(point.problem) else None
+    fun, grad = objective.value_grad(x)
+    grad_norm = float(np.linalg.norm(grad)) if kinks is None else kinks.residual
+    found = ranks(point)
+    tolerances |= {"rank": RANK, "critical_below": critical_below(np.linalg.norm(objective._ridge * x), tolerances["gradient"])}
+    if kinks is not None:
+        tolerances["kink"] = kinks.tol
+    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
+    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": found[-2], "name": getattr(point, "name", None)}
+    common |= {"tolerances": tolerances, "ranks": found}
+    if grad_norm > tolerances["critical_below"]:
+        said = "gradient norm" if kinks is None else f"Clarke residual ({kinks.count} kinks)"
+        return CriticalPoint(**common, **blank, status="not critical", why=f"{said} {grad_norm:.1e} exceeds {tolerances['critical_below']:.1e}")
+    if kinks is not None and kinks.count:
+        status, why = _stationary(point, kinks, restarts, noise, rng)
+        return CriticalPoint(**common, **blank, status=status, why=why)
+    if objective.size > LIMIT or not (kinks is not None or point.problem.activation.smooth):
+        reason = f"the dense Hessian at most {LIMIT} coordinates" if objective.size > LIMIT else "a smooth activation or max(x, slope x)"
+        return CriticalPoint(**common, **blank, status="unknown", why=f"the stratum theorem needs a linear model and {reason}")
+    values = linalg.eigvalsh(objective.hessian(x))
+    tolerances["zero_below"] = zero = zero_below(point.problem, np.max(np.abs(values)), grad_norm, tolerances["eigenvalue"])
+    index, nullity = _inertia([(v, 1) for v in values], zero)
+    status = "strict saddle" if index else "degenerate" if nullity else "local minimum"
+    blank |= {"index": index, "nullity": nullity, "lowest": float(values[0]), "highest": float(values[-1])}
+    return CriticalPoint(**common, **blank, status=status, why="" if not nullity else "zeros not attributed: no symmetry count for this activation")
+
+
+def _stationary(point: FactorPoint, kinks: Clarke, restarts: int, noise: float, rng) -> tuple[str, str]:
+    """(status, why) of a Clarke-stationary point on kinks."""
+    said = f"Clarke-stationary: residual {kinks.residual:.1e} with {kinks.count} kinks"
+    if point.b is None and not any(A.any() for A in point.factors):
+        return "local minimum", f"{said}; Z is of order |x|^(L+1) near zero and the ridge of order 2; a signature needs a linear model or no kinks"
+    if not restarts:
+        return "stationary", f"{said}; a signature needs a linear model or no kinks"
+    test = local_minimum_test(point, restarts, noise, rng)
+    return ("not a local minimum" if test.lower else "stationary"), f"{said}; {test}"

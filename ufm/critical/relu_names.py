@@ -1,0 +1,136 @@
+"""Names of points of deep ReLU models, from the Gram matrices of their layers.
+
+Neurons may be split and permuted without changing anything, so layers are compared through the Gram matrices of class means, s(M_l)'s(M_l) after and
+M_l'M_l before the ReLU. W_1 H_1 before its ReLU is left out: at DNC the loss does not determine it (`ufm.structures.relu_collapse`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ufm.numerics.graphs import Graph, complete, complete_multipartite, components, disjointness, incidence, simple_graphs
+from ufm.numerics.groups import canonical_order
+from ufm.points import FactorPoint
+from ufm.structures import relu_collapse
+from ufm.structures.graph_codes import code_label
+
+LARGEST_PART = 12
+"""Classes up to which the parts of a graph code are looked up among all graphs on at most 6 vertices; beyond, among K_r and K_{p,q}."""
+
+
+def class_layers(point: FactorPoint) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(before, after): class means M_2, ..., M_L of the pre-activations (d_l, K), and of what the activation makes of them; ([H_1], [H_1]) for L = 1."""
+    mean = point.problem.samples.Y.T / point.problem.counts
+    if point.problem.L == 1:
+        return [point.factors[0] @ mean], [point.factors[0] @ mean]
+    inputs = point.layers()
+    return [W @ u @ mean for W, u in zip(point.factors[1:-1], inputs, strict=False)], [u @ mean for u in inputs[1:]]
+
+
+def hidden_rank(point: FactorPoint, tol: float = 1e-2) -> int:
+    """Rank of the last pre-activations M_L (singular values above tol of the largest); after the ReLU at L = 2, where M_2 is not determined."""
+    before, after = class_layers(point)
+    M = after[-1] if point.problem.L <= 2 else before[-1]
+    s = np.linalg.svd(M, compute_uv=False)
+    return int(np.sum(s > tol * s[0])) if s[0] > 1e-12 else 0
+
+
+def name_of(point: FactorPoint, tol: float = 1e-3) -> str:
+    """`zero`, `dnc`, `dnc(small)`, `partial(m)`, `srg(r=5)`, `code(K3,3)+dnc(2)`, ..., or `unnamed(rank=r)`, r the rank of the last pre-activations.
+
+    DNC: Gram matrices diagonal over the fitted classes, for all layers after the ReLU and for l >= 3 before it, with equal entries where
+    class counts are equal. Graph codes: s(M_{L-1}) has the Gram matrix of B and M_L that of 11' - B'B, component by component. tol: relative, entrywise.
+    """
+    before, after = class_layers(point)
+    if np.max(np.abs(point.product()), initial=0.0) <= 1e-9:
+        return "zero"
+    size = np.diag(after[-1].T @ after[-1])
+    fitted = np.flatnonzero(size > tol * np.max(size))
+    grams = [M[:, fitted].T @ M[:, fitted] for M in (*after, *before[1:])]
+    if all(_is_frame(G, point.problem.counts[fitted], tol) for G in grams):
+        if len(fitted) < point.problem.K:
+            return f"partial({len(fitted)})"
+        return "dnc(small)" if _is_small(point) else "dnc"
+    return (_code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None) or f"unnamed(rank={hidden_rank(point)})"
+
+
+def _is_frame(G: np.ndarray, counts, tol: float) -> bool:
+    """Diagonal, with equal entries for classes of equal counts."""
+    d = np.diag(G)
+    level = np.array([np.mean(d[counts == c]) for c in counts])
+    return bool(np.all(np.abs(G - np.diag(level)) <= tol * np.sqrt(np.outer(level, level))))
+
+
+def _is_small(point: FactorPoint) -> bool:
+    """Whether the scale lies below that of least slope, as the small root of the scale equation does (MSE)."""
+    problem = point.problem
+    if problem.loss.name != "mse" or problem.L == 1:
+        return False
+    L = problem.L
+    turn = (relu_collapse.kappa(problem) * (L - 1) / (L + 1)) ** ((L + 1) / (2 * L))
+    z = np.diag(point.product() @ (problem.samples.Y.T / problem.counts))
+    return bool(np.all(z < turn))
+
+
+def _code_name(point, before, after, fitted, tol: float) -> str | None:
+    G = _normalised(after[-2][:, fitted])
+    overlap = np.rint(2 * G)
+    if np.max(np.abs(2 * G - overlap)) > 2 * tol or not np.all(np.isin(overlap, (0, 1, 2))):
+        return None
+    parts, lone = [], point.problem.K - len(fitted)
+    if lone:
+        return None  # codes beside classes at 0 are not named
+    for part in _parts(overlap > 0):
+        if len(part) == 1:
+            lone += 1
+            continue
+        graph = _root(overlap[np.ix_(part, part)].astype(int))
+        if graph is None or not _same_frame(before[-1][:, fitted[part]], graph, tol):
+            return None
+        parts.append(graph)
+    return code_label(sorted(parts, key=lambda g: -len(g)), lone) if parts else None
+
+
+def _normalised(M: np.ndarray) -> np.ndarray:
+    size = np.linalg.norm(M, axis=0)
+    size[size == 0] = 1.0
+    return (M / size).T @ (M / size)
+
+
+def _parts(joined: np.ndarray) -> list[np.ndarray]:
+    from scipy.sparse import csgraph
+
+    _, label = csgraph.connected_components(joined, directed=False)
+    return [np.flatnonzero(label == k) for k in range(label.max() + 1)]
+
+
+def _root(overlap: np.ndarray) -> Graph | None:
+    """The connected graph whose edges overlap so (2 on the diagonal, 1 for edges that meet), and have a disjoint pair; None if unknown."""
+    K = len(overlap)
+    degrees = sorted(overlap.sum(axis=0).tolist())
+    order = None
+    for graph in _candidates(K):
+        C = np.rint(incidence(graph).T @ incidence(graph)).astype(int)
+        if sorted(C.sum(axis=0).tolist()) != degrees:
+            continue
+        order = canonical_order(overlap) if order is None else order
+        other = canonical_order(C)
+        if np.array_equal(overlap[np.ix_(order, order)], C[np.ix_(other, other)]):
+            return graph
+    return None
+
+
+def _candidates(K: int):
+    named = [complete(r) for r in range(4, K) if r * (r - 1) // 2 == K]
+    named += [complete_multipartite(p, K // p) for p in range(2, int(np.sqrt(K)) + 1) if K % p == 0]
+    yield from named
+    if K <= LARGEST_PART:
+        yield from (g for g in simple_graphs(K, 6) if len(components(g)) == 1 and disjointness(g).any())
+
+
+def _same_frame(M: np.ndarray, graph: Graph, tol: float) -> bool:
+    """Whether M'M has, up to a factor and the order of classes, the entries of (11' - B'B)^2."""
+    B = incidence(graph)
+    target = np.sort(((1.0 - B.T @ B) @ (1.0 - B.T @ B)).ravel())
+    found = np.sort((M.T @ M).ravel())
+    return bool(np.max(np.abs(found / np.linalg.norm(found) - target / np.linalg.norm(target))) <= tol)
