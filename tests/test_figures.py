@@ -28,7 +28,9 @@ from ufm.solvers.starts import gaussian
 SERIES = [
     *(f"gk25-{i}" for i in range(1, 9)),
     *("gsgp22-displacement", "gsgp22-sweep", "lj22-invariants", "lj22-rank-one"),
-    *("ufm-dimension", "ufm-ends", "ufm-map", "ufm-profile", "ufm-stability", "zang24-classes", "zang24-lambda"),
+    *(f"sml24-{i}" for i in (1, 2, 3, 5, 6)),
+    *("ufm-angles", "ufm-bifurcation", "ufm-death", "ufm-dimension", "ufm-ends", "ufm-map", "ufm-minority", "ufm-morse", "ufm-of-kink", "ufm-profile"),
+    *("ufm-stability", "zang24-classes", "zang24-lambda"),
 ]
 
 # ------------------------------------------------------------------------------------------------ Wilson's interval
@@ -154,6 +156,7 @@ def test_processes_give_the_same_numbers():
         Work("toy", False, 0, jobs=0)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("suffix", ["pdf", "png", "svg"])
 def test_equal_arguments_give_equal_bytes(tmp_path, suffix):
     files = []
@@ -385,6 +388,7 @@ def test_colours_are_the_house_colours():
     assert ends.short("blocks(6,2,2)") == "6+2+2" and ends.short("dnc") == "DNC" and ends.short("unnamed(rank=5)") == "unnamed"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("module, most", [(ufm_dimension, 3.0), (ufm_stability, 1.0)], ids=["dimension", "stability"])
 def test_a_fast_figure_from_the_start(module, most, tmp_path):
     figure = module.FIGURE
