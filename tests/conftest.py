@@ -1,10 +1,20 @@
-"""Fixtures that several test files share."""
+"""What several test files share: fixtures, and the marker that leaves most cases of a test to the slow suite."""
 
 import threading
 
 import pytest
 
 from ufm.demo import server
+
+
+def pytest_collection_modifyitems(items):
+    seen = {}
+    for item in items:
+        marker = item.get_closest_marker("quick")
+        if marker is not None:
+            seen[item.function] = seen.get(item.function, 0) + 1
+            if seen[item.function] > marker.args[0]:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ def test_the_comparison_sees_an_error_in_the_eleventh_digit():
         np.testing.assert_allclose(found.nc1, REFERENCE["random_small.0"]["peer"]["nc1_pinv"] * (1 + 1e-11), rtol=1e-12)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["pairs_noisy.0", "pairs_noisy.1"])
 def test_where_the_reference_is_ill_posed_the_digits_are_those_of_fifty(name):
     X, y, W = case(name)

@@ -43,6 +43,7 @@ def float_search(problem, group):
 # Famous integers
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     "group, K, L, C, count",
     [
@@ -90,6 +91,7 @@ def test_a_certificate_survives_its_file(tmp_path):
 # Against the float search, on parameters drawn at random
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("seed", range(8))
 def test_agrees_with_the_float_search(seed):
     rng = np.random.default_rng(seed)

@@ -116,6 +116,7 @@ def test_an_end_without_signal_has_no_metrics():
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", FIGURES)
 def test_a_figure_computes_what_it_says(mixture, id):
     figure = FIGURES[id].FIGURE
@@ -158,6 +159,7 @@ def crowded(kind="ufm", activation="linear"):
     return {"activation": activation, "settings": {"kind": kind}, "parts": parts}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind, activation", [("ufm", "linear"), ("standard", "relu")])
 def test_nothing_overlaps_and_every_number_is_in_the_table(kind, activation):
     test_figures = pytest.importorskip("test_figures")

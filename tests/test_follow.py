@@ -34,6 +34,7 @@ def dnc_fold(K, L, n):
     return dnc_lam(a, K, L, n)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("K", "L", "n"), [(4, 2, 1), (5, 3, 2), (6, 2, 3), (8, 4, 1)])
 def test_dnc_branch_bifurcates_and_folds_where_the_closed_forms_say(K, L, n):
     loss_of_stability, fold = dnc_lam(K * (L - 1) / (L + 1), K, L, n), dnc_fold(K, L, n)
@@ -140,6 +141,7 @@ def test_zero_gains_directions_of_descent_at_its_critical_ridge():
     assert event.multiplicity == (K - 1) * d == classify(branch.points[-1]).index
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("options", [{"bias": 0.0}, {"bias": 0.1}, {"n": 3}])
 def test_the_fold_scales_with_samples_and_survives_a_bias(options):
     branch = follow(structures.dnc(Problem(K=4, L=2, lam=1e-3, **options)), 1.0)

@@ -227,6 +227,7 @@ def test_the_bound_lies_below_every_point_and_above_the_float_one():
     assert "at one point" in certify_data("bound", sealed(wrong), "bound", "planted").why
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "arguments",
     [{"K": 3, "L": 2, "lam": 0.05}, {"K": 4, "n": 3, "L": 3, "lam": 0.01}, pytest.param({"K": 5, "L": 5, "lam": (0.01,) * 5 + (0.3,)}, marks=pytest.mark.slow)],

@@ -140,6 +140,7 @@ def test_counts_of_labelled_critical_points_of_two_orbits(L, C, first, second, e
     assert all(len(r) % 2 == 0 for r in roots if r.values.shape[1])
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("k, m, C", [(3, 1, 0.02), (2, 2, 0.02), (3, 2, 0.1)])
 def test_two_orbit_counts_agree_with_a_scan_that_knows_nothing_of_newton(k, m, C):
     """At every tau of a grid, all (mu, x) of each orbit by sign changes; then sign changes of x^2 + y^2 - tau^2 along the branches."""
@@ -201,6 +202,7 @@ PROBLEMS = [
 ]
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: f"{p.loss.name}-K{p.K}-L{p.L}")
 def test_every_point_is_critical_in_the_full_factor_space_has_its_declared_rank_and_lies_in_the_box(problem):
     found = survey(problem)

@@ -52,6 +52,7 @@ def test_each_claim_turned_round_is_refuted(name):
     assert flipped(some(CLAIMS[name], 2)).verify().verdict == REFUTED
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize(
     "name, grids",
     [

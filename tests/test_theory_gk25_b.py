@@ -30,6 +30,7 @@ def test_what_uses_what_is_among_the_claims_and_every_case_is_inside_its_hypothe
         assert set(claim.uses) - {"gk25:lemma1", "gk25:thm1"} <= set(CLAIMS)
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize(
     "name, grids",
     [

@@ -40,6 +40,7 @@ def test_each_claim_is_supported_and_every_control_breaks_it(name):
     assert [c.case for c in verdict.controls if c.verdict != REFUTED] == []
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     "name, grids",
     [

@@ -192,6 +192,7 @@ def test_the_domain_contains_every_point_that_costs_less_than_the_goal(L, C):
     assert cheap.sum() > 50 and np.all((m >= low) & (m <= high), axis=0)[cheap].all()
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     "settings",
     [
@@ -252,6 +253,7 @@ def resealed(made, **changes):
     return replace(forged, fingerprint=forged._fingerprint())
 
 
+@pytest.mark.slow
 def test_tampering_is_seen():
     made = three_classes(Problem(K=3, L=2, lam=0.02))
     model = made.data["model"]
