@@ -30,6 +30,14 @@ def test_a_code_that_is_not_stationary_is_called_so_and_followed_by_what_descent
     assert "lowest value found" in duel.verdict()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("L", [3, 4])
+def test_the_code_of_eight_vertices_is_followed_by_what_descent_finds(L):
+    found = ufm.compare(Problem(K=28, L=L, lam=0.001, loss="mse", activation="relu"), starts=0)
+    assert found["srg(r=8)"].status == "not critical"
+    assert found["srg(r=8) refined"].status == "stationary" and found["srg(r=8) refined"].fun < found["srg(r=8)"].fun
+
+
 def test_the_default_search_finds_low_rank_below_every_structure():
     duel = ufm.compare(relu(5, 4, 0.004), rng=0)
     assert duel.winner.fun < 0.97 * duel["dnc"].fun and duel.winner.rank < 5 and duel.hits[duel.winner.name] > 0

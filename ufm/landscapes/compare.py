@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tqdm import tqdm
 
 from ufm import structures
 from ufm.certificates.certificate import Certificate
@@ -26,10 +27,12 @@ SAME = 1e-9
 """Values closer than this, relative to 1 + |F|, are one point in a comparison."""
 LOW_RANK_STARTS = 6
 """Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC when widths are large."""
-LARGEST_KINK_WORK = 1e6
+LARGEST_KINK_WORK = 2e6
 """Entries of the largest matrix formed for a Clarke residual."""
-REFINED_K = 21
-"""Classes up to which structures that are not stationary are refined by descent."""
+SEARCHED_K = 21
+"""Classes up to which a ReLU model is searched for low rank by default, a matter of seconds."""
+REFINED_K = 28
+"""Classes up to which structures that are not stationary are refined by descent: K_8, in about 15 s."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +165,7 @@ def compare(
     F is reported at exact rank; index and nullity are those of the Hessian in the full factor space.
     starts: random starts of the search (default 20 up to K = 30, 5 up to K = 60, none above; 0 switches it
     off). With relu (K <= 21) the default is a short search for low rank instead (`landscapes.relu_search`), and structures that are not stationary
-    are followed by what descent from them finds, `srg(r=4) refined`. rng: seed of the search. trace: record runs every that many steps, for plots.
+    (K <= 28) are followed by what descent from them finds, `srg(r=4) refined`. rng: seed of the search. trace: record runs every that many steps, for plots.
     search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the extra
     [certify] is installed; milliseconds each).
 
@@ -174,11 +177,11 @@ def compare(
     arguments.instance("problem", problem, Problem)
     began = time.perf_counter()
     seed = seed_sequence(rng)
-    searched = _searchable(problem) and starts is None
+    searched = _descends(problem, SEARCHED_K) and starts is None
     starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
     points = [_classified(name, point) for name, point in known.items()]
-    points += _refined(points, seed)
+    points += _refined(points, seed, progress)
     search, hits = None, {}
     if starts or not points:
         search = multistart(problem, max(starts, 1), seed, progress=progress, trace=trace, **(search_options or {}))
@@ -190,16 +193,16 @@ def compare(
     return replace(found, certificates=proofs, seconds=time.perf_counter() - began)
 
 
-def _searchable(problem: Problem) -> bool:
-    """Whether the search for low rank applies and is a matter of seconds."""
-    return problem.activation.name == "relu" and problem.L >= 2 and problem.bias is None and problem.balanced and 3 <= problem.K <= REFINED_K
+def _descends(problem: Problem, largest: int) -> bool:
+    """Whether descent through kinks from structured starts applies, up to so many classes."""
+    return problem.activation.name == "relu" and problem.L >= 2 and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
 
 
 def _starts(problem: Problem, starts) -> tuple[int, str]:
     """(random starts, note)."""
     if starts is not None:
         return arguments.integer("starts", starts, 0), ""
-    if _searchable(problem):
+    if _descends(problem, SEARCHED_K):
         return 0, f"search: {LOW_RANK_STARTS} starts of low rank (narrow Gaussian factors, graph codes under mse); pass starts for random ones of full width."
     starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0
     return starts, "" if starts else f"search: off by default at K={problem.K}; pass starts to search."
@@ -228,10 +231,11 @@ def _kink_work(point: FactorPoint) -> int:
     return kinks * sum(int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:])
 
 
-def _refined(points: list[CriticalPoint], seed) -> list[CriticalPoint]:
+def _refined(points: list[CriticalPoint], seed, progress: bool | None) -> list[CriticalPoint]:
     """What descent finds from those points of a ReLU model that are not stationary."""
-    rough = [p for p in points if isinstance(p.point, FactorPoint) and p.status == "not critical" and _searchable(p.point.problem)]
-    ends = [(p.name, refine(p.point, child(child(seed, 2), i)).point) for i, p in enumerate(rough)]
+    rough = [p for p in points if isinstance(p.point, FactorPoint) and p.status == "not critical" and _descends(p.point.problem, REFINED_K)]
+    bar = tqdm(rough, desc="refine", delay=2, leave=False, disable=None if progress is None else not progress)
+    ends = [(p.name, refine(p.point, child(child(seed, 2), i)).point) for i, p in enumerate(bar)]
     return [replace(classify(end), name=f"{name} refined") for name, end in ends]
 
 
