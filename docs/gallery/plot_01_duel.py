@@ -36,17 +36,16 @@ print(table)
 # every class is told apart from all others equally well; in pairs each class has one twin, which it pushes away
 # as hard as it pulls itself up, and leaves the others at zero.
 
-fig = plt.figure(figsize=(10, 3.2), layout="constrained")
-left, middle, right = fig.subplots(1, 3, width_ratios=(1.5, 1, 1))
-ufm.plot.losses([dnc, pairs], table, left, lines=2)
-for run, name, ax in ((dnc, "dnc", middle), (pairs, "pairs", right)):
+fig, axes = plt.subplot_mosaic([["F", "dnc"], ["F", "pairs"]], figsize=(9, 5.8), width_ratios=(1.5, 1), layout="constrained")
+ufm.plot.losses([dnc, pairs], table, axes["F"], lines=2)
+for run, name, ax in ((dnc, "dnc", axes["dnc"]), (pairs, "pairs", axes["pairs"])):
     order = [c for block in ufm.identify(run).members for c in block]
     end = run.point.to_logits(collapse=True, tol=1e-3)
     ufm.plot.logits(permuted(end, order), ax, f"{name}: F = {run.fun:.4f}, rank {end.rank}")
     ax.title.set_color(colour(name))
-left.set_title("two starts of one problem")
+axes["F"].set_title("two starts of one problem")
 plt.show()
 
 # %%
-# **Try next:** ``L=1`` (one linear layer: only DNC is left), ``d=6`` (narrow: DNC is hardly ever reached), or
-# the same on the command line, ``ufm compare -K 10 -n 5 -d 70 -L 2 --lam 2**-10 --plot duel.png``.
+# **Try next:** ``d=12`` (narrow: nearly all starts end in pairs), ``d=32`` (wide: most end in DNC), or the paper's
+# own problem on the command line, ``ufm compare -K 10 -n 5 -d 70 -L 2 --lam 2**-10 --plot duel.png``.

@@ -28,7 +28,7 @@ deep = [ufm.Problem(K=4, L=3, lam=lam) for lam in (0.08, 0.11, 0.125)]
 valleys = [ufm.structures.dnc(p) for p in deep]
 barriers = [ufm.structures.dnc(p, root="small") for p in deep]
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4.4), layout="constrained", sharey=True)
 ray({"$\\lambda = 0.08$": ufm.structures.dnc(shallow)}, reach=2, ax=left)
 left.set_title("$L = 1$: one valley")
 ray({f"$\\lambda = {p.problem.lam:g}$": p for p in valleys}, reach=1.7, ax=right)

@@ -22,7 +22,7 @@ plt.rcParams.update(RC)
 depths = (1, 2, 4)
 profiles = {L: ufm.profile(ufm.Problem(K=8, L=L, lam=1e-3), starts=4, rng=0) for L in depths}
 
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained", sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.8), layout="constrained", sharey=True)
 for ax, (L, found) in zip(axes, profiles.items(), strict=True):
     ufm.plot.profile(found, ax)
     ax.get_legend().remove()

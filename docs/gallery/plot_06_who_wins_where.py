@@ -5,7 +5,7 @@ Who wins where
 A map of winners over the number of classes :math:`K` and the depth :math:`L`, at three ridge weights. With one
 layer (bottom row) it is collapse, until the ridge weight is so large that zero wins. One layer more, and from
 four to six classes on collapse is beaten: by pairs where classes can be paired off, by pairs and an apex where
-one is left over. With two or three classes there is hardly anything of lower rank to lose to. On the right many
+one is left over. With two or three classes there is hardly anything of lower rank to lose to. At the largest many
 classes in a deep model are not worth their price at all: the winner is zero, a model that has learned nothing.
 
 The colour is the lowest of the structures known in closed form. Where it is not DNC, DNC is beaten, which takes
@@ -23,11 +23,14 @@ plt.rcParams.update(RC)
 
 maps = [ufm.phase_diagram(range(2, 11), range(1, 6), lams=[lam]) for lam in (1e-4, 2e-2, 1e-1)]
 
-fig, axes = plt.subplots(1, 3, figsize=(12.5, 2.7), layout="constrained")
-for ax, diagram in zip(axes, maps, strict=True):
+fig, axes = plt.subplots(2, 2, figsize=(9, 5.8), layout="constrained")
+*panels, corner = axes.flat
+for ax, diagram in zip(panels, maps, strict=True):
     ufm.plot.phases(diagram, ax)
-    if diagram is not maps[-1]:
-        ax.get_legend().remove()
+    legend = ax.get_legend()
+    legend.remove()
+corner.legend(legend.legend_handles, [text.get_text() for text in legend.get_texts()], loc="center left")  # the last map has all winners
+corner.axis("off")
 plt.show()
 
 # %%

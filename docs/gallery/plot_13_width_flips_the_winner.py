@@ -23,10 +23,10 @@ problem = ufm.Problem(K=6, n=2, L=2, lam=2**-6)
 found = ufm.census(problem, {"d": [6, 8, 12, 16, 24, 32]}, starts=30, rng=0, method="gd", steps=3000)
 print(found)
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.6), layout="constrained")
 ufm.plot.basins.census(found, left)
 ufm.plot.basins.census(found, right, kind="lines", most=2)
-left.get_legend().remove()
+left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
 plt.show()
 
 # %%

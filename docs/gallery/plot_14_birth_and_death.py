@@ -27,7 +27,7 @@ for branch in branches:
 # %%
 # Left: the value. Right: the singular value of the logits, where fold and barrier are easier to see.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.6), layout="constrained")
 ufm.plot.branches(branches, left)
 left.get_legend().remove()
 for branch in branches:

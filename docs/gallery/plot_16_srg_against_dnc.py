@@ -44,7 +44,7 @@ after = np.maximum(before, 0.0)
 ranks = [int(np.linalg.matrix_rank(A, tol=1e-8)) for A in (before, after)]
 print("rank before and behind the ReLU:", *ranks)
 
-fig, (left, second, third, right) = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained", width_ratios=(1.2, 1, 1, 1))
+fig, ((left, second), (third, right)) = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
 left.plot(depths, dnc, "o-", color=colour("dnc"), label="dnc")
 left.plot(depths, srg, "s-", color=colour("petersen"), label="graph")
 left.set(xlabel="$L$", ylabel="$F$", xticks=depths, title="the graph costs less")

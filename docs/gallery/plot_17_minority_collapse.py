@@ -38,20 +38,20 @@ def gap(point) -> float:
 gaps = {L: [gap(lowest(L, R)) for R in ratios] for L in (1, 2, 3)}
 
 # %%
-# Left: the gap; dotted, where one layer's minority merges by a closed form, as soon as there are more samples
-# than one over ``lam`` (with one sample in each small class). Right: logits before collapse and after. With one
+# First the gap; dotted, where one layer's minority merges by a closed form, as soon as there are more samples
+# than one over ``lam`` (with one sample in each small class). Then logits before collapse and after. With one
 # layer the two small classes end with one and the same column, which still says "small"; with two layers they
 # end with nothing.
 
-fig = plt.figure(figsize=(12.5, 3.1), layout="constrained")
-left, *maps = fig.subplots(1, 4, width_ratios=(1.7, 1, 1, 1))
+fig, axes = plt.subplots(2, 2, figsize=(8.5, 6.8), layout="constrained")
+left, *maps = axes.flat
 for (L, values), tint in zip(gaps.items(), ("#0072B2", "#D55E00", "#882255"), strict=True):
     left.plot(ratios, values, "o-", ms=4, color=tint, label=f"$L = {L}$")
 left.axvline(1 / (2 * 1e-3) - 1, color="#0072B2", lw=0.8, ls=":")
 left.set(xscale="log", xlabel="imbalance $R$", ylabel="gap of the minority / of the majority", ylim=(-0.02, 1.05))
 left.legend()
 for ax, (L, R) in zip(maps, ((1, 16), (1, ratios[-1]), (2, ratios[-1])), strict=True):
-    ufm.plot.logits(lowest(L, R), ax, f"$L = {L}$, $R = {R}$")
+    ufm.plot.logits(lowest(L, R), ax, f"$L = {L}$, $R = {R}$").set(xticks=range(4), yticks=range(4))
 plt.show()
 
 # %%

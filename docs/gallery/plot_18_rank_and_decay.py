@@ -26,7 +26,7 @@ shape = {"K": 6, "n": 20, "d": 40, "width": 40, "L": 3, "sigma": 1.0, "epochs": 
 grid = itertools.product((2, 4, 8, 16), (0.05, 0.2), (3e-3, 1e-2, 2e-2))
 runs = [trained({**shape, "B": B, "lr": lr, "lam": lam}) for B, lr, lam in grid]
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(8.5, 4.4), layout="constrained", sharey=True)
 tints = {2: "#D55E00", 4: "#E69F00", 8: "#009E73", 16: "#0072B2"}
 for ax, key, label in ((axes[0], "lam", r"decay $\lambda$"), (axes[1], "E", r"$E = \Sigma\,\mu\lambda$")):
     for B, tint in tints.items():

@@ -28,7 +28,7 @@ for p in atlas.minima:
 # %%
 # Left: value against rank. Right: value against the index, the number of directions that lead down.
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained", sharey=True)
 ladder(atlas, left, labels=False)
 left.set_title(f"{len(atlas)} critical points, {len(atlas.minima)} minima")
 for p in atlas:

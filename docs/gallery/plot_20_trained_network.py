@@ -32,7 +32,8 @@ for head in (0, 1, 3):
 # Mean logits of the classes, sorted by the blocks that were found, and the singular values of the last weight
 # matrix.
 
-fig, axes = plt.subplots(1, 4, figsize=(13, 3.1), layout="constrained", width_ratios=(1, 1, 1, 1.2))
+fig, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
+axes = axes.ravel()
 found = {}
 for (head, run), ax in zip(runs.items(), axes, strict=False):
     Z = run.features()[-1]

@@ -7,10 +7,11 @@ const TOUR = [
     lit: ["bars", "heat"],
     shows: { winner: "dnc", rank: 5 },
     text: `<p>Take the last layers of a classifier and set the features <i>H</i><sub>1</sub> free. What is left are matrices:
-      logits <i>Z</i> = W<sub>L</sub>⋯W<sub>1</sub>H<sub>1</sub>, one column per class. Training lowers the mean loss of <i>Z</i> and pays for the size of every factor.</p>
+      logits <i>Z</i> = W<sub>L</sub>⋯W<sub>1</sub>H<sub>1</sub>, one column per class (at every critical point the samples of a class coincide).
+      Training lowers the <b>mean loss</b>, which is small when each class has its own logit far above the others, and pays a <b>price</b>, λ/2 times the sum of all squared entries of <i>H</i><sub>1</sub>, W<sub>1</sub>, …, W<sub>L</sub>.</p>
       <p>We compare <b>shapes of <i>Z</i></b>. In <b class="s-dnc">dnc</b> (deep neural collapse) every class is equally far from every other:
       <i>Z</i> = a (I − 11ᵀ/K), a simplex of rank K − 1. In <b class="s-pairs">pairs</b> classes sit at opposite ends of K/2 axes: rank only K/2.
-      The bars show mean loss plus price. Choose one to see its logits.</p>`,
+      The bars show mean loss plus price, each shape at its best size; blocks(4,2) and the like lie between the two. The lowest sum wins. Choose a bar to see its logits.</p>`,
     question: "With K = 10 classes, how many dimensions do dnc and pairs use?",
     answer: "dnc uses 9 (ten points with mean zero), pairs uses 5 (one axis for every two classes). Set K to 10 and read the ranks in the bars.",
   },
@@ -69,7 +70,7 @@ const TOUR = [
       that is the theorem behind the last steps.</p>
       <p>Odd K have a class without partner, the apex. At larger depth flatter codes take over: regular polygons on a circle (rank 2) and, at K = 10, L = 3, a code of rank 4 built from the Petersen graph.</p>`,
     question: "Set L = 1. What happens to the map, and why?",
-    answer: "All of it below the fold belongs to dnc. At L = 1 the price is λ times the sum of the singular values, and for equal gaps dnc needs K − 1 while pairs needs K/2 · 2 = K. Low rank is cheap only when the price is not proportional, that is with depth.",
+    answer: "Up to λ = 1/K all of it belongs to dnc, beyond to zero. At L = 1 the price is λ times the sum of the singular values, and for equal gaps dnc needs K − 1 while pairs needs K/2 · 2 = K. Low rank is cheap only when the price is not proportional, that is with depth.",
   },
   {
     title: "Why collapse is seen all the same",
@@ -89,7 +90,9 @@ const TOUR = [
     shows: { winner: "pairs", rank: 3, stable: true },
     text: `<p>Two minima: which one is found? Press <b>Run gradient descent</b> (or 10 runs). With narrow layers, d = 6, a random start has few dimensions to spare and most runs end in pairs.</p>
       <p>Now set d = 40 and run again. Wide random matrices have nearly equal singular values; descent keeps them all, and most runs end in <b>dnc, the worse minimum</b>.
-      Width changes neither loss at all; it changes which valley the start lies in.</p>`,
+      Width changes neither loss at all; it changes which valley the start lies in.</p>
+      <p><b>To take home.</b> Compared are shapes of <i>Z</i>, by mean loss plus price. Rank is cheap because with depth a singular value costs by being there, not by being large. Among these shapes dnc wins
+      with one layer, with squared error, with two or three classes, and at L = 2 with four or five classes if λ is small. Where λ is large zero beats them all (with three classes and depth, rank 1 comes just before).</p>`,
     question: "Which widths make it impossible to end in dnc at K = 6, and who can win at d = 2?",
     answer: "dnc needs rank 5, so d ≤ 4 rules it out; pairs needs 3. At d = 2 neither fits: among the shapes here the circle, six points on a regular hexagon, is lowest at this λ. Set d = 2 and look.",
   },
