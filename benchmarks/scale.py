@@ -14,7 +14,8 @@ from benchmarks.machine import cores
 from benchmarks.measure import End, Job, Tool, clock
 from benchmarks.referee import closed, judge
 from benchmarks.solves import F1, ours, peer
-from ufm.landscapes.basins import Basins, basins
+from ufm.landscapes.basins import basins
+from ufm.landscapes.shares import Basins
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers import starts

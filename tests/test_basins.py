@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from ufm.critical.signature import classify
-from ufm.landscapes import basins as module
+from ufm.landscapes import blocks
 from ufm.landscapes import ends as ends_module
-from ufm.landscapes.basins import basins, census, load
+from ufm.landscapes.basins import basins
+from ufm.landscapes.census import census
+from ufm.landscapes.dynamics import dynamics
 from ufm.landscapes.ends import End, distinct, orders
 from ufm.landscapes.merge import same_point
+from ufm.landscapes.shares import load
 from ufm.numerics.statistics import wilson
 from ufm.plot import basins as pictures
 from ufm.points import LogitPoint
@@ -185,14 +188,14 @@ def test_two_ends_of_one_name_are_told_apart():
 
 def test_the_result_says_what_was_run():
     problem = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
-    assert "gradient descent (lr=0.5, at most 20000 steps) at width 70 in all 9100 parameters" in module.dynamics(
+    assert "gradient descent (lr=0.5, at most 20000 steps) at width 70 in all 9100 parameters" in dynamics(
         problem, "gd", "factors", {"lr": 0.5, "steps": 20000}
     )
-    said = module.dynamics(problem, "lbfgs", "reduced", {"scale": 0.1})
+    said = dynamics(problem, "lbfgs", "reduced", {"scale": 0.1})
     assert "exact reduction of minima to class means and width 10" in said
     assert "says nothing of basins of gradient descent at width 70" in said
     assert "scale 0.1" in said
-    assert "says nothing" in module.dynamics(problem, "gd", "reduced", {"lr": 0.5, "steps": 10})
+    assert "says nothing" in dynamics(problem, "gd", "reduced", {"lr": 0.5, "steps": 10})
     assert "says nothing" in repr(basins(SMALL, 3, 0))
 
 
@@ -207,7 +210,7 @@ def test_descent_at_full_width_ends_where_newton_confirms_it():
         assert end.fun <= run.fun[i] + 1e-9
         M = run.class_logits()[i]
         gap = min(np.linalg.norm(M - end.logits[np.ix_(p, p)]) for p in itertools.permutations(range(4)))
-        assert gap <= module.NEAR * np.linalg.norm(M)
+        assert gap <= blocks.NEAR * np.linalg.norm(M)
         assert classify(found.point(end.name)).status == "local minimum"
 
 
@@ -234,7 +237,7 @@ def test_runs_that_did_not_arrive_are_counted_apart():
 def test_newton_that_goes_elsewhere_is_not_an_end(monkeypatch):
     problem = Problem(K=4, n=2, d=6, L=2, lam=0.02)
     whole = basins(problem, 8, 0, **DESCENT)
-    monkeypatch.setattr(module, "NEAR", 1e-14)
+    monkeypatch.setattr(blocks, "NEAR", 1e-14)
     assert basins(problem, 8, 0, **DESCENT).converged < whole.converged
 
 
@@ -264,14 +267,14 @@ def same(a, b):
 
 def test_blocks_change_nothing(monkeypatch):
     whole = basins(MANY, 40, 5)
-    monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(blocks, "BLOCK", 7)
     assert same(basins(MANY, 40, 5), whole)
     assert same(basins(MANY, 40, 5, threads=2), whole)
 
 
 def test_an_interrupted_file_goes_on_and_ends_equal(tmp_path, monkeypatch):
     whole = basins(SMALL, 30, 5)
-    monkeypatch.setattr(module, "BLOCK", 8)
+    monkeypatch.setattr(blocks, "BLOCK", 8)
     real, calls = engine.run_batch, []
 
     def interrupted(*args, **options):

@@ -8,9 +8,12 @@ from scipy.optimize import lsq_linear
 
 from ufm.critical.nonlinear import local_minimum_test, ranks
 from ufm.critical.signature import classify
+from ufm.numerics.bounded import least_squares
 from ufm.numerics.graphs import complete
-from ufm.objectives.clarke import Gated, _bounded, clarke, identities, kinked, slope_of
+from ufm.objectives.clarke import clarke, kinked, slope_of
 from ufm.objectives.factors import objective_of
+from ufm.objectives.gated import Gated
+from ufm.objectives.identities import identities
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
@@ -111,7 +114,7 @@ def test_bounded_least_squares_agrees_with_scipy():
         m, n = int(rng.integers(2, 25)), int(rng.integers(1, 25))
         J = rng.standard_normal((m + n, n))
         target = rng.standard_normal(m + n) * rng.choice([0.1, 1, 10])
-        ours, theirs = _bounded(J, target, np.full(n, 0.1), np.ones(n)), lsq_linear(J, target, (0.1, 1.0), method="bvls").x
+        ours, theirs = least_squares(J, target, np.full(n, 0.1), np.ones(n)), lsq_linear(J, target, (0.1, 1.0), method="bvls").x
         assert np.all((ours >= 0.1) & (ours <= 1.0))
         assert np.linalg.norm(J @ ours - target) <= np.linalg.norm(J @ theirs - target) * (1 + 1e-6)
 
@@ -203,9 +206,11 @@ def test_in_an_open_smooth_cell_the_hessian_decides():
     assert linear_like.index == 0 and linear_like.lowest is not None and linear_like.ranks == (2, 2, 2)
 
 
-def test_one_layer_has_no_activation():
-    point = minimize(Problem(K=4, L=1, lam=0.01, activation="relu"), rng=0).require()
-    linear = minimize(Problem(K=4, L=1, lam=0.01), rng=0)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu(0.1)", "tanh"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_layer_has_no_activation(n, activation):
+    point = minimize(Problem(K=4, n=n, L=1, lam=0.01, activation=activation), rng=0).require()
+    linear = minimize(Problem(K=4, n=n, L=1, lam=0.01), rng=0)
     assert classify(point).status == "local minimum" and point.fun == pytest.approx(linear.fun, rel=1e-14)
 
 

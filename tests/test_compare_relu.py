@@ -6,7 +6,7 @@ import pytest
 
 import ufm
 from ufm.cli import main
-from ufm.landscapes.compare import hidden_values
+from ufm.landscapes.comparison import hidden_values
 from ufm.problem import Problem
 
 

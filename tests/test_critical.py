@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ufm import structures
 from ufm.critical.identify import identify
-from ufm.critical.signature import DENSE_LIMIT, _inertia, classify
+from ufm.critical.signature import DENSE_LIMIT, classify, inertia
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import from_matrix
@@ -114,7 +114,7 @@ def test_a_stratum_too_large_to_form_and_without_symmetry_is_null_with_the_reaso
 
 
 def test_inertia_counts_multiplicities():
-    assert _inertia([(-1.0, 3), (1e-12, 5), (-1e-12, 1), (2.0, 7)], 1e-9) == (3, 6)
+    assert inertia([(-1.0, 3), (1e-12, 5), (-1e-12, 1), (2.0, 7)], 1e-9) == (3, 6)
 
 
 def test_nonlinear_models_get_their_dense_signature_or_the_reason():

@@ -7,12 +7,12 @@ import pytest
 
 from ufm.critical.relu_names import hidden_rank
 from ufm.landscapes.graph_search import graph_search, low_rank_search, refine
+from ufm.landscapes.refine import lifted, one_each, reduced, smooth_relu
 from ufm.landscapes.relu_profile import relu_profile
-from ufm.landscapes.relu_search import lifted, one_each, reduced, smooth_relu
 from ufm.numerics.graphs import complete, complete_multipartite, simple_graphs
 from ufm.objectives.checks import taylor_check
 from ufm.objectives.clarke import clarke
-from ufm.objectives.factors import objective_of
+from ufm.objectives.factors import value
 from ufm.plot import graphs as drawn
 from ufm.points import FactorPoint
 from ufm.problem import Problem
@@ -22,11 +22,6 @@ from ufm.structures.graph_codes import graph_code, srg
 
 def relu(K, L, lam, loss="mse", **rest):
     return Problem(K=K, L=L, lam=lam, loss=loss, activation="relu", **rest)
-
-
-def value(point):
-    objective, x = objective_of(point)
-    return float(objective.value(x))
 
 
 @pytest.mark.parametrize(

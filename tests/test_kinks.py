@@ -8,11 +8,13 @@ import pytest
 from ufm import activations
 from ufm.critical.signature import classify
 from ufm.numerics.graphs import complete
-from ufm.objectives.clarke import Gated, clarke, identities
+from ufm.objectives.clarke import clarke
 from ufm.objectives.factors import FactorObjective, objective_of
+from ufm.objectives.gated import Gated
+from ufm.objectives.identities import identities
 from ufm.points import FactorPoint
 from ufm.problem import Problem
-from ufm.solvers import kinks, starts
+from ufm.solvers import compression, kinks, pieces, starts
 from ufm.solvers.minimize import minimize
 from ufm.solvers.multistart import multistart
 from ufm.structures import graph_codes
@@ -111,7 +113,7 @@ def test_a_wrong_newton_is_not_believed(monkeypatch):
     hessian = Gated.hessian
     monkeypatch.setattr(Gated, "hessian", lambda self: 3.0 * hessian(self))
     gradient = Gated.gradient
-    monkeypatch.setattr(kinks, "_merit", lambda here, _: 1e-17)  # Newton believes that every point will do
+    monkeypatch.setattr(pieces, "_merit", lambda here, _: 1e-17)  # Newton believes that every point will do
     assert not minimize(SMALL["leaky"], rng=1).success
     assert Gated.gradient is gradient
 
@@ -125,10 +127,10 @@ def test_split_neurons_are_merged_at_equal_value(copies):
     split = (np.pad(H, [(0, 4 * (copies - 1)), (0, 0)]), np.pad(np.tile(W1, (copies, 1)) / root, [(0, 0), (0, 4 * (copies - 1))]))
     split += (np.tile(W2, (copies, copies)) / copies, np.tile(W3, (1, copies)) / root)
     objective, x = objective_of(FactorPoint(wide, split))
-    narrow, y = kinks.reduced(objective, x)
+    narrow, y = compression.reduced(objective, x)
     assert max(narrow.widths) <= 4
     assert narrow.value(y) == pytest.approx(objective.value(x), rel=1e-12)
-    back, masks = kinks._expanded(objective, narrow, y)
+    back, masks = compression.expanded(objective, narrow, y)
     assert objective.value(back) == pytest.approx(objective.value(x), rel=1e-12) and masks is None
 
 

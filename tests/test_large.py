@@ -8,10 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-from closed_forms import closed_dnc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from theory.gk25.dnc_spectrum import closed_spectrum
 from ufm import structures
 from ufm.critical import spectrum as spectra
 from ufm.critical.signature import DENSE_LIMIT, classify
@@ -227,8 +227,8 @@ def test_spectrum_of_collapse_at_a_thousand_classes_is_its_closed_form(K, n, d, 
     point = structures.dnc(problem)
     values = spectrum(point)
     assert sum(m for _, m in values) == FactorObjective(problem).size
-    np.testing.assert_allclose(moments(values), moments(closed_dnc(point)), rtol=1e-10)
-    assert escape_rate(point) == pytest.approx(max(0.0, -min(v for v, _ in closed_dnc(point))), rel=1e-9)
+    np.testing.assert_allclose(moments(values), moments(closed_spectrum(point)), rtol=1e-10)
+    assert escape_rate(point) == pytest.approx(max(0.0, -min(v for v, _ in closed_spectrum(point))), rel=1e-9)
 
 
 @pytest.mark.parametrize("problem", [Problem(K=700, L=3, lam=1e-7), Problem(K=560, n=3, d=2000, L=1, lam=1e-5), Problem(K=521, n=2, L=2, lam=1e-6, loss="mse")])

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from closed_forms import closed_dnc
 
+from theory.gk25.dnc_spectrum import closed_spectrum
 from ufm import structures
 from ufm.critical.signature import classify
 from ufm.landscapes.measures import escape_direction, escape_rate, flatness, solution_dimension, spectrum
@@ -116,7 +116,7 @@ def test_closed_spectrum_of_collapse_under_mse(K, n, d, L, lam):
 @pytest.mark.parametrize("K, n, d, L, lam", [(4, 2, 6, 2, 1e-3), (5, 1, 5, 3, 1e-3), (10, 5, 70, 2, 2**-10), (20, 1, 30, 3, 1e-3), (6, 3, 9, 1, 1e-2)])
 def test_closed_spectrum_of_collapse_under_cross_entropy(K, n, d, L, lam):
     point = structures.dnc(Problem(K=K, n=n, d=d, L=L, lam=lam))
-    same(closed_dnc(point), spectrum(point), 1e-12)
+    same(closed_spectrum(point), spectrum(point), 1e-12)
 
 
 def same(closed, found, tol):

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from ufm import structures
+from ufm.critical.identify import identify
 from ufm.critical.relu_names import hidden_rank, name_of
-from ufm.critical.signature import ROUNDING
+from ufm.critical.signature import ROUNDING, classify
 from ufm.numerics.graphs import complete, complete_multipartite, cycle, petersen, simple_graphs, wheel
 from ufm.objectives.clarke import clarke
-from ufm.objectives.factors import objective_of
+from ufm.objectives.factors import value
 from ufm.objectives.logits import value as linear_value
 from ufm.points import FactorPoint
 from ufm.problem import Problem
+from ufm.solvers.minimize import minimize
 from ufm.structures import graph_codes, relu_collapse
 from ufm.structures.graph_codes import graph_code, rho, srg
 from ufm.structures.relu_collapse import f, fold, kappa, relu_dnc, tau
@@ -21,11 +23,6 @@ from ufm.structures.relu_collapse import f, fold, kappa, relu_dnc, tau
 
 def relu(K, L, lam, loss="mse", **rest):
     return Problem(K=K, L=L, lam=lam, loss=loss, activation="relu", **rest)
-
-
-def value(point):
-    objective, x = objective_of(point)
-    return float(objective.value(x))
 
 
 def is_stationary(point):
@@ -217,6 +214,49 @@ def test_codes_that_cannot_be_are_refused_with_the_reason():
         srg(relu(7, 3, 0.01))
 
 
+@pytest.mark.parametrize("K, L, rest", [(6, 2, {}), (7, 4, {"n": (1, 2, 3, 1, 2, 3, 1)}), (10, 3, {"bias": 0.1}), (8, 2, {"n": tuple(range(1, 9))})])
+def test_the_catalogue_refuses_codes_with_the_reason(K, L, rest):
+    points, reasons = structures.existing(relu(K, L, 1e-3, **rest))
+    assert "zero" in points and not any("srg" in name or "code" in name for name in points)
+    assert any("graph codes" in why for why in reasons.values())
+
+
+@pytest.mark.parametrize(
+    "call, name",
+    [
+        (lambda p: graph_code(p, None), "part must"),
+        (lambda p: graph_code(p, ()), "parts must"),
+        (lambda p: graph_codes.code(p, "K4"), "graph must"),
+        (lambda p: graph_codes.part_loss(p, 4), "graph must"),
+        (lambda p: graph_codes.part_loss(p, complete(4), "other"), "variant must"),
+        (lambda p: graph_codes.part_loss(replace(p, L=2), complete(4)), "L=2"),
+        (lambda p: graph_codes.lone_loss(replace(p, n=(1, 2, 1, 1, 1, 1))), "n="),
+        (lambda p: rho("K4", 3), "graph must"),
+        (lambda p: graph_codes.srg_order(-3), "K must"),
+        (lambda p: structures.relu_pairs(3), "problem must"),
+    ],
+)
+def test_bad_arguments_of_codes_are_named(call, name):
+    with pytest.raises(ValueError, match=name):
+        call(relu(6, 4, 1e-3))
+
+
+@pytest.mark.parametrize("variant", graph_codes.VARIANTS)
+@pytest.mark.parametrize("r, K, L", [(4, 6, 3), (5, 13, 5), (8, 28, 6)])
+def test_codes_exist_up_to_their_fold(r, K, L, variant):
+    """Largest lam with a minimum on the ray, from the maximum over u of -dfit/dlog u / (1/2 (Q u)^(1/L)), Q u growing like lam^(L+1) u/lam."""
+    graph = complete(r)
+    mu, count = graph_codes._spectrum(graph, variant)
+    v = np.exp(np.linspace(-8.0, 12.0, 200_001))[:, None] * mu**2 / np.max(mu**2)
+    pull = np.sum(count * v / (1 + v) ** 2, axis=1) / K
+    ridge = np.exp((graph_codes._log_Q(relu(K, L, 1.0), graph) + np.log(K * v[:, 0] / mu[0] ** 2)) / L)
+    edge = float(np.max(pull / ridge)) ** (L / (L + 1))
+    for times in (1 - 1e-7, 1 - 1e-9):
+        assert graph_codes.loss(relu(K, L, edge * times), graph, variant) > 0.5
+    with pytest.raises(ValueError, match="lam too large"):
+        graph_codes.loss(relu(K, L, edge * (1 + 1e-7)), graph, variant)
+
+
 def test_names_survive_permuted_and_split_neurons():
     rng = np.random.default_rng(3)
     for graph, name in ((complete(5), "srg(r=5)"), (complete_multipartite(3, 3), "code(K3,3)"), (cycle(5), "code(C5)")):
@@ -230,7 +270,45 @@ def test_names_survive_permuted_and_split_neurons():
     assert name_of(relu_dnc(relu(4, 3, 0.01), second="etf")) == "dnc" and name_of(relu_dnc(relu(4, 3, 0.01), "small")) == "dnc(small)"
 
 
+def test_a_class_with_small_features_is_fitted_nevertheless():
+    """Features at a tenth of the others' size are features: no partial fit of the others, at any tolerance of noise below that."""
+    H, *W = relu_dnc(relu(4, 3, 0.01)).factors
+    H, W = H.copy(), [w.copy() for w in W]
+    H[:, 0] *= 0.1
+    point = FactorPoint(relu(4, 3, 0.01), (H, *W))
+    assert name_of(point, 0.02) == "unnamed(rank=4)"
+    H[:, 0] *= 0.1
+    assert name_of(FactorPoint(point.problem, (H, *W)), 0.02) == "partial(3)"
+
+
 def test_every_graph_with_five_edges_has_its_price():
     problem = relu(5, 3, 0.002)
     prices = {g.name: graph_codes.part_loss(problem, g) for g in simple_graphs(5)}
     assert len(prices) >= 20 and min(prices.values()) > relu_collapse.loss(problem)  # none beats DNC at K = 5, L = 3
+
+
+@pytest.mark.parametrize("second, fitted", [("pairs", None), ("etf", 3), ("identity", 2)])
+def test_rank_and_name_are_one_story_at_two_layers(second, fitted):
+    """M_2 is not determined there: its rank is half that of its ReLU, which the name and the signature both go by."""
+    point = relu_dnc(relu(4, 2, 0.01), fitted=fitted, second=second)
+    who, what = identify(point), classify(point)
+    assert who.rank == what.rank == hidden_rank(point) == (fitted or 4)
+    assert who.name == ("dnc" if fitted is None else f"partial({fitted})")
+
+
+@pytest.mark.parametrize("K, L, steps", [(4, 2, 60), (5, 3, 100), (10, 4, 150)])
+def test_rank_and_name_agree_where_a_run_is_cut_short(K, L, steps):
+    for rng in range(4):
+        result = minimize(relu(K, L, 0.02 / K, d=2 * K), rng=rng, max_steps=steps, progress=False)
+        who, what = identify(result), classify(result)
+        assert who.rank == what.rank and (not who.name.startswith("unnamed") or who.name == f"unnamed(rank={what.rank})")
+
+
+def test_a_small_remainder_has_rank_zero_and_equal_logits_under_mse_are_not_zero():
+    problem = Problem(K=3, L=2, lam=0.5, loss="mse", activation="tanh")
+    rng = np.random.default_rng(0)
+    dust = FactorPoint(problem, tuple(1e-11 * rng.standard_normal(shape) for shape in problem.shapes()))
+    assert classify(dust).rank == 0 and set(classify(dust).ranks) == {0} and identify(dust).name == "zero"
+    flat = FactorPoint(problem, (np.ones((3, 3)), np.eye(3), 0.2 * np.ones((3, 3))))
+    assert identify(flat).name == "unnamed(rank=1)"
+    assert identify(FactorPoint(replace(problem, loss="ce"), flat.factors)).name == "zero"

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from theory.claim import REFUTED, SUPPORTED, Case, Evidence
+from theory.claim import REFUTED, SUPPORTED, Case, Evidence, Outcome
 from theory.registry import claims
-from theory.related import dang24, fang21, focal, hong_ling, label_smoothing, seli, shallow, sphere, zhou22a, zhu21
+from theory.related import dang24, fang21, focal, hong_ling, ji22, label_smoothing, seli, shallow, sphere, zhou22a, zhu21
 from ufm.problem import Problem
 from ufm.structures import dnc
 
@@ -55,6 +55,7 @@ GRIDS = [
     ("seli-margin", {"K": "3,5", "R": "5.0,300.0", "rng": "9"}),
     ("seli-signs", {"K": "4,12", "R": "7.0,1e5", "L": "1,3,20", "rng": "4"}),
     ("seli-path", {"K": "3,6", "R": "4.0,50.0", "rng": "8"}),
+    ("seli-path", {"K": "7", "R": "100.0,200.0", "rng": "48,74"}),
     ("ji22-flow", {"n": [(5, 2, 1)], "rng": "6", "more": "0"}),
     ("seli-step", {"K": "5,9", "majority": "2,3", "R": "0.3,17.0"}),
     ("hong-two-clusters", {"kA": "2", "nA": "40", "kB": "3", "nB": "5", "bias": "0.05", "more": "1", "spread": "2.0"}),
@@ -125,6 +126,33 @@ def test_offsets_of_equal_counts_are_those_of_the_closed_scale():
     for lam in (1e-6, 1e-9):
         assert zhu21.scale(K, n, lam) - math.log(1 / lam) == pytest.approx(E[0, 1], abs=K * n * lam * 3)
     assert seli.predicted_rate((n,) * K) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("counts", [(200, 8, 23, 15, 40, 32, 1), (5, 2, 1), (30, 30, 1, 1)])
+def test_second_offsets_are_the_next_term_of_the_margins(counts):
+    """T (margins - T - E) at the minimum nears E_2, like 1/T and higher powers."""
+    E, second, off = seli.offsets(counts), seli.second_offsets(counts), ~np.eye(len(counts), dtype=bool)
+    left = []
+    for T in (20.0, 40.0):
+        Z = shallow.minimum(Problem(K=len(counts), n=counts, lam=math.exp(-T)), 0).class_logits()
+        left.append(np.max(np.abs(T * (np.diag(Z)[None, :] - Z - T - E) - second)[off]))
+    assert left[1] < 0.75 * left[0] and left[1] < 0.2 * np.max(np.abs(second[off]))
+    assert np.max(np.abs(seli.second_offsets((4,) * 5))) < 1e-4
+
+
+def test_thresholds_of_classes_of_one_size_need_two_of_them():
+    merging = CLAIMS["hong-merging"]
+    assert merging.violated(merging.cases[0].but(n=(9, 6, 1))) == ("two classes of one size",)
+
+
+def test_a_flow_that_is_still_falling_is_undecided_and_one_that_rests_elsewhere_refuted(monkeypatch):
+    target = np.repeat(np.eye(3) - 1 / 3, (2, 1, 1), axis=1)
+    target, away = target / np.linalg.norm(target), np.eye(3, 4) / np.linalg.norm(np.eye(3, 4))
+    case = Case(n=(2, 1, 1), more=0, scale=0.1, rng=0, stages=3)
+    for distances, verdict in (((0.3, 0.1, 0.03), "undecided"), ((0.3, 0.29, 0.28), REFUTED), ((0.3, 0.1, 0.001), SUPPORTED)):
+        at = iter(distances)
+        monkeypatch.setattr(ji22, "direction", lambda *a, at=at: target + next(at) * away)
+        assert Outcome(case, tuple(ji22.check(case)), 0.0).verdict == verdict
 
 
 def test_nonnegative_features_at_equal_counts_are_orthogonal_and_cost_more():

@@ -73,6 +73,7 @@ def test_the_strengths_are_those_promised():
         ("sml23:twin", {"L": "2,7", "d": "2,8", "n": "2", "lam": "1e-5,3", "rng": "4"}),
         ("sml23:value", {"L": "1:9:4", "lam": "1e-6,0.1,2", "n": "5", "d": "4", "rng": "2"}),
         ("sml23:threshold", {"L": "4,6", "n": "2", "d": "5", "times": "0.95,1.05", "rng": "1"}),
+        ("sml23:threshold", {"L": "3", "n": "1", "d": "5", "times": "0.5", "spread": "0.0", "rng": "59"}),
         ("sml23:tie", {"K": "2,7", "L": "2:11:3", "d": "9", "n": "3", "rng": "1"}),
         ("sml24:rho", {"r": "4:61:19", "L": "3:9"}),
         ("sml24:suboptimal", {"K": "6:22:8", "L": "3:5", "n": "3", "lam": "5e-4"}),
@@ -279,5 +280,9 @@ def test_a_case_of_the_command_line_runs_with_its_lam_and_a_wrong_one_is_told():
     assert claim.violated(Case(K=6, n=1, d=8, L=3, lam=1e-3, tilt=0.0))
     assert claim.violated(Case(K=10, n=1, d=9, L=4, lam=1e-3, tilt=0.0))
     assert claim.violated(Case(K=10, n=1, d=10, L=4, lam=1.0, tilt=0.0)) == ("rho kappa < tau_L",)
+    stationary = FOUND["sml24:stationary"].cases[0]
+    assert FOUND["sml24:stationary"].violated(stationary.but(r=6, d=14)) == ("d >= K",)
+    assert "in the list" in FOUND["sml24:stationary"].violated(stationary.but(r=3))
+    assert FOUND["sml23:tie"].violated(FOUND["sml23:tie"].cases[0].but(K=1)) == ("K >= 2",)
     with pytest.raises(ValueError, match="no parameter width"):
         claim.verify(width="3")

@@ -15,6 +15,7 @@ from pathlib import Path
 from theory.claim import Case, Claim, Evidence, Outcome, Verdict, attempt, message
 from ufm import __version__
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 
 PATIENCE = 0.5
 """Seconds of work done here before worker processes are started for the rest."""
@@ -85,9 +86,7 @@ def _cores() -> int:
 
 
 def _bar(outcomes, total: int, progress: bool | None):
-    from tqdm import tqdm
-
-    return tqdm(outcomes, total=total, desc="cases", delay=2, leave=False, disable=None if progress is None else not progress)
+    return progress_bar(outcomes, total=total, desc="cases", progress=progress)
 
 
 def _outcomes(work: Sequence[tuple[Callable, Case]], jobs: int) -> Iterator[tuple[int, Outcome]]:

@@ -1,4 +1,4 @@
-"""The order of two structures at the best strength there is: proved where ball arithmetic is installed, else computed."""
+"""The order of two structures, and global minima, at the best strength there is: proved where ball arithmetic is installed, else computed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,24 @@ def order(problem: Problem, left: str | LogitPoint, right: str | LogitPoint, not
     values = _value(problem, left), _value(problem, right)
     tol = ROUNDING * max(map(abs, values)) if strength == "float" else 0.0
     return Evidence(values[0], "<", values[1], tol, "certified" if strength == "exact" else strength, note, margin=margin)
+
+
+def global_proof(problem: Problem):
+    """The certificate about the global minimum, which may fail to hold; None without the extra [certify]."""
+    try:
+        from ufm.certificates.optimality import global_minimum
+
+        return global_minimum(problem)
+    except ImportError:
+        return None
+
+
+def dnc_is_global(problem: Problem) -> Evidence | None:
+    """Evidence where DNC is proved to be a global minimum, else None."""
+    proof = global_proof(problem)
+    if proof is not None and proof.holds and proof.statement == "dnc is a global minimum":
+        return Evidence(1, ">", 0, strength="certified", note=proof.statement)
+    return None
 
 
 def _proof(left, right, problem: Problem):

@@ -34,7 +34,7 @@ _HOME = {
     "classify": "ufm.critical.signature",
     "identify": "ufm.critical.identify",
     "basins": "ufm.landscapes.basins",
-    "census": "ufm.landscapes.basins",
+    "census": "ufm.landscapes.census",
     "certify": "ufm.certificates.certify",
     "collapse": "ufm.metrics",
     "Accumulator": "ufm.metrics",

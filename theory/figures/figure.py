@@ -31,6 +31,7 @@ from pathlib import Path
 
 from ufm import __version__
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.records import csv_text, fingerprint, plain
 
 COLUMN, PAGE = 3.4, 7.0
@@ -162,14 +163,12 @@ class Work:
 
         A change of the file in which the function stands makes its cells new.
         """
-        from tqdm import tqdm
-
         cells, known = list(cells), self._store.rows if self._store else {}
         source = _source(function)
         keys = [_hash([function.__qualname__, source, plain(cell)]) for cell in cells]
         done = {key: known[key]["value"] for key in keys if key in known}
         todo = {key: cell for key, cell in zip(keys, cells, strict=True) if key not in done}
-        bar = tqdm(total=len(todo), desc=f"{self.name} {desc}", delay=2, leave=False, disable=None if self.progress is None else not self.progress)
+        bar = progress_bar(total=len(todo), desc=f"{self.name} {desc}", progress=self.progress)
         with bar:
             for key, found in self._values(function, todo):
                 value = json.loads(json.dumps(plain(found), sort_keys=True))  # the order that reading back gives

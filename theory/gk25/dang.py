@@ -42,15 +42,7 @@ def check_corrected(case) -> Evidence:
     """L = 1: the simplex frame is the global minimum of a convex problem. Deeper: pairs, with b = 0, cost less than it."""
     problem = case.problem()
     if case.L == 1:
-        try:
-            from ufm.certificates.optimality import global_minimum
-
-            proof = global_minimum(problem)
-        except ImportError:
-            proof = None
-        if proof is not None and proof.holds and proof.statement == "dnc is a global minimum":
-            return Evidence(1, ">", 0, strength="certified", note=proof.statement)
-        return check(case)
+        return strength.dnc_is_global(problem) or check(case)
     below = at_zero_bias(pairs(replace(problem, bias=None)), problem) if case.K > 2 else zero(problem)
     sides = ("dnc", below) if case.get("reversed") else (below, "dnc")
     return strength.order(problem, *sides, note=f"{below.name}, rank {below.rank}, b = 0")

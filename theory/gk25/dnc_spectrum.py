@@ -73,6 +73,12 @@ def exponential(a: float) -> float:
     return math.exp(min(a, 600.0))
 
 
+def curvatures(K: int, a: float) -> tuple[float, float, float]:
+    """(t, delta, q) = (a/K, (e^a - 1)/(e^a + K - 1), e^a/(e^a + K - 1))."""
+    e = exponential(a)
+    return a / K, (e - 1) / (e + K - 1), e / (e + K - 1)
+
+
 def index_of_blocks(K: int, L: int, a, exp_a) -> int:
     """Number of negative eigenvalues at scale a, for K >= 3; of the standard block (z > 0) at most one is."""
     scale, (x, y2, z), zero_diagonal = stratum_blocks(K, L, a, exp_a)
@@ -98,13 +104,19 @@ def closed_form(K: int, n: int, d: int, L: int, a: float, coupling: float = 0.5)
     ]
 
 
+def closed_spectrum(point: LogitPoint, coupling: float = 0.5) -> list[tuple[float, int]]:
+    """[(eigenvalue, multiplicity)] of `closed_form` at a collapsed point."""
+    problem = point.problem
+    return [(v * problem.Lam, m) for v, m in closed_form(problem.K, problem.n, problem.d, problem.L, point.scales[0], coupling)]
+
+
 def check(case):
     """The eigenvalues of the dense core and of the split-off rest, sorted, against the list above."""
     point = dnc(case.problem())
     problem, a = point.problem, point.scales[0]
     measured = np.repeat(*map(np.array, zip(*spectrum(point, merge=0.0), strict=True)))
-    values, copies = zip(*closed_form(problem.K, problem.n, problem.d, problem.L, a, case.get("coupling", 0.5)), strict=True)
-    listed = np.sort(np.repeat(np.array(values) * problem.Lam, copies))
+    values, copies = zip(*closed_spectrum(point, case.get("coupling", 0.5)), strict=True)
+    listed = np.sort(np.repeat(values, copies))
     yield Evidence(sum(copies), "==", sum(x * y for x, y in problem.shapes()), strength="exact", note="multiplicities sum to the number of parameters")
     yield Evidence(float(np.max(np.abs(measured - listed))) / measured[-1], "==", 0.0, TOL, note=f"a = {a:.6g}, largest difference of sorted eigenvalues")
 

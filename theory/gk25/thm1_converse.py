@@ -91,14 +91,8 @@ def check_three_global(case):
     problem = case.problem()
     for rival in ("blocks(2,1)", "pairs", "zero"):
         yield strength.order(problem, "dnc", rival)
-    try:
-        from ufm.certificates.optimality import global_minimum
-
-        proof = global_minimum(problem)
-    except ImportError:
-        proof = None
-    if proof is not None and proof.holds and proof.statement == "dnc is a global minimum":
-        yield Evidence(1, ">", 0, strength="certified", note=proof.statement)
+    if proof := strength.dnc_is_global(problem):
+        yield proof
     else:
         best = value(dnc(problem))
         yield Evidence(best, "==", min(best, value(lowest(problem))), 1e-9 * best, "sampled", "against the lowest point found")

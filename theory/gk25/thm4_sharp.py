@@ -82,15 +82,19 @@ def proved_index(point) -> int | None:
     return proof.data["index"] if proof.holds else None
 
 
-def breakpoints(K: int, L: int) -> tuple[float, float, float]:
-    """(threshold, where the standard block turns, fold): the scales at which the index changes, falling."""
-    fold, top = fold_scale(K, L), float(threshold(K, L))
+def standard_turn(K: int, L: int) -> float:
+    """The scale between fold and threshold at which the standard block is singular, L >= 2."""
 
     def determinant(a):
         _, (x, y2, z), _ = stratum_blocks(K, L, a, exponential(a))
         return x * z - y2
 
-    return top, brentq(determinant, fold, top, xtol=1e-15, rtol=1e-14), fold
+    return brentq(determinant, fold_scale(K, L), float(threshold(K, L)), xtol=1e-15, rtol=1e-14)
+
+
+def breakpoints(K: int, L: int) -> tuple[float, float, float]:
+    """(threshold, where the standard block turns, fold): the scales at which the index changes, falling."""
+    return float(threshold(K, L)), standard_turn(K, L), fold_scale(K, L)
 
 
 def stairs(case):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
-
 from theory.claim import Case, Claim, Evidence, grid, planted
-from theory.gk25.dnc_spectrum import dnc_at, exists, exponential, fold_scale, lam_at, stratum_blocks
-from theory.gk25.thm4_sharp import EIGENVALUE, proved_index, threshold
+from theory.gk25.dnc_spectrum import dnc_at, exists, fold_scale, lam_at
+from theory.gk25.thm4_sharp import EIGENVALUE, proved_index, standard_turn, threshold
 from ufm.critical.signature import classify
 from ufm.landscapes.measures import CORE_LIMIT, spectrum
 from ufm.structures import dnc
@@ -23,14 +21,7 @@ def last_stable_scale(K: int, L: int) -> float:
     """The scale from which on the Hessian is PSD: K (L-1)/(L+1) for K >= 4, where the standard block turns at K = 3, the fold at K = 2; 0 at L = 1."""
     if K >= 4 or L == 1:
         return float(threshold(K, L))
-    if K == 2:
-        return fold_scale(K, L)
-
-    def determinant(a):
-        _, (x, y2, z), _ = stratum_blocks(K, L, a, exponential(a))
-        return x * z - y2
-
-    return brentq(determinant, fold_scale(K, L), float(threshold(K, L)), xtol=1e-15, rtol=1e-14)
+    return fold_scale(K, L) if K == 2 else standard_turn(K, L)
 
 
 def lam_stable(K: int, n: int, L: int) -> float:

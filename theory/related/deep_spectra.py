@@ -24,7 +24,7 @@ import numpy as np
 from scipy import linalg
 
 from theory.claim import Case, Claim, Evidence, planted
-from theory.gk25.dnc_spectrum import exists, exponential
+from theory.gk25.dnc_spectrum import curvatures, exists
 from theory.related.deep_tools import READABLE, geometric_mean
 from ufm.landscapes.measures import spectrum
 from ufm.landscapes.modes import spinodal
@@ -68,8 +68,7 @@ def unused(problem: Problem, r: int) -> list[tuple[float, int]]:
 def ce_list(problem: Problem, a: float, power: float = 1.0) -> list[tuple[float, int]]:
     """[(eigenvalue, multiplicity)] at CE-DNC of scale a, D >= 3, K >= 3. `power` other than 1 falsifies the coupling."""
     K, n, lams = problem.K, problem.n, np.array(problem.lams)
-    t, e = a / K, exponential(a)
-    delta, q = (e - 1) / (e + K - 1), e / (e + K - 1)
+    t, delta, q = curvatures(K, a)
     found = [(v, 1) for v in symmetric(lams, t * (1 + (K - 1) * delta))]
     found += [(v, K - 1) for v in bordered(lams, t * (1 + (K - 2) * delta), (t * delta * math.sqrt(K - 2)) ** power, 1 + t * (1 + delta))]
     found += [(v, K * (K - 3) // 2) for v in symmetric(lams, t)] + [(v, (K - 1) * (K - 2) // 2) for v in antisymmetric(lams, t)]
@@ -119,8 +118,7 @@ def check_layers(case):
     for l in range(1, problem.D):
         values, vectors, factors = layer_eigenvalues(point, l, case.rng)
         if ce:
-            t, e = point.scales[0] / K, exponential(point.scales[0])
-            delta = (e - 1) / (e + K - 1)
+            t, delta, _ = curvatures(K, point.scales[0])
             parts = [(1 + (K - 1) * delta, 1), (1 + (K - 2) * delta, K - 1), (1, K * K - 3 * K + 1)] if outliers == "CE" else [(1, (K - 1) ** 2)]
             listed = [problem.lams[l] * t * x for x, m in parts for _ in range(m)]
         else:

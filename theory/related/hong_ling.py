@@ -125,7 +125,7 @@ CLAIMS = (
         "sqrt(lam_H lam_W) >= sqrt(m)/N. Merged, the fit pulls on their contrasts with exactly sqrt(m)/N; apart, with less, while an active direction "
         "is pulled with sqrt(lam_H lam_W).",
         source="hong23, minority collapse (two sizes; any sizes are added here)",
-        hypotheses=HYPOTHESES | COUNTED,
+        hypotheses=HYPOTHESES | COUNTED | {"two classes of one size": lambda c: len(set(c.n)) < len(c.n)},
         check=check_groups,
         cases=[Case(n=n, L=1, more=0, spread=1.0, bias=bias, rng=0) for n, bias in zip(SIZES, (None, 0.1, 0.0, None, 1.0, None), strict=True)],
         controls=[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, planted
@@ -32,7 +34,9 @@ def check(case):
     limit = np.repeat(target, case.n, axis=1)
     limit = limit / np.linalg.norm(limit)
     found = [float(np.linalg.norm(direction(case.n, K + case.more, case.scale, case.rng, floor) - limit)) for floor in LOGS[: case.stages]]
-    yield Evidence(found[-1], "<", NEAR, NEAR / 100, "sampled", f"distances {', '.join(f'{x:.4g}' for x in found)} at log-losses {LOGS[: case.stages]}")
+    falling = len(found) > 1 and NEAR <= found[-1] < 0.5 * found[-2]  # on its way, which decides nothing
+    note = f"distances {', '.join(f'{x:.4g}' for x in found)} at log-losses {LOGS[: case.stages]}"
+    yield Evidence(math.nan if falling else found[-1], "<", NEAR, NEAR / 100, "sampled", note)
     if len(found) > 1:
         yield Evidence(found[-1], "<", 0.5 * found[0], 1e-6, "sampled", "less than half of the first distance")
 

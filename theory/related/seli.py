@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, grid, planted
+from theory.gk25.qk import product
 from theory.related.shallow import minimum
 from ufm.certificates.convex import margin_minimum
 from ufm.numerics.seeds import generator, seed_sequence
@@ -34,15 +35,11 @@ def resolvent_row(counts, t: Fraction, shift: int = 1) -> tuple[Fraction, Fracti
     x = [one / (n + t) for n in counts]
     Q = [[(x[i] if i == j else 0) - shift * x[i] * x[j] / sum(x) for j in range(K)] for i in range(K)]
     S = [[(one if i == j else 0) - Fraction(1, K) for j in range(K)] for i in range(K)]
-    M = _product([[S[i][j] * counts[j] for j in range(K)] for i in range(K)], S)
-    left = _product([[M[i][j] + (t if i == j else 0) for j in range(K)] for i in range(K)], Q)
+    M = product([[S[i][j] * counts[j] for j in range(K)] for i in range(K)], S)  # S and Q are symmetric
+    left = product([[M[i][j] + (t if i == j else 0) for j in range(K)] for i in range(K)], Q)
     error = max(abs(left[i][j] - S[i][j]) for i in range(K) for j in range(K))
     sums = max(abs(sum(Q[i][j] for i in range(K))) for j in range(K))
     return error, sums, max(Q[i][j] for i in range(K) for j in range(K) if i != j)
-
-
-def _product(A, B):
-    return [[sum(a * b for a, b in zip(row, column, strict=True)) for column in zip(*B, strict=True)] for row in A]
 
 
 def check_signs(case):
@@ -75,12 +72,21 @@ def check_margin(case):
     yield Evidence(pairing, "==", value, ROUNDING * value * K, note="dual value: the sum of the multipliers")
 
 
-def offsets(counts) -> np.ndarray:
+def offsets(counts, multipliers=None) -> np.ndarray:
     """E (K, K): margins z_cc - z_jc of the ridge minimum tend to log(1/lam) + E_jc, E_jc = -log(N |A_jc|/sqrt(n_c)), A = U V'; 0 on the diagonal."""
     K, counts = len(counts), np.asarray(counts, dtype=float)
+    A = sel_multipliers(counts.astype(int).tolist()) if multipliers is None else multipliers
     with np.errstate(divide="ignore"):
-        E = -np.log(np.abs(sel_multipliers(counts.astype(int).tolist())) * np.sum(counts) / np.sqrt(counts))
+        E = -np.log(np.abs(A) * np.sum(counts) / np.sqrt(counts))
     return np.where(np.eye(K, dtype=bool), 0.0, E)
+
+
+def second_offsets(counts, T: float = 1e5) -> np.ndarray:
+    """E_2 (K, K): margins are T + E + E_2/T + O(1/T^2), T = log(1/lam), since A is the polar factor of T SEL + (E.mean(axis=0) - E), not of SEL."""
+    E = offsets(counts)
+    Z = T * (np.eye(len(counts)) - 1 / len(counts)) + E.mean(axis=0) - E
+    U, _, Vt = np.linalg.svd(Z * np.sqrt(counts))
+    return T * (offsets(counts, U[:, :-1] @ Vt[:-1]) - E)
 
 
 def predicted_rate(counts) -> float:
@@ -96,7 +102,7 @@ def check_path(case):
     """T = log(1/lam): margins against T + E, and the direction against its rate over T; what remains, times T, over seven decades of lam."""
     counts, K = random_counts(case.K, case.R, case.rng), case.K
     E, off, root = offsets(counts), ~np.eye(case.K, dtype=bool), np.sqrt(counts)
-    bound, rate = 1.0 + 1.5 * float(np.ptp(E[off])) ** 2, predicted_rate(counts)
+    bound, rate = 1.0 + 1.5 * float(np.max(np.abs(second_offsets(counts)[off]))), predicted_rate(counts)
     limit = (np.eye(K) - 1 / K) * root
     for share in (1e-2, 1e-4, 1e-6, 1e-9):
         lam = share * min(root) / sum(counts)
@@ -178,7 +184,8 @@ CLAIMS = (
             planted("a constant twice as large", K=4, R=10.0, L=1, rng=0, slower=2.0),
         ],
         uses=("related:seli-margin",),
-        scope="lam from 10^-2 to 10^-9 of the lam at which the smallest classes merge; what remains is at most (1 + 1.5 (max E - min E)^2)/T there",
+        scope="lam from 10^-2 to 10^-9 of the lam at which the smallest classes merge; what remains is at most (1 + 1.5 max |E_2|)/T there, "
+        "E_2 being the next term of the margins",
     ),
     Claim(
         id="related:seli-step",

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from theory.claim import Evidence
+from theory.strength import global_proof
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -63,13 +64,10 @@ def class_product(point: LogitPoint) -> np.ndarray:
 
 def proved(problem: Problem) -> tuple[float, float] | None:
     """An interval proved to hold the global minimum of the convex problem; None without the extra [certify] or where nothing is proved."""
-    try:
-        from ufm.certificates.optimality import global_minimum
-
-        found = global_minimum(problem)
-    except ImportError:
+    found = global_proof(problem)
+    if found is None or not found.holds:
         return None
-    low, high = (found.data.get(name) for name in ("lower", "upper")) if found.holds else (None, None)
+    low, high = (found.data.get(name) for name in ("lower", "upper"))
     return (float(low), float(high or low)) if low else None
 
 

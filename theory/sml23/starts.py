@@ -33,8 +33,14 @@ def lowest(problem: Problem, starts: int, rng: int, steps: int = 150) -> tuple[f
         draw = generator(child(seed_sequence(rng), i))
         size, noise = KINDS[i % len(KINDS)]
         y = size * matched + noise / np.sqrt(max(problem.widths)) * draw.standard_normal(objective.size)
-        for _ in range(RESTARTS):  # L-BFGS stalls on kinks; a fresh memory goes on
-            end = optimize.minimize(scaled, y, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-15, "gtol": 1e-9})
-            y = end.x
+        end = restarted(scaled, y, RESTARTS, maxiter=steps, ftol=1e-15, gtol=1e-9)
         best = min(best, (float(end.fun), scale * end.x), key=lambda pair: pair[0])
     return best[0], objective.point(best[1])
+
+
+def restarted(value_grad, x, times: int, **options) -> optimize.OptimizeResult:
+    """L-BFGS run so many times from where it ended: it stalls on kinks, and a fresh memory goes on."""
+    for _ in range(times):
+        end = optimize.minimize(value_grad, x, jac=True, method="L-BFGS-B", options=options)
+        x = end.x
+    return end

@@ -11,12 +11,14 @@ from theory.sml23.starts import lowest
 from ufm.certificates.global_bound import lower_bound
 from ufm.numerics.graphs import complete
 from ufm.numerics.seeds import child, generator, seed_sequence
-from ufm.objectives.factors import objective_of
+from ufm.objectives.factors import value
 from ufm.problem import Problem
 from ufm.structures import graph_codes, relu_collapse
 
 REACHED, ROUNDING = 2e-5, 1e-12
 """How near the lowest of the descents must come; rounding of F."""
+MORE = 4
+"""Times as many starts where the first ones come nowhere near."""
 
 
 def log_threshold(K: int, L: int, power: int | None = None) -> float:
@@ -60,19 +62,21 @@ def orthogonality(point) -> float:
 def check(case):
     problem = problem_at(case)
     below = case.times < 1
-    value, fun, point = predicted(problem), *lowest(problem, case.starts, case.rng)
+    closed, fun, point = predicted(problem), *lowest(problem, case.starts, case.rng)
+    if fun > closed + REACHED:  # all stalled on kinks, or fell to zero
+        fun, point = min((fun, point), lowest(problem, MORE * case.starts, case.rng + 1), key=lambda pair: pair[0])
     fun = min(fun, known(problem))
-    yield Evidence(value, "==", linear_bound(problem), ROUNDING, note="closed form of DNC or zero, against the linear model's minimum, its lower bound")
-    yield Evidence(fun, ">=", value - 1e-9, 1e-12, "sampled", note=f"lowest of {case.starts} starts is not below it")
+    yield Evidence(closed, "==", linear_bound(problem), ROUNDING, note="closed form of DNC or zero, against the linear model's minimum, its lower bound")
+    yield Evidence(fun, ">=", closed - 1e-9, 1e-12, "sampled", note="the lowest start is not below it")
     if below:
-        F = objective_value(relu_collapse.relu_dnc(problem))
-        yield Evidence(F, "==", value, ROUNDING, note="F of the explicit DNC weights")
+        F = value(relu_collapse.relu_dnc(problem))
+        yield Evidence(F, "==", closed, ROUNDING, note="F of the explicit DNC weights")
         yield Evidence(F, "<", 0.5, ROUNDING, note="DNC below zero")
         reached = fun <= F + REACHED  # a search that does not come so far says nothing
         yield Evidence(fun if reached else math.nan, "==", F, REACHED, "sampled", note="the lowest start reaches DNC")
         yield Evidence(orthogonality(point) if reached else math.nan, "<", 0.05, 1e-6, "sampled", note="its features after every ReLU: collapsed, orthogonal")
     else:
-        yield Evidence(value, "==", 0.5, ROUNDING, note="zero is the minimum")
+        yield Evidence(closed, "==", 0.5, ROUNDING, note="zero is the minimum")
         yield Evidence(float(np.max(np.abs(point.logits()))) if fun <= 0.5 + REACHED else math.nan, "<", 1e-2, 1e-6, "sampled", note="the lowest start is zero")
 
 
@@ -82,11 +86,6 @@ def known(problem: Problem) -> float:
         return graph_codes.loss(problem, complete(graph_codes.srg_order(problem.K)))
     except ValueError:
         return math.inf
-
-
-def objective_value(point) -> float:
-    objective, x = objective_of(point)
-    return float(objective.value(x))
 
 
 CLAIM = Claim(
@@ -115,5 +114,5 @@ CLAIM = Claim(
     ],
     uses=("sml23:twin", "sml23:tie"),
     scope="the value is proved (sml23:twin gives the lower bound, explicit weights attain it); that starts find it is seen on 6 starts for each case, "
-    "two of them near one neuron a class. Uniqueness of the minimiser is not checked beyond the collapse of the lowest end",
+    "two of them near one neuron a class, and 24 more where none comes near. Uniqueness of the minimiser is not checked beyond the collapse of the lowest end",
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from theory.claim import Claim, Evidence, grid, planted
-from theory.sml23.threshold import objective_value, problem_at
+from theory.sml23.threshold import problem_at
+from ufm.objectives.factors import value
 from ufm.structures import relu_collapse
 
 
@@ -18,7 +19,7 @@ def check(case):
     yield Evidence((1 - z) ** 2 / 2 + Fraction(D, 2) * z * (1 - z), "==", Fraction(1, 2), strength="exact", note="value there, kappa z^(2/(L+1)) = z (1 - z)")
     for times in (1 - case.aside, 1 + case.aside):
         problem = problem_at(case.but(times=times))
-        F = objective_value(relu_collapse.relu_dnc(problem))
+        F = value(relu_collapse.relu_dnc(problem))
         yield Evidence(F, "<" if times < 1 else ">", 0.5, 1e-13, note=f"explicit weights at {times:g} of the threshold")
 
 
@@ -28,7 +29,12 @@ CLAIM = Claim(
     statement="L >= 2, MSE, no bias: where n lam_0 ... lam_L = (L-1)^(L-1)/(K^(L+1) L^(2L)), that is kappa = K (n prod lam)^(1/(L+1)) = tau_L = "
     "((L-1)/L)^((L-1)/(L+1))/L, the best DNC point has logits z = (L-1)/L and costs 1/2 as zero does; below it costs less, above it more.",
     source="sml23",
-    hypotheses={"L >= 2": lambda c: c.L >= 2, "d >= K": lambda c: c.d >= c.K, "near the tie, DNC still exists": lambda c: 0 < c.aside <= 0.05},
+    hypotheses={
+        "K >= 2": lambda c: c.K >= 2,
+        "L >= 2": lambda c: c.L >= 2,
+        "d >= K": lambda c: c.d >= c.K,
+        "near the tie, DNC still exists": lambda c: 0 < c.aside <= 0.05,
+    },
     check=check,
     cases=grid(K=[2, 3, 10], n=[1, 5], d=12, L=[2, 3, 4, 12], aside=[0.01, 1e-4], spread=[0.0, 0.5], rng=0),
     controls=[

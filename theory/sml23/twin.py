@@ -19,7 +19,7 @@ import numpy as np
 from theory.claim import Claim, Evidence, grid, planted
 from theory.sml23.lemma import THREE
 from ufm.numerics.seeds import child, generator, seed_sequence
-from ufm.objectives.factors import objective_of
+from ufm.objectives.factors import value
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 
@@ -94,11 +94,6 @@ def check(case):
         yield Evidence(float(np.max(np.abs(ours - theirs))) / size, "==", 0.0, 1e-9, note="logits of the kept samples")
         low, high = value(other), value(point)
         yield Evidence(low, "<=", high, ROUNDING * high, note="F of the linear twin, F of the ReLU point")
-
-
-def value(point: FactorPoint) -> float:
-    objective, x = objective_of(point)
-    return float(objective.value(x))
 
 
 CLAIM = Claim(

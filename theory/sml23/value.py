@@ -5,22 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from theory.claim import Claim, Evidence, grid, planted
-from theory.sml23.threshold import ROUNDING, known, linear_bound, objective_value, predicted
+from theory.sml23.threshold import ROUNDING, known, linear_bound, predicted
 from theory.sml23.twin import problem_of
+from ufm.objectives.factors import value
 from ufm.structures import relu_collapse
 
 
 def attained(problem) -> float:
     """F of the explicit weights that fit the classes for which that pays, or of zero."""
     fitted = [c for c, k in enumerate(relu_collapse.kappa(problem)) if k < relu_collapse.tau(problem.L)]
-    return objective_value(relu_collapse.relu_dnc(problem, fitted=fitted) if fitted else relu_collapse.relu_zero(problem))
+    return value(relu_collapse.relu_dnc(problem, fitted=fitted) if fitted else relu_collapse.relu_zero(problem))
 
 
 def check(case):
     problem = problem_of(case)
-    value = predicted(problem) * (1 + case.get("off", 0.0))
-    yield Evidence(value, "==", linear_bound(problem), ROUNDING, note="the linear model's minimum, a lower bound")
-    yield Evidence(min(attained(problem), known(problem)), "==", value, ROUNDING, note="explicit ReLU weights")
+    closed = predicted(problem) * (1 + case.get("off", 0.0))
+    yield Evidence(closed, "==", linear_bound(problem), ROUNDING, note="the linear model's minimum, a lower bound")
+    yield Evidence(min(attained(problem), known(problem)), "==", closed, ROUNDING, note="explicit ReLU weights")
 
 
 CLAIM = Claim(

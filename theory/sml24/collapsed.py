@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize
 
 from theory.claim import Claim, Evidence, grid, planted
+from theory.sml23.starts import restarted
 from theory.sml23.twin import random_point, representatives
 from ufm.metrics import class_means
 from ufm.numerics.seeds import child, generator, seed_sequence
-from ufm.objectives.factors import FactorObjective, objective_of
+from ufm.objectives.factors import FactorObjective, value
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import relu_collapse
@@ -45,20 +45,12 @@ def collapse_of(point: FactorPoint) -> FactorPoint:
     return FactorPoint(point.problem, (point.factors[0][:, kept][:, point.problem.labels], *point.factors[1:]))
 
 
-def value(point: FactorPoint) -> float:
-    objective, x = objective_of(point)
-    return float(objective.value(x))
-
-
 def descended(problem: Problem, seed, steps: int, noise: float) -> FactorPoint:
     """L-BFGS from DNC with all factors perturbed, each sample by itself."""
     objective = FactorObjective(problem)
     x = objective.pack(relu_collapse.relu_dnc(problem).factors)
     x = x + noise * np.linalg.norm(x) / np.sqrt(len(x)) * generator(seed).standard_normal(len(x))
-    for _ in range(6):  # L-BFGS stalls on kinks; a fresh memory goes on
-        end = optimize.minimize(objective.value_grad, x, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 0.0, "gtol": 1e-11})
-        x = end.x
-    return objective.point(x)
+    return objective.point(restarted(objective.value_grad, x, 6, maxiter=steps, ftol=0.0, gtol=1e-11).x)
 
 
 def there(case) -> bool:

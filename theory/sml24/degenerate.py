@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from theory.claim import Claim, Evidence, grid, planted
-from theory.sml23.threshold import objective_value
 from ufm.numerics.seeds import generator, seed_sequence
+from ufm.objectives.factors import value
 from ufm.points import FactorPoint
 from ufm.structures import relu_collapse
 
@@ -53,7 +53,7 @@ def check(case):
     C = correlations(case.kind, case.K, case.rng) * (1 + case.get("off", 0.0) * (1 - np.eye(case.K)))
     point = point_of(problem, C)
     M = point.factors[1] @ point.factors[0]
-    yield Evidence(objective_value(point), "==", relu_collapse.loss(problem), ROUNDING, note="F with M_2 a multiple of C, F of DNC")
+    yield Evidence(value(point), "==", relu_collapse.loss(problem), ROUNDING, note="F with M_2 a multiple of C, F of DNC")
     s = np.linalg.svd(M, compute_uv=False)
     if rank_of(case.kind, case.K):
         yield Evidence(int(np.sum(s > 1e-7 * s[0])), "==", rank_of(case.kind, case.K), 0, note="rank of M_2 before its ReLU")

@@ -36,7 +36,10 @@ CLAIM = Claim(
     "lam_l/a_l^2; n equal "
     "samples act as n lam_0. So F on collapsed points, and with it the minimum, depends on n, lam_0, ..., lam_L only through n lam_0 ... lam_L.",
     source="sml24",
-    hypotheses={"s(t x) = t s(x) for t > 0": lambda c: c.activation.split("(")[0] in ("relu", "linear", "leaky_relu")},
+    hypotheses={
+        "K >= 2": lambda c: c.K >= 2,
+        "s(t x) = t s(x) for t > 0": lambda c: c.activation.split("(")[0] in ("relu", "linear", "leaky_relu"),
+    },
     check=check,
     cases=grid(K=[2, 5], n=[1, 4], d=[3, 8], L=[1, 2, 4, 7], lam=[1.0, 1e-3], activation=["relu", "leaky_relu(0.1)"], rng=[0, 1]),
     controls=[

@@ -24,7 +24,7 @@ import numpy as np
 
 from theory.claim import Claim, Evidence, grid, planted
 from theory.sml24 import chains
-from ufm.objectives.factors import objective_of
+from ufm.objectives.factors import value
 from ufm.problem import Problem
 from ufm.structures import relu_collapse
 
@@ -100,8 +100,7 @@ def check(case):
 def below(problem: Problem, codes):
     """F of explicit weights: as the formula says, and below DNC, partial fits and zero."""
     point = chains.point(problem, codes)
-    objective, x = objective_of(point)
-    F, bound = float(objective.value(x)), chains.best_collapsed(problem)
+    F, bound = value(point), chains.best_collapsed(problem)
     yield Evidence(F, "==", chains.loss(problem, codes), ROUNDING, note="F of the weights, K_0/K f(rho kappa) summed over the codes")
     yield Evidence(F, "<", bound, ROUNDING * bound, note="F of the weights, least F of collapsed points")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from theory.claim import Claim, Evidence, grid
 from ufm.numerics.graphs import complete
 from ufm.objectives.clarke import clarke
@@ -33,7 +35,8 @@ STATEMENT = (
 )
 HYPOTHESES = {
     "stationary exactly as stated": lambda c: c.stationary == (stated(c.r, c.L) and c.variant == "disjoint"),
-    "in the list": lambda c: c.r <= 8 and c.L in (3, 4, 5),
+    "in the list": lambda c: 4 <= c.r <= 8 and c.L in (3, 4, 5),
+    "d >= K": lambda c: np.min(c.d) >= c.r * (c.r - 1) // 2,
 }
 SCOPE = "residuals in float at these lam; the residual is an upper bound of the smallest over slopes, so `not stationary` rests on that search as well"
 

@@ -8,7 +8,7 @@ from theory.claim import Claim, Evidence, grid, planted
 from theory.sml24 import chains
 from theory.sml24.rho import below_one, number, power
 from ufm.numerics.graphs import complete
-from ufm.objectives.factors import objective_of
+from ufm.objectives.factors import value
 from ufm.problem import Problem
 from ufm.structures import graph_codes, relu_collapse
 
@@ -42,8 +42,7 @@ def check(case):
     yield below_one(*power(r, L, variant), f"rho(r={r}, L={L}) = {number(*power(r, L, variant), L):.6f}")
     kappa, bound = float(relu_collapse.kappa(problem)[0]), chains.best_collapsed(problem)
     point = graph_codes.graph_code(problem, graph, variant)
-    objective, x = objective_of(point)
-    F = float(objective.value(x))
+    F = value(point)
     ratio = graph_codes.rho(graph, L, variant)
     upper = K0 / problem.K * relu_collapse.f(ratio * kappa, L) + (1 - K0 / problem.K) * bound
     yield Evidence(F, "==", graph_codes.loss(problem, graph, variant), ROUNDING, note="F of the explicit weights against the formula in one variable")

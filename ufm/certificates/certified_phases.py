@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from tqdm import tqdm
-
 from ufm import structures
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, certify_data
@@ -17,6 +15,7 @@ from ufm.certificates.check import Rejected
 from ufm.certificates.check import phases as proof
 from ufm.certificates.check.scales import DoesNotExist, Undecided
 from ufm.numerics import arguments, balls
+from ufm.numerics.bars import progress_bar
 from ufm.problem import Problem
 
 ABSENT = "no dnc"
@@ -170,9 +169,8 @@ def certified_phase_diagram(
         known = {key: tuple(name for name in found if name in names) for key, found in known.items()}
     edges = _edges(*next(iter(columns.values()))["lam"], cells)
     found, interrupted = [], False
-    hidden = None if progress is None else not progress
     try:
-        for key, data in tqdm(columns.items(), desc="certified phases", delay=2, leave=False, disable=hidden):
+        for key, data in progress_bar(columns.items(), desc="certified phases", progress=progress):
             found += _column(data, known[key], edges, splits)
     except KeyboardInterrupt:
         interrupted = True

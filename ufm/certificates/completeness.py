@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check import Rejected
@@ -15,6 +14,7 @@ from ufm.certificates.check import groups as check_groups
 from ufm.certificates.check import symmetric as proof
 from ufm.certificates.models import model
 from ufm.numerics import arguments, arithmetic, balls, schemes
+from ufm.numerics.bars import progress_bar
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -70,7 +70,7 @@ def complete(problem: Problem, group, lam=None, progress: bool | None = None) ->
         data["order"] = [_order(orbit, part) for orbit, part in zip(family.orbits, _parts(group, family), strict=True)]
         exact, family = proof.read(data)
         every = proof.systems(exact, family)
-        bar = tqdm(total=len(every) + 1, desc=f"symmetry {family.label}", delay=2, leave=False, disable=None if progress is None else not progress)
+        bar = progress_bar(total=len(every) + 1, desc=f"symmetry {family.label}", progress=progress)
         with bar:
             roots = {}
             for key, system in every.items():

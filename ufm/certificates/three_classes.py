@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-from tqdm import tqdm
-
 from ufm.certificates.certificate import Certificate, conclude, refused
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import three_classes as checker
@@ -14,6 +12,7 @@ from ufm.certificates.check.record import sealed
 from ufm.certificates.check.scales import DoesNotExist, Undecided, enclose
 from ufm.certificates.models import model as exact_model
 from ufm.numerics import arguments, balls
+from ufm.numerics.bars import progress_bar
 from ufm.problem import Problem
 
 LIMIT = 2_000_000
@@ -120,4 +119,4 @@ def _proved(data: dict, progress: bool | None) -> Certificate:
 
 
 def _bar(progress: bool | None):
-    return tqdm(desc="boxes", unit="", delay=2, leave=False, disable=None if progress is None else not progress)
+    return progress_bar(desc="boxes", unit="", progress=progress)

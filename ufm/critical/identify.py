@@ -55,7 +55,7 @@ def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0
 
     labels: class of every sample, 0..K-1 (default: equal blocks in order). The answer is the same after
     class permutations, changes of basis, positive scaling and a shift of all logits of a class. Logits below
-    1e-9 in norm are `zero`. tol: as in the module.
+    1e-9 in norm are `zero`; of a FactorPoint under a loss that sees shifts, as mse does, only without one. tol: as in the module.
 
     >>> identify(np.kron(np.eye(3), [[1.0, -1.0], [-1.0, 1.0]])).name
     'pairs'
@@ -66,6 +66,7 @@ def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0
     Z = Z.point if isinstance(Z, Result) else Z
     if isinstance(Z, FactorPoint) and not Z.problem.linear and keeps_positive(Z.problem):
         return _through_layers(Z, tol)
+    shifts_count = isinstance(Z, FactorPoint) and not Z.problem.loss.shift_invariant
     Z, labels, declared, collapse = _read(Z, features, weights, labels)
     K = len(Z)
     means = metrics.class_means(Z.T, labels, K).T
@@ -78,6 +79,8 @@ def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0
     rank = declared if declared is not None else int(np.sum(s > tol * s[0])) if s[0] > 0 else 0
     common = {"within_class": within, "collapse": collapse, "tol": tol}
     norm = np.linalg.norm(M)
+    if norm <= 1e-9 and shifts_count and size > 1e-9:  # equal logits for all classes, which mse sees
+        return Identity(f"unnamed(rank={rank})", rank, None, (), members=(), **common)
     if declared == 0 or (declared is None and norm <= 1e-9):
         return Identity("zero", 0, float(norm), (), members=(), **common)
     centred_rank = int(np.sum(np.linalg.svd(M, compute_uv=False) > tol * np.linalg.norm(M, 2)))

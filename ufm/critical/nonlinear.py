@@ -6,7 +6,7 @@ necessary for a minimum and no more; zero is one by its ridge, for L >= 2. Where
 an open cell on which F is smooth, and the Hessian decides.
 Else `local_minimum_test` asks by experiment: it can refute a minimum, not prove one.
 
-    rank   of M_L = W_{L-1} s(... s(W_1 H_1)), the last hidden pre-activation
+    rank   of M_L = W_{L-1} s(... s(W_1 H_1)), the last hidden pre-activation, and for max(x, slope x) at L = 2 of s(M_2), as in names
     ranks  of H_1, of every pre-activation M_2, ..., M_L, and of the output
 
 Source: sml24 (ranks before and after the ReLU).
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ufm.critical.signature import CriticalPoint, _inertia, critical_below, zero_below
+from ufm.critical.relu_names import RANK, hidden_rank, rank_of
+from ufm.critical.signature import CriticalPoint, critical_below, inertia, zero_below
 from ufm.numerics import arguments
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import Clarke, clarke, kinked, merged
@@ -27,10 +28,10 @@ from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.points import FactorPoint
 from ufm.solvers.minimize import minimize
 
+SMOOTH_RANK = 1e-6
+"""`relu_names.RANK` for activations without kinks, where descents end at small gradients."""
 LIMIT = 2000
 """Largest dense Hessian."""
-RANK = 1e-6
-"""Singular value, relative to the largest, below which it does not count."""
 SAME = 1e-8
 """Values closer than this, relative to F, are the same."""
 
@@ -80,15 +81,10 @@ def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3,
 
 
 def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
-    """Ranks of H_1, of the pre-activations W_1 H_1, W_2 s(W_1 H_1), ... and of the output, singular values above tol of the largest."""
+    """Ranks of H_1, of the pre-activations W_1 H_1, W_2 s(W_1 H_1), ... and of the output: `relu_names.rank_of`."""
     inputs = point.layers()
     matrices = [point.factors[0], *(W @ u for W, u in zip(point.factors[1:], inputs, strict=True))]
-    return tuple(_rank(M, tol) for M in matrices)
-
-
-def _rank(M, tol: float) -> int:
-    s = np.linalg.svd(M, compute_uv=False)
-    return int(np.sum(s > tol * s[0])) if len(s) and s[0] > 0 else 0
+    return tuple(rank_of(M, tol) for M in matrices)
 
 
 def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
@@ -97,12 +93,14 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, 
     kinks = clarke(point) if kinked(point.problem) else None
     fun, grad = objective.value_grad(x)
     grad_norm = float(np.linalg.norm(grad)) if kinks is None else kinks.residual
-    found = ranks(point)
-    tolerances |= {"rank": RANK, "critical_below": critical_below(np.linalg.norm(objective._ridge * x), tolerances["gradient"])}
+    tol = SMOOTH_RANK if kinks is None else RANK
+    found = ranks(point, tol)
+    rank = found[-2] if kinks is None else hidden_rank(point, tol)
+    tolerances |= {"rank": tol, "critical_below": critical_below(np.linalg.norm(objective.ridge * x), tolerances["gradient"])}
     if kinks is not None:
         tolerances["kink"] = kinks.tol
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": found[-2], "name": getattr(point, "name", None)}
+    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": rank, "name": getattr(point, "name", None)}
     common |= {"tolerances": tolerances, "ranks": found}
     if grad_norm > tolerances["critical_below"]:
         said = "gradient norm" if kinks is None else f"Clarke residual ({kinks.count} kinks)"
@@ -115,7 +113,7 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, 
         return CriticalPoint(**common, **blank, status="unknown", why=f"the stratum theorem needs a linear model and {reason}")
     values = linalg.eigvalsh(objective.hessian(x))
     tolerances["zero_below"] = zero = zero_below(point.problem, np.max(np.abs(values)), grad_norm, tolerances["eigenvalue"])
-    index, nullity = _inertia([(v, 1) for v in values], zero)
+    index, nullity = inertia([(v, 1) for v in values], zero)
     status = "strict saddle" if index else "degenerate" if nullity else "local minimum"
     blank |= {"index": index, "nullity": nullity, "lowest": float(values[0]), "highest": float(values[-1])}
     return CriticalPoint(**common, **blank, status=status, why="" if not nullity else "zeros not attributed: no symmetry count for this activation")

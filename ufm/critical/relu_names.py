@@ -12,10 +12,16 @@ from ufm.numerics.graphs import Graph, complete, complete_multipartite, componen
 from ufm.numerics.groups import canonical_order
 from ufm.points import FactorPoint
 from ufm.structures import relu_collapse
-from ufm.structures.graph_codes import code_label
+from ufm.structures.code_splits import code_label
 
 LARGEST_PART = 12
 """Classes up to which the parts of a graph code are looked up among all graphs on at most 6 vertices; beyond, among K_r and K_{p,q}."""
+
+
+RANK = 1e-2
+"""Singular value, relative to the largest, below which it does not count: ends of descents stall at 1e-4 to 1e-2 beside a kink."""
+ZERO = 1e-9
+"""Largest entry or singular value that is zero."""
 
 
 def class_layers(point: FactorPoint) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -27,12 +33,17 @@ def class_layers(point: FactorPoint) -> tuple[list[np.ndarray], list[np.ndarray]
     return [W @ u @ mean for W, u in zip(point.factors[1:-1], inputs, strict=False)], [u @ mean for u in inputs[1:]]
 
 
-def hidden_rank(point: FactorPoint, tol: float = 1e-2) -> int:
+def hidden_rank(point: FactorPoint, tol: float = RANK) -> int:
     """Rank of the last pre-activations M_L (singular values above tol of the largest); after the ReLU at L = 2, where M_2 is not determined."""
     before, after = class_layers(point)
     M = after[-1] if point.problem.L <= 2 else before[-1]
+    return rank_of(M, tol)
+
+
+def rank_of(M: np.ndarray, tol: float = RANK) -> int:
+    """How many singular values lie above tol of the largest; 0 where that is at most ZERO."""
     s = np.linalg.svd(M, compute_uv=False)
-    return int(np.sum(s > tol * s[0])) if s[0] > 1e-12 else 0
+    return int(np.sum(s > tol * s[0])) if len(s) and s[0] > ZERO else 0
 
 
 def name_of(point: FactorPoint, tol: float = 1e-3) -> str:
@@ -42,9 +53,9 @@ def name_of(point: FactorPoint, tol: float = 1e-3) -> str:
     class counts are equal. Graph codes: s(M_{L-1}) has the Gram matrix of B and M_L that of 11' - B'B, component by component. tol: relative, entrywise.
     """
     before, after = class_layers(point)
-    if np.max(np.abs(point.product()), initial=0.0) <= 1e-9:
+    if np.max(np.abs(point.product()), initial=0.0) <= ZERO:
         return "zero"
-    size = np.diag(after[-1].T @ after[-1])
+    size = np.linalg.norm(after[-1], axis=0)
     fitted = np.flatnonzero(size > tol * np.max(size))
     grams = [M[:, fitted].T @ M[:, fitted] for M in (*after, *before[1:])]
     if all(_is_frame(G, point.problem.counts[fitted], tol) for G in grams):

@@ -129,12 +129,12 @@ def _signature(stratum: Stratum, split: Split | None, exact: bool, grad_norm: fl
     if exact or (split is not None and not formed):
         values = spectrum_of(split)
         zero = zero_below(problem, max(abs(v) for v, _ in values), grad_norm, eig_tol)
-        return *_inertia(values, zero), values[0][0], values[-1][0], zero
+        return *inertia(values, zero), values[0][0], values[-1][0], zero
     if not formed:
         return None
     values = linalg.eigvalsh(scaled_hessian(stratum)) if stratum.size else np.zeros(0)
     zero = zero_below(problem, np.max(np.abs(values), initial=0.0), grad_norm, eig_tol)
-    (index, nullity), (more_index, more_zeros) = _inertia([(v, 1) for v in values], zero), _leaving_rank(stratum, eig_tol)
+    (index, nullity), (more_index, more_zeros) = inertia([(v, 1) for v in values], zero), _leaving_rank(stratum, eig_tol)
     index, nullity = index + more_index + _within_class_index(stratum), nullity + more_zeros + gauge_nullity(stratum.point)
     return index, nullity, *(_extremes(stratum) if extremes else (None, None)), zero
 
@@ -164,7 +164,7 @@ def _value_and_slope(point, logits: Stratum | Split) -> tuple[float, float]:
     return float(fun), float(np.linalg.norm(grad))
 
 
-def _inertia(spectrum, zero: float) -> tuple[int, int]:
+def inertia(spectrum, zero: float) -> tuple[int, int]:
     """(negative, zero) counts with multiplicities; zero is at most `zero` in modulus."""
     return int(sum(m for v, m in spectrum if v < -zero)), int(sum(m for v, m in spectrum if abs(v) <= zero))
 

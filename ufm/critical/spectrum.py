@@ -265,7 +265,7 @@ class Invariant:
         (sums, P), (rests, R) = self.chains
         dZ, dP = products.directional(sums, P, dsums)
         dz, dR = products.directional(rests, R, drests)
-        db = None if self.point.b is None else (flat[..., problem.D * size :] / np.sqrt(commutant.n))[..., commutant._cell_of]
+        db = None if self.point.b is None else (flat[..., problem.D * size :] / np.sqrt(commutant.n))[..., commutant.cell_of]
         dG = commutant.element(self.fit.hvp(self.Z, self.point.b, commutant.columns(Element(dZ, dz[..., 0, 0])), db)[0])
         onsums = products.gradient_directional(sums, P, self.G.Q, dsums, dP, dG.Q)
         onrest = products.gradient_directional(rests, R, self.G.c[:, None, None], drests, dR, dG.c[..., None, None])

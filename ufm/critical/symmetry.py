@@ -61,7 +61,7 @@ class Commutant:
         return np.concatenate([m - 1, m * (k - 1)])
 
     @functools.cached_property
-    def _cell_of(self) -> np.ndarray:
+    def cell_of(self) -> np.ndarray:
         result = np.empty(int(np.sum(self.n)), dtype=int)
         for t, cell in enumerate(self.cells):
             result[cell] = t
@@ -87,7 +87,7 @@ class Commutant:
     def columns(self, E: Element) -> np.ndarray:
         """Its columns at `first`, (..., K, q)."""
         const, alpha, inside = self._entries(E)
-        result = const[..., self._cell_of, :]
+        result = const[..., self.cell_of, :]
         for t, cell in enumerate(self.cells):
             result[..., cell[0], t] += inside[..., t, None]
             result[..., cell[0, 0], t] += alpha[..., t]
@@ -96,11 +96,11 @@ class Commutant:
     def matrix(self, E: Element) -> np.ndarray:
         """The whole K x K matrix."""
         const, alpha, inside = self._entries(E)
-        result = const[np.ix_(self._cell_of, self._cell_of)]
+        result = const[np.ix_(self.cell_of, self.cell_of)]
         for t, cell in enumerate(self.cells):
             if len(cell) > 1:
                 result[cell[:, :, None], cell[:, None, :]] += inside[t]
-        np.einsum("ii->i", result)[...] += alpha[self._cell_of]
+        np.einsum("ii->i", result)[...] += alpha[self.cell_of]
         return result
 
     def _entries(self, E: Element):

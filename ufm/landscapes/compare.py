@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm import structures
 from ufm.certificates.certificate import Certificate
@@ -14,17 +13,18 @@ from ufm.certificates.global_bound import lower_bound
 from ufm.critical.identify import identify
 from ufm.critical.relu_names import class_layers, hidden_rank, name_of
 from ufm.critical.signature import CriticalPoint, classify
+from ufm.landscapes.comparison import SAME, Comparison
 from ufm.landscapes.merge import free_name
-from ufm.landscapes.relu_search import low_rank_search, refine
+from ufm.landscapes.refine import refine
+from ufm.landscapes.relu_search import low_rank_search
 from ufm.numerics import arguments, balls
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import merged
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.multistart import Multistart, multistart
 
-SAME = 1e-9
-"""Values closer than this, relative to 1 + |F|, are one point in a comparison."""
 LOW_RANK_STARTS = 6
 """Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC when widths are large."""
 LARGEST_KINK_WORK = 2e6
@@ -33,128 +33,6 @@ SEARCHED_K = 21
 """Classes up to which a ReLU model is searched for low rank by default, a matter of seconds."""
 REFINED_K = 28
 """Classes up to which structures that are not stationary are refined by descent: K_8, in about 15 s."""
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Structures and found points, lowest value first in print; `winner` has the lowest value of all.
-
-    margin: distance to the next distinct value. lower_bound: of the global minimum, in float64, or None.
-    `is_global` when the winner meets the bound to 1e-10; otherwise it is the lowest found, no more.
-    certificates: proofs that the winner lies below each other structure and below the next distinct point (with the extra
-    [certify]). certified: True only where all of these orders are proved, in ball arithmetic; it says nothing of global optimality.
-    reasons: why structures are missing. search: the multistart, or None with `note` saying why.
-    """
-
-    problem: Problem
-    points: tuple[CriticalPoint, ...]
-    hits: dict[str, int]
-    reasons: dict[str, str]
-    lower_bound: float | None
-    search: Multistart | None
-    note: str
-    rng: dict
-    seconds: float
-    certificates: tuple[Certificate, ...] = ()
-
-    @property
-    def certified(self) -> bool:
-        return bool(self.certificates) and all(c.holds for c in self.certificates)
-
-    @property
-    def winner(self) -> CriticalPoint:
-        lowest = min(p.fun for p in self.points)
-        return next(p for p in self.points if p.fun <= lowest + SAME * 1e-3 * (1 + abs(lowest)))
-
-    @property
-    def margin(self) -> float | None:
-        """How far the next distinct value lies above the winner's; None if there is none."""
-        best = self.winner.fun
-        above = [p.fun - best for p in self.points if p.fun - best > SAME * (1 + abs(best))]
-        return min(above, default=None)
-
-    @property
-    def is_global(self) -> bool:
-        return self.lower_bound is not None and self.winner.fun - self.lower_bound <= 1e-10 * (1 + abs(self.lower_bound))
-
-    def __getitem__(self, name: str) -> CriticalPoint:
-        found = {p.name: p for p in reversed(self.points)}
-        return found[arguments.choice("structure", name, found)]
-
-    def to_dict(self) -> dict:
-        """The JSON shape of `ufm compare --json`."""
-        return {
-            "problem": self.problem.to_dict(),
-            "structures": [self._row(p) for p in self.points],
-            "winner": self.winner.name,
-            "margin": self.margin,
-            "certified": self.certified,
-            "proved": [c.statement for c in self.certificates if c.holds],
-            "lower_bound": self.lower_bound,
-            "lower_bound_arithmetic": None if self.lower_bound is None else "float",
-            "verdict": self.verdict(),
-            "missing": self.reasons,
-            "starts": len(self.search) if self.search else 0,
-            "rng": self.rng,
-            "seconds": self.seconds,
-        }
-
-    def _row(self, p: CriticalPoint) -> dict:
-        at = p.point if isinstance(p.point, LogitPoint) else None
-        return {
-            "name": p.name,
-            "rank": p.rank,
-            "fun": p.fun,
-            "scales": list(at.scales) if at else [],
-            "singular_values": at.s.tolist() if at else hidden_values(p.point),
-            "ranks": list(p.ranks),
-            "grad_norm": p.grad_norm,
-            "index": p.index,
-            "nullity": p.nullity,
-            "nullity_symmetry": p.nullity_symmetry,
-            "lowest": p.lowest,
-            "highest": p.highest,
-            "status": p.status,
-            "why": p.why,
-            "hits": self.hits.get(p.name, 0),
-        }
-
-    def verdict(self) -> str:
-        """One sentence: who wins, by how much, and what stands behind it."""
-        best, margin = self.winner, self.margin
-        lead = f"{best.name} ({_rank(best)}) has the lowest value found, {best.fun:.12f}"
-        if margin is not None:
-            lead += f", {margin:.3g} below the next"
-        if self.certified:
-            lead += f" (proved: {best.name} < {_listed(_plain(c.statement.split(' < ')[1]) for c in self.certificates)})"
-        if self.is_global and not self.problem.linear:
-            return f"{lead}; it meets the lower bound that holds for two classes (float64), so it is a global minimum up to rounding (sml23)."
-        if self.is_global:
-            return f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify` proves it)."
-        if self.lower_bound is not None:
-            return f"{lead}; no point lies below {self.lower_bound:.12f} (float64 bound), so global optimality is open."
-        return f"{lead}; global optimality is open."
-
-    def __repr__(self) -> str:
-        width = max([len(p.name) for p in self.points] + [9])
-        head = f"{'structure':<{width}}  {'rank':>4}  {'F':>16}  {'|grad|':>8}  {'index':>6}  {'nullity':>8}  {'status':<14}  hits"
-        lines = [repr(self.problem), "", head, "-" * len(head)]
-        for p in sorted(self.points, key=lambda p: p.fun):
-            index, nullity = ("-" if v is None else str(v) for v in (p.index, p.nullity))
-            rank = "-" if p.rank is None else str(p.rank)
-            hits = str(self.hits.get(p.name, ""))
-            row = f"{p.name:<{width}}  {rank:>4}  {p.fun:>16.12f}  {p.grad_norm:>8.1e}  {index:>6}  {nullity:>8}  {p.status:<14}  {hits}"
-            lines.append(row.rstrip())
-        lines.append("")
-        lines += [f"not here: {reason}" for reason in dict.fromkeys(self.reasons.values())]
-        lines += [f"not classified: {p.name}: {p.why}" for p in self.points if p.why and p.status == "unknown"]
-        if not self.problem.linear and not self.problem.activation.smooth:
-            lines.append("rank: of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks; `stationary` means it vanishes.")
-        if self.search:
-            lines.append(f"search: {len(self.search)} random starts, {sum(r.success for r in self.search)} converged; rng={self.rng}")
-        lines += [self.note] if self.note else []
-        lines.append(self.verdict())
-        return "\n".join(lines)
 
 
 def compare(
@@ -234,7 +112,7 @@ def _kink_work(point: FactorPoint) -> int:
 def _refined(points: list[CriticalPoint], seed, progress: bool | None) -> list[CriticalPoint]:
     """What descent finds from those points of a ReLU model that are not stationary."""
     rough = [p for p in points if isinstance(p.point, FactorPoint) and p.status == "not critical" and _descends(p.point.problem, REFINED_K)]
-    bar = tqdm(rough, desc="refine", delay=2, leave=False, disable=None if progress is None else not progress)
+    bar = progress_bar(rough, desc="refine", progress=progress)
     ends = [(p.name, refine(p.point, child(child(seed, 2), i)).point) for i, p in enumerate(bar)]
     return [replace(classify(end), name=f"{name} refined") for name, end in ends]
 
@@ -252,33 +130,16 @@ def _merge_low_rank(points: list[CriticalPoint], search):
     return points, hits
 
 
-def hidden_values(point: FactorPoint) -> list[float]:
-    """Singular values of the class means of the last hidden pre-activations, descending, zeros (1e-10 of the largest) left out."""
-    s = np.linalg.svd(class_layers(point)[0][-1], compute_uv=False)
-    return s[s > 1e-10 * max(s[0], 1e-300)].tolist()
-
-
 def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:
     """Orders of the winner against every other structure, and against the next distinct point if that was found by the search."""
     from ufm.certificates.orders import order
 
     best = found.winner
-    above = sorted((p for p in found.points if p.fun - best.fun > SAME * (1 + abs(best.fun))), key=lambda p: p.fun)
-    others = [p for i, p in enumerate(above) if p.name in known or i == 0]
+    others = [p for i, p in enumerate(found.above) if p.name in known or i == 0]
     if not found.problem.linear or not (best.name in known or isinstance(best.point, LogitPoint)):
         return ()
     side = {p.name: p.name if p.name in known else replace(p.point, name=p.name) for p in (best, *others) if isinstance(p.point, LogitPoint)}
     return tuple(order(side[best.name], side[p.name], found.problem) for p in others if isinstance(p.point, LogitPoint))
-
-
-def _plain(side: str) -> str:
-    """The name in `point(name)`."""
-    return side.removeprefix("point(").removesuffix(")") if side.startswith("point(") else side
-
-
-def _listed(names, most: int = 4) -> str:
-    names = sorted(names, key=lambda name: name != "dnc")
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _merge(points: list[CriticalPoint], search: Multistart):
@@ -298,7 +159,3 @@ def _merge(points: list[CriticalPoint], search: Multistart):
             points.append(twin)
         hits[twin.name] = hits.get(twin.name, 0) + 1
     return points, hits
-
-
-def _rank(p: CriticalPoint) -> str:
-    return "rank unknown" if p.rank is None else f"rank {p.rank}"

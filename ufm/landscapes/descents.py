@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import integrate, linalg
-from tqdm import tqdm
 
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.landscapes.gauge import align_gauge, class_logits_along
 from ufm.landscapes.trajectory import as_logit_point
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -210,7 +210,7 @@ def _falling(objective: FactorObjective, x, record: _Recorder):
     """(level, x) along gradient flow, whenever the gradient norm has come down to 1e-2, 1e-3, ..., 1e-6 of its largest so far."""
     peak, level, now = 0.0, 1e-2, np.array(x, dtype=float)
     flow = integrate.RK45(lambda t, y: -objective.grad(y), 0.0, now, np.inf, rtol=1e-8, atol=1e-11)
-    for _ in tqdm(range(MOST_STEPS), desc="descent", delay=2, leave=False, disable=None):
+    for _ in progress_bar(range(MOST_STEPS), desc="descent", progress=None):
         fun, grad = objective.value_grad(flow.y)
         record(0, fun, grad, flow.y)
         norm = float(np.linalg.norm(grad))

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import linalg, optimize
-from tqdm import tqdm
 
 from ufm import structures
 from ufm.critical.signature import zero_below
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.objectives.logits import Stratum, schatten, value
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -466,8 +466,7 @@ class _Walk:
         self.places.append(here)
         message = "nothing to follow: the point is at the target"
         if abs(self.target - here.mu) > 1e-15:
-            hidden = None if progress is None else not progress
-            with tqdm(total=self.steps, desc="branch", delay=2, leave=False, disable=hidden) as bar:
+            with progress_bar(total=self.steps, desc="branch", progress=progress) as bar:
                 try:
                     message = self._march(here, bar)
                 except KeyboardInterrupt:

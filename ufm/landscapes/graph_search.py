@@ -10,7 +10,9 @@ import json
 import time
 from dataclasses import dataclass
 
-from ufm.landscapes.relu_search import LowRankSearch, Refined, low_rank_search, refine
+from ufm.landscapes.low_rank import LowRankSearch, Refined
+from ufm.landscapes.refine import refine
+from ufm.landscapes.relu_search import low_rank_search
 from ufm.numerics import arguments
 from ufm.numerics.files import write_atomically
 from ufm.numerics.graphs import Graph, simple_graphs
@@ -18,7 +20,7 @@ from ufm.numerics.records import plain
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import graph_codes
-from ufm.structures.graph_codes import code_label
+from ufm.structures.code_splits import best_parts, cheapest, code_label
 
 __all__ = ["GraphSearch", "LowRankSearch", "Ranked", "Refined", "graph_search", "low_rank_search", "refine"]
 
@@ -127,8 +129,8 @@ def graph_search(problem: Problem, vertices: int | None = None, best: int = 10) 
     whole = simple_graphs(K, vertices)
     rows = [Ranked((g,), 0, fun, graph_codes.rho(g, problem.L)) for g in whole if (fun := _value(problem, g)) is not None]
     rows += [Ranked((), K, alone, None)]
-    smaller = [graph_codes.cheapest(problem, simple_graphs(k, vertices)) for k in range(4, K - 1)]
-    parts, fun = graph_codes.best_parts(problem, [g for g in smaller if g is not None])
+    smaller = [cheapest(problem, simple_graphs(k, vertices)) for k in range(4, K - 1)]
+    parts, fun = best_parts(problem, [g for g in smaller if g is not None])
     if parts:
         rows.append(Ranked(parts, K - sum(map(len, parts)), fun, None))
     rows.sort(key=lambda row: (row.fun, row.vertices))

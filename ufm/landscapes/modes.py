@@ -31,10 +31,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm.critical.signature import CriticalPoint, critical_below, gauge_nullity
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -177,7 +177,7 @@ def mse_families(problem: Problem, limit: int = LIMIT) -> list[Family]:
     if families > limit:
         raise ValueError(f"there are {families} families of critical points, more than limit={limit}; raise it, or see family_count.")
     base = sum(g.size * g.weight * g.y**2 for g in groups) / (2 * problem.N)
-    choices = tqdm(_choices(groups, problem.max_rank), desc="families", total=families, delay=2, leave=False, disable=None)
+    choices = progress_bar(_choices(groups, problem.max_rank), desc="families", total=families, progress=None)
     found = [_family(problem, groups, counts, base) for counts in choices]
     return sorted(found, key=lambda f: f.fun)
 

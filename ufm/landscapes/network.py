@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array, csgraph
-from tqdm import tqdm
 
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint
@@ -17,6 +16,7 @@ from ufm.landscapes.descents import Descent, critical_of, descend_both
 from ufm.landscapes.merge import EXACT_LIMIT, same_point
 from ufm.landscapes.trajectory import as_logit_point
 from ufm.landscapes.tree import Tree, disconnectivity
+from ufm.numerics.bars import progress_bar
 
 SAME = 1e-9
 """Values closer than this, relative to 1 + |F|, may belong to one point."""
@@ -105,7 +105,7 @@ def connect(points, *, progress: bool | None = None) -> Network:
     todo = [p for p in critical if p.status == "strict saddle" and p.index == 1]
     others = len(critical) - len(todo) - sum(p.status == "local minimum" for p in critical)
     try:
-        for p in tqdm(todo, desc="saddles", delay=2, leave=False, disable=None if progress is None else not progress):
+        for p in progress_bar(todo, desc="saddles", progress=progress):
             sides = descend_both(p)
             ends.append([_node_number(minima, side.end) for side in sides])
             saddles.append(p)

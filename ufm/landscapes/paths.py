@@ -6,7 +6,6 @@ import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint
@@ -15,6 +14,7 @@ from ufm.landscapes.gauge import align_gauge, aligned_lifts, class_logits_along
 from ufm.landscapes.strings import String, highest, respaced
 from ufm.landscapes.trajectory import align, as_logit_point
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
@@ -226,7 +226,7 @@ def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, dra
     X, said = _first_string(objective, a, b, line, images)
     state = String(objective, X, tol * ridge, climb)
     shaken = 0
-    bar = tqdm(total=max_steps, desc="string", delay=2, leave=False, disable=None if progress is None else not progress)
+    bar = progress_bar(total=max_steps, desc="string", progress=progress)
     try:
         with bar:
             while True:

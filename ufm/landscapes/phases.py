@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
-from tqdm import tqdm
 
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.landscapes.follow import Branch, at_lam, follow
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -216,9 +216,8 @@ def phase_diagram(
         for name in names:
             arguments.choice("names", name, every)
     cells, boundaries, interrupted = [], {}, False
-    hidden = None if progress is None else not progress
     try:
-        for number, ((K, L), problem) in enumerate(tqdm(problems.items(), desc="phases", delay=2, leave=False, disable=hidden)):
+        for number, ((K, L), problem) in enumerate(progress_bar(problems.items(), desc="phases", progress=progress)):
             column, edges = _column(problem, lams, names, starts, grid, child(seed, number))
             cells += column
             boundaries[K, L] = edges

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify, critical_below
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -116,10 +115,9 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
     known = structures.existing(problem)[0].values()
     found = [(p.rank, Stratum(p).fun, p, "structure") for p in known if _critical(p)]
     interrupted = False
-    hidden = None if progress is None else not progress
     jobs = [(r, i) for r in range(1, problem.max_rank + 1) for i in range(starts)]
     try:
-        for r, i in tqdm(jobs, desc="ranks", delay=2, leave=False, disable=hidden):
+        for r, i in progress_bar(jobs, desc="ranks", progress=progress):
             run = minimize(replace(problem, d=r), rng=child(child(seed, r), i))
             end = _polished(replace(run.logit_point(), problem=problem))
             if end is not None:

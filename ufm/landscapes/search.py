@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, generator
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -34,28 +34,28 @@ def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress
     starts: saddle searches; twice as many descents, half of them narrow, and three times as many Newton runs, which are
     cheap. how: `descent`, `narrow descent`, `newton` or `saddle search`.
     """
-    tol, hidden = tolerance(problem), None if progress is None else not progress
+    tol = tolerance(problem)
     found: list[LogitPoint] = []
-    for i in tqdm(range(starts), desc="descents", delay=2, leave=False, disable=hidden):
+    for i in progress_bar(range(starts), desc="descents", progress=progress):
         run = _descent(problem, child(child(seed, 0), i))
         if run.success:
             found.append(run.logit_point())
             yield "descent", found[-1]
-    for i in tqdm(range(starts), desc="narrow descents", delay=2, leave=False, disable=hidden):
+    for i in progress_bar(range(starts), desc="narrow descents", progress=progress):
         width = 1 + i % max(1, round(0.6 * problem.max_rank))
         run = _descent(replace(problem, d=width), child(child(seed, 3), i))
         if run.success:
             found.append(replace(run.logit_point(), problem=problem))
             yield "narrow descent", found[-1]
     size = _typical_size(found)
-    for i in tqdm(range(3 * starts), desc="newton", delay=2, leave=False, disable=hidden):
+    for i in progress_bar(range(3 * starts), desc="newton", progress=progress):
         draw = generator(child(child(seed, 1), i))
         end, _, _ = newton_on_stratum(random_point(problem, draw, size), tol, 60, drop=False)
         if end.grad_norm <= tol:
             yield "newton", end.point
     lowest = sorted(found, key=lambda p: Stratum(p).fun)
     ceiling = _ceiling(problem)
-    for i in tqdm(range(starts), desc="saddles", delay=2, leave=False, disable=hidden):
+    for i in progress_bar(range(starts), desc="saddles", progress=progress):
         draw = generator(child(child(seed, 2), i))
         start = between(lowest, draw) if i % 2 and len(lowest) > 1 else random_point(problem, draw, size)
         end, _, _ = find_saddle(start, 1 + i // 2 % 3, tol, 80, ceiling=ceiling)

@@ -28,10 +28,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm.losses import CrossEntropy
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.schemes import Scheme, schemes
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -107,7 +107,7 @@ def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = N
         jobs += [(f"{a.name}+{b.name}", functools.partial(_two_orbits, problem, a, b)) for a, b in scheme_pairs(problem.K, limit)]
     found, unpaired, done, interrupted = [], [], [], False
     try:
-        for name, job in tqdm(jobs, desc="symmetry classes", delay=2, leave=False, disable=None if progress is None else not progress):
+        for name, job in progress_bar(jobs, desc="symmetry classes", progress=progress):
             points, roots = job()
             found += points
             unpaired += [f"{name}:{_support(r)}" for r in roots if r.paired is False]
@@ -153,7 +153,7 @@ def two_orbit_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPo
     _refuse(problem, "two_orbit_points")
     _refuse_shifts(problem)
     limit = arguments.integer("max_idempotents", max_idempotents, 1)
-    pairs = tqdm(scheme_pairs(problem.K, limit), desc="pairs of schemes", delay=2, leave=False, disable=None)
+    pairs = progress_bar(scheme_pairs(problem.K, limit), desc="pairs of schemes", progress=None)
     return [point for pair in pairs for point in _two_orbits(problem, *pair)[0]]
 
 

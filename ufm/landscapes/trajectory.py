@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment, quadratic_assignment
-from tqdm import tqdm
 
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
@@ -378,7 +378,7 @@ def _nearest(matcher: _Matcher, progress):
     """(nearest, distance, number of records done)."""
     found = []
     try:
-        for i in tqdm(range(len(matcher.M)), desc="reading", delay=2, leave=False, disable=None if progress is None else not progress):
+        for i in progress_bar(range(len(matcher.M)), desc="reading", progress=progress):
             found.append(matcher.nearest(i))
     except KeyboardInterrupt:
         if not found:

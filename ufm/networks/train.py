@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm.losses import Loss
 from ufm.networks import checkpoint as files
@@ -20,6 +19,7 @@ from ufm.networks.steps import ADAPTIVE, FIXED, METHODS, State
 from ufm.networks.trace import Trace, measure
 from ufm.networks.training import Training
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 
 SETTINGS = {
@@ -230,10 +230,9 @@ def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: b
 
 
 def _bar(method: str, settings: dict, progress: bool | None):
-    """tqdm over the steps, shown after two seconds; None shows it on a terminal."""
-    hidden = None if progress is None else not progress
+    """A bar over the steps."""
     total = settings.get("steps", settings.get("max_steps"))
-    return tqdm(total=total if method in ("sgd", "lbfgs") else None, desc=method, delay=2, leave=False, disable=hidden)
+    return progress_bar(total=total if method in ("sgd", "lbfgs") else None, desc=method, progress=progress)
 
 
 def _settings(method: str, given: dict, objective: Objective) -> dict:

@@ -35,7 +35,7 @@ class FactorObjective:
     def __post_init__(self):
         if self.columns is not None and self.columns.Y.shape[0] != self.problem.K:
             raise ValueError(f"columns.Y must have K={self.problem.K} rows; got shape {self.columns.Y.shape}.")
-        if self.collapsed and not self.problem.activation.homogeneous and self.problem.N > self.problem.K:
+        if self.collapsed and not (self.problem.activation.homogeneous or self.problem.linear) and self.problem.N > self.problem.K:
             raise ValueError(f"samples merge into classes only if s(t x) = t s(x); got activation={self.problem.activation.name!r}. Use space='factors'.")
 
     @functools.cached_property
@@ -47,20 +47,21 @@ class FactorObjective:
         return self.problem.shapes(len(self.fit.columns.weight), self.widths)
 
     @functools.cached_property
-    def _ends(self) -> list[int]:
+    def ends(self) -> list[int]:
+        """Where the factors begin and end in x."""
         return np.cumsum([0, *(a * b for a, b in self.shapes)]).tolist()
 
     @functools.cached_property
     def size(self) -> int:
-        return self._ends[-1] + (0 if self.problem.bias is None else self.problem.K)
+        return self.ends[-1] + (0 if self.problem.bias is None else self.problem.K)
 
     @functools.cached_property
-    def _ridge(self):
+    def ridge(self):
         """The weight of every coordinate: a number when all are equal, else (size,)."""
         problem = self.problem
         if isinstance(problem.lam, float) and problem.bias in (None, problem.lam):
             return problem.lam
-        sizes = np.diff(self._ends)
+        sizes = np.diff(self.ends)
         parts = [np.repeat(problem.lams, sizes)]
         if problem.bias is not None:
             parts.append(np.full(problem.K, problem.bias))
@@ -68,7 +69,7 @@ class FactorObjective:
 
     def unpack(self, x) -> tuple[list[np.ndarray], np.ndarray | None]:
         """(factors, b) as views into x (..., size)."""
-        lead, ends = x.shape[:-1], self._ends
+        lead, ends = x.shape[:-1], self.ends
         factors = [x[..., i:j].reshape(lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], self.shapes, strict=True)]
         return factors, None if self.problem.bias is None else x[..., ends[-1] :]
 
@@ -110,12 +111,12 @@ class FactorObjective:
     def logits(self, x) -> np.ndarray:
         """Output of the model without the bias, as stored columns (..., K, M)."""
         factors, _ = self.unpack(x)
-        return products.product(factors) if self.problem.linear else self._forward(factors)[0]
+        return products.product(factors) if self.problem.linear else self.forward(factors)[0]
 
     def value(self, x):
         factors, b = self.unpack(x)
-        Z = products.product(factors) if self.problem.linear else self._forward(factors)[0]
-        return self.fit.value(Z, b) + 0.5 * np.sum(self._ridge * x * x, axis=-1)
+        Z = products.product(factors) if self.problem.linear else self.forward(factors)[0]
+        return self.fit.value(Z, b) + 0.5 * np.sum(self.ridge * x * x, axis=-1)
 
     def value_grad(self, x, weight=None):
         """(F, gradient), shapes (...) and (..., size); `weight` (M,) replaces the columns' weights (mini-batches)."""
@@ -130,13 +131,13 @@ class FactorObjective:
             value, G, Gb = self.fit.value_grad(Z, b, weight)
             products.gradient(factors, P, G, parts)
         else:
-            Z, inputs, slopes = self._forward(factors)
+            Z, inputs, slopes = self.forward(factors)
             value, G, Gb = self.fit.value_grad(Z, b, weight)
-            for part, found in zip(parts, self._backward(factors, inputs, slopes, G), strict=True):
+            for part, found in zip(parts, self.backward(factors, inputs, slopes, G), strict=True):
                 part[...] = found
         if bias_part is not None:
             bias_part[...] = Gb
-        penalty = self._ridge * x
+        penalty = self.ridge * x
         grad += penalty
         return value + 0.5 * (penalty @ x if x.ndim == 1 else np.einsum("...i,...i->...", penalty, x)), grad
 
@@ -156,7 +157,7 @@ class FactorObjective:
             parts = products.gradient_directional(factors, P, G, tangents, dP, dG)
         else:
             parts, dGb = self._hvp_nonlinear(factors, b, tangents, db)
-        return self.pack(parts, dGb) + self._ridge * v
+        return self.pack(parts, dGb) + self.ridge * v
 
     def hessian(self, x, limit: int = 4000) -> np.ndarray:
         """Dense Hessian (size, size) at one point; refuses sizes above `limit`."""
@@ -166,7 +167,7 @@ class FactorObjective:
         H = np.concatenate(rows)
         return 0.5 * (H + H.T)
 
-    def _forward(self, factors):
+    def forward(self, factors):
         """(Z, inputs of every weight, sigma' at every hidden pre-activation)."""
         sigma = self.problem.activation
         inputs, slopes = [factors[0]], []
@@ -176,7 +177,8 @@ class FactorObjective:
             inputs.append(sigma.value(pre))
         return factors[-1] @ inputs[-1], inputs, slopes
 
-    def _backward(self, factors, inputs, slopes, G):
+    def backward(self, factors, inputs, slopes, G):
+        """Gradients in all factors of what has gradient G in the output: those of the forward pass with the given slopes."""
         result = [None] * len(factors)
         for l in range(len(factors) - 1, 0, -1):
             if l < len(factors) - 1:
@@ -186,8 +188,23 @@ class FactorObjective:
         result[0] = G
         return result
 
+    def backward_directional(self, factors, b, Z, inputs, slopes, tangents, db, dinputs, dslopes=None):
+        """(parts, bias): how `backward` of the fit's gradient changes along tangents, the slopes by dslopes (None: held fixed)."""
+        last, result = len(factors) - 1, [None] * len(factors)
+        _, G, _ = self.fit.value_grad(Z, b)
+        dG, dGb = self.fit.hvp(Z, b, tangents[-1] @ inputs[-1] + factors[-1] @ dinputs[-1], db)
+        for l in range(last, 0, -1):
+            if l < last:
+                dG = dG * slopes[l - 1] if dslopes is None else dG * slopes[l - 1] + G * dslopes[l - 1]
+                G = G * slopes[l - 1]
+            result[l] = dG @ np.swapaxes(inputs[l - 1], -1, -2) + G @ np.swapaxes(dinputs[l - 1], -1, -2)
+            Wt, dWt = np.swapaxes(factors[l], -1, -2), np.swapaxes(tangents[l], -1, -2)
+            G, dG = Wt @ G, Wt @ dG + dWt @ G
+        result[0] = dG
+        return result, dGb
+
     def _hvp_nonlinear(self, factors, b, tangents, db):
-        sigma, last = self.problem.activation, len(factors) - 1
+        sigma = self.problem.activation
         inputs, dinputs, slopes, dslopes = [factors[0]], [tangents[0]], [], []
         for W, dW in zip(factors[1:-1], tangents[1:-1], strict=True):
             pre, dpre = W @ inputs[-1], dW @ inputs[-1] + W @ dinputs[-1]
@@ -195,22 +212,16 @@ class FactorObjective:
             dslopes.append(sigma.second(pre) * dpre)
             inputs.append(sigma.value(pre))
             dinputs.append(slopes[-1] * dpre)
-        Z = factors[-1] @ inputs[-1]
-        dZ = tangents[-1] @ inputs[-1] + factors[-1] @ dinputs[-1]
-        _, G, _ = self.fit.value_grad(Z, b)
-        dG, dGb = self.fit.hvp(Z, b, dZ, db)
-        result = [None] * len(factors)
-        for l in range(last, 0, -1):
-            if l < last:
-                G, dG = G * slopes[l - 1], dG * slopes[l - 1] + G * dslopes[l - 1]
-            result[l] = dG @ np.swapaxes(inputs[l - 1], -1, -2) + G @ np.swapaxes(dinputs[l - 1], -1, -2)
-            Wt, dWt = np.swapaxes(factors[l], -1, -2), np.swapaxes(tangents[l], -1, -2)
-            G, dG = Wt @ G, Wt @ dG + dWt @ G
-        result[0] = dG
-        return result, dGb
+        return self.backward_directional(factors, b, factors[-1] @ inputs[-1], inputs, slopes, tangents, db, dinputs, dslopes)
 
 
 def objective_of(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:
     """(objective, x) of a FactorPoint in its own width and samples."""
     objective = FactorObjective(point.problem)
     return objective, objective.pack(point.factors, point.b)
+
+
+def value(point: FactorPoint) -> float:
+    """F of a FactorPoint."""
+    objective, x = objective_of(point)
+    return float(objective.value(x))

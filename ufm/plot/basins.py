@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.basins import Basins, Census
+from ufm.landscapes.census import Census
+from ufm.landscapes.shares import Basins
 from ufm.plot.style import colour, house_style, new_axes
 
 REST = "others"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ufm.landscapes.compare import Comparison
+from ufm.landscapes.comparison import Comparison
 from ufm.plot import parts
 from ufm.plot.style import house_style
 from ufm.points import LogitPoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.compare import Comparison
+from ufm.landscapes.comparison import Comparison
 from ufm.plot.style import colour, house_style, new_axes
 from ufm.points import FactorPoint, LogitPoint
 

@@ -25,7 +25,7 @@ def gradient_descent(
     `watch(step, fun, grad, x)` sees every step and may raise StopIteration.
     """
     x, last, velocity = np.array(x, dtype=float), np.array(x, dtype=float), np.zeros_like(x)
-    batches = None if batch is None else _batches(len(objective.fit.columns.weight), batch, draw)
+    batches = None if batch is None else minibatches(len(objective.fit.columns.weight), batch, draw)
     for step in range(steps + 1):
         weight = None if batches is None else next(batches)
         fun, grad = objective.value_grad(x, weight)
@@ -48,7 +48,7 @@ def gradient_descent(
     return x, steps, f"used its {steps} steps"
 
 
-def _batches(size: int, batch: int, draw: np.random.Generator):
+def minibatches(size: int, batch: int, draw: np.random.Generator):
     """Column weights of successive batches: 1/batch on the batch, 0 elsewhere."""
     while True:
         order = draw.permutation(size)

@@ -63,7 +63,7 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
         if tried:
             stratum, steps = finish(objective, x, fun, tol, accept_saddle=not stages)
             if stratum is not None:
-                return _lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
+                return lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
         if nit == max_steps:
             break
         found, more = next_iterate(objective, x, fun, grad, pairs)
@@ -78,7 +78,7 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
     if problem.linear:
         stratum, steps = finish(objective, x, fun, tol, accept_saddle=True)
         if stratum is not None:
-            return _lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
+            return lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
     return _widened(whole, objective, x), None, nit, nfev, sentence
 
 
@@ -193,7 +193,7 @@ def _stable(stratum: Stratum, tol: float = 1e-8) -> bool:
     return True
 
 
-def _lift_near(objective: FactorObjective, x, point: LogitPoint) -> np.ndarray:
+def lift_near(objective: FactorObjective, x, point: LogitPoint) -> np.ndarray:
     """Balanced factors of the point in the frames nearest to those of x."""
     factors, _ = objective.unpack(x)
     right = point.right if objective.collapsed else point.V

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import kinked
 from ufm.problem import Problem
@@ -81,11 +82,9 @@ def _together(problem, count, seed, method, progress, *, trace=0, callback=None,
 
 
 def _one_by_one(problem, count, seed, method, progress, **options) -> Multistart:
-    from tqdm import tqdm
-
     done = []
     try:
-        for i in tqdm(range(count), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress):
+        for i in progress_bar(range(count), desc="starts", progress=progress):
             done.append(minimize(problem, method=method, rng=child(seed, i), progress=progress if count == 1 else False, **options))
             if done[-1].interrupted:
                 break

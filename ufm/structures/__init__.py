@@ -1,4 +1,4 @@
-"""Structures: points known in closed form, one file each. Every module here offers `variants` or `relu_variants`, or both.
+"""Structures: points known in closed form, one file each. Modules here offer `variants` or `relu_variants`, or both, or help those that do.
 
 For linear models a structure is a function `problem -> LogitPoint` of exact rank, offered by `variants(problem)`; for models with a hidden
 activation that keeps nonnegative numbers (relu, leaky relu) it is a function `problem -> FactorPoint` with explicit weights, offered by

@@ -24,15 +24,14 @@ Source: sml24 (strongly regular graphs, K = r(r-1)/2); general graphs, weights p
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg, optimize
 
 from ufm.numerics import arguments
-from ufm.numerics.graphs import Graph, complete, complete_multipartite, disjointness, incidence
+from ufm.numerics.graphs import Graph, complete, disjointness, incidence
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import relu_collapse
@@ -86,7 +85,7 @@ def srg(problem: Problem, r: int | None = None) -> FactorPoint:
 
 def srg_order(K: int) -> int:
     """r with r(r-1)/2 = K; ValueError where there is none."""
-    r = round((1 + np.sqrt(1 + 8 * K)) / 2)
+    r = round((1 + np.sqrt(1 + 8 * arguments.integer("K", K, 2))) / 2)
     if r * (r - 1) // 2 != K or r < 4:
         raise ValueError(f"K must be r(r-1)/2 with r >= 4 (6, 10, 15, ...) for srg of all classes; got K={K}. Pass r for a block of r(r-1)/2 of them.")
     return r
@@ -98,6 +97,7 @@ def rho(graph: Graph, L: int, variant: str = "disjoint") -> float:
     >>> round(rho(complete(5), 3), 5), round(rho(complete(5), 4), 5)
     (0.92344, 0.81681)
     """
+    arguments.instance("graph", graph, Graph)
     L, r, K = arguments.integer("L", L, 3), graph.vertices, len(graph)
     mu, count = _spectrum(graph, variant)
     if np.min(np.abs(mu)) <= 1e-9:
@@ -109,6 +109,7 @@ def rho(graph: Graph, L: int, variant: str = "disjoint") -> float:
 def code(problem: Problem, graph: Graph, variant: str = "disjoint") -> Code:
     """The best scale of one graph code inside the problem's K classes; ValueError where its ray has no stationary point."""
     refuse(problem)
+    arguments.instance("graph", graph, Graph)
     L, K, lam = problem.L, problem.K, problem.lams[-1]
     mu, count = _spectrum(graph, variant)
     mu2 = np.where(np.abs(mu) > 1e-9, mu * mu, 0.0)
@@ -126,17 +127,32 @@ def code(problem: Problem, graph: Graph, variant: str = "disjoint") -> Code:
 
     low = np.log(0.25 / np.max(mu2))  # a minimum needs v mu^2 > (L-1)/(L+1) for some mu
     high = max(L * np.log(len(graph) / K) - log_Q - np.log(unit), low + 1.0)  # beyond, the ridge alone costs more than half of it unfitted
-    grid = np.linspace(low, high, 400)
+    lowest = _minima(slope, np.linspace(low, high, 400))
+    if not lowest:
+        raise ValueError(f"the code of {graph.name} does not exist here: F has no minimum on its ray but zero (lam too large).")
+    best = min((np.exp(u) for u in lowest), key=value)
+    return Code(graph, float(best * unit), float(np.exp((log_Q + np.log(unit * best)) / L)), float(value(best)))
+
+
+def _minima(slope, grid: np.ndarray) -> list[float]:
+    """Where slope turns from negative to positive on a grid."""
+    grid = _with_lowest(slope, grid)
     signs = slope(grid)
     rising = np.flatnonzero((signs[:-1] < 0) & (signs[1:] >= 0))
-    if not len(rising):
-        raise ValueError(f"the code of {graph.name} does not exist here: F has no minimum on its ray but zero (lam too large).")
-    best = min((np.exp(optimize.brentq(slope, grid[i], grid[i + 1], xtol=1e-15, rtol=8.9e-16)) for i in rising), key=value)
-    return Code(graph, float(best * unit), float(np.exp((log_Q + np.log(unit * best)) / L)), float(value(best)))
+    return [optimize.brentq(slope, grid[i], grid[i + 1], xtol=1e-15, rtol=8.9e-16) for i in rising]
+
+
+def _with_lowest(slope, grid: np.ndarray) -> np.ndarray:
+    """The grid and the minima of slope between its points, where it may dip below 0 for less than one step, as it does near the fold."""
+    values = slope(grid)
+    dips = [i for i in range(1, len(grid) - 1) if 0 <= values[i] <= min(values[i - 1], values[i + 1])]
+    found = [optimize.minimize_scalar(slope, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12}).x for i in dips]
+    return np.sort(np.append(grid, found))
 
 
 def lone_loss(problem: Problem) -> float:
     """What one class costs by itself, fitted by DNC or at 0, whichever is less."""
+    refuse(problem)
     rest = _lone_scale(problem)
     if not rest:
         return 0.5 / problem.K
@@ -145,7 +161,10 @@ def lone_loss(problem: Problem) -> float:
 
 
 def part_loss(problem: Problem, graph: Graph, variant: str = "disjoint") -> float:
-    """What the classes of one code cost, at its best scale or at 0."""
+    """What the classes of one code cost, at its best scale or at 0. Raises ValueError where no graph code applies."""
+    refuse(problem)
+    arguments.instance("graph", graph, Graph)
+    arguments.choice("variant", variant, VARIANTS)
     zero = 0.5 * len(graph) / problem.K
     try:
         return min(zero, code(problem, graph, variant).fun)
@@ -157,9 +176,9 @@ def _codes(problem: Problem, parts, variant: str) -> tuple[list[Code], tuple[flo
     """(codes, (z, share) of the DNC classes that are left, or None where there are none or zero is better)."""
     refuse(problem)
     arguments.choice("variant", variant, VARIANTS)
-    parts = [parts] if isinstance(parts, Graph) else list(parts)
+    parts = list(parts) if isinstance(parts, Iterable) else [parts]
     if not parts:
-        raise ValueError("parts must name at least one graph.")
+        raise ValueError("parts must name at least one graph; got none.")
     for part in parts:
         arguments.instance("part", part, Graph)
     used = sum(len(g) for g in parts)
@@ -244,20 +263,6 @@ def _check_widths(problem: Problem, factors) -> None:
             raise ValueError(f"the code needs d_{l} >= {A.shape[0]}; got d={problem.d}.")
 
 
-def code_label(parts: Sequence[Graph], left: int = 0) -> str:
-    """`srg(r=5)`, `rook(3x3)`, `code(C5)`, `2srg(r=4)+dnc(3)`: the parts, then the DNC classes."""
-    counted = Counter(_part_label(g) for g in parts)
-    words = [name if k == 1 else f"{k}{name}" for name, k in counted.items()]
-    return "+".join([*words, *([f"dnc({left})"] if left else [])])
-
-
-def _part_label(graph: Graph) -> str:
-    name = graph.name
-    if name == f"K{graph.vertices}" and graph.vertices >= 4:
-        return f"srg(r={graph.vertices})"
-    return f"code({name})"
-
-
 def refuse(problem: Problem) -> None:
     """ValueError with the reason where no graph code applies."""
     arguments.instance("problem", problem, Problem)
@@ -269,57 +274,3 @@ def refuse(problem: Problem) -> None:
         raise ValueError(f"graph codes need L >= 3: B, its complement and the read-out; got L={problem.L}.")
     if not problem.balanced:
         raise ValueError(f"graph codes need equal class counts; got n={problem.n}.")
-
-
-def best_parts(problem: Problem, graphs: Sequence[Graph], count: int | None = None) -> tuple[tuple[Graph, ...], float]:
-    """(parts, cost) of the cheapest way to split `count` classes (default all) into codes of the given graphs and single classes.
-
-    Exact among these splits: costs add up, so the best of k classes follows from the best of fewer.
-    """
-    count = problem.K if count is None else count
-    lone = lone_loss(problem)
-    priced = [(g, part_loss(problem, g)) for g in graphs if len(g) <= count]
-    best: list[tuple[float, tuple[Graph, ...]]] = [(0.0, ())]
-    for k in range(1, count + 1):
-        options = [(best[k - 1][0] + lone, best[k - 1][1])]
-        options += [(best[k - len(g)][0] + price, (*best[k - len(g)][1], g)) for g, price in priced if len(g) <= k and price < len(g) * lone]
-        best.append(min(options, key=lambda option: option[0]))
-    cost, parts = best[count]
-    return tuple(sorted(parts, key=lambda g: -len(g))), cost
-
-
-def cheapest(problem: Problem, graphs: Sequence[Graph]) -> Graph | None:
-    """The graph of the least part_loss, where that is less than of as many single classes; else None."""
-    priced = [(part_loss(problem, g), i) for i, g in enumerate(graphs)]
-    fun, i = min(priced, default=(0.0, -1))
-    return graphs[i] if i >= 0 and fun < len(graphs[i]) * lone_loss(problem) else None
-
-
-def named_graphs(K: int) -> list[Graph]:
-    """K_r (r >= 4), and up to 60 edges K_{p,q} (p, q >= 3), with at most K edges."""
-    found = [complete(r) for r in range(4, K) if r * (r - 1) // 2 <= K]
-    return found + [complete_multipartite(p, q) for p in range(3, 8) for q in range(p, 21) if p * q <= min(K, 60)]
-
-
-def relu_variants(problem: Problem):
-    """The code of K_r where K = r(r-1)/2, and the cheapest split into codes of named graphs and DNC classes."""
-    if problem.K < 6 or problem.loss.name != "mse":
-        return
-    whole = ()
-    try:
-        whole = (complete(srg_order(problem.K)),)
-    except ValueError:
-        pass
-    else:
-        yield code_label(whole), lambda: srg(problem)
-    try:
-        parts, _ = best_parts(problem, named_graphs(problem.K))
-    except ValueError as reason:
-        yield "code", functools.partial(_raise, reason)
-        return
-    if parts and parts != whole:
-        yield code_label(parts, problem.K - sum(map(len, parts))), lambda: graph_code(problem, parts)
-
-
-def _raise(reason: ValueError):
-    raise reason

@@ -110,6 +110,7 @@ def _padded(A: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _refuse(problem: Problem) -> None:
+    arguments.instance("problem", problem, Problem)
     name = problem.activation.name
     if problem.L < 2:
         raise ValueError(f"relu_pairs needs a hidden activation, L >= 2; got L={problem.L}.")

@@ -10,7 +10,7 @@ diagonal. At L = 1 the problem is convex, and SEL its only solution. Sources: th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +36,7 @@ def sel(problem: Problem, root: str = "large") -> LogitPoint:
     Source: thrampoulidis22.
     """
     arguments.choice("root", root, ("large", "small"))
+    arguments.instance("problem", problem, Problem)
     scales.needs_linear(problem, "sel")
     if not problem.loss.shift_invariant:
         raise ValueError(f"sel is a direction for margins, as cross-entropy has them; got loss={problem.loss.name!r}.")
@@ -130,6 +131,8 @@ def _encoded(counts) -> np.ndarray:
 
 
 def _counts(counts) -> list[int]:
+    if not isinstance(counts, Iterable):
+        raise ValueError(f"counts must be a sequence of samples per class; got counts={counts!r}.")
     counts = [arguments.integer("counts", n, 1) for n in counts]
     arguments.integer("K", len(counts), 2, "counts holds one number per class.")
     return counts
@@ -144,6 +147,7 @@ def _step(K, R, majority) -> tuple[int, float, int]:
 
 
 def _shallow(problem: Problem) -> None:
+    arguments.instance("problem", problem, Problem)
     scales.needs_linear(problem, "the threshold")
     if problem.L != 1:
         raise ValueError(f"the threshold is that of the plain model, L=1; got L={problem.L}.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ufm.numerics import arguments
 from ufm.numerics import rows as files
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.records import columns, csv_text
 from ufm.sweeps import store as stores
 from ufm.sweeps.spec import Cell, Spec
@@ -146,9 +147,8 @@ class _Memory:
 def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> bool:
     """Whether Ctrl-C ended it."""
     import joblib
-    from tqdm import tqdm
 
-    with tqdm(total=len(todo), desc="cells", delay=2, leave=False, disable=None if progress is None else not progress) as bar:
+    with progress_bar(total=len(todo), desc="cells", progress=progress) as bar:
         try:
             if jobs == 1 or len(todo) <= 1:
                 for cell in todo:

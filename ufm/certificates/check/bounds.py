@@ -61,7 +61,7 @@ def check(data: dict) -> Checked:
 
 def refuse(model: Model) -> None:
     """Rejected where the bounds do not apply."""
-    kind, _ = closed._loss(model)
+    kind, _ = closed.loss_kind(model)
     if kind == "mse":
         raise Rejected("the bounds are for cross-entropy; got loss='mse'.")
     if not model.balanced:
@@ -80,7 +80,7 @@ class Bound:
     def of(model: Model) -> Bound:
         refuse(model)
         with balls.precision(128):
-            C, smoothing = model.C(), closed._loss(model)[1]
+            C, smoothing = model.C(), closed.loss_kind(model)[1]
             ranks = model.bias is None and smoothing == 0
             return Bound(model.K, Fraction(2, model.D), _interval(C), _interval(smoothing), ranks)
 

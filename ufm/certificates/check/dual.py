@@ -65,7 +65,7 @@ def refuse(model: Model) -> None:
     """Rejected unless L = 1 and the loss is convex with a known conjugate."""
     if model.L != 1:
         raise Rejected(f"the plain model is convex at L=1 only; got L={model.L}.")
-    closed._loss(model)
+    closed.loss_kind(model)
 
 
 # The closed form
@@ -84,15 +84,15 @@ def minimum(model: Model) -> tuple[str, object, float | None]:
     if not model.balanced:
         raise Rejected(f"the closed form needs equal counts; got n={list(model.n)}.")
     wide = replace(model, d=(max(model.K, *model.d),))
-    kind, smoothing = closed._loss(model)
+    kind, smoothing = closed.loss_kind(model)
     ratio = model.K * model.Lam() * balls.ball(model.n[0]).sqrt() / (1 - smoothing)
-    zero = closed._enclose(wide, "zero", (), (), "zero", None).loss
+    zero = closed.enclose_at_precision(wide, "zero", (), (), "zero", None).loss
     if ratio >= 1:
         return "zero", zero, balls.to_float(ratio - 1)
     if not ratio < 1:
         raise Undecided("lam is too close to where dnc meets zero")
     name = "dnc"
-    value = closed._enclose(wide, name, () if kind == "mse" else (model.K,), ("large",), name, None).loss
+    value = closed.enclose_at_precision(wide, name, () if kind == "mse" else (model.K,), ("large",), name, None).loss
     return name, value, balls.to_float(zero - value)
 
 
@@ -138,7 +138,7 @@ def weights(model: Model) -> list:
 
 
 def targets(model: Model) -> list[list]:
-    _, smoothing = closed._loss(model)
+    _, smoothing = closed.loss_kind(model)
     return [[(1 - smoothing) * int(j == c) + smoothing / model.K for j in range(model.K)] for c in range(model.K)]
 
 

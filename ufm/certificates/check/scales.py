@@ -129,7 +129,7 @@ def enclose(model: Model, name: str, root: str | tuple[str, ...] = "large", digi
     while True:
         with balls.precision(bits):
             try:
-                found = _enclose(model, kind, parts, roots, name, start)
+                found = enclose_at_precision(model, kind, parts, roots, name, start)
                 if _sharp(found, digits):
                     return found
                 why = f"{name} is known to fewer than {digits} digits at {bits} bits."
@@ -145,7 +145,8 @@ def _sharp(found: Enclosed, digits: int) -> bool:
     return all(bool(x.rad() <= tiny * abs(x.mid())) for x in (found.loss, *found.scales))
 
 
-def _enclose(model: Model, kind: str, parts: tuple[int, ...], roots: tuple[str, ...], name: str, start) -> Enclosed:
+def enclose_at_precision(model: Model, kind: str, parts: tuple[int, ...], roots: tuple[str, ...], name: str, start) -> Enclosed:
+    """The structure in balls of the precision now set."""
     if kind == "zero":
         return _zero(model)
     if kind == "dnc" and model.loss == "mse":
@@ -191,7 +192,7 @@ def _parse(model: Model, name: str, root) -> tuple[str, tuple[int, ...], tuple[s
 # The losses
 
 
-def _loss(model: Model):
+def loss_kind(model: Model):
     """(`ce` or `mse`, smoothing as a ball)."""
     match = _LOSS.fullmatch(model.loss)
     if match and match[1] == "label_smoothing":
@@ -206,7 +207,7 @@ def _loss(model: Model):
 
 def block_piece(model: Model, k: int, weight, stretch: int = 1) -> Piece:
     """The pull on a column of a block of k classes at t = stretch times the variable: v as in the module's docstring."""
-    kind, smoothing = _loss(model)
+    kind, smoothing = loss_kind(model)
     if kind == "mse":
         return _linear_piece(weight, balls.ball(1))
     r = model.K - k
@@ -230,7 +231,7 @@ def block_piece(model: Model, k: int, weight, stretch: int = 1) -> Piece:
 
 def _lone_piece(model: Model, weight) -> Piece:
     """The pull on a lone column z = t e_c."""
-    _, smoothing = _loss(model)
+    _, smoothing = loss_kind(model)
     others = model.K - 1
     constant = smoothing * others / model.K
 
@@ -252,7 +253,7 @@ def _linear_piece(weight, rho) -> Piece:
 
 def block_fit(model: Model, k: int, t):
     """The loss of one column of a block of k classes at scale t, without bias; k = 1 is a column of zeros."""
-    kind, smoothing = _loss(model)
+    kind, smoothing = loss_kind(model)
     share = balls.ball(Fraction(k - 1, k))
     if kind == "mse":
         return (1 - share * t * (2 - t)) / 2
@@ -441,7 +442,7 @@ def block_equation(model: Model, k: int, count: int) -> Equation:
 def _blocks(model: Model, parts: tuple[int, ...], roots: tuple[str, ...], name: str) -> Enclosed:
     if model.K - len(parts) > min(model.d):
         raise DoesNotExist(f"{name} needs widths of at least its rank {model.K - len(parts)}; got d={list(model.d)}.")
-    kind, _ = _loss(model)
+    kind, _ = loss_kind(model)
     counts = _block_counts(model, parts, name)
     keys = [(k, count, word) for (k, count), word in zip(counts, roots, strict=True)]
     if model.bias is not None and kind == "ce" and not (model.balanced and len(set(keys)) == 1 and parts[-1] > 1):
@@ -481,7 +482,7 @@ def _block_counts(model: Model, parts: tuple[int, ...], name: str) -> list[tuple
 
 def _zero(model: Model) -> Enclosed:
     """F(0) with the best bias: log K, or min_b log sum e^b - y'b + (bias/2)|b|^2 with y the mean target."""
-    kind, smoothing = _loss(model)
+    kind, smoothing = loss_kind(model)
     if kind == "mse":
         return Enclosed(balls.ball(Fraction(1, 2)) + _bias_gain(model) / model.N, (), ())
     if model.bias is None or model.balanced:
@@ -519,7 +520,7 @@ def _best_bias(target, weight):
 def _odd_pairs(model: Model, root: str, name: str) -> Enclosed:
     """m pairs and a lone class of one scale b, the stationary point of F along it."""
     _odd_only(model, name)
-    kind, smoothing = _loss(model)
+    kind, smoothing = loss_kind(model)
     K, m, n, q = model.K, model.K // 2, model.n[0], _q(model)
     p = balls.ball(Fraction(2, model.D))
     if kind == "mse":
@@ -606,7 +607,7 @@ def _largest(found, rank: int, name: str):
 def _apex(model: Model, name: str, start) -> Enclosed:
     """m pairs and an apex: a zero of the gradient on the symmetric family (b, t_0, t_1), isolated by Krawczyk's test."""
     _odd_only(model, name)
-    kind, _ = _loss(model)
+    kind, _ = loss_kind(model)
     if model.K == 3:
         raise DoesNotExist("pairs+apex needs K >= 5: at K=3 its family contains dnc.")
     if kind == "mse":
@@ -627,7 +628,7 @@ def _apex_terms(model: Model, v):
 
     With delta = u_K - u_1 = sqrt(K/(K-1)) the losses are log(1 + e^-2b + (K-3)e^-b + e^(-b + c delta t_1)), log(1 + (K-1)e^(-delta t_0)).
     """
-    _, smoothing = _loss(model)
+    _, smoothing = loss_kind(model)
     K, m, n, D, Lam = model.K, model.K // 2, model.n[0], model.D, model.Lam()
     b, t0, t1 = v
     p, delta, c = balls.ball(Fraction(2, D)), balls.ball(Fraction(K, K - 1)).sqrt(), 1 / balls.ball(K - 1).sqrt()

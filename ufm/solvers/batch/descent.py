@@ -25,7 +25,7 @@ import numpy as np
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers.batch.arrays import namespace
 from ufm.solvers.batch.objective import BatchObjective
-from ufm.solvers.descent import _batches
+from ufm.solvers.descent import minibatches
 
 NUMPY = namespace()
 
@@ -55,7 +55,7 @@ def descend(
     x, last = X, X + 0.0
     velocity = xp.zeros_like(X) if momentum or betas else None
     squares = xp.zeros_like(X) if betas else None
-    batches = None if batch is None else [_batches(len(objective.single.fit.columns.weight), batch, draw) for draw in draws]
+    batches = None if batch is None else [minibatches(len(objective.single.fit.columns.weight), batch, draw) for draw in draws]
     buffers = (np.empty_like(X), np.empty_like(X)) if on.host else (None, None)
     for step in range(steps + 1):
         tick()

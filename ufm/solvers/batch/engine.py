@@ -9,135 +9,34 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
 from ufm.numerics import arguments
+from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
 from ufm.objectives.clarke import merged
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
-from ufm.points import FactorPoint, LogitPoint
+from ufm.points import LogitPoint
 from ufm.problem import Problem
+from ufm.solvers import choices, messages
 from ufm.solvers import lbfgs as single_lbfgs
-from ufm.solvers import minimize as single
 from ufm.solvers.batch import newton
 from ufm.solvers.batch.arrays import Arrays, namespace
 from ufm.solvers.batch.descent import descend, narrow
 from ufm.solvers.batch.lbfgs import lbfgs
 from ufm.solvers.batch.objective import BatchObjective
+from ufm.solvers.batch.result import BatchResult, class_logits
 from ufm.solvers.kinks import finished_on_kinks
+from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import FORMED, newton_on_factors
-from ufm.solvers.result import Result
 
 METHODS = ("lbfgs", "gd", "adam")
 ADAM = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "batch": None, "steps": 20_000}
 KEEP = ("points", "logits", "numbers")
-
-
-@dataclass(frozen=True, eq=False)
-class BatchResult:
-    """Ends of many starts as arrays over the starts asked for; `done` says which were finished.
-
-    index: number of each start (its child of the seed); fun, grad_norm, rank (-1 where there is none, as for nonlinear
-    models), nit, nfev, success (grad_norm <= tol) and message. `batch[j]` is the Result of row j, `results()` those that are done.
-    Points are kept as stored columns of logits (reduced space) or flat factors; keep="logits" keeps class logits
-    (B, K, K) alone and keep="numbers" neither.
-    """
-
-    problem: Problem
-    index: np.ndarray
-    done: np.ndarray
-    fun: np.ndarray
-    grad_norm: np.ndarray
-    rank: np.ndarray
-    nit: np.ndarray
-    nfev: np.ndarray
-    message: np.ndarray
-    method: str
-    space: str
-    settings: dict
-    rng: dict
-    device: str
-    chunk: int
-    seconds: float = 0.0
-    kept: str = "points"
-    _store: dict = field(default_factory=dict, repr=False)
-
-    @property
-    def success(self) -> np.ndarray:
-        return self.done & (self.grad_norm <= self.settings["tol"])
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def class_logits(self) -> np.ndarray:
-        """Mean logits of every class with the bias, (B, K, K); NaN where a start was not finished."""
-        if self.kept == "numbers":
-            raise ValueError("class logits were not kept: run with keep='points' or keep='logits'; got keep='numbers'.")
-        if self.kept == "logits":
-            return self._store["class_logits"]
-        if "U" in self._store:
-            scaled = (self._store["U"] * self._store["s"][:, None, :]) @ self._store["Vt"] * self.problem.classes.scale
-            return scaled if self.problem.bias is None else scaled + self._store["b"][:, :, None]
-        return _class_logits(BatchObjective(self._store["objective"], namespace()), self._store["x"])
-
-    def biases(self) -> np.ndarray | None:
-        """b of every start, (B, K); None for problems without a bias."""
-        if self.problem.bias is None:
-            return None
-        if self.kept != "points":
-            raise ValueError(f"biases were not kept: run with keep='points'; got keep={self.kept!r}.")
-        return self._store["b"] if "U" in self._store else self._store["x"][:, -self.problem.K :]
-
-    def logit_point(self, j: int) -> LogitPoint:
-        """Where row j of a linear model ended, seen through its class means."""
-        point = self.point(j)
-        return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-14, collapse=True)
-
-    def point(self, j: int) -> LogitPoint | FactorPoint | None:
-        """Where row j ended; None where the numbers overflowed."""
-        if self.kept != "points":
-            raise ValueError(f"points were not kept: run with keep='points'; got keep={self.kept!r}.")
-        if not self.done[j]:
-            raise ValueError(f"start {self.index[j]} was not finished, so it has no point.")
-        if not np.isfinite(self._store["U" if "U" in self._store else "x"][j]).all():
-            return None
-        if "U" in self._store:
-            r, b = self.rank[j], self._store["b"][j] if "b" in self._store else None
-            U, s, right = (self._store[name][j] for name in ("U", "s", "Vt"))
-            return LogitPoint(self.problem, U[:, :r], s[:r], right[:r].T, b)
-        return self._store["objective"].point(self._store["x"][j])
-
-    @property
-    def _measure(self) -> str:
-        on_kinks = self.method == "lbfgs" and finished_on_kinks(self.problem, self.settings["max_steps"])
-        return single.CLARKE if on_kinks else single.GRADIENT
-
-    def __getitem__(self, j: int) -> Result:
-        success = bool(self.success[j])
-        said = single._sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"], self._measure)
-        record = seed_record(child(seed_sequence(self.rng), int(self.index[j])))
-        numbers = float(self.fun[j]), float(self.grad_norm[j]), success, said, int(self.nit[j]), int(self.nfev[j])
-        return Result(self.point(j), *numbers, self.method, self.space, record, dict(self.settings), None, self.seconds / max(1, int(self.done.sum())))
-
-    def results(self) -> list[Result]:
-        """The Results of finished starts, in order."""
-        return [self[j] for j in np.flatnonzero(self.done)]
-
-    def __iter__(self) -> Iterator[Result]:
-        return iter(self.results())
-
-    def __repr__(self) -> str:
-        best = f"; lowest F = {np.min(self.fun[self.success]):.12f}" if self.success.any() else ""
-        return (
-            f"BatchResult: {self.done.sum()} of {len(self)} starts, {self.success.sum()} converged{best}\n"
-            f"  {self.method} in {self.space} space on {self.device}, chunks of {self.chunk}, {self.seconds:.3g} s; rng={self.rng}"
-        )
 
 
 def run_batch(
@@ -179,18 +78,18 @@ def run_batch(
     arguments.instance("problem", problem, Problem)
     method = arguments.choice("method", method, METHODS)
     index = _indices(starts)
-    space = single._space(problem, start, "gd" if method == "adam" else method, space)
+    space = choices.space_of(problem, start, method, space)
     settings = {"tol": arguments.positive("tol", tol), **checked_settings(method, {"pairs": pairs, **settings}, problem, space)}
     arguments.choice("keep", keep, KEEP)
     memory = arguments.positive("memory", memory)
     on = namespace(device, xp)
     threads = _threads(threads, on)
     seed = seed_sequence(rng)
-    single._check_start(problem, start)
-    objective = BatchObjective(single._objective(problem, space), on)
+    choices.check_start(problem, start)
+    objective = BatchObjective(choices.objective_in(problem, space), on)
     rows = _rows(objective, method, settings, memory / threads, len(index), threads)
-    job = _Job(objective, method, settings, seed, single._start(start), memory / threads, keep, index, space, rows)
-    bar = tqdm(total=len(index), desc="starts", delay=2, leave=False, disable=None if progress is None else not progress, unit="start")
+    job = _Job(objective, method, settings, seed, choices.start_of(start), memory / threads, keep, index, space, rows)
+    bar = progress_bar(total=len(index), desc="starts", progress=progress, unit="start")
     began = time.perf_counter()
     with bar:
         job.run(threads, bar)
@@ -215,12 +114,12 @@ def checked_settings(method: str, given: dict, problem: Problem, space: str) -> 
     if method == "lbfgs":
         given = {"memory": pairs, **given}
     if method != "adam":
-        return single._settings(method, given, problem, space)
+        return choices.settings_of(method, given, problem, space)
     for name in given:
         if name not in ADAM:
             raise ValueError(f"{name} is not a setting of method 'adam'; it has {', '.join(ADAM)}.")
     result = ADAM | given
-    shared = single._settings("gd", {name: result[name] for name in ("lr", "batch", "steps")}, problem, space)
+    shared = choices.settings_of("gd", {name: result[name] for name in ("lr", "batch", "steps")}, problem, space)
     try:
         betas = tuple(arguments.real("betas", beta) for beta in result["betas"])
     except TypeError:
@@ -332,12 +231,12 @@ class _Job:
             if self.stop.is_set():
                 return
             seed = child(self.seed, int(self.index[row]))
-            run = single.minimize(self.problem, self.start, "lbfgs", seed, self.settings["tol"], space=self.space, progress=False, **settings)
+            run = minimize(self.problem, self.start, "lbfgs", seed, self.settings["tol"], space=self.space, progress=False, **settings)
             if run.interrupted:
                 raise KeyboardInterrupt
             p = run.point
             self.fun[row], self.grad_norm[row], self.nit[row], self.nfev[row] = run.fun, run.grad_norm, run.nit, run.nfev
-            self.message[row], self.done[row] = "converged" if run.success else _reason(run.message), True
+            self.message[row], self.done[row] = "converged" if run.success else messages.reason(run.message), True
             if self.reduced:
                 self.rank[row] = p.rank
                 self._keep_logits(row, p.U, p.s, p.right.T, p.b)
@@ -424,7 +323,7 @@ class _Job:
             self._keep_logits(row, U, s, Vt, b)
             return
         point = LogitPoint(self.problem, U, s, Vt.T, b) if point is None else point
-        lifted = single_lbfgs._lift_near(self.objective.single, x, point)[None]
+        lifted = single_lbfgs.lift_near(self.objective.single, x, point)[None]
         value, grad = self.host.value_grad(lifted)
         self.fun[row], self.grad_norm[row] = value[0], np.linalg.norm(grad[0])
         self._keep_factors(np.array([row]), lifted)
@@ -492,27 +391,14 @@ class _Job:
         if self.keep == "points":
             self.store["x"][rows] = x
         elif self.keep == "logits":
-            self.store["class_logits"][rows] = _class_logits(self.host, np.ascontiguousarray(x))
+            self.store["class_logits"][rows] = class_logits(self.host, np.ascontiguousarray(x))
 
 
 BLOCK = 2**26
 
 
-def _reason(message: str) -> str:
-    """Why a run stopped, without the numbers that `minimize` adds."""
-    return message.removeprefix("not converged: ").rsplit(f"; {single.GRADIENT}", 1)[0].rsplit(f"; {single.CLARKE}", 1)[0]
-
-
 class _Halted(Exception):
     """Another thread was interrupted."""
-
-
-def _class_logits(objective: BatchObjective, x) -> np.ndarray:
-    """Mean logits of every class with the bias, (B, K, K)."""
-    problem, columns = objective.problem, objective.single.fit.columns
-    Z, b = objective.logits(x) * columns.scale, objective.unpack(x)[1]
-    Z = Z if objective.single.collapsed else Z @ (problem.samples.Y.T / problem.counts)
-    return Z if b is None else Z + b[:, :, None]
 
 
 def _ranks(Z, tol: float = 1e-9) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers import lbfgs as single
 from ufm.solvers.batch import newton
-from ufm.solvers.batch.engine import BatchResult
+from ufm.solvers.batch.result import BatchResult
 from ufm.solvers.newton import FORMED
 
 BLOCK = 2**26

@@ -34,15 +34,11 @@ class BatchObjective:
         return self.single.problem
 
     @functools.cached_property
-    def _ends(self) -> list[int]:
-        return np.cumsum([0, *(a * b for a, b in self.single.shapes)]).tolist()
-
-    @functools.cached_property
     def _constants(self):
         """(ridge, Y, weight, scale or None, bias shape) as arrays of the namespace; the ridge a number where one serves."""
         problem, columns, put = self.problem, self.single.fit.columns, self.on.put_in
         lams = [*problem.lams, *([] if problem.bias is None else [problem.bias])]
-        ridge = lams[0] if len(set(lams)) == 1 else put(np.repeat(lams, [*np.diff(self._ends), problem.K][: len(lams)]))
+        ridge = lams[0] if len(set(lams)) == 1 else put(np.repeat(lams, [*np.diff(self.single.ends), problem.K][: len(lams)]))
         scale = put(columns.scale) if np.any(columns.scale != 1.0) else None
         return ridge, put(columns.Y), put(columns.weight), scale
 
@@ -55,7 +51,7 @@ class BatchObjective:
 
     def unpack(self, X):
         """(factors, b) of X (B, size), each with the leading axis; views on numpy."""
-        lead, ends, shapes = X.shape[:1], self._ends, self.single.shapes
+        lead, ends, shapes = X.shape[:1], self.single.ends, self.single.shapes
         factors = [self.on.xp.reshape(X[:, i:j], lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], shapes, strict=True)]
         return factors, None if self.problem.bias is None else X[:, ends[-1] :]
 
@@ -94,7 +90,7 @@ class BatchObjective:
             parts[0] = _store(G, parts[0])
         if on.host:
             if Gb is not None:
-                grad[:, self._ends[-1] :] = Gb
+                grad[:, self.single.ends[-1] :] = Gb
         else:
             flat = [on.xp.reshape(part, (X.shape[0], -1)) for part in parts]
             grad = on.xp.concat(flat if Gb is None else [*flat, Gb], axis=1)
