@@ -22,9 +22,10 @@ __all__ = ["F1", "add_json", "add_verb", "build", "check_plot_file", "check_save
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; returns the exit code."""
     try:
-        arguments = build().parse_args(argv)
+        parser = build()
+        arguments = parser.parse_args(argv)
         if not hasattr(arguments, "run"):
-            show(overview(build()))
+            show(overview(parser))
             return 0
         return arguments.run(arguments) or 0
     except ValueError as mistake:

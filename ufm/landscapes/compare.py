@@ -118,15 +118,9 @@ def _refined(points: list[CriticalPoint], seed, progress: bool | None) -> list[C
 
 
 def _merge_low_rank(points: list[CriticalPoint], search):
-    points, hits, taken = list(points), {}, {p.name for p in points}
+    points, hits = list(points), {}
     for end in search:
-        twin = next((p for p in points if abs(p.fun - end.fun) <= SAME * (1 + abs(p.fun))), None)
-        if twin is None:
-            name = free_name(end.name, taken)
-            taken.add(name)
-            twin = replace(classify(end.point), name=name)
-            points.append(twin)
-        hits[twin.name] = hits.get(twin.name, 0) + end.hits
+        _count(points, hits, _twin(points, end.fun), end.point, end.name, end.hits)
     return points, hits
 
 
@@ -144,18 +138,26 @@ def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:
 
 def _merge(points: list[CriticalPoint], search: Multistart):
     """Found points joined to the structures: same value and rank is a hit, another value a row of its own."""
-    points, hits, taken = list(points), {}, {p.name for p in points}
+    points, hits = list(points), {}
     for result in sorted(search, key=lambda r: r.fun):
-        rank = result.point.rank if isinstance(result.point, LogitPoint) else None
-        near = (p for p in points if abs(p.fun - result.fun) <= SAME * (1 + abs(p.fun)) and (rank is None or p.rank in (rank, None)))
-        twin = next(near, None) if result.success else None
-        if twin is None and not result.success and points and result.fun > min(p.fun for p in points):
+        if not result.success and points and result.fun > min(p.fun for p in points):
             continue
+        twin = _twin(points, result.fun, getattr(result.point, "rank", None)) if result.success else None
+        named = None
         if twin is None:
             named = name_of(result.point) if result.problem.activation.name == "relu" and not result.problem.linear else identify(result).name
-            name = free_name(named, taken)
-            taken.add(name)
-            twin = replace(classify(result), name=name)
-            points.append(twin)
-        hits[twin.name] = hits.get(twin.name, 0) + 1
+        _count(points, hits, twin, result, named)
     return points, hits
+
+
+def _twin(points: list[CriticalPoint], fun: float, rank: int | None = None) -> CriticalPoint | None:
+    """The point with this value, and this rank where both are known."""
+    return next((p for p in points if abs(p.fun - fun) <= SAME * (1 + abs(p.fun)) and (rank is None or p.rank in (rank, None))), None)
+
+
+def _count(points: list[CriticalPoint], hits: dict[str, int], twin: CriticalPoint | None, end, name: str | None, count: int = 1) -> None:
+    """Count an end as hits of its twin, or as those of a row of its own."""
+    if twin is None:
+        twin = replace(classify(end), name=free_name(name, {p.name for p in points}))
+        points.append(twin)
+    hits[twin.name] = hits.get(twin.name, 0) + count

@@ -17,6 +17,14 @@ def _t(a: np.ndarray) -> np.ndarray:
     return np.swapaxes(a, -1, -2)
 
 
+def padded(factors, shapes) -> list[np.ndarray]:
+    """The factors among the first coordinates of wider layers, zeros elsewhere: the same product."""
+    wide = [np.zeros(shape) for shape in shapes]
+    for W, A in zip(wide, factors, strict=True):
+        W[: A.shape[0], : A.shape[1]] = A
+    return wide
+
+
 def suffixes(factors) -> list[np.ndarray | None]:
     """[P_1, ..., P_D] with P_l = A_D ... A_{l+1}; P_D is None and stands for the identity."""
     result = [None] * len(factors)

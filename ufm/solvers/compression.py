@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ufm.numerics.products import padded
 from ufm.objectives.factors import FactorObjective
 
 ANGLE, DEAD = 1e-3, 1e-6
@@ -65,11 +66,9 @@ def expanded(objective: FactorObjective, small: FactorObjective, y, gates=None):
     """(x, masks) of the given objective from its reduction: the narrow factors among the first coordinates, neurons that are not there dead."""
     problem = objective.problem
     factors, b = small.unpack(y)
-    wide = [np.zeros(shape) for shape in objective.shapes]
     if not objective.collapsed:
         factors[0] = (factors[0] * problem.classes.scale)[:, problem.labels]
-    for lam, W, A in zip(problem.lams, wide, factors, strict=True):
-        W[: A.shape[0], : A.shape[1]] = np.sqrt(problem.Lam / lam) * A
+    wide = padded([np.sqrt(problem.Lam / lam) * A for lam, A in zip(problem.lams, factors, strict=True)], objective.shapes)
     if gates is None:
         return objective.pack(wide, b), None
     masks = [np.pad(g if objective.collapsed else g[:, problem.labels], [(0, W.shape[0] - len(g)), (0, 0)]) for g, W in zip(gates, wide[1:-1], strict=True)]

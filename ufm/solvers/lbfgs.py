@@ -19,6 +19,7 @@ from collections import deque
 import numpy as np
 from scipy import linalg
 
+from ufm.numerics.products import padded
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -100,10 +101,7 @@ def _widened(whole: FactorObjective, objective: FactorObjective, x) -> np.ndarra
     if objective is whole:
         return x
     factors, b = objective.unpack(x)
-    wide = [np.zeros(shape) for shape in whole.shapes]
-    for W, A in zip(wide, factors, strict=True):
-        W[: A.shape[0], : A.shape[1]] = A
-    return whole.pack(wide, b)
+    return whole.pack(padded(factors, whole.shapes), b)
 
 
 def next_iterate(objective, x, fun, grad, pairs):

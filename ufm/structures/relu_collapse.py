@@ -23,6 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.products import padded
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import scales
@@ -232,11 +233,7 @@ def _simplex_scale(problem: Problem, root: str, fitted) -> float:
 
 def embedded(problem: Problem, factors) -> FactorPoint:
     """FactorPoint of factors zero padded to the problem's widths."""
-    wide = []
-    for A, shape in zip(factors, problem.shapes(), strict=True):
-        wide.append(np.zeros(shape))
-        wide[-1][: A.shape[0], : A.shape[1]] = A
-    return FactorPoint(problem, tuple(wide))
+    return FactorPoint(problem, tuple(padded(factors, problem.shapes())))
 
 
 def keeps_positive(problem: Problem) -> bool:

@@ -9,6 +9,7 @@ from ufm.numerics import arguments
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.relu_collapse import embedded, keeps_positive
 
 FEATURES = ("plain", "hadamard")
 
@@ -51,7 +52,7 @@ def relu_pairs(problem: Problem, root: str = "large", features: str = "plain") -
     b = _scale(problem, root, float(np.exp(np.mean(np.log(B))) * (4.0 * n) ** (1 / D)))
     share = problem.Lam * (4.0 * n * b * b) ** (1 / D) * np.exp(np.mean(np.log(B)))
     grown = [np.sqrt(share / (lam * norm)) * A for lam, norm, A in zip(problem.lams, B, units, strict=True)]
-    return FactorPoint(problem, tuple(_padded(A, shape) for A, shape in zip(grown, problem.shapes(), strict=True)))
+    return embedded(problem, grown)
 
 
 def normalised_features(K: int, L: int, features: str) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -103,18 +104,12 @@ def _pair_frame(K: int, m: int) -> np.ndarray:
     return frame
 
 
-def _padded(A: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    wide = np.zeros(shape)
-    wide[: A.shape[0], : A.shape[1]] = A
-    return wide
-
-
 def _refuse(problem: Problem) -> None:
     arguments.instance("problem", problem, Problem)
     name = problem.activation.name
     if problem.L < 2:
         raise ValueError(f"relu_pairs needs a hidden activation, L >= 2; got L={problem.L}.")
-    if not np.array_equal(problem.activation.value(np.array([0.0, 1.0, 2.5])), [0.0, 1.0, 2.5]):
+    if not keeps_positive(problem):
         raise ValueError(f"relu_pairs needs an activation that keeps nonnegative numbers, as relu does; got activation={name!r}.")
     if not problem.balanced:
         raise ValueError(f"relu_pairs needs equal class counts; got n={problem.n}.")
