@@ -47,7 +47,7 @@ def test_examples_are_understood_by_the_parser_they_document():
     [
         (["compar"], "did you mean 'compare'?"),
         (["solv", "-K", "4"], "did you mean 'solve'?"),
-        (["compare", "-K", "4", "--lam", "0.1", "--strats", "3"], "ufm compare: error: unrecognized arguments: --strats 3; did you mean '--starts'?"),
+        (["compare", "-K", "4", "--lam", "0.1", "--strats", "3"], "ufm compare: error: unrecognized arguments: --strats; did you mean '--starts'?"),
         (["basins", "-K", "4", "--lam", "0.1", "--metod=gd"], "did you mean '--method'?"),
         (["compare", "-K", "4", "--lam", "0.1", "--loss", "mze"], "Did you mean 'mse'?"),
         (["compare", "-K", "4", "--lam", "0.1", "--activation", "reul"], "Did you mean 'relu'?"),

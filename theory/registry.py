@@ -12,12 +12,13 @@ from pathlib import Path
 import theory
 from theory.claim import Claim
 from theory.references import references
+from ufm.numerics.words import LISTED, nearest
 
 
 def claims(selection: Iterable[str] = (), package=theory) -> list[Claim]:
     """All claims, or those selected by id (`gk25:thm1`), source folder (`gk25`) or pattern (`gk25:thm*`), sorted as a reader would.
 
-    Raises ValueError for a selection that matches nothing, listing what there is, and for an id that two claims have.
+    Raises ValueError for a selection that matches nothing, naming the nearest, and for an id that two claims have.
     """
     found = sorted((claim for name in _modules(package) for claim in _defined(name)), key=_reading_order)
     ids = [claim.id for claim in found]
@@ -27,8 +28,17 @@ def claims(selection: Iterable[str] = (), package=theory) -> list[Claim]:
     selection = tuple(selection)
     for wanted in selection:
         if not any(matches(claim, wanted) for claim in found):
-            raise ValueError(f"no claim matches {wanted!r}; there are {', '.join(ids)}.")
+            raise ValueError(f"no claim matches {wanted!r}; {_near(wanted, ids)}.")
     return [claim for claim in found if not selection or any(matches(claim, wanted) for wanted in selection)]
+
+
+def _near(wanted: str, ids: list[str]) -> str:
+    """All ids where they are few; else the nearest three, of a source that exists among its own, and where all are shown."""
+    if len(ids) <= LISTED:
+        return f"there are {', '.join(ids)}"
+    source, colon, _ = wanted.partition(":")
+    known = [i for i in ids if i.startswith(f"{source}:")] if colon else [*dict.fromkeys(i.partition(":")[0] for i in ids), *ids]
+    return f"the nearest are {', '.join(nearest(wanted, known or ids, cutoff=0.0))}; `ufm verify --list` shows all {len(ids)}"
 
 
 def matches(claim: Claim, wanted: str) -> bool:

@@ -48,7 +48,10 @@ __all__ = [*_HOME, "__version__"]
 
 def __getattr__(name: str):
     if name not in _HOME:
-        raise AttributeError(f"module 'ufm' has no attribute {name!r}")
+        from ufm.numerics.words import suggestion
+
+        hint = "" if name.startswith("_") else suggestion(name, _HOME)
+        raise AttributeError(f"module 'ufm' has no attribute {name!r}{hint and '; ' + hint}", name=name)
     home = _HOME[name]
     value = importlib.import_module(f"ufm.{name}") if home is None else getattr(importlib.import_module(home), name)
     globals()[name] = value

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.words import named_arguments
 
 
+@named_arguments
 @dataclass(frozen=True)
 class Activation:
     """An entrywise function with its first two derivatives and its promises."""

@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist
 
 from ufm.numerics import arguments, ranks
+from ufm.numerics.words import named_arguments
 
 EPS = float(np.finfo(float).eps)
 ROUNDING = 1e-13  # class means that differ by less than this part of their size do not differ
@@ -141,6 +142,7 @@ class LayerCollapse:
         return "\n".join([*lines, *([f"logits: {self.identity!r}"] if self.identity is not None else []), *notes])
 
 
+@named_arguments
 def collapse(X=None, y=None, W=None, b=None, *, features=None, weights=None, gap: float = 100.0, rank: int | None = None):
     """NC1-NC4, CDNV and ranks of features X (N, d), labels y (N,) in 0..K-1 and, if given, a classifier W (K, d) with bias b (K,).
 
@@ -178,6 +180,7 @@ def collapse(X=None, y=None, W=None, b=None, *, features=None, weights=None, gap
     return _measure(counts, means, R, squares, W, nc4, gap, rank)
 
 
+@named_arguments
 class Accumulator:
     """Counts, class means and within-class scatter of a stream of batches, for K classes of features in R^d.
 

@@ -11,9 +11,11 @@ import numpy as np
 from ufm.numerics import arguments, products
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.spectra import thin_svd
+from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 
 
+@named_arguments
 @dataclass(frozen=True, eq=False)
 class FactorPoint:
     """Factors (H_1, W_1, ..., W_L) of a problem, and its bias b (K,) where it has one.
@@ -83,6 +85,7 @@ class FactorPoint:
         return f"FactorPoint(K={p.K}, L={p.L}, widths {p.widths}, {p.N} columns)"
 
 
+@named_arguments
 @dataclass(frozen=True, eq=False)
 class LogitPoint:
     """Logits Z = U diag(s) V' of declared rank r, in thin factors.
@@ -203,6 +206,7 @@ def from_matrix(problem: Problem, Z, rank: int | None = None, tol: float = 1e-10
     return LogitPoint(problem, svd.U, svd.s, svd.V, b)
 
 
+@named_arguments
 def load(path) -> FactorPoint | LogitPoint:
     """The point written by `save`; ValueError naming the file when it cannot be read."""
     data = load_arrays(path)

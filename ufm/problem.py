@@ -15,6 +15,7 @@ from ufm import activations, losses
 from ufm.activations import Activation
 from ufm.losses import Loss
 from ufm.numerics import arguments
+from ufm.numerics.words import named_arguments
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Columns:
     """How many samples each column stands for."""
 
 
+@named_arguments
 @dataclass(frozen=True)
 class Problem:
     """Minimise over W_L, ..., W_1, H_1 (and b)

@@ -43,7 +43,7 @@ def _figure(arguments) -> int:
                 print(f"{row['id']:<{width}}  {row['title']}  [{row['source']}; {row['takes']}, --fast {row['takes_fast']}]")
         return 0
     if arguments.id is None:
-        raise ValueError(f"argument ID is required, one of {', '.join(known)}; or --list.")
+        raise ValueError(f"argument ID is required, for example {next(iter(known))}; --list shows all {len(known)}.")
     figure = known[choice("figure", arguments.id, known)]
     out = arguments.out or f"{figure.id}.pdf"
     check_plot_file(out, "--out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
 from ufm.numerics import arguments
+from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
@@ -39,6 +40,7 @@ class Certificates(tuple):
         return "\n".join([*lines, f"{proved} of {len(self)} proved; trusted: Arb's balls, IEEE rounding, this package's checkers."])
 
 
+@named_arguments
 def certify(subject, what=None, lam=None, group: str | None = None) -> Certificates:
     """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a comparison).
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
+import itertools
+import re
+import sys
 
 from ufm import __version__
+from ufm.numerics.words import known_names, suggestion
 
 F1 = "-K 10 -n 5 -d 70 -L 2 --lam 2**-10"
 """Figure 1 of gk25."""
@@ -20,24 +23,31 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         found, extra = self.parse_known_args(args, namespace)
         if extra:
-            parser = getattr(found, "parser", self)
-            parser.error(f"unrecognized arguments: {' '.join(extra)}" + nearest(extra[0].split("=")[0], parser._option_string_actions))
+            getattr(found, "parser", self)._refuse_option(extra[0])
         return found
+
+    def parse_known_args(self, args=None, namespace=None):
+        """An unknown option is refused first: what is missing may be what it stands for (`--lambda` for `--lam`)."""
+        words = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:] if args is None else args))
+        for word in words if self._subparsers is None else ():
+            name, known = word.split("=")[0], self._option_string_actions
+            if re.match("--?[A-Za-z]", word) and word[:2] not in known and not any(option.startswith(name) for option in known):
+                self._refuse_option(word)
+        return super().parse_known_args(args, namespace)
+
+    def _refuse_option(self, word: str):
+        hint = suggestion(word.split("=")[0], self._option_string_actions)
+        self.error(f"unrecognized arguments: {word}{hint and '; ' + hint}")
+
+    def _get_values(self, action, arg_strings):
+        if action.option_strings and "--" in arg_strings:
+            raise argparse.ArgumentError(action, "expected one argument; got '--'")
+        return super()._get_values(action, arg_strings)
 
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
-            names = ", ".join(map(str, action.choices))
-            raise argparse.ArgumentError(action, f"{value!r} is not one of {names}" + nearest(value, action.choices))
-
-
-def nearest(word: str, known) -> str:
-    """`; did you mean 'compare'?`, or nothing where no name is near.
-
-    >>> nearest("compar", ["compare", "solve"])
-    "; did you mean 'compare'?"
-    """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+            hint = suggestion(value, action.choices)
+            raise argparse.ArgumentError(action, f"{value!r} is not {known_names(value, action.choices)}{hint and '; ' + hint}")
 
 
 def whole_parser() -> tuple[Parser, argparse._SubParsersAction]:

@@ -18,6 +18,7 @@ from ufm.critical.geometry import LARGEST, code_name
 from ufm.critical.relu_names import hidden_rank, name_of
 from ufm.numerics import arguments
 from ufm.numerics.groups import automorphism_count, colours
+from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
 from ufm.solvers.result import Result
 from ufm.structures.blocks import block_name
@@ -50,6 +51,7 @@ class Identity:
         return f"{self.name}: rank {self.rank}, {near}, within-class variation {self.within_class:.1e}"
 
 
+@named_arguments
 def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0.02) -> Identity:
     """Name a point, a Result, a logit matrix Z (K, N) or (K, K), or features X (N, d) with a classifier W (K, d).
 

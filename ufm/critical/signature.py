@@ -24,6 +24,7 @@ from scipy import linalg
 from ufm.critical.spectrum import Dense, Split, core_size, spectrum_of
 from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
+from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
@@ -78,6 +79,7 @@ class CriticalPoint:
         return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {signature}; |grad| = {self.grad_norm:.1e}"
 
 
+@named_arguments
 def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
     """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
 

@@ -13,6 +13,7 @@ from ufm.landscapes.shares import Basins
 from ufm.numerics import arguments
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.statistics import wilson
+from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 from ufm.solvers import choices
 from ufm.solvers.batch import engine
@@ -106,6 +107,7 @@ def _text(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+@named_arguments
 def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=None, progress: bool | None = None, **options) -> Census:
     """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"scale": [...]}, {"lr": [...]}, {"method": [...]}, ...
 

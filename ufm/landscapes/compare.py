@@ -20,6 +20,7 @@ from ufm.landscapes.relu_search import low_rank_search
 from ufm.numerics import arguments, balls
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import merged
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -35,6 +36,7 @@ REFINED_K = 28
 """Classes up to which structures that are not stationary are refined by descent: K_8, in about 15 s."""
 
 
+@named_arguments
 def compare(
     problem: Problem, starts: int | None = None, rng=None, *, trace: int = 0, progress: bool | None = None, search_options=None, prove: bool | None = None
 ) -> Comparison:

@@ -26,6 +26,7 @@ from ufm import structures
 from ufm.critical.signature import zero_below
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -143,6 +144,7 @@ class Branch:
         return "\n".join([head, ends, *(f"  {e!r}" for e in self.events)])
 
 
+@named_arguments
 def follow(
     point: LogitPoint | Result,
     lam: float,

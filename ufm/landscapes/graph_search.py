@@ -17,6 +17,7 @@ from ufm.numerics import arguments
 from ufm.numerics.files import write_atomically
 from ufm.numerics.graphs import Graph, simple_graphs
 from ufm.numerics.records import plain
+from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import graph_codes
@@ -107,6 +108,7 @@ class GraphSearch:
         return "\n".join(lines)
 
 
+@named_arguments
 def graph_search(problem: Problem, vertices: int | None = None, best: int = 10) -> GraphSearch:
     """The cheapest graph codes of a deep ReLU model under MSE (L >= 3, equal counts, no bias), K <= 15.
 

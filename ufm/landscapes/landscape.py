@@ -18,6 +18,7 @@ from ufm.landscapes.symmetric import survey
 from ufm.numerics import arguments
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -124,6 +125,7 @@ class Landscape:
         return "\n".join([*lines, self.scope])
 
 
+@named_arguments
 def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idempotents: int | None = None, progress: bool | None = None) -> Landscape:
     """All critical points found of F(W_L, ..., W_1, H_1), modulo gauge and class permutation, each with its signature.
 

@@ -17,6 +17,7 @@ from ufm.landscapes.merge import EXACT_LIMIT, same_point
 from ufm.landscapes.trajectory import as_logit_point
 from ufm.landscapes.tree import Tree, disconnectivity
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.words import named_arguments
 
 SAME = 1e-9
 """Values closer than this, relative to 1 + |F|, may belong to one point."""
@@ -85,6 +86,7 @@ class Network:
         return "\n".join([*lines, self.note] if self.note else lines)
 
 
+@named_arguments
 def connect(points, *, progress: bool | None = None) -> Network:
     """The network of the minima and index-1 saddles in `points`: every saddle is descended on both sides.
 

@@ -17,6 +17,7 @@ from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.spectra import thin_svd
+from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
 from ufm.objectives.logits import Stratum, schatten
@@ -71,6 +72,7 @@ class Path:
         return "\n  ".join([lead, top, self.message])
 
 
+@named_arguments
 def path(
     a,
     b,

@@ -21,6 +21,7 @@ from ufm.landscapes.follow import Branch, at_lam, follow
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -178,6 +179,7 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
     return _winners(problem, values, branches, low, high, grid, seed_record(seed))
 
 
+@named_arguments
 def phase_diagram(
     Ks: Iterable[int],
     Ls: Iterable[int],

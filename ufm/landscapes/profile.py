@@ -11,6 +11,7 @@ from ufm.critical.signature import CriticalPoint, classify, critical_below
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -93,6 +94,7 @@ class Profile:
         return "\n".join(lines)
 
 
+@named_arguments
 def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | None = None) -> Profile:
     """The lowest value found at each rank r = 0, ..., max_rank of a linear model.
 

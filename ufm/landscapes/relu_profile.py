@@ -17,6 +17,7 @@ from ufm.landscapes.relu_search import low_rank_search, reference
 from ufm.numerics import arguments
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import clarke, merged
 from ufm.points import FactorPoint
 from ufm.problem import Problem
@@ -86,6 +87,7 @@ class ReluProfile:
         return "\n".join([*lines, "rank: of the last hidden pre-activations; other ranks: no stationary point found"])
 
 
+@named_arguments
 def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None) -> ReluProfile:
     """The lowest stationary value found at each rank of the last hidden pre-activations of a ReLU model without bias, L >= 2.
 

@@ -23,6 +23,7 @@ from ufm.critical.signature import CriticalPoint, classify
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -124,6 +125,7 @@ class Reading:
         return "\n".join([*lines, self.note] if self.note else lines)
 
 
+@named_arguments
 def read_trajectory(
     run,
     points=None,

@@ -6,6 +6,8 @@ import math
 import numbers
 from typing import TYPE_CHECKING
 
+from ufm.numerics import words
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -71,12 +73,9 @@ def array(name: str, value, ndim: int | None = None, shape: tuple | None = None)
 
 
 def choice(name: str, value, allowed) -> str:
-    """One of the allowed words, or a ValueError that lists them and names the nearest."""
-    import difflib
-
+    """One of the allowed words, or a ValueError that lists them, of many the nearest three, and says which is meant."""
     allowed = sorted(allowed)
     if value in allowed:
         return value
-    near = difflib.get_close_matches(str(value), allowed, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {name}={value!r}.{hint}")
+    hint = words.suggestion(value, allowed, 1)
+    raise ValueError(f"{name} must be {words.known_names(value, allowed)}; got {name}={value!r}.{hint and f' {hint[0].upper()}{hint[1:]}'}")

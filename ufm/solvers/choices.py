@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, words
 from ufm.objectives.factors import FactorObjective
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -14,6 +14,9 @@ SETTINGS = {
     "gd": {"lr": 0.5, "momentum": 0.0, "batch": None, "steps": 20_000},
     "flow": {"time": 1e4, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9},
 }
+
+VERB_WORDS = ("rng", "starts", "start", "method", "space", "tol", "scale", "progress", "trace")
+"""What verbs take beside the settings of a method: the words that a wrong one may stand for."""
 
 
 def objective_in(problem: Problem, space: str) -> FactorObjective:
@@ -52,11 +55,17 @@ def start_of(start):
     raise ValueError(f"start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got {type(start).__name__}.")
 
 
+def refuse_unknown(method: str, given, known) -> None:
+    """ValueError for the first setting that a method does not have, with the word that is meant, a verb's own included."""
+    for name in given:
+        if name not in known:
+            hint = words.suggestion(name, [*known, *(word for word in VERB_WORDS if word not in known)])
+            raise ValueError(f"{name} is not a setting of method {method!r}; {hint + ' It' if hint else 'it'} has {', '.join(known)}.")
+
+
 def settings_of(method: str, given: dict, problem: Problem, space: str) -> dict:
     """The settings of a method with its defaults; ValueError naming one that is unknown or of wrong value."""
-    for name in given:
-        if name not in SETTINGS[method]:
-            raise ValueError(f"{name} is not a setting of method {method!r}; it has {', '.join(SETTINGS[method])}.")
+    refuse_unknown(method, given, SETTINGS[method])
     result = SETTINGS[method] | given
     for name in ("lr", "time", "rtol", "atol"):
         if name in result:

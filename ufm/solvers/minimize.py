@@ -10,6 +10,7 @@ import numpy as np
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -25,6 +26,7 @@ from ufm.solvers.result import Result, Trace
 from ufm.solvers.watch import Stopped, Watcher
 
 
+@named_arguments
 def minimize(
     problem: Problem,
     start=None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import kinked
 from ufm.problem import Problem
 from ufm.solvers.batch.engine import run_batch
@@ -55,6 +56,7 @@ class Multistart:
         return "\n".join(lines)
 
 
+@named_arguments
 def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbfgs", *, progress: bool | None = None, **options) -> Multistart:
     """`starts` independent runs of `minimize` from random starts; the lowest is the lowest found, no more.
 
@@ -73,7 +75,7 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     return _one_by_one(problem, count, seed, method, progress, **options)
 
 
-def _together(problem, count, seed, method, progress, *, trace=0, callback=None, memory=None, **options) -> Multistart:
+def _together(problem, count, seed, method, progress, /, *, trace=0, callback=None, memory=None, **options) -> Multistart:
     """All starts as one batch; the numbers are those of `minimize` for each."""
     arguments.integer("trace", trace, 0)
     if memory is not None:
@@ -81,7 +83,7 @@ def _together(problem, count, seed, method, progress, *, trace=0, callback=None,
     return Multistart(tuple(run_batch(problem, count, seed, method, progress=progress, **options).results()), count, seed_record(seed))
 
 
-def _one_by_one(problem, count, seed, method, progress, **options) -> Multistart:
+def _one_by_one(problem, count, seed, method, progress, /, **options) -> Multistart:
     done = []
     try:
         for i in progress_bar(range(count), desc="starts", progress=progress):

@@ -11,6 +11,7 @@ from ufm.numerics import arguments
 from ufm.numerics import rows as files
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.records import columns, csv_text
+from ufm.numerics.words import named_arguments
 from ufm.sweeps import store as stores
 from ufm.sweeps.spec import Cell, Spec
 from ufm.sweeps.tasks import row
@@ -99,6 +100,7 @@ class Sweep:
         return f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed; {state}{where}"
 
 
+@named_arguments
 def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progress: bool | None = None) -> Sweep:
     """Run every cell of a spec that the store does not hold yet, in parallel; rows are on disk as they come.
 

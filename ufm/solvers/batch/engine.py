@@ -115,9 +115,7 @@ def checked_settings(method: str, given: dict, problem: Problem, space: str) -> 
         given = {"memory": pairs, **given}
     if method != "adam":
         return choices.settings_of(method, given, problem, space)
-    for name in given:
-        if name not in ADAM:
-            raise ValueError(f"{name} is not a setting of method 'adam'; it has {', '.join(ADAM)}.")
+    choices.refuse_unknown("adam", given, ADAM)
     result = ADAM | given
     shared = choices.settings_of("gd", {name: result[name] for name in ("lr", "batch", "steps")}, problem, space)
     try:
