@@ -283,3 +283,37 @@ def test_the_value_of_logits_is_the_value_of_their_lift(problem, collapsed):
     point = random_point(problem, collapsed)
     objective, x = objective_of(point.lift(rng=3))
     assert objective.value(x) == pytest.approx(logits.value(point), rel=1e-13)
+
+
+def test_a_point_is_a_snapshot_whatever_becomes_of_the_arrays_it_was_made_from():
+    problem = Problem(K=3, n=2, d=4, L=2, lam=0.01, bias=0.1)
+    factors, b = [np.ones(shape) for shape in problem.shapes()], np.zeros(3)
+    snapshots = []
+    for _ in range(4):  # a training loop that updates in place
+        for A in factors:
+            A *= 0.5
+        b += 1.0
+        snapshots.append(FactorPoint(problem, tuple(factors), b))
+    assert [p.factors[0][0, 0] for p in snapshots] == [0.5, 0.25, 0.125, 0.0625] and [p.b[0] for p in snapshots] == [1, 2, 3, 4]
+    U, s, V = (A.copy() for A in np.linalg.svd(np.diag([3.0, 2.0, 1.0])))
+    point = LogitPoint(Problem(K=3, lam=0.01), U, s, V.T)
+    kept = point.logits()
+    for A in (U, s, V):
+        A *= 2
+    np.testing.assert_array_equal(point.logits(), kept)
+
+
+def test_other_records_keep_arrays_of_their_own():
+    from ufm.networks import Data
+    from ufm.numerics.schemes import Scheme
+    from ufm.solvers.result import Result, Trace
+
+    X, y, E, settings, trace = np.eye(2, 4), np.array([0, 1, 0, 1]), np.eye(2) - 0.5, {"start": np.zeros(2)}, Trace()
+    data, scheme = Data(X, y), Scheme("S_2", 2, (E,), (1,))
+    trace.record(0, 1.0, 1.0)
+    point = FactorPoint(Problem(K=2, lam=0.1), (np.eye(2), np.eye(2)))
+    result = Result(point, 1.0, 1.0, False, "", 0, 0, "gd", "factors", None, settings, trace, 0.0)
+    for A in (X, E, settings["start"]):
+        A += 1.0
+    trace.record(1, 0.5, 0.5)
+    assert data.X[1, 0] == 0 and scheme.idempotents[0][0, 0] == 0.5 and result.settings["start"][0] == 0 and len(result.trace) == 1

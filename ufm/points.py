@@ -10,6 +10,7 @@ import numpy as np
 
 from ufm.numerics import arguments, products
 from ufm.numerics.files import load_arrays, save_arrays
+from ufm.numerics.records import own
 from ufm.numerics.spectra import thin_svd
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
@@ -20,7 +21,8 @@ from ufm.problem import Problem
 class FactorPoint:
     """Factors (H_1, W_1, ..., W_L) of a problem, and its bias b (K,) where it has one.
 
-    H_1 (d_1, N) with samples in class blocks, W_l (d_{l+1}, d_l), W_L (K, d_L).
+    H_1 (d_1, N) with samples in class blocks, W_l (d_{l+1}, d_l), W_L (K, d_L). Arrays are copied: what a running training does to its own
+    later does not reach the point.
     Raises ValueError when a shape differs from the problem's or an entry is not finite.
     """
 
@@ -36,6 +38,7 @@ class FactorPoint:
         checked = (arguments.array(name, A, shape=s) for name, A, s in zip(names, self.factors, shapes, strict=True))
         object.__setattr__(self, "factors", tuple(checked))
         object.__setattr__(self, "b", _bias(self.problem, self.b))
+        own(self, "factors", "b")
 
     def layers(self) -> list[np.ndarray]:
         """Inputs of every weight: [H_1, s(W_1 H_1), ..., s(W_{L-1} ...)]."""
@@ -94,7 +97,7 @@ class LogitPoint:
     factor once per class: `right` (K, r) with V_j = right_c / sqrt(n_c) for the samples j of class c, so
     that nothing of size N is formed. `right` (N, r) is a general point.
 
-    `name` and `scales` say which structure it is, where it came from one.
+    `name` and `scales` say which structure it is, where it came from one. Arrays are copied.
     Raises ValueError for wrong shapes, non-finite entries, or singular values that are not positive.
     """
 
@@ -117,6 +120,7 @@ class LogitPoint:
         if len(self.right) not in (K, self.problem.N):
             raise ValueError(f"right must have {K} rows (classes) or {self.problem.N} rows (samples); got {len(self.right)}.")
         put(self, "b", _bias(self.problem, self.b))
+        own(self, "U", "s", "right", "b")
 
     @property
     def rank(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from ufm.landscapes.ends import End
 from ufm.numerics import arguments
 from ufm.numerics.files import write_atomically
-from ufm.numerics.records import plain
+from ufm.numerics.records import own, plain
 from ufm.numerics.statistics import wilson
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -39,6 +39,9 @@ class Basin:
     first: int
     logits: np.ndarray
     b: np.ndarray | None = None
+
+    def __post_init__(self):
+        own(self, "logits", "b")
 
     def point(self, problem: Problem) -> LogitPoint:
         """The end as a named LogitPoint (linear models)."""
@@ -70,6 +73,9 @@ class Basins:
     rng: dict
     level: float = 0.95
     seconds: float = 0.0
+
+    def __post_init__(self):
+        own(self, "ends", "settings", "rng")
 
     @property
     def starts(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.files import load_arrays, save_arrays
+from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_sequence
 
 ALIASES = {"X": ("X", "features", "H", "x", "data"), "y": ("y", "labels", "targets", "Y")}
@@ -47,6 +48,7 @@ class Data:
             raise ValueError(f"y must use every class 0..{self.K - 1} and no other; got counts {counts.tolist()}.")
         if self.T is not None:
             put("T", arguments.array("T", self.T, shape=(None, self.N)))
+        own(self, "X", "y", "T")
 
     # ------------------------------------------------------------------------------------------ sources
 

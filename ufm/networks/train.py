@@ -20,6 +20,7 @@ from ufm.networks.trace import Trace, measure
 from ufm.networks.training import Training
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 
 SETTINGS = {
@@ -38,6 +39,9 @@ class Progress:
     x: np.ndarray
     memory: dict
     objective: Objective
+
+    def __post_init__(self):
+        own(self, "x")
 
     @property
     def params(self) -> list[np.ndarray]:

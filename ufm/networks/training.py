@@ -16,6 +16,7 @@ from ufm.networks.objective import Objective
 from ufm.networks.trace import Trace, spectra
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.ranks import numerical_rank
+from ufm.numerics.records import own
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,9 @@ class Training:
     about_data: str
     seconds: float
     data: Data | None = field(default=None, repr=False)
+
+    def __post_init__(self):
+        own(self, "params", "rng", "settings")
 
     @property
     def ok(self) -> bool:

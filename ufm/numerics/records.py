@@ -24,6 +24,20 @@ def plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def own(record, *names: str) -> None:
+    """Give a frozen record copies of these fields: arrays, also inside lists, tuples and dicts, are then nobody else's."""
+    for name in names:
+        object.__setattr__(record, name, _copied(getattr(record, name)))
+
+
+def _copied(value):
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_copied, value))
+    return value.copy() if hasattr(value, "__array__") else value
+
+
 def fingerprint(value) -> str:
     """SHA-256, in hexadecimal, of the value written as JSON with sorted keys.
 

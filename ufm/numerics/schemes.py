@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.records import own
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Scheme:
         put = object.__setattr__
         put(self, "K", arguments.integer("K", self.K, 1))
         put(self, "idempotents", tuple(arguments.array("idempotents", E, shape=(self.K, self.K)) for E in self.idempotents))
+        own(self, "idempotents")
         if len(self.multiplicities) != len(self.idempotents):
             raise ValueError(f"multiplicities must be one per idempotent, {len(self.idempotents)} here; got {len(self.multiplicities)}.")
         for E, m in zip(self.idempotents, self.multiplicities, strict=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ufm.numerics.records import own
 from ufm.points import FactorPoint, LogitPoint
 
 
@@ -24,6 +25,9 @@ class Trace:
         self.grad_norm.append(float(grad_norm))
         if logits is not None:
             self.logits.append(np.array(logits))
+
+    def copy(self) -> Trace:
+        return Trace(list(self.nit), list(self.fun), list(self.grad_norm), list(self.logits))
 
     def __len__(self) -> int:
         return len(self.nit)
@@ -49,6 +53,7 @@ class Result:
 
     With relu or leaky_relu, a run of L-BFGS that was finished on kinks has as grad_norm the Clarke residual of its point
     (`objectives.clarke`), and its message says so. success is True when grad_norm <= tol. `rng` replays the start; `settings` are those used.
+    Settings and the trace's lists are copied.
     """
 
     point: FactorPoint | LogitPoint
@@ -64,6 +69,11 @@ class Result:
     settings: dict
     trace: Trace | None
     seconds: float
+
+    def __post_init__(self):
+        own(self, "rng", "settings")
+        if self.trace is not None:
+            object.__setattr__(self, "trace", self.trace.copy())
 
     @property
     def ok(self) -> bool:
