@@ -1,14 +1,23 @@
 """Losses against formulas written a second time here, and activations against their promises."""
 
+import re
+from pathlib import Path
+
 import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
 
 from ufm.activations import Activation, activation
+from ufm.certificates.certify import certify
+from ufm.landscapes.compare import compare
 from ufm.losses import CrossEntropy, Focal, Loss, loss
 from ufm.numerics.seeds import generator, seed_sequence
+from ufm.objectives.logits import Stratum, value
+from ufm.problem import Problem
+from ufm.structures.dnc import dnc
 
+ROOT = Path(__file__).parent.parent
 K, N = 4, 6
 Y = np.eye(K)[:, [0, 1, 2, 3, 0, 2]]
 
@@ -280,3 +289,69 @@ def test_a_piecewise_linear_activation_of_the_users_own_has_no_curvature():
 def test_what_is_no_activation_is_refused_with_the_nearest_name(spec, said):
     with pytest.raises(ValueError, match=said):
         activation(spec)
+
+
+# What a loss or an activation does decides, never what it is called
+
+HUBER = Loss.from_function(pseudo_huber, "pseudo-huber", convex=True)
+LOGISTIC = Loss.from_function(lambda Z, Y: anp.sum(anp.log1p(anp.exp((1 - 2 * Y) * Z)), axis=0), "logistic", convex=True)
+SQUARES = Loss.from_function(lambda Z, Y: 0.5 * anp.sum((Z - Y) ** 2, axis=0), "squares", convex=True)
+
+
+@pytest.mark.parametrize("K, L, lam, n", [(4, 2, 0.01, 1), (4, 1, 0.02, 2), (6, 3, 1e-3, 1), (3, 2, 1e-4, 3), (8, 4, 1e-5, 1)])
+@pytest.mark.parametrize("loss", [HUBER, LOGISTIC, SQUARES], ids=lambda loss: loss.name)
+def test_collapse_under_a_loss_that_sees_shifts_has_rank_K_and_is_critical(loss, K, L, lam, n):
+    point = Stratum(dnc(Problem(K, n=n, L=L, lam=lam, loss=loss)))
+    assert point.point.rank == K and point.grad_norm <= 1e-14
+    a, c = point.point.scales
+    assert a > 0 and (c < 0) == (loss is LOGISTIC)
+    if loss is SQUARES:
+        assert abs(point.fun - value(dnc(Problem(K, n=n, L=L, lam=lam, loss="mse")))) <= 1e-14 and abs(a - c) <= 1e-13
+
+
+def test_below_width_K_collapse_that_sees_shifts_is_the_simplex_alone():
+    assert dnc(Problem(4, d=3, L=2, lam=0.01, loss=HUBER)).rank == 3
+    with pytest.raises(ValueError, match="small root"):
+        dnc(Problem(4, L=2, lam=0.01, loss=HUBER), "small")
+    with pytest.raises(ValueError, match="bias"):
+        dnc(Problem(4, L=2, lam=0.01, loss=HUBER, bias=0.1))
+
+
+@pytest.mark.parametrize("name", ["pseudo-huber", "mse", "ce"])
+def test_a_users_loss_is_compared_by_what_it_does_whatever_its_name(name):
+    problem = Problem(4, L=2, lam=0.01, loss=Loss.from_function(pseudo_huber, name, convex=True))
+    table = compare(problem, starts=2, rng=0)
+    assert table.winner.name == "dnc" and abs(table.winner.fun - 0.059188648) < 1e-9
+    assert table.winner.rank == 4 and table.winner.status == "local minimum" and "dnc#2" not in [p.name for p in table.points]
+    assert table.lower_bound is None and not table.certified and len(table.hits) == 1
+    assert "user's own loss" in repr(table) and all("own loss" in entry["why"] for entry in table.to_dict()["not_proved"])
+    proofs = certify(problem)
+    assert proofs and not any(proof.holds for proof in proofs) and all("own loss" in proof.why for proof in proofs)
+    with pytest.raises(ValueError, match="loss must be"):
+        Problem.from_dict(problem.to_dict())
+
+
+def softplus(x):
+    return anp.log1p(anp.exp(x))
+
+
+@pytest.mark.parametrize("function, promise, rectifies", [(softplus, {}, False), (lambda x: anp.maximum(x, 0.0), {"homogeneous": True, "smooth": False}, True)])
+def test_a_users_activation_is_compared_by_what_it_does_whatever_its_name(function, promise, rectifies):
+    problem = Problem(4, L=2, lam=0.01, activation=Activation.from_function(function, "tanh" if rectifies else "relu", **promise))
+    assert problem.activation.rectifies == rectifies
+    table = compare(problem, starts=1, rng=0)
+    assert ("relu_pairs" in [p.name for p in table.points]) == rectifies
+    assert all("only linear layers" in proof.why for proof in (*table.certificates, *certify(problem)))
+    assert problem.to_dict()["activation"].startswith("user's ")
+
+
+def test_the_packages_own_losses_say_what_they_are():
+    assert [loss(name).quadratic for name in ("ce", "mse", "focal", "label_smoothing")] == [False, True, False, False]
+    assert [loss(name).cross_entropy for name in ("ce", "mse", "focal(0)", "label_smoothing")] == [True, False, True, False]
+    assert [activation(name).rectifies for name in ("linear", "relu", "leaky_relu(0)", "leaky_relu", "tanh")] == [False, True, True, False, False]
+
+
+def test_no_line_of_code_asks_for_a_name_where_a_property_answers():
+    asked = re.compile(r"(loss|activation)\.name\s*(==|!=|in|not in)\s")
+    lines = [f"{path}: {line}" for folder in ("ufm", "theory") for path in (ROOT / folder).rglob("*.py") for line in path.read_text().splitlines()]
+    assert not [line for line in lines if asked.search(line)]

@@ -33,28 +33,105 @@ class Activation:
     homogeneous: bool = False
     smooth: bool = True
 
+    @property
+    def slopes(self) -> tuple[float, float] | None:
+        """(sigma(1), -sigma(-1)), which say all about a homogeneous activation; None for others."""
+        if not self.homogeneous:
+            return None
+        at_one, at_minus_one = np.asarray(self.value(np.array([1.0, -1.0])), dtype=float)
+        return float(at_one), -float(at_minus_one) + 0.0
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether it is x -> max(x, 0), by whatever name."""
+        return self.slopes == (1.0, 0.0)
+
     @staticmethod
     def from_function(function, name="custom", homogeneous=False, smooth=True) -> Activation:
         """The activation given as an entrywise function in `autograd.numpy`; derivatives by autograd.
+
+        A function defined in a module, unlike a lambda, can be pickled, and the activation with it.
 
         >>> import autograd.numpy as anp
         >>> softplus = Activation.from_function(lambda x: anp.log1p(anp.exp(x)), "softplus")
         >>> float(softplus.derivative(np.array([0.0]))[0])
         0.5
         """
+        return Activation(name, function, _ByAutograd(function, 1), _ByAutograd(function, 2), False, homogeneous, smooth)
+
+
+@dataclass(frozen=True)
+class _ByAutograd:
+    """The derivative of an entrywise function, of order 1 or 2."""
+
+    function: Callable
+    order: int
+
+    def __call__(self, x):
         from autograd import elementwise_grad
 
-        first = elementwise_grad(function)
-        return Activation(name, function, first, elementwise_grad(lambda x: first(x) + 0.0 * x), False, homogeneous, smooth)
+        first = elementwise_grad(self.function)
+        return first(x) if self.order == 1 else elementwise_grad(lambda x: first(x) + 0.0 * x)(x)
+
+
+# Functions with names and frozen records, not lambdas: what holds a Problem can be pickled and equals its copy.
+
+
+def _identity(x):
+    return x
 
 
 def _zero(x):
     return np.zeros_like(x)
 
 
-LINEAR = Activation("linear", lambda x: x, np.ones_like, _zero, linear=True, homogeneous=True)
-RELU = Activation("relu", lambda x: np.maximum(x, 0.0), lambda x: (x > 0) * 1.0, _zero, homogeneous=True, smooth=False)
-TANH = Activation("tanh", np.tanh, lambda x: 1.0 - np.tanh(x) ** 2, lambda x: -2.0 * np.tanh(x) * (1.0 - np.tanh(x) ** 2))
+def _relu(x):
+    return np.maximum(x, 0.0)
+
+
+def _step(x):
+    return (x > 0) * 1.0
+
+
+def _tanh_slope(x):
+    return 1.0 - np.tanh(x) ** 2
+
+
+def _tanh_curve(x):
+    return -2.0 * np.tanh(x) * (1.0 - np.tanh(x) ** 2)
+
+
+@dataclass(frozen=True)
+class _Leaky:
+    """max(x, slope x), or its derivative, `slope` at 0."""
+
+    slope: float
+    order: int
+
+    def __call__(self, x):
+        return np.where(x > 0, 1.0 if self.order else x, self.slope if self.order else self.slope * x)
+
+
+@dataclass(frozen=True)
+class _Smoothed:
+    """max(x, slope x) with a parabola on |x| <= width, or a derivative of it."""
+
+    slope: float
+    width: float
+    order: int
+
+    def __call__(self, x):
+        slope, width, rest = self.slope, self.width, 1.0 - self.slope
+        if self.order == 0:
+            return slope * x + rest * (np.maximum(x, 0.0) + np.maximum(width - np.abs(x), 0.0) ** 2 / (4.0 * width))
+        if self.order == 1:
+            return slope + rest * np.clip((x + width) / (2.0 * width), 0.0, 1.0)
+        return rest / (2.0 * width) * (np.abs(x) < width)
+
+
+LINEAR = Activation("linear", _identity, np.ones_like, _zero, linear=True, homogeneous=True)
+RELU = Activation("relu", _relu, _step, _zero, homogeneous=True, smooth=False)
+TANH = Activation("tanh", np.tanh, _tanh_slope, _tanh_curve)
 
 
 @functools.cache
@@ -63,14 +140,7 @@ def leaky_relu(slope: float = 0.01) -> Activation:
     slope = arguments.nonnegative("slope", slope)
     if slope >= 1:
         raise ValueError(f"slope must lie in [0, 1); got slope={slope!r}.")
-    return Activation(
-        f"leaky_relu({arguments.short(slope)})",
-        lambda x: np.where(x > 0, x, slope * x),
-        lambda x: np.where(x > 0, 1.0, slope),
-        _zero,
-        homogeneous=True,
-        smooth=False,
-    )
+    return Activation(f"leaky_relu({arguments.short(slope)})", _Leaky(slope, 0), _Leaky(slope, 1), _zero, homogeneous=True, smooth=False)
 
 
 def smoothed(slope: float, width: float) -> Activation:
@@ -80,13 +150,7 @@ def smoothed(slope: float, width: float) -> Activation:
     [0.0, 0.125, 1.0]
     """
     slope, width = arguments.real("slope", slope), arguments.positive("width", width)
-    rest = 1.0 - slope
-    return Activation(
-        f"smoothed({arguments.short(slope)}, {arguments.short(width)})",
-        lambda x: slope * x + rest * (np.maximum(x, 0.0) + np.maximum(width - np.abs(x), 0.0) ** 2 / (4.0 * width)),
-        lambda x: slope + rest * np.clip((x + width) / (2.0 * width), 0.0, 1.0),
-        lambda x: rest / (2.0 * width) * (np.abs(x) < width),
-    )
+    return Activation(f"smoothed({arguments.short(slope)}, {arguments.short(width)})", *(_Smoothed(slope, width, order) for order in (0, 1, 2)))
 
 
 _BY_NAME = {"linear": LINEAR, "relu": RELU, "leaky_relu": leaky_relu(0.01), "tanh": TANH}

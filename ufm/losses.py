@@ -29,6 +29,10 @@ class Loss(ABC):
     convex: bool
     shift_invariant: bool
     """True when adding one number to all logits of a column changes nothing."""
+    quadratic: bool = False
+    """True when l = ||z - y||^2 / 2, under which singular modes decouple and rotations that keep the labels are symmetries."""
+    cross_entropy: bool = False
+    """True when l = log sum_j e^(z_j) - z_y, without smoothing."""
 
     @abstractmethod
     def value(self, Z, Y):
@@ -109,6 +113,10 @@ class CrossEntropy(Loss):
     def name(self) -> str:
         return f"label_smoothing({arguments.short(self.smoothing)})" if self.smoothing else "ce"
 
+    @property
+    def cross_entropy(self) -> bool:
+        return self.smoothing == 0
+
     def value(self, Z, Y):
         nll = _nll(Z, Y)
         if self.smoothing:
@@ -147,6 +155,7 @@ class MSE(Loss):
     name = "mse"
     convex = True
     shift_invariant = False
+    quadratic = True
 
     def value(self, Z, Y):
         return 0.5 * np.sum((Z - Y) ** 2, axis=-2)
@@ -174,6 +183,10 @@ class Focal(Loss):
 
     @property
     def convex(self) -> bool:
+        return self.gamma == 0
+
+    @property
+    def cross_entropy(self) -> bool:
         return self.gamma == 0
 
     def value(self, Z, Y):
@@ -241,6 +254,14 @@ class FunctionLoss(Loss):
         second = grad(lambda Z, Y, V: anp.sum(inner(Z, Y) * V) + 0.0 * anp.sum(Z))
         Z = np.broadcast_to(Z, np.broadcast_shapes(Z.shape, V.shape))
         return self._unfold(second(*self._columns(Z, Y, V)), Z.shape)
+
+
+def own(spec: Loss) -> bool:
+    """Whether a loss is one of this package's, the one its name says; False for a user's own, whatever it is called."""
+    try:
+        return loss(spec.name) == spec
+    except ValueError:
+        return False
 
 
 _BY_NAME = {"ce": lambda: CrossEntropy(), "mse": MSE, "label_smoothing": lambda delta=0.1: CrossEntropy(delta), "focal": Focal}

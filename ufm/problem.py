@@ -143,15 +143,15 @@ class Problem:
         return [(after, before) for before, after in itertools.pairwise(sizes)]
 
     def to_dict(self) -> dict:
-        """A JSON-able description; losses and activations by name."""
+        """A JSON-able description; losses and activations by name, one of a user's that bears another's name as `user's NAME`."""
         return {
             "K": self.K,
             "n": self.n if self.balanced else list(self.n),
             "d": self.d if isinstance(self.d, int) else list(self.d),
             "L": self.L,
             "lam": self.lam if isinstance(self.lam, float) else list(self.lam),
-            "loss": self.loss.name,
-            "activation": self.activation.name,
+            "loss": _name(self.loss, losses.loss),
+            "activation": _name(self.activation, activations.activation),
             "bias": self.bias,
         }
 
@@ -181,8 +181,16 @@ class Problem:
         shapes = self.shapes()
         size = sum(a * b for a, b in shapes) + (0 if self.bias is None else self.K)
         listed = ", ".join(f"{name} {a} x {b}" for name, (a, b) in zip(names, shapes, strict=True))
-        label = self.loss.name.upper() if self.loss.name in ("ce", "mse") else self.loss.name
+        label = self.loss.name.upper() if self.loss in (losses.CrossEntropy(), losses.MSE()) else self.loss.name
         return f"minimise {label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size} parameters"
+
+
+def _name(thing, known) -> str:
+    """The name of a loss or an activation, marked where it is that of another one."""
+    try:
+        return thing.name if known(thing.name) == thing else f"user's {thing.name}"
+    except ValueError:
+        return thing.name
 
 
 def _short(values: Sequence, most: int = 8) -> str:

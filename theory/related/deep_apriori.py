@@ -50,7 +50,7 @@ def check_bounds(case):
     """The identity, the box, the floor and the rank bound at every point; for a `stretch` other than 1 at points that are not critical."""
     problem = case.problem()
     start, _ = at_zero(problem)
-    D, Lam, c = problem.D, problem.Lam, math.sqrt(2.0) if problem.loss.name != "mse" else 1.0
+    D, Lam, c = problem.D, problem.Lam, math.sqrt(2.0) if not problem.loss.quadratic else 1.0
     floor = (Lam * math.sqrt(problem.N) / c) ** (D / (D - 2)) if D > 2 else 0.0
     if case.get("box", True):
         yield Evidence(a_priori_box(problem)[0], "==", floor, TOL * floor, note="the library's floor")

@@ -33,7 +33,7 @@ SLOPE = 0.05
 def points_of(case) -> list[LogitPoint]:
     """All labelled critical points of an MSE problem, thinned; of others zero and ends of Newton runs."""
     problem = case.problem()
-    if problem.loss.name == "mse":
+    if problem.loss.quadratic:
         return thinned([p.point() for p in labelled_points(problem)], 6)
     return [zero(problem), *newton_points(problem, case.tries, case.rng, 2.0)[:3]]
 

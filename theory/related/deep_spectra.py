@@ -89,7 +89,7 @@ def check_spectrum(case):
     problem = case.problem()
     point = dnc(problem)
     power = case.get("power", 1.0)
-    listed = ce_list(problem, point.scales[0], power) if problem.loss.name == "ce" else mse_list(problem, float(point.s[0]), power)
+    listed = ce_list(problem, point.scales[0], power) if problem.loss.cross_entropy else mse_list(problem, float(point.s[0]), power)
     values, copies = map(np.array, zip(*[(float(v), m) for v, m in listed], strict=True))
     yield Evidence(int(copies.sum()), "==", sum(x * y for x, y in problem.shapes()), strength="exact", note="multiplicities sum to the number of parameters")
     measured = np.repeat(*map(np.array, zip(*spectrum(point, merge=0.0), strict=True)))
@@ -113,7 +113,7 @@ def layer_eigenvalues(point: LogitPoint, l: int, rng: int = 0) -> tuple[np.ndarr
 def check_layers(case):
     """Nonzero eigenvalues of every weight layer's block against the list; the share of the gradient in its eigenvectors."""
     problem = case.problem()
-    point, ce = dnc(problem), problem.loss.name == "ce"
+    point, ce = dnc(problem), problem.loss.cross_entropy
     K, outliers = problem.K, case.get("outliers", "CE")
     for l in range(1, problem.D):
         values, vectors, factors = layer_eigenvalues(point, l, case.rng)

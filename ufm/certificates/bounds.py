@@ -9,7 +9,7 @@ from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import sealed
 from ufm.certificates.check.scales import enclose
 from ufm.certificates.models import model
-from ufm.certificates.optimality import argument, bracketed, made, unknown_loss
+from ufm.certificates.optimality import argument, bracketed, made, unproved
 from ufm.numerics import arguments, balls
 from ufm.problem import Problem
 
@@ -30,7 +30,7 @@ def bound(problem: Problem, lam=None) -> Certificate:
     'F >= 0.0347'
     """
     arguments.instance("problem", problem, Problem)
-    reason = unknown_loss(problem)
+    reason = unproved(problem)
     if reason:
         return refused("bound", HOPE, reason)
     exact = model(problem, lam)

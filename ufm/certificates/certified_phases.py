@@ -14,6 +14,7 @@ from ufm.certificates.certificate import Certificate, certify_data
 from ufm.certificates.check import Rejected
 from ufm.certificates.check import phases as proof
 from ufm.certificates.check.scales import DoesNotExist, Undecided
+from ufm.certificates.models import uncovered
 from ufm.numerics import arguments, balls
 from ufm.numerics.bars import progress_bar
 from ufm.problem import Problem
@@ -284,8 +285,9 @@ def _data(K, n, L, lam_low, lam_high, d, loss) -> dict:
     if not balls.ball(ends[0]) < balls.ball(ends[1]):
         raise ValueError(f"lam_low must be below lam_high; got lam_low={lam_low!r}, lam_high={lam_high!r}.")
     problem = Problem(K=K, n=n, d=d, L=L, lam=_float(ends[1]), loss=loss)
-    if not problem.linear:
-        raise ValueError("certified phases are for linear models.")
+    reason = uncovered(problem)
+    if reason:
+        raise ValueError(reason)
     return {"K": problem.K, "n": n, "L": problem.L, "d": list(problem.widths), "loss": problem.loss.name, "lam": list(ends)}
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
+from ufm.certificates.models import uncovered
 from ufm.numerics import arguments
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
 WHAT = ("order", "critical", "global", "bound", "completeness")
+HOPES = {
+    "order": "the structures are in strict order",
+    "critical": "every structure is a critical point",
+    "global": "a named point is a global minimum",
+    "bound": "F >= a number for every Z",
+    "completeness": "all critical points with a symmetry are listed",
+}
+"""What each word asks for, where no proof covers the problem."""
 CRITICAL_UP_TO = 12
 """Structures are certified critical by default up to this many classes; beyond, ask for a point."""
 
@@ -52,7 +61,8 @@ def certify(subject, what=None, lam=None, group: str | None = None) -> Certifica
       completeness  all critical points with the symmetry `group` (`V_4`, `S_2wrS_2`, ...)
     Of a point: critical. lam: exact text(s) such as `1/3`, where the float cannot say what is meant.
 
-    A certificate that does not hold says what could not be proved and why; it never says that the statement is false.
+    A certificate that does not hold says what could not be proved and why; it never says that the statement is false. Nonlinear models
+    and a user's own loss get one such certificate for each word.
     Raises ValueError for words that are not there, ImportError without the extra [certify].
 
     >>> proofs = certify(Problem(K=4, L=2, lam=0.02), ["order"])
@@ -84,12 +94,15 @@ def _of_problem(problem: Problem, what, lam, group) -> list[Certificate]:
         from ufm.certificates.completeness import known_group
 
         known_group(group, problem.K)
+    reason = uncovered(problem)
+    if reason:
+        return [certificate.refused(word, HOPES[word], reason) for word in chosen or _defaults(problem)]
     makers = {"order": _orders, "critical": _structures, "global": _global, "bound": _bound, "completeness": lambda p, lam: _complete(p, lam, group)}
     return [made for word in chosen or _defaults(problem) for made in makers[word](problem, lam)]
 
 
 def _defaults(problem: Problem) -> list[str]:
-    decided = problem.L == 1 or problem.K <= 3 or problem.loss.name == "mse"
+    decided = problem.L == 1 or problem.K <= 3 or problem.loss.quadratic
     critical = ["critical"] if problem.K <= CRITICAL_UP_TO else []
     return ["order", *critical, "global" if decided else "bound"]
 

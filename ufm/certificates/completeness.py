@@ -12,7 +12,7 @@ from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check import Rejected
 from ufm.certificates.check import groups as check_groups
 from ufm.certificates.check import symmetric as proof
-from ufm.certificates.models import model
+from ufm.certificates.models import model, uncovered
 from ufm.numerics import arguments, arithmetic, balls, schemes
 from ufm.numerics.bars import progress_bar
 from ufm.points import LogitPoint
@@ -56,9 +56,9 @@ def complete(problem: Problem, group, lam=None, progress: bool | None = None) ->
     arguments.instance("problem", problem, Problem)
     balls.flint()
     group = known_group(group, problem.K)
-    if not problem.linear:
-        hope = f"all critical points with symmetry {group if isinstance(group, str) else 'given'}"
-        return refused(proof.KIND, hope, f"only linear layers are covered; got activation={problem.activation.name!r}.", proof.METHOD)
+    reason = uncovered(problem)
+    if reason:
+        return refused(proof.KIND, f"all critical points with symmetry {group if isinstance(group, str) else 'given'}", reason, proof.METHOD)
     exact = model(problem, lam)
     data = {"problem": exact.to_dict(), "group": group, "order": None, "points": []}
     hope = proof.statement(exact, group if isinstance(group, str) else "given", "those found")
@@ -111,7 +111,7 @@ def points(certificate: Certificate, problem: Problem) -> list[LogitPoint]:
     if certificate.method != proof.METHOD or "points" not in data:
         raise ValueError(f"certificate must list the points of a symmetry class; got {certificate!r}.")
     lams = [arithmetic.number(text) for text in data["problem"]["lam"]]
-    mine = {"K": problem.K, "n": list(map(int, problem.counts)), "d": list(problem.widths), "L": problem.L, "loss": problem.loss.name}
+    mine = {"K": problem.K, "n": list(map(int, problem.counts)), "d": list(problem.widths), "L": problem.L, "loss": problem.to_dict()["loss"]}
     if any(data["problem"][name] != value for name, value in mine.items()) or not np.allclose(lams, problem.lams, rtol=1e-12, atol=0):
         raise ValueError(f"problem must be the certificate's, {certificate.statement}; got {problem!r}.")
     with balls.precision(proof.BITS):

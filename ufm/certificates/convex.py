@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ufm.losses import CrossEntropy
 from ufm.numerics import arguments
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Columns, Problem
@@ -75,8 +76,8 @@ def _solve(problem: Problem, solver: str, columns: Columns | None = None) -> tup
 
     if problem.L != 1 or not problem.linear or problem.max_rank < problem.K:
         raise ValueError(f"the convex form needs L=1, a linear model and width at least K={problem.K}; got {problem!r}.")
-    smoothing = getattr(problem.loss, "smoothing", None)
-    if smoothing is None and problem.loss.name != "mse":
+    smoothing = problem.loss.smoothing if isinstance(problem.loss, CrossEntropy) else None
+    if smoothing is None and not problem.loss.quadratic:
         raise ValueError(f"the convex form is written for cross-entropy and MSE; got loss={problem.loss.name!r}.")
     K, columns = problem.K, problem.classes if columns is None else columns
     if columns.Y.shape[0] != K:

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import linalg
 
+from ufm import losses
 from ufm.certificates import models
 from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check.critical import BITS, DECIMALS, METHOD, UNIT, Place, System, decimal
@@ -99,8 +100,8 @@ def _point(subject) -> LogitPoint | FactorPoint:
 
 def _require_kind(problem) -> None:
     if not problem.linear:
-        raise _Undecided(f"the proof needs a linear model; got activation={problem.activation.name!r}.")
-    if not isinstance(problem.loss, (CrossEntropy, MSE)):
+        raise _Undecided(models.uncovered(problem))
+    if not (losses.own(problem.loss) and isinstance(problem.loss, (CrossEntropy, MSE))):
         raise _Undecided(f"the proof knows cross-entropy, label smoothing and MSE; got loss={problem.loss.name!r}.")
 
 

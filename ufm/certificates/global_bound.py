@@ -45,13 +45,13 @@ def lower_bound(problem: Problem) -> float | None:
     True
     """
     if not problem.linear:
-        two = problem.K == 2 and problem.activation.name == "relu" and problem.loss.name == "mse"
+        two = problem.K == 2 and problem.activation.rectifies and problem.loss.quadratic
         return _mse(replace(problem, activation="linear", d=2)) if two and problem.balanced and problem.bias is None else None
-    if problem.loss.name == "mse":
+    if problem.loss.quadratic:
         return _mse(problem) if problem.bias is None else None
     if problem.loss.convex and problem.loss.shift_invariant and problem.balanced:
         spectral = _symmetrised(problem)
-        ranks = problem.loss.name == "ce" and problem.bias is None and problem.K >= 3 and problem.L >= 2
+        ranks = problem.loss.cross_entropy and problem.bias is None and problem.K >= 3 and problem.L >= 2
         return max(spectral, _two_singular_values(problem)) if ranks else spectral
     return None
 

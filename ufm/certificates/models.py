@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from ufm import losses
 from ufm.certificates.check.model import Model
-from ufm.losses import MSE, CrossEntropy, Focal
 from ufm.numerics import arithmetic, balls
 from ufm.problem import Problem
+
+
+def uncovered(problem: Problem) -> str:
+    """Why no checker can state this problem, whatever is to be proved of it; empty where one can."""
+    if not problem.linear:
+        return f"only linear layers are covered by a proof; got activation={problem.activation.name!r}."
+    return unknown_loss(problem)
+
+
+def unknown_loss(problem: Problem) -> str:
+    """Why no checker knows this loss; empty where one does."""
+    if losses.own(problem.loss):
+        return ""
+    return f"the proofs are for cross-entropy, label smoothing, MSE and focal loss, not for the user's own loss {problem.loss.name!r}."
 
 
 def model(problem: Problem, lam=None) -> Model:
@@ -18,10 +32,9 @@ def model(problem: Problem, lam=None) -> Model:
     >>> model(Problem(K=4, n=2, L=2, lam=0.01)).lam
     ('0.01', '0.01', '0.01')
     """
-    if not problem.linear:
-        raise ValueError(f"certificates are for linear models; got activation={problem.activation.name!r}.")
-    if not isinstance(problem.loss, (CrossEntropy, MSE, Focal)):
-        raise ValueError(f"certificates know the losses ce, label_smoothing, mse and focal; {problem.loss.name!r} is a function of the user's.")
+    reason = uncovered(problem)
+    if reason:
+        raise ValueError(reason)
     texts = [balls.text(value) for value in ((lam,) if isinstance(lam, (str, int, float)) else problem.lams if lam is None else lam)]
     texts = texts * problem.D if len(texts) == 1 else texts
     if len(texts) != problem.D:

@@ -11,7 +11,7 @@ from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check import Rejected, dual, modes, two_classes
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import decided, sealed
-from ufm.certificates.models import model
+from ufm.certificates.models import model, unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.points import FactorPoint, LogitPoint, from_matrix
 from ufm.problem import Problem
@@ -37,7 +37,7 @@ def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
     'dnc is a global minimum'
     """
     arguments.instance("problem", problem, Problem)
-    reason = unknown_loss(problem)
+    reason = unproved(problem)
     if witness is not None and problem.L != 1:
         raise ValueError(f"witness is for L=1, where the problem is convex; got L={problem.L}.")
     if reason:
@@ -48,21 +48,16 @@ def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
         return made(found, exact, "global")
     if problem.L == 1:
         return bracketed(problem, exact, "global", witness)
-    if problem.K == 3 and problem.loss.name == "ce":
+    if problem.K == 3 and problem.loss.cross_entropy:
         return _three_classes(problem, lam)
     return refused("global", HOPE, no_proof(exact))
 
 
-def unknown_loss(problem: Problem) -> str:
-    """Why no checker knows this loss; empty where one does."""
-    try:
-        known = losses.loss(problem.loss.name) == problem.loss
-    except ValueError:
-        known = False
-    if not known or (isinstance(problem.loss, losses.Focal) and problem.loss.gamma > 0):
-        convexity = "" if problem.loss.convex else ", which is not convex"
-        return f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}{convexity}."
-    return ""
+def unproved(problem: Problem) -> str:
+    """Why no bound is proved under this loss; empty where one may be."""
+    if losses.own(problem.loss) and isinstance(problem.loss, losses.Focal) and not problem.loss.convex:
+        return f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}, which is not convex."
+    return unknown_loss(problem)
 
 
 def argument(exact: Model, witness=None):
@@ -156,7 +151,7 @@ def witness_data(point: LogitPoint, slack: float) -> dict:
     Q = problem.loss.grad(point.class_logits(), columns.Y)
     mix = 0.0
     if problem.bias == 0:
-        if problem.loss.name != "mse":
+        if not problem.loss.quadratic:
             mean = _targets(problem) @ columns.weight
             mix = min(1.0, 4 * float(np.max(np.abs(Q @ columns.weight) / mean)))
             Q = (1 - mix) * Q + mix * (mean[:, None] - _targets(problem))

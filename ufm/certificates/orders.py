@@ -11,6 +11,7 @@ from ufm.certificates.check import order as checker
 from ufm.certificates.check import scales
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.models import model as exact_model
+from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -113,8 +114,11 @@ def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | No
     """
     left, right = (_resolved(side, problem) for side in (left, right))
     problem = _problem(left, right, problem)
-    model = exact_model(problem, lam)
     hope = f"{_label(left, 'left')} < {_label(right, 'right')}"
+    why = unknown_loss(problem)
+    if why:
+        return refused("order", hope, why, "order")
+    model = exact_model(problem, lam)
     data, why = None, ""
     for digits in DIGITS:
         try:
@@ -146,9 +150,13 @@ def orders(problem: Problem, lam=None, structures: Sequence[str] | None = None) 
     from ufm.structures import catalogue
 
     names = [name for name in catalogue(problem) if scales.is_name(name)] if structures is None else list(structures)
-    model, values, left_out = exact_model(problem, lam), {}, {}
     for name in names:
         _named("structures", name)
+    why = unknown_loss(problem)
+    if why:
+        return Ranking((), (), dict.fromkeys(names, why))
+    model, values, left_out = exact_model(problem, lam), {}, {}
+    for name in names:
         try:
             values[name] = scales.enclose(model, name).loss
         except Rejected as reason:

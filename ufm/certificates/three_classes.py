@@ -11,6 +11,7 @@ from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import sealed
 from ufm.certificates.check.scales import DoesNotExist, Undecided, enclose
 from ufm.certificates.models import model as exact_model
+from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.numerics.bars import progress_bar
 from ufm.problem import Problem
@@ -34,6 +35,9 @@ def three_classes(problem: Problem, lam=None, limit: int = LIMIT, progress: bool
     """
     arguments.instance("problem", problem, Problem)
     limit = arguments.integer("limit", limit, 1)
+    reason = unknown_loss(problem)
+    if reason:
+        return refused("global", "dnc or zero is a global minimum", reason, checker.METHOD)
     exact = exact_model(problem, lam)
     claim, why = "dnc", ""
     try:

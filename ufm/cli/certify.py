@@ -28,6 +28,7 @@ def add(verbs) -> None:
 
 def _certify(arguments) -> int:
     from ufm.certificates.certify import certify
+    from ufm.certificates.models import uncovered
 
     if arguments.check:
         return _recheck(arguments)
@@ -35,6 +36,8 @@ def _certify(arguments) -> int:
         if getattr(arguments, name) is None:
             raise ValueError(f"argument {'-' if len(name) == 1 else '--'}{name} is required, or --check FILE.")
     problem = read_problem(arguments)
+    if not problem.linear:
+        raise ValueError(uncovered(problem))
     check_save_file(arguments.save)
     words = None if arguments.what is None else [word.strip() for word in arguments.what.split(",")]
     try:

@@ -75,7 +75,7 @@ def _is_frame(G: np.ndarray, counts, tol: float) -> bool:
 def _is_small(point: FactorPoint) -> bool:
     """Whether the scale lies below that of least slope, as the small root of the scale equation does (MSE)."""
     problem = point.problem
-    if problem.loss.name != "mse" or problem.L == 1:
+    if not problem.loss.quadratic or problem.L == 1:
         return False
     L = problem.L
     turn = (relu_collapse.kappa(problem) * (L - 1) / (L + 1)) ** ((L + 1) / (2 * L))

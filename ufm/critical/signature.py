@@ -193,7 +193,7 @@ def _loss_symmetry(stratum: Stratum) -> int:
     problem = point.problem
     if problem.bias == 0 and problem.loss.shift_invariant:
         return 1
-    if problem.loss.name != "mse" or not point.collapsed or not point.rank:
+    if not problem.loss.quadratic or not point.collapsed or not point.rank:
         return 0
     Z, total = point.matrix(), 0
     for count in set(problem.counts.tolist()):

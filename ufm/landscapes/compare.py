@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from ufm import structures
-from ufm.certificates.certificate import Certificate
+from ufm.certificates.certificate import Certificate, refused
 from ufm.certificates.global_bound import lower_bound
+from ufm.certificates.models import uncovered
 from ufm.critical.identify import identify
 from ufm.critical.relu_names import class_layers, hidden_rank, name_of
 from ufm.critical.signature import CriticalPoint, classify
@@ -75,7 +76,7 @@ def compare(
 
 def _descends(problem: Problem, largest: int) -> bool:
     """Whether descent through kinks from structured starts applies, up to so many classes."""
-    return problem.activation.name == "relu" and problem.L >= 2 and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
+    return problem.activation.rectifies and problem.L >= 2 and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
 
 
 def _starts(problem: Problem, starts) -> tuple[int, str]:
@@ -132,7 +133,10 @@ def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:
 
     best = found.winner
     others = [p for i, p in enumerate(found.above) if p.name in known or i == 0]
-    if not found.problem.linear or not (best.name in known or isinstance(best.point, LogitPoint)):
+    reason = uncovered(found.problem)
+    if reason:
+        return tuple(refused("order", f"{best.name} < {p.name}", reason, "order") for p in others[:1])
+    if not (best.name in known or isinstance(best.point, LogitPoint)):
         return ()
     side = {p.name: p.name if p.name in known else replace(p.point, name=p.name) for p in (best, *others) if isinstance(p.point, LogitPoint)}
     return tuple(order(side[best.name], side[p.name], found.problem) for p in others if isinstance(p.point, LogitPoint))
@@ -147,7 +151,7 @@ def _merge(points: list[CriticalPoint], search: Multistart):
         twin = _twin(points, result.fun, getattr(result.point, "rank", None)) if result.success else None
         named = None
         if twin is None:
-            named = name_of(result.point) if result.problem.activation.name == "relu" and not result.problem.linear else identify(result).name
+            named = name_of(result.point) if result.problem.activation.rectifies and not result.problem.linear else identify(result).name
         _count(points, hits, twin, result, named)
     return points, hits
 

@@ -77,6 +77,7 @@ class Comparison:
             "margin": self.margin,
             "certified": self.certified,
             "proved": [c.statement for c in self.certificates if c.holds],
+            "not_proved": [{"statement": c.statement, "why": c.why} for c in self.certificates if not c.holds],
             "lower_bound": self.lower_bound,
             "lower_bound_arithmetic": None if self.lower_bound is None else "float",
             "verdict": self.verdict(),
@@ -134,6 +135,7 @@ class Comparison:
             lines.append(row.rstrip())
         lines.append("")
         lines += [f"not here: {reason}" for reason in dict.fromkeys(self.reasons.values())]
+        lines += [f"not proved: {c.statement}: {c.why}" for c in self.certificates if not c.holds]
         lines += [f"not classified: {p.name}: {p.why}" for p in self.points if p.why and p.status == "unknown"]
         if not self.problem.linear and not self.problem.activation.smooth:
             lines.append("rank: of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks; `stationary` means it vanishes.")

@@ -151,7 +151,7 @@ def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idem
             f"got activation={problem.activation.name!r}. `compare` shows structures and a search, and for relu `relu_profile` the lowest found at each rank."
         )
     began = time.perf_counter()
-    if problem.loss.name == "mse" and (problem.balanced or not problem.bias):
+    if problem.loss.quadratic and (problem.balanced or not problem.bias):
         complete, scope = explain(problem)
         return _landscape(problem, [_mse_point(family) for family in mse_families(problem)], complete, scope, None, began)
     seed = seed_sequence(rng)

@@ -30,7 +30,7 @@ def same_point(a: LogitPoint, b: LogitPoint, tol: float = 1e-5) -> bool:
 
 def transposable(problem: Problem) -> bool:
     """Whether Z -> Z' preserves F: MSE without bias and with equal counts."""
-    return problem.loss.name == "mse" and problem.balanced and problem.bias is None
+    return problem.loss.quadratic and problem.balanced and problem.bias is None
 
 
 def group_order(point: LogitPoint, tol: float = 1e-6) -> int | None:

@@ -230,7 +230,7 @@ def _refusal(problem: Problem) -> str | None:
     arguments.instance("problem", problem, Problem)
     if not problem.linear:
         return f"the modes decouple in linear models only; got activation={problem.activation.name!r}."
-    if problem.loss.name != "mse":
+    if not problem.loss.quadratic:
         return f"the modes decouple under MSE only; got loss={problem.loss.name!r}."
     if problem.bias and not problem.balanced:
         return (

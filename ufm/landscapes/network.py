@@ -136,6 +136,6 @@ def same_minimum(p: CriticalPoint, q: CriticalPoint) -> bool:
     if abs(p.fun - q.fun) > SAME * (1 + abs(q.fun)) or p.rank != q.rank:
         return False
     a, b = as_logit_point("point", p.point), as_logit_point("point", q.point)
-    if a.problem.loss.name == "mse":
+    if a.problem.loss.quadratic:
         return True
     return same_point(a, b) if a.problem.K <= EXACT_LIMIT else identify(a).name == identify(b).name

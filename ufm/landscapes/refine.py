@@ -143,7 +143,7 @@ def lifted(problem: Problem, point: FactorPoint) -> FactorPoint:
 
 def relu_only(problem: Problem, name: str) -> None:
     """ValueError for models that descent through kinks does not know."""
-    if problem.activation.name != "relu" or problem.bias is not None:
+    if not problem.activation.rectifies or problem.bias is not None:
         raise ValueError(f"{name} needs activation='relu' without bias; got activation={problem.activation.name!r}, bias={problem.bias}.")
     if problem.L < 2:
         raise ValueError(f"{name} needs a hidden activation, L >= 2; got L={problem.L}.")

@@ -97,7 +97,7 @@ def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, pr
     Raises ValueError for other activations, a bias, and bad arguments.
     """
     arguments.instance("problem", problem, Problem)
-    if problem.activation.name != "relu" or problem.bias is not None or problem.L < 2:
+    if not problem.activation.rectifies or problem.bias is not None or problem.L < 2:
         raise ValueError(
             f"relu_profile needs activation='relu', no bias and L >= 2; got activation={problem.activation.name!r}, bias={problem.bias}, L={problem.L}."
         )

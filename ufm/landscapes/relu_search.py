@@ -102,7 +102,7 @@ def _default_ranks(problem: Problem) -> list[int]:
 
 def _graph_starts(problem: Problem, ranks) -> dict[int, list]:
     """Graphs with K edges by number of vertices, the cheapest code first; none where codes do not apply."""
-    if problem.loss.name != "mse" or problem.L < 3 or not problem.balanced or problem.K > LARGEST_GRAPH_K:
+    if not problem.loss.quadratic or problem.L < 3 or not problem.balanced or problem.K > LARGEST_GRAPH_K:
         return {}
     known = [g for g in simple_graphs(problem.K, min(max(ranks) + 1, 7)) if g.vertices <= min(problem.widths) and problem.widths[-1] >= problem.K]
     priced = sorted(((graph_codes.part_loss(problem, g), g) for g in known), key=lambda pair: pair[0])

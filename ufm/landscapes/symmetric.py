@@ -219,7 +219,7 @@ def a_priori_box(problem: Problem) -> tuple[float, float]:
         raise ValueError(f"a_priori_box holds without a bias; got bias={problem.bias}.")
     if isinstance(problem.loss, CrossEntropy):
         total, c = math.log(problem.K), math.sqrt(2.0)
-    elif problem.loss.name == "mse":
+    elif problem.loss.quadratic:
         total, c = 0.5, 1.0
     else:
         raise ValueError(f"a_priori_box needs loss ce, label_smoothing or mse; got loss={problem.loss.name!r}.")

@@ -51,7 +51,7 @@ def identities(point: FactorPoint) -> Identities:
     neurons = [np.max(np.abs(p * np.sum(W**2, axis=1) - q * np.sum(V**2, axis=0))) for p, W, q, V in zip(lams[1:-1], A[1:-1], lams[2:], A[2:], strict=True)]
     first = np.linalg.norm(lams[1] * A[1].T @ A[1] - lams[0] * A[0] @ A[0].T)
     loss = None
-    if problem.loss.name == "mse" and point.b is None:
+    if problem.loss.quadratic and point.b is None:
         R, fun = Z - columns.Y, problem.loss.value(Z, columns.Y) @ columns.weight + 0.5 * np.sum(costs)
         loss = float(abs(fun - (np.sum(R * R) - problem.D * np.sum(R * Z)) / (2 * problem.N)) / fun)
     deviations = (first, max(neurons, default=0.0), np.ptp(costs), abs(T + np.sum(G * Z)))

@@ -126,7 +126,7 @@ class LayerObjective:
         """(W_L, min over W_L of fit + (lam_L/2)||W_L||^2)."""
         p = self.problem
         u = p.activation.value(M)
-        W = self._ridge(u) if p.loss.name == "mse" else self._newton(u)
+        W = self._ridge(u) if p.loss.quadratic else self._newton(u)
         return W, float(Fit.of(p, True).value(W @ (u * np.sqrt(p.counts)))) + 0.5 * p.lams[-1] * float(np.sum(W**2))
 
     def _ridge(self, u) -> np.ndarray:

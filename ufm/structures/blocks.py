@@ -29,7 +29,7 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
     Source: gk25 (DNC, pairs; the mixtures seen in its Figure 5).
     """
     parts = _partition(parts, problem.K)
-    name = f"blocks({problem.K})" if len(parts) == 1 and problem.loss.name == "mse" else block_name(parts)
+    name = f"blocks({problem.K})" if len(parts) == 1 and not problem.loss.shift_invariant else block_name(parts)
     scales.needs_linear(problem, name)
     rank = problem.K - len(parts)
     if rank == 0:
@@ -64,7 +64,7 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
 
 
 def block_name(parts: Sequence[int]) -> str:
-    """`dnc` for one part (under MSE that is the rank K point, and the simplex is `blocks(K)`), `pairs` for parts of 2 alone, else `blocks(6,2,2)`."""
+    """`dnc` for one part (of a loss that sees shifts `dnc` has rank K, and the simplex is `blocks(K)`), `pairs` for parts of 2 alone, else `blocks(6,2,2)`."""
     parts = sorted(parts, reverse=True)
     if len(parts) == 1:
         return "dnc"
@@ -93,7 +93,7 @@ def with_bias(point: LogitPoint, name: str) -> LogitPoint:
     if problem.bias is None:
         return point
     b = np.zeros(problem.K)
-    if problem.loss.name == "mse":
+    if problem.loss.quadratic:
         share = problem.counts / problem.N
         b = (share - point.class_logits() @ share) / (1 + problem.bias)
     point = LogitPoint(problem, point.U, point.s, point.right, b, point.name, point.scales)
@@ -133,7 +133,7 @@ def variants(problem: Problem, largest: int = 10, largest_with_ones: int = 6):
         if parts[0] == 1:
             continue
         name = block_name(parts)
-        if name == "dnc" and problem.loss.name == "mse":
+        if name == "dnc" and not problem.loss.shift_invariant:
             yield f"blocks({problem.K})", lambda parts=parts: blocks(problem, parts)
         elif name not in ("dnc", "pairs"):
             yield name, lambda parts=parts: blocks(problem, parts)

@@ -58,7 +58,7 @@ def named_graphs(K: int) -> list[Graph]:
 
 def relu_variants(problem: Problem):
     """The code of K_r where K = r(r-1)/2, and the cheapest split into codes of named graphs and DNC classes."""
-    if problem.K < 6 or problem.loss.name != "mse":
+    if problem.K < 6 or not problem.loss.quadratic:
         return
     whole = ()
     try:

@@ -11,6 +11,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
 from ufm.structures.blocks import blocks
+from ufm.structures.shifts import simplex_and_constant, two_scales
 
 
 def dnc(problem: Problem, root: str = "large") -> LogitPoint:
@@ -19,19 +20,31 @@ def dnc(problem: Problem, root: str = "large") -> LogitPoint:
     a > 0 solves, for cross-entropy, Lam n^(1/(L+1)) = a^((L-1)/(L+1)) / (e^a + K - 1): the large root,
     which diverges as lam -> 0, or the small one, a barrier near zero (none at L = 1). For MSE without bias
     every class is a mode of its own, s + N Lam s^(2/D - 1) = sqrt(n_c) with s = a_c sqrt(n_c), so that counts
-    may differ and rank is min(K, d); with a bias (balanced) the constant mode is damped by bias/(1 + bias).
+    may differ and rank is min(K, d); with a bias (balanced) the constant mode is damped by bias/(1 + bias). For another loss that
+    sees shifts the constant has a scale of its own, Z = (a S + c 11'/K) (x) 1', rank K (`structures.shifts`; c = 0 where only that is critical).
 
-    Returns LogitPoint: U (K, r), s (r,), V (N, r), rank exact; scales (a,) or the distinct a_c.
+    Returns LogitPoint: U (K, r), s (r,), V (N, r), rank exact; scales (a,), the distinct a_c, or (a, c).
     Raises ValueError when it does not exist here (above the fold; unequal counts under cross-entropy; width).
     Source: gk25 (definition of DNC for the deep linear model); dang23 (MSE), zhou22a (MSE with bias, L = 1).
     """
     arguments.choice("root", root, ("large", "small"))
     scales.needs_linear(problem, "dnc")
-    if problem.loss.name == "mse":
+    if problem.loss.quadratic:
         return _mse(problem, root)
     if not problem.balanced:
         raise ValueError(f"dnc has no closed form for unequal class counts under {problem.loss.name}; got n={problem.n}.")
+    if not problem.loss.shift_invariant:
+        return _seen_shifts(problem, root)
     return blocks(problem, (problem.K,), root)
+
+
+def _seen_shifts(problem: Problem, root: str) -> LogitPoint:
+    if problem.bias is not None:
+        raise ValueError(f"dnc with a bias is known for mse and for losses of differences of logits; got loss={problem.loss.name!r}.")
+    if root == "small":
+        raise ValueError(f"dnc has a small root for mse and for losses of differences of logits; got loss={problem.loss.name!r}.")
+    both = two_scales(problem) if problem.max_rank == problem.K else None
+    return simplex_and_constant(problem, *both) if both else replace(blocks(problem, (problem.K,)), name="dnc")
 
 
 def _mse(problem: Problem, root: str) -> LogitPoint:

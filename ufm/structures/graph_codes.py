@@ -266,9 +266,9 @@ def _check_widths(problem: Problem, factors) -> None:
 def refuse(problem: Problem) -> None:
     """ValueError with the reason where no graph code applies."""
     arguments.instance("problem", problem, Problem)
-    if problem.activation.name != "relu":
+    if not problem.activation.rectifies:
         raise ValueError(f"graph codes need the ReLU, which cuts their negative entries; got activation={problem.activation.name!r}.")
-    if problem.loss.name != "mse" or problem.bias is not None:
+    if not problem.loss.quadratic or problem.bias is not None:
         raise ValueError(f"graph codes are derived for mse without bias; got loss={problem.loss.name!r}, bias={problem.bias}.")
     if problem.L < 3:
         raise ValueError(f"graph codes need L >= 3: B, its complement and the read-out; got L={problem.L}.")

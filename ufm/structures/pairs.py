@@ -60,7 +60,7 @@ def pairs_apex(problem: Problem) -> LogitPoint:
     K, m, root_n = problem.K, problem.K // 2, np.sqrt(problem.n)
     if K == 3:
         raise ValueError("pairs+apex needs K >= 5: at K=3 its family contains dnc.")
-    if problem.loss.name == "mse":
+    if problem.loss.quadratic:
         return _pairs_and_own_mode(problem)
     if not problem.loss.shift_invariant:
         raise ValueError(f"pairs+apex needs a shift-invariant loss or MSE; got loss={problem.loss.name!r}.")

@@ -44,7 +44,7 @@ def relu_dnc(problem: Problem, root: str = "large", fitted=None, second="identit
     """
     arguments.choice("root", root, ("large", "small"))
     _refuse(problem)
-    if problem.loss.name != "mse":
+    if not problem.loss.quadratic:
         return _shift_invariant(problem, root, fitted, second)
     roots = _class_roots(problem, root)
     chosen = _chosen(problem, fitted, roots)
@@ -68,7 +68,7 @@ def relu_zero(problem: Problem) -> FactorPoint:
     """
     b = None
     if problem.bias is not None:
-        if problem.loss.name == "mse":
+        if problem.loss.quadratic:
             b = problem.counts / problem.N / (1.0 + problem.bias)
         elif not (problem.balanced and problem.loss.shift_invariant):
             raise ValueError(f"zero with a bias has a closed form under mse, or with equal counts; got loss={problem.loss.name!r}, n={problem.n}.")
@@ -78,7 +78,7 @@ def relu_zero(problem: Problem) -> FactorPoint:
 def loss(problem: Problem, root: str = "large", fitted=None) -> float:
     """F at `relu_dnc(problem, root, fitted)`, from the scales alone."""
     _refuse(problem)
-    if problem.loss.name != "mse":
+    if not problem.loss.quadratic:
         b = _simplex_scale(problem, root, fitted)
         fit = problem.loss.value(_simplex_columns(problem) * b, np.eye(problem.K)[:, :1])[0]
         return float(fit + 0.5 * problem.D * problem.Lam * (_norms(problem) * b * b) ** (1 / problem.D))
@@ -245,7 +245,7 @@ def _refuse(problem: Problem) -> None:
     arguments.instance("problem", problem, Problem)
     if not keeps_positive(problem):
         raise ValueError(f"dnc through hidden layers needs an activation that keeps nonnegative numbers, as relu does; got {problem.activation.name!r}.")
-    if problem.bias is not None and problem.loss.name == "mse":
+    if problem.bias is not None and problem.loss.quadratic:
         raise ValueError(f"dnc through ReLU under mse has no bias: with one, W_L and the frame lean against it; got bias={problem.bias}.")
 
 
@@ -254,6 +254,6 @@ def relu_variants(problem: Problem):
     yield "dnc", lambda: relu_dnc(problem)
     if problem.L >= 2:
         yield "dnc(small)", lambda: relu_dnc(problem, "small")
-    if problem.loss.name == "mse" and problem.bias is None:
+    if problem.loss.quadratic and problem.bias is None:
         for m in sorted({1, problem.K // 2, problem.K - 1} - {0, problem.K}):
             yield f"partial({m})", lambda m=m: relu_dnc(problem, fitted=m)

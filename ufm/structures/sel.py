@@ -100,7 +100,7 @@ def merging_thresholds(problem: Problem) -> dict[int, float]:
     with Lam. Raises ValueError unless L = 1, linear, cross-entropy. Source: hong23 (two clusters of classes).
     """
     _shallow(problem)
-    if problem.loss.name != "ce":
+    if not problem.loss.cross_entropy:
         raise ValueError(f"the threshold is that of cross-entropy; got loss={problem.loss.name!r}.")
     sizes, times = np.unique(problem.counts, return_counts=True)
     return {int(m): float(np.sqrt(m) / problem.N) for m, t in zip(sizes, times, strict=True) if t > 1}
@@ -118,7 +118,7 @@ def vanishing_threshold(problem: Problem) -> float:
 
 
 def variants(problem: Problem):
-    if problem.loss.name == "ce" and not problem.balanced and problem.bias is None:
+    if problem.loss.cross_entropy and not problem.balanced and problem.bias is None:
         yield "sel", lambda: sel(problem)
         if problem.L >= 2:
             yield "sel(small)", lambda: replace(sel(problem, "small"), name="sel(small)")

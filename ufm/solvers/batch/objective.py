@@ -182,8 +182,8 @@ def _activation_elsewhere(activation, xp):
         return lambda x: xp.where(x > 0, x, xp.zeros_like(x)), lambda x: xp.where(x > 0, xp.ones_like(x), xp.zeros_like(x))
     if activation == activations.TANH:
         return xp.tanh, lambda x: 1.0 - xp.tanh(x) ** 2
-    if activation.name.startswith("leaky_relu(") and activation == activations.activation(activation.name):
-        slope = float(activation.name[len("leaky_relu(") : -1])
+    if activation.slopes is not None and activation.slopes[0] == 1.0:
+        slope = activation.slopes[1]
         return lambda x: xp.where(x > 0, x, slope * x), lambda x: xp.where(x > 0, xp.ones_like(x), xp.full_like(x, slope))
     raise ValueError(f"activation={activation.name!r} runs on numpy only. Leave out device and xp.")
 
