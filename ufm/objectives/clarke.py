@@ -34,7 +34,7 @@ TOL = 1e-9
 class Clarke:
     """The smallest gradient found over masks at kinks.
 
-    residual: its norm; relative: that divided by the norm of the ridge's own gradient (lam_l A_l)_l, which the fit must cancel.
+    residual: its norm; relative: that divided by ridge_norm, the norm of the ridge's own gradient (lam_l A_l)_l, which the fit must cancel.
     masks: slopes of every hidden layer (d_{k+1}, M), those off the kinks being the slope of their side; kinks: where they were free.
     columns: 'classes' where the samples of each class coincide and were merged, else 'samples'. largest: the largest pre-activation read as zero, relative.
     """
@@ -45,6 +45,7 @@ class Clarke:
     kinks: tuple[np.ndarray, ...] = field(repr=False)
     tol: float = TOL
     largest: float = 0.0
+    ridge_norm: float = 0.0
     columns: str = "samples"
 
     @property
@@ -97,7 +98,7 @@ def at(objective: FactorObjective, x, tol: float = TOL, columns: str = "samples"
 
 def _result(here, residual, ridge, kinks, tol, columns) -> Clarke:
     largest = max((float(np.max(np.abs(p[k]), initial=0.0)) / size for p, k, size in zip(here.pres, kinks, here.sizes, strict=True) if size), default=0.0)
-    return Clarke(residual, residual / ridge if ridge else residual, tuple(here.gates), tuple(kinks), tol, largest, columns)
+    return Clarke(residual, residual / ridge if ridge else residual, tuple(here.gates), tuple(kinks), tol, largest, ridge, columns)
 
 
 def slope_of(problem) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.stationary import halts
 
 
 def gradient_descent(
@@ -21,7 +22,7 @@ def gradient_descent(
     """(x, steps done, sentence): v <- momentum v + grad F(x), x <- x - lr v.
 
     batch: columns per step, drawn without replacement epoch by epoch; the fit is then the mean over the
-    batch and the ridge acts in full. Full-batch runs stop at gradient norm `tol`; mini-batch runs do not.
+    batch and the ridge acts in full. Full-batch runs stop where `stationary.halts` says; mini-batch runs do not.
     `watch(step, fun, grad, x)` sees every step and may raise StopIteration.
     """
     x, last, velocity = np.array(x, dtype=float), np.array(x, dtype=float), np.zeros_like(x)
@@ -33,7 +34,7 @@ def gradient_descent(
             watch(step, fun, grad, x)
         if not (np.isfinite(fun) and np.all(np.isfinite(grad))):
             return last, max(step - 1, 0), f"diverged at step {step}: lr={lr:g} is too large here"
-        if batches is None and grad @ grad <= tol * tol:
+        if batches is None and grad @ grad <= tol * tol and halts(objective, x, np.linalg.norm(grad), tol):
             return x, step, "converged"
         if step == steps:
             break

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.stationary import halts
 
 
 def gradient_flow(objective: FactorObjective, x, tol: float, time: float = 1e4, integrator: str = "RK45", rtol: float = 1e-6, atol: float = 1e-9, watch=None):
-    """(x, steps, evaluations, sentence) at the given time or where the gradient norm reaches tol.
+    """(x, steps, evaluations, sentence) at the given time or where `stationary.halts`.
 
     F falls along the exact flow; `rtol`, `atol` bound the integrator's local error.
     """
@@ -21,7 +22,8 @@ def gradient_flow(objective: FactorObjective, x, tol: float, time: float = 1e4, 
         fun, grad = objective.value_grad(solver.y)
         if watch is not None:
             watch(steps, fun, grad, solver.y)
-        if np.linalg.norm(grad) <= tol:
+        norm = np.linalg.norm(grad)
+        if norm <= tol and halts(objective, solver.y, norm, tol):
             return solver.y, steps, solver.nfev + steps, "converged"
         if solver.status != "running":
             said = "reached its end time" if solver.status == "finished" else "the integrator failed"

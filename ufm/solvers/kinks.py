@@ -20,6 +20,7 @@ import numpy as np
 from ufm.objectives.clarke import Clarke, at, kinked, slope_of
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated
+from ufm.objectives.stationary import asked
 from ufm.solvers.compression import compressed, expanded, reduced
 from ufm.solvers.pieces import EXACT, escape, newton_on_piece
 from ufm.solvers.smoothing import descend
@@ -77,7 +78,7 @@ def finish_on_kinks(objective: FactorObjective, x, tol: float) -> KinkEnd:
     if (zero := _zero(objective, x, fun, tol)) is not None:
         return zero
     start = at(objective, x)
-    if start.residual <= tol:
+    if start.residual <= asked(tol, start.ridge_norm):
         return KinkEnd(np.array(x), fun, start, 0, 1)
     small, y = reduced(objective, x)
     best, steps, nfev, escapes = (fun, small, None), 0, 1, 0
@@ -102,7 +103,7 @@ def finish_on_kinks(objective: FactorObjective, x, tol: float) -> KinkEnd:
             continue
         whole, gates = expanded(objective, small, here.x, here.gates)
         end = at(objective, whole, EXACT, masks=gates)
-        if end.residual <= tol:
+        if end.residual <= asked(tol, end.ridge_norm):
             return KinkEnd(whole, float(objective.value(whole)), end, steps, nfev, found.lowest)
     value, o, y = best
     whole = np.array(x) if y is None else expanded(objective, o, y)[0]

@@ -22,6 +22,7 @@ from scipy import linalg
 from ufm.numerics.products import padded
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import asked, converged
 from ufm.points import LogitPoint
 from ufm.solvers.newton import FORMED, extreme_curvatures, living_modes, newton_on_factors, newton_on_stratum, scaled_hessian
 
@@ -51,7 +52,7 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
             watch(nit, fun, grad, _widened(whole, objective, x))
         if not np.isfinite(fun):
             return x, None, nit, nfev, "the objective overflowed: the start is too large"
-        if grad @ grad <= tol * tol:
+        if grad @ grad <= tol * tol and converged(objective, x, grad, tol):
             return _widened(whole, objective, x), None, nit, nfev, "converged"
         if nit and nit % LOOK == 0 and objective.size > WIDE and (narrow := _narrowed(objective, x, fun)) is not None:
             objective, x = narrow
@@ -170,7 +171,7 @@ def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle:
     sharp = min(tol, 1e-9 * Stratum(start).ridge_norm)  # for tiny lam the stated tol alone would say little
     end, steps, _ = newton_on_stratum(start, sharp, to_minimum=not accept_saddle)
     slack = 1e-9 * max(1.0, abs(fun))
-    if end.grad_norm > tol or end.fun > fun + slack:
+    if end.grad_norm > asked(tol, end.ridge_norm) or end.fun > fun + slack:
         return None, 0
     if not accept_saddle and not _stable(end):
         return None, 0

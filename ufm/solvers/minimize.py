@@ -13,6 +13,7 @@ from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import asked, asked_at, is_zero
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.choices import SETTINGS, check_start, objective_in, settings_of, space_of, start_of
@@ -49,8 +50,8 @@ def minimize(
     space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and
     (linear models) widths min(d, K), which has the same minima. Default: `factors` for gd, flow, FactorPoint starts and models
     without s(t x) = t s(x), else `reduced`. tol: on the norm of the full gradient; after a finish on kinks, of the smallest
-    gradient over slopes at kinks (`objectives.clarke`). trace: record every that many steps. callback(intermediate_result) may
-    raise StopIteration to stop the run.
+    gradient over slopes at kinks (`objectives.clarke`). Success asks for 1e-6 of the ridge's own gradient besides
+    (`objectives.stationary`). trace: record every that many steps. callback(intermediate_result) may raise StopIteration to stop the run.
 
     Returns a Result; not converging is a result whose message says so. Interrupting with Ctrl-C returns
     the point reached. Raises ValueError for unknown methods, spaces and settings, naming them.
@@ -75,21 +76,18 @@ def minimize(
     watch = Watcher(objective, every, records, callback, bar)
     try:
         with bar, np.errstate(over="ignore", invalid="ignore"):
-            point, grad_norm, fun, nit, nfev, message, measure = _run(objective, x, method, tol, draw, settings, watch, start)
+            (point, grad_norm, fun, target), nit, nfev, message, measure = _run(objective, x, method, tol, draw, settings, watch, start)
     except (Stopped, KeyboardInterrupt) as stop:
         stop = watch.stopped(stop, x)
-        x = stop.x
-        point, grad_norm, fun, nit, nfev, message, measure = *_end(objective, x), stop.nit, stop.nit, str(stop), GRADIENT
-    success = bool(grad_norm <= tol)
-    message = sentence(success, message, grad_norm, tol, measure)
-    seconds = time.perf_counter() - began
-    return Result(
-        point, float(fun), float(grad_norm), success, message, nit, nfev, method, space, seed_record(seed), {"tol": tol, **settings}, records, seconds
-    )
+        (point, grad_norm, fun, target), nit, nfev, message, measure = _end(objective, stop.x, tol), stop.nit, stop.nit, str(stop), GRADIENT
+    success = bool(grad_norm <= target)
+    message = sentence(success, message, grad_norm, tol, target, measure)
+    said = method, space, seed_record(seed), {"tol": tol, **settings}, records, time.perf_counter() - began, float(target)
+    return Result(point, float(fun), float(grad_norm), success, message, nit, nfev, *said)
 
 
 def _run(objective, x, method, tol, draw, settings, watch, start):
-    """(point, gradient norm, value, steps, evaluations, message, what the norm is of) of one method."""
+    """((point, gradient norm, value, norm asked for), steps, evaluations, message, what the norm is of) of one method."""
     linear = objective.problem.linear
     if method == "newton" and linear:
         point = (
@@ -98,7 +96,7 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
             else objective.to_logits(x, collapse=objective.collapsed or None, tol=1e-12)
         )
         end, nit, message = newton_on_stratum(point, tol, settings["max_steps"], watch.stratum)
-        return end.point, end.grad_norm, end.fun, nit, nit, message, GRADIENT
+        return _at(end, tol), nit, nit, message, GRADIENT
     if method == "newton":
         x, nit, message = newton_on_factors(objective, x, tol, settings["max_steps"], watch=watch)
         nfev = nit
@@ -111,19 +109,31 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
         x, _, nit, nfev, message = lbfgs(objective, x, tol, KINKED, settings["memory"], watch=watch)
         if np.isfinite(objective.value(x)):
             end = finish_on_kinks(objective, x, tol)
-            message = "converged" if end.clarke.residual <= tol else f"{message}; no smoothing of the kinks led to a stationary point"
-            return objective.point(end.x), end.clarke.residual, end.fun, nit + end.steps, nfev + end.nfev, message, CLARKE
+            target = float(asked(tol, end.clarke.ridge_norm))
+            message = "converged" if end.clarke.residual <= target else f"{message}; no smoothing of the kinks led to a stationary point"
+            return (objective.point(end.x), end.clarke.residual, end.fun, target), nit + end.steps, nfev + end.nfev, message, CLARKE
     else:
         x, stratum, nit, nfev, message = lbfgs(objective, x, tol, **settings, watch=watch)
         if stratum is not None and objective.collapsed:
-            return stratum.point, stratum.grad_norm, stratum.fun, nit, nfev, message, GRADIENT
-    return *_end(objective, x), nit, nfev, message, GRADIENT
+            return _at(stratum, tol), nit, nfev, message, GRADIENT
+    return _end(objective, x, tol), nit, nfev, message, GRADIENT
 
 
-def _end(objective: FactorObjective, x):
+def _at(stratum: Stratum, tol: float):
+    """(point, gradient norm, value, norm asked for) at a point of a stratum."""
+    return stratum.point, stratum.grad_norm, stratum.fun, asked(tol, stratum.ridge_norm)
+
+
+def _end(objective: FactorObjective, x, tol: float):
     """The end point: factors where they were the space, logits through the reduction of a linear model."""
     if objective.problem.linear and objective.collapsed:
-        end = Stratum(objective.to_logits(x, collapse=True, tol=1e-14))
-        return end.point, end.grad_norm, end.fun
+        return _at(reduced_end(objective, x), tol)
     fun, grad = objective.value_grad(x)
-    return objective.point(x), float(np.linalg.norm(grad)), fun
+    return objective.point(x), float(np.linalg.norm(grad)), fun, asked_at(objective, x, tol)
+
+
+def reduced_end(objective: FactorObjective, x) -> Stratum:
+    """Where a flat vector of the reduction stands in logits; at rank 0 where it is zero up to its own size and not critical besides."""
+    end = Stratum(objective.to_logits(x, collapse=True, tol=1e-14))
+    small = end.point.rank and end.grad_norm > asked(np.inf, end.ridge_norm) and is_zero(objective, x)
+    return Stratum(objective.to_logits(x, 0, collapse=True)) if small else end

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator, minres
 
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import asked, converged
 from ufm.points import LogitPoint
 
 FORMED = 1500
@@ -33,7 +34,7 @@ def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50
     for steps in range(max_steps):
         if watch is not None:
             watch(steps, here)
-        if here.grad_norm <= tol:
+        if here.grad_norm <= asked(tol, here.ridge_norm):
             return here, steps, "converged"
         lower = _without_dying_modes(here) if drop else None
         if lower is not None:
@@ -155,7 +156,7 @@ def newton_on_factors(objective: FactorObjective, x, tol: float = 1e-12, max_ste
         norm = np.linalg.norm(g)
         if watch is not None:
             watch(steps, objective.value(x), g, x)
-        if norm <= tol:
+        if norm <= tol and converged(objective, x, g, tol):
             return x, steps, "converged"
         values, vectors = linalg.eigh(objective.hessian(x), check_finite=False)
         keep = np.abs(values) > 1e-9 * np.max(np.abs(values))

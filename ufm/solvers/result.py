@@ -52,7 +52,8 @@ class Result:
     """End of a run: point, value, norm of the full gradient there, and what it took.
 
     With relu or leaky_relu, a run of L-BFGS that was finished on kinks has as grad_norm the Clarke residual of its point
-    (`objectives.clarke`), and its message says so. success is True when grad_norm <= tol. `rng` replays the start; `settings` are those used.
+    (`objectives.clarke`), and its message says so. success is True when grad_norm <= asked, the smaller of tol and 1e-6 times the norm of the
+    ridge's own gradient (`objectives.stationary`). `rng` replays the start; `settings` are those used.
     Settings and the trace's lists are copied.
     """
 
@@ -69,6 +70,7 @@ class Result:
     settings: dict
     trace: Trace | None
     seconds: float
+    asked: float | None = None
 
     def __post_init__(self):
         own(self, "rng", "settings")

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import linalg
 
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import asked
 from ufm.points import LogitPoint
 from ufm.solvers.newton import newton_on_stratum, scaled_hessian
 
@@ -32,7 +33,7 @@ def find_saddle(point: LogitPoint, index: int, tol: float = 1e-12, max_steps: in
         size = np.max(np.abs(values))
         if here.grad_norm <= 1e-3 * here.ridge_norm and np.sum(values < -1e-8 * size) == index:
             end, more, said = newton_on_stratum(here.point, tol)
-            if end.grad_norm <= tol:
+            if end.grad_norm <= asked(tol, end.ridge_norm):
                 return end, steps + more, said
         curve = np.maximum(np.abs(values), 1e-3 * size)
         step = -g / curve

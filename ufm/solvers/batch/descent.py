@@ -23,6 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.stationary import halts
 from ufm.solvers.batch.arrays import namespace
 from ufm.solvers.batch.objective import BatchObjective
 from ufm.solvers.descent import minibatches
@@ -45,7 +46,7 @@ def descend(
     eps: float = 1e-8,
     batch: int | None = None,
 ) -> None:
-    """Run every row of X (B, size) to gradient norm tol (full batch), divergence or its last step.
+    """Run every row of X (B, size) until `stationary.halts` (full batch), divergence or its last step.
 
     draws: one generator per row, for its mini-batches. betas: (beta1, beta2) for Adam, None for gradient descent.
     `ended(labels, x, nit, nfev, sentence)` receives rows as they end; `tick()` is called every step and may raise.
@@ -67,6 +68,8 @@ def descend(
             finite = xp.isfinite(fit + 0.5 * on.dot(penalty, x)) & xp.all(xp.isfinite(grad), axis=-1)
             bad = ~np.array(on.take_out(finite))
         done = np.zeros(len(labels), dtype=bool) if batches is not None else ~bad & (square <= tol * tol)
+        if (low := np.flatnonzero(done)).size:
+            done[low] = halts(objective.single, on.take_out(on.rows(x, low)), np.sqrt(square[low]), tol)
         if bad.any():
             index = np.flatnonzero(bad)
             ended(labels[index], on.rows(last, index), np.full(len(index), max(step - 1, 0)), None, f"diverged at step {step}: lr={lr:g} is too large here")

@@ -20,6 +20,7 @@ from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
 from ufm.objectives.clarke import merged
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import asked, asked_at
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers import choices, messages
@@ -31,7 +32,7 @@ from ufm.solvers.batch.lbfgs import lbfgs
 from ufm.solvers.batch.objective import BatchObjective
 from ufm.solvers.batch.result import BatchResult, class_logits
 from ufm.solvers.kinks import finished_on_kinks
-from ufm.solvers.minimize import minimize
+from ufm.solvers.minimize import minimize, reduced_end
 from ufm.solvers.newton import FORMED, newton_on_factors
 
 METHODS = ("lbfgs", "gd", "adam")
@@ -154,6 +155,7 @@ class _Job:
         self.lock = threading.Lock()
         self.done, self.rank = np.zeros(count, dtype=bool), np.full(count, -1)
         self.fun, self.grad_norm = np.full(count, np.nan), np.full(count, np.nan)
+        self.asked = np.full(count, self.settings["tol"])
         self.nit, self.nfev = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
         self.message = np.full(count, "not finished", dtype=object)
         self.reduced = self.problem.linear and objective.single.collapsed
@@ -172,7 +174,7 @@ class _Job:
         return {"U": np.full((count, K, K), np.nan), "s": np.full((count, K), np.nan), "Vt": np.full((count, K, K), np.nan), **bias}
 
     def result(self, seconds: float) -> BatchResult:
-        arrays = (self.index, self.done, self.fun, self.grad_norm, self.rank, self.nit, self.nfev, self.message)
+        arrays = (self.index, self.done, self.fun, self.grad_norm, self.rank, self.nit, self.nfev, self.message, self.asked)
         said = self.method, self.space, self.settings, seed_record(self.seed), self.objective.on.name, self.rows, seconds, self.keep
         return BatchResult(self.problem, *arrays, *said, self.store)
 
@@ -235,6 +237,7 @@ class _Job:
             p = run.point
             self.fun[row], self.grad_norm[row], self.nit[row], self.nfev[row] = run.fun, run.grad_norm, run.nit, run.nfev
             self.message[row], self.done[row] = "converged" if run.success else messages.reason(run.message), True
+            self.asked[row] = run.asked
             if self.reduced:
                 self.rank[row] = p.rank
                 self._keep_logits(row, p.U, p.s, p.right.T, p.b)
@@ -316,11 +319,12 @@ class _Job:
         """Write down an accepted end (U, s, Vt, b): as it is in reduced space, lifted near x in factor space."""
         U, s, Vt, b = found
         self.rank[row] = len(s)
+        point = LogitPoint(self.problem, U, s, Vt.T, b) if point is None else point
+        self.asked[row] = asked(self.settings["tol"], Stratum(point).ridge_norm)
         if self.reduced:
             self.fun[row], self.grad_norm[row] = fun, grad_norm
             self._keep_logits(row, U, s, Vt, b)
             return
-        point = LogitPoint(self.problem, U, s, Vt.T, b) if point is None else point
         lifted = single_lbfgs.lift_near(self.objective.single, x, point)[None]
         value, grad = self.host.value_grad(lifted)
         self.fun[row], self.grad_norm[row] = value[0], np.linalg.norm(grad[0])
@@ -339,13 +343,15 @@ class _Job:
                 if not np.isfinite(self.objective.single.logits(one)).all():
                     self.fun[row], self.grad_norm[row] = np.inf, np.inf
                     continue
-                end = Stratum(self.objective.single.to_logits(one, collapse=True, tol=1e-14))
+                end = reduced_end(self.objective.single, one)
                 p = end.point
                 self.fun[row], self.grad_norm[row], self.rank[row] = end.fun, end.grad_norm, p.rank
+                self.asked[row] = asked(self.settings["tol"], end.ridge_norm)
                 self._keep_logits(row, p.U, p.s, p.right.T, p.b)
         else:
             value, grad = self.host.value_grad(np.ascontiguousarray(x))
             self.fun[rows], self.grad_norm[rows] = value, np.sqrt(np.vecdot(grad, grad))
+            self.asked[rows] = asked_at(self.objective.single, np.ascontiguousarray(x), self.settings["tol"])
             if self.problem.linear:
                 self.rank[rows] = _ranks(self.host.logits(x))
             self._keep_factors(rows, x)

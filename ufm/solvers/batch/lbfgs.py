@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ufm.objectives.stationary import asked_at
 from ufm.solvers.batch.arrays import Arrays
 from ufm.solvers.batch.objective import BatchObjective
 from ufm.solvers.lbfgs import STAGES
@@ -169,7 +170,7 @@ def _run(objective, rows: Rows, arrived: bool, stages, tol, max_steps, memory, e
             square = on.take_out(on.dot(rows.grad, rows.grad))
             overflow = alive & ~np.isfinite(rows.fun)
             end(overflow, OVERFLOW)
-            end(alive & (square <= tol * tol), "converged")
+            end(alive & _converged(objective, rows.x, square, tol), "converged")
             if len(stages):
                 size = on.take_out(xp.max(xp.abs(rows.grad), axis=-1))
                 reached = np.sum(size[:, None] <= stages, axis=1)
@@ -189,6 +190,15 @@ def _run(objective, rows: Rows, arrived: bool, stages, tol, max_steps, memory, e
         for nit in np.unique(rows.nit[alive & ~found]):
             end(alive & ~found & (rows.nit == nit), f"L-BFGS found no lower point after {nit} steps")
         rows.nit[alive] += 1
+
+
+def _converged(objective: BatchObjective, X, square, tol: float) -> np.ndarray:
+    """Mask of the rows of X (B, size), of squared gradient norms `square` (B,), whose gradient is as small as success asks."""
+    done = square <= tol * tol
+    rows = np.flatnonzero(done)
+    if len(rows):
+        done[rows] = np.sqrt(square[rows]) <= asked_at(objective.single, objective.on.take_out(objective.on.rows(X, rows)), tol)
+    return done
 
 
 def _step(objective, rows: Rows, alive, memory: int, pool: Pool) -> np.ndarray:

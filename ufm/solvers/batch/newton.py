@@ -14,6 +14,7 @@ from scipy import linalg
 
 from ufm.objectives.fit import Fit
 from ufm.objectives.logits import schatten
+from ufm.objectives.stationary import asked
 from ufm.problem import Problem
 
 
@@ -379,7 +380,7 @@ def _end(here: Strata, rows, steps, over, saddles, fun, tol, ends: Ends, offset:
     at = offset + rows[index]
     ends.fun[at], ends.grad_norm[at], ends.steps[at] = here.fun[index], here.grad_norm[index], steps[index]
     slack = 1e-9 * np.maximum(1.0, np.abs(fun[rows[index]]))
-    good = (here.grad_norm[index] <= tol) & (here.fun[index] <= fun[rows[index]] + slack)
+    good = (here.grad_norm[index] <= asked(tol, here.ridge_norm[index])) & (here.fun[index] <= fun[rows[index]] + slack)
     ask = np.flatnonzero(good & ~saddles[rows[index]])
     if len(ask):
         good[ask] = _stable(here.take(index[ask]))

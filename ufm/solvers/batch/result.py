@@ -22,7 +22,8 @@ class BatchResult:
     """Ends of many starts as arrays over the starts asked for; `done` says which were finished.
 
     index: number of each start (its child of the seed); fun, grad_norm, rank (-1 where there is none, as for nonlinear
-    models), nit, nfev, success (grad_norm <= tol) and message. `batch[j]` is the Result of row j, `results()` those that are done.
+    models), nit, nfev, message, asked (the gradient norm that success asks for, `objectives.stationary`) and success
+    (grad_norm <= asked). `batch[j]` is the Result of row j, `results()` those that are done.
     Points are kept as stored columns of logits (reduced space) or flat factors; keep="logits" keeps class logits
     (B, K, K) alone and keep="numbers" neither.
     """
@@ -36,6 +37,7 @@ class BatchResult:
     nit: np.ndarray
     nfev: np.ndarray
     message: np.ndarray
+    asked: np.ndarray
     method: str
     space: str
     settings: dict
@@ -48,7 +50,7 @@ class BatchResult:
 
     @property
     def success(self) -> np.ndarray:
-        return self.done & (self.grad_norm <= self.settings["tol"])
+        return self.done & (self.grad_norm <= self.asked)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -98,10 +100,11 @@ class BatchResult:
 
     def __getitem__(self, j: int) -> Result:
         success = bool(self.success[j])
-        said = messages.sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"], self._measure)
+        said = messages.sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"], self.asked[j], self._measure)
         record = seed_record(child(seed_sequence(self.rng), int(self.index[j])))
         numbers = float(self.fun[j]), float(self.grad_norm[j]), success, said, int(self.nit[j]), int(self.nfev[j])
-        return Result(self.point(j), *numbers, self.method, self.space, record, dict(self.settings), None, self.seconds / max(1, int(self.done.sum())))
+        how = self.method, self.space, record, dict(self.settings), None, self.seconds / max(1, int(self.done.sum())), float(self.asked[j])
+        return Result(self.point(j), *numbers, *how)
 
     def results(self) -> list[Result]:
         """The Results of finished starts, in order."""
