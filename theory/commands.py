@@ -9,9 +9,8 @@ from pathlib import Path
 
 from theory.claim import REFUTED, SUPPORTED, Claim
 from theory.references import references
-from ufm.cli import add_json, add_verb, print_json, show
-from ufm.numerics.arguments import choice, integer
-from ufm.numerics.arithmetic import number
+from ufm.cli import add_json, add_verb, print_json, read_integer, say, show
+from ufm.numerics.arguments import choice
 
 PARAMETERS = ("K", "n", "d", "L", "lam", "rng")
 _FILES = {"markdown": (".md",), "latex": (".tex",), "html": (".html",), "graph": (".svg", ".dot", ".html"), "resume": None}
@@ -59,7 +58,7 @@ def _verify(arguments) -> int:
         raise ValueError(f"argument CLAIM: all {len(left_out)} claims chosen are slow; add --slow.")
     from theory import runs
 
-    jobs = None if arguments.jobs is None else integer("--jobs", number(arguments.jobs), 1)
+    jobs = None if arguments.jobs is None else read_integer("--jobs", arguments.jobs, 1)
     run = runs.verify(chosen, _grids(arguments), jobs, arguments.resume)
     _report(run, left_out, arguments)
     _write(run.verdicts, arguments)
@@ -88,7 +87,7 @@ def _list(chosen: list[Claim], as_json: bool) -> int:
         return 0
     width = max(len(claim.id) for claim in chosen)
     for claim in chosen:
-        print(f"{claim.id:<{width}}  {claim.title}  [{claim.source}]" + ("  (slow)" if claim.pace == "slow" else ""))
+        say(f"{claim.id:<{width}}  {claim.title}  [{claim.source}]" + ("  (slow)" if claim.pace == "slow" else ""))
     return 0
 
 
@@ -115,9 +114,9 @@ def _report(run, left_out: list[Claim], arguments) -> None:
         return
     show(report.text(run.verdicts, arguments.verbose))
     if left_out:
-        print(f"{len(left_out)} slow left out (--slow): {', '.join(c.id for c in left_out)}")
+        say(f"{len(left_out)} slow left out (--slow): {', '.join(c.id for c in left_out)}")
     if run.reused:
-        print(f"{run.reused} cases and controls taken from {arguments.resume}")
+        say(f"{run.reused} cases and controls taken from {arguments.resume}")
 
 
 def _write(verdicts, arguments) -> None:
@@ -171,7 +170,7 @@ def add_cite(verbs) -> None:
 def _cite(arguments) -> int:
     known = references()
     keys = dict.fromkeys(_source(key, known) for key in arguments.key or ("ufm", "gk25"))
-    print("\n\n".join(known[key] for key in keys))
+    say("\n\n".join(known[key] for key in keys))
     return 0
 
 

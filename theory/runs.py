@@ -50,7 +50,7 @@ def verify(
     Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that is not such a record or cannot be written.
     """
     claims = tuple(claims)
-    jobs = arguments.integer("jobs", _cores() if jobs is None else jobs, 1)
+    jobs = arguments.workers(_cores() if jobs is None else jobs)
     plans = [claim.plan(grids) for claim in claims]
     work = [(claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)]
     record = Record(resume) if resume is not None else None

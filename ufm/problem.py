@@ -17,6 +17,9 @@ from ufm.losses import Loss
 from ufm.numerics import arguments
 from ufm.numerics.words import named_arguments
 
+LAYERS = 100_000
+"""So many layers a problem may have: each has its weight, its width and its name."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -67,9 +70,12 @@ class Problem:
     def __post_init__(self):
         put = functools.partial(object.__setattr__, self)
         put("K", arguments.integer("K", self.K, 2, "Fewer than two classes leave nothing to separate."))
-        put("L", arguments.integer("L", self.L, 1, "L counts weight layers; the plain model, one layer on free features, is L=1."))
-        put("n", _one_or_many("n", self.n, self.K, f"{self.K}, one count per class", _count))
-        put("d", _one_or_many("d", self.K if self.d is None else self.d, self.L, f"{self.L}, one width per hidden layer H_1, ..., H_L", _count))
+        arguments.room(f"K={self.K} is too large: one matrix of class logits", self.K, self.K, instead="take fewer classes")
+        put(
+            "L", arguments.integer("L", self.L, 1, "L counts weight layers; the plain model, one layer on free features, is L=1.", LAYERS, "Take fewer layers.")
+        )
+        put("n", _one_or_many("n", self.n, self.K, f"{self.K}, one count per class", _samples(self.K)))
+        put("d", _one_or_many("d", self.K if self.d is None else self.d, self.L, f"{self.L}, one width per hidden layer H_1, ..., H_L", _width))
         if self.lam is None:
             raise ValueError("lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L).")
         put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", arguments.positive))
@@ -123,11 +129,13 @@ class Problem:
     @property
     def labels(self) -> np.ndarray:
         """Class of every sample, shape (N,), in blocks 0, ..., 0, 1, ..., 1, ..."""
+        arguments.room("a list of the samples' labels", self.N, instead="take fewer samples, or a verb that works with classes")
         return np.repeat(np.arange(self.K), self.counts)
 
     @functools.cached_property
     def samples(self) -> Columns:
-        """One column per sample."""
+        """One column per sample. ValueError where they are too many to be held."""
+        arguments.room("a matrix with a column per sample", self.K, self.N, instead="take fewer samples, or space='reduced', which has a column per class")
         return Columns(np.eye(self.K)[:, self.labels], np.full(self.N, 1.0 / self.N), np.ones(self.N), np.ones(self.N, int))
 
     @functools.cached_property
@@ -212,5 +220,11 @@ def _one_or_many(name: str, value, length: int, meaning: str, check):
     return values[0] if len(set(values)) == 1 else values
 
 
-def _count(name: str, value) -> int:
-    return arguments.integer(name, value, 1)
+def _width(name: str, value) -> int:
+    return arguments.integer(name, value, 1, most=arguments.WHOLE, beyond="Widths beyond K change no minimum of a linear model: take d = K.")
+
+
+def _samples(K: int):
+    """The check of one class's samples: all together are counted exactly."""
+    most, beyond = arguments.WHOLE // K, "All samples together are counted exactly up to 2**53; a problem depends on n through lam n^(1/(L+1)) alone."
+    return lambda name, value: arguments.integer(name, value, 1, most=most, beyond=beyond)

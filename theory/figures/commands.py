@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from theory.figures.figure import default_cache, figures
-from ufm.cli import add_json, add_verb, print_json
+from ufm.cli import add_json, add_verb, print_json, say
 
 
 def add_figure(verbs) -> None:
@@ -40,7 +40,7 @@ def _figure(arguments) -> int:
         else:
             width = max(len(row["id"]) for row in rows)
             for row in rows:
-                print(f"{row['id']:<{width}}  {row['title']}  [{row['source']}; {row['takes']}, --fast {row['takes_fast']}]")
+                say(f"{row['id']:<{width}}  {row['title']}  [{row['source']}; {row['takes']}, --fast {row['takes_fast']}]")
         return 0
     if arguments.id is None:
         raise ValueError(f"argument ID is required, for example {next(iter(known))}; --list shows all {len(known)}.")
@@ -53,5 +53,5 @@ def _figure(arguments) -> int:
     if arguments.json:
         print_json({"figure": figure.id, "fast": arguments.fast, "files": [str(file) for file in files]})
     else:
-        print(f"{figure.title} [{figure.source}]: {', '.join(map(str, files))}")
+        say(f"{figure.title} [{figure.source}]: {', '.join(map(str, files))}")
     return 0

@@ -150,7 +150,7 @@ class Work:
 
     def __init__(self, name: str, fast: bool, rng: int, cache=None, progress: bool | None = None, jobs: int | None = None):
         self.name, self.fast, self.rng, self.progress = name, fast, rng, progress
-        self.jobs = arguments.integer("jobs", (1 if fast else _cores()) if jobs is None else jobs, 1)
+        self.jobs = arguments.workers((1 if fast else _cores()) if jobs is None else jobs)
         self._store = None
         if cache is not None:
             from ufm.numerics.rows import Store

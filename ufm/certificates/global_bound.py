@@ -34,6 +34,9 @@ import numpy as np
 from ufm.problem import Problem
 from ufm.structures.scales import scale_roots
 
+REACH = 690.0
+"""Logarithms of numbers that float64 holds with room for products."""
+
 
 def lower_bound(problem: Problem) -> float | None:
     """The best of these bounds for a problem, or None where neither applies.
@@ -98,7 +101,11 @@ def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
     def penalty(s, t):
         return C * (s**p + t**p)
 
-    edges = np.concatenate([[0.0], np.geomspace(1e-6, 1.01 * (np.log(K) / C) ** (1 / p), 60)])
+    reach = np.log(np.log(K) / C) / p  # beyond e^reach the penalty alone is more than F(0) = log K
+    if abs(reach) > REACH:
+        return float(np.log(K)) if reach < 0 else 0.0
+    top = 1.01 * np.exp(reach)
+    edges = np.concatenate([[0.0], np.geomspace(min(1e-6, 1e-6 * top), top, 60)])
     cells = np.array([(a, b, c, d) for (a, b), (c, d) in itertools.product(itertools.pairwise(edges), repeat=2) if c <= b])
     best, settled = np.log(K), np.inf
     for _ in range(40):

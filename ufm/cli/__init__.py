@@ -14,34 +14,45 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 e
 
 from ufm.cli.parser import F1, Parser, add_json, add_verb, overview, whole_parser
 from ufm.cli.reading import check_plot_file, check_save_file, read_integer
-from ufm.cli.writing import print_json, show
+from ufm.cli.writing import check_output, print_json, say, show
 
-__all__ = ["F1", "add_json", "add_verb", "build", "check_plot_file", "check_save_file", "main", "print_json", "read_integer", "show"]
+__all__ = ["F1", "add_json", "add_verb", "build", "check_plot_file", "check_save_file", "main", "print_json", "read_integer", "say", "show"]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; returns the exit code."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (it stands in for a closed one until the process ends)
     try:
         parser = build()
         arguments = parser.parse_args(argv)
+        check_output()
         if not hasattr(arguments, "run"):
             show(overview(parser))
             return 0
-        return arguments.run(arguments) or 0
+        code = arguments.run(arguments) or 0
+        say("", end="")
+        return code
     except ValueError as mistake:
-        print(f"ufm: error: {' '.join(str(mistake).split())}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _refused(str(mistake))
     except OSError as mistake:
-        print(f"ufm: error: {mistake}", file=sys.stderr)
-        return 2
+        return _refused(f"{mistake.filename or 'standard output'}: {mistake.strerror}" if mistake.strerror else str(mistake))
+    except ImportError as missing:
+        return _refused(f"something is not installed: {missing}")
+    except MemoryError as mistake:
+        return _refused(f"out of memory{f' ({mistake})' if str(mistake) else ''}; take a smaller K, n, d or L, or fewer starts.")
+    except RecursionError:
+        return _refused("something is nested too deeply to be read; take a simpler expression or file.")
     except KeyboardInterrupt:
         print("ufm: interrupted", file=sys.stderr)
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+
+
+def _refused(why: str) -> int:
+    print(f"ufm: error: {' '.join(why.split())}", file=sys.stderr)
+    return 2
 
 
 def build() -> Parser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ufm.cli.parser import add_json, add_verb
 from ufm.cli.reading import numbers
-from ufm.cli.writing import print_json, show
+from ufm.cli.writing import print_json, say, show
 
 
 def add(verbs) -> None:
@@ -42,6 +42,6 @@ def _identify(arguments) -> int:
         print_json({name: getattr(found, name) for name in fields})
     else:
         show(found)
-        print("scales: " + ", ".join(f"{a:.6g}" for a in found.scales) if found.scales else "no scales")
-        print("collapse: " + ", ".join(f"{name} {value:.3g}" for name, value in found.collapse.items()))
+        say("scales: " + ", ".join(f"{a:.6g}" for a in found.scales) if found.scales else "no scales")
+        say("collapse: " + ", ".join(f"{name} {value:.3g}" for name, value in found.collapse.items()))
     return 0

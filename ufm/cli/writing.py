@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import sys
 
 from ufm.numerics.records import plain
@@ -18,15 +19,38 @@ _WORDS = {
 _PAINTED = re.compile("|".join(f"(?P<{style}>(?<![\\w-])(?:{words})(?![\\w-]))" for style, words in reversed(_WORDS.items())))
 
 
+def check_output() -> None:
+    """ValueError where nobody can read the answer: a closed standard output, a pipe whose reader has left."""
+    if sys.stdout is None or _unread(sys.stdout):
+        raise ValueError("standard output is closed, nobody would read the answer; send it to a file, or to /dev/null.")
+
+
+def _unread(stream) -> bool:
+    try:
+        watch = select.poll()
+        watch.register(stream.fileno(), select.POLLERR)
+        return any(event & (select.POLLERR | select.POLLNVAL) for _, event in watch.poll(0))
+    except (AttributeError, OSError, ValueError):  # no poll on this system, no file behind the stream
+        return False
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Write to standard output at once. Who stops reading misses the rest, and nothing else: files are still written."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def print_json(data: dict) -> None:
     """One JSON object; numbers JSON does not have become null."""
-    print(json.dumps(plain(data), allow_nan=False))
+    say(json.dumps(plain(data), allow_nan=False))
 
 
 def show(value) -> None:
     """Print a value for people: heads of tables bold, verdicts in colour, on a terminal only."""
     text = str(value)
-    print(emphasised(text) if coloured(sys.stdout) else text)
+    say(emphasised(text) if coloured(sys.stdout) else text)
 
 
 def coloured(stream) -> bool:

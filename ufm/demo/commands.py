@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ufm.cli import add_verb, check_save_file
+from ufm.cli import add_verb, check_save_file, read_integer, say
 
 
 def add_demo(verbs) -> None:
@@ -24,10 +24,8 @@ def add_demo(verbs) -> None:
 def _demo(arguments) -> int:
     from ufm.demo.assembly import export
     from ufm.demo.server import serve
-    from ufm.numerics.arguments import integer
-    from ufm.numerics.arithmetic import number
 
-    port = integer("--port", number(arguments.port), 0)
+    port = read_integer("--port", arguments.port, 0)
     if arguments.export is None:
         serve(port, not arguments.no_browser)
         return 0
@@ -35,5 +33,5 @@ def _demo(arguments) -> int:
         raise ValueError(f"argument --export: file must end in .html; got {arguments.export!r}.")
     check_save_file(arguments.export, "--export")
     export(arguments.export)
-    print(f"written: {arguments.export}")
+    say(f"written: {arguments.export}")
     return 0

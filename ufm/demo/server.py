@@ -22,7 +22,7 @@ LONGEST = 4096
 def serve(port: int = 0, open_browser: bool = True) -> None:
     """Serve the page on 127.0.0.1 until Ctrl-C; port 0 takes a free one. Prints the address.
 
-    Raises ValueError for a port that is not 0..65535, OSError for one in use.
+    Raises ValueError for a port that is not 0..65535, or in use.
     """
     with make_server(port) as server:
         try:
@@ -39,7 +39,10 @@ def make_server(port: int = 0) -> ThreadingHTTPServer:
     port = arguments.integer("port", port, 0)
     if port > 65535:
         raise ValueError(f"port must be at most 65535; got port={port}.")
-    server = ThreadingHTTPServer((HOST, port), _Handler)
+    try:
+        server = ThreadingHTTPServer((HOST, port), _Handler)
+    except (OSError, OverflowError) as mistake:
+        raise ValueError(f"port {port} of {HOST} cannot be served: {mistake}; name another with --port, or none and a free one is taken.") from None
     server.daemon_threads, server.solver = True, threading.Lock()
     return server
 

@@ -65,7 +65,7 @@ def basins(
     Raises ValueError for unknown arguments, and for an `out` whose blocks were made with another seed. Source: gk25 (Figures 2 and 5), wilson27.
     """
     arguments.instance("problem", problem, Problem)
-    count = arguments.integer("starts", starts, 1)
+    count = arguments.count("starts", starts, 1)
     tol, level = arguments.positive("tol", tol), arguments.real("level", level)
     wilson(0, 1, level)
     if scale is not None:

@@ -82,7 +82,7 @@ def _descends(problem: Problem, largest: int) -> bool:
 def _starts(problem: Problem, starts) -> tuple[int, str]:
     """(random starts, note)."""
     if starts is not None:
-        return arguments.integer("starts", starts, 0), ""
+        return arguments.count("starts", starts, 0), ""
     if _descends(problem, SEARCHED_K):
         return 0, f"search: {LOW_RANK_STARTS} starts of low rank (narrow Gaussian factors, graph codes under mse); pass starts for random ones of full width."
     starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0

@@ -156,7 +156,7 @@ def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idem
         return _landscape(problem, [_mse_point(family) for family in mse_families(problem)], complete, scope, None, began)
     seed = seed_sequence(rng)
     modes = (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0) if max_idempotents is None else arguments.integer("max_idempotents", max_idempotents, 0)
-    starts = _default_starts(problem.K) if starts is None else arguments.integer("starts", starts, 0)
+    starts = _default_starts(problem.K) if starts is None else arguments.count("starts", starts, 0)
     merged = _Merged()
     parts = _closed_forms(problem, merged, modes, progress)
     ended = _search(problem, starts, seed, progress, merged)

@@ -171,7 +171,7 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
     low, high = arguments.positive("low", low), arguments.positive("high", high)
     if not low < high:
         raise ValueError(f"low must be below high; got low={low!r}, high={high!r}.")
-    starts, grid = arguments.integer("starts", starts, 0), arguments.integer("grid", grid, 2)
+    starts, grid = arguments.count("starts", starts, 0), arguments.integer("grid", grid, 2)
     seed = seed_sequence(rng)
     makers = _structure_values(problem, _chosen(problem, None if names is None else list(names)))
     branches = _searched(problem, makers, low, high, starts, grid, seed) if starts else {}

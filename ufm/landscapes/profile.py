@@ -112,7 +112,7 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
     arguments.instance("problem", problem, Problem)
     if not problem.linear:
         raise ValueError(f"profile needs a linear model; got activation={problem.activation.name!r}.")
-    starts = arguments.integer("starts", starts, 0)
+    starts = arguments.count("starts", starts, 0)
     began, seed = time.perf_counter(), seed_sequence(rng)
     known = structures.existing(problem)[0].values()
     found = [(p.rank, Stratum(p).fun, p, "structure") for p in known if _critical(p)]

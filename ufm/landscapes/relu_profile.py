@@ -101,7 +101,7 @@ def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, pr
         raise ValueError(
             f"relu_profile needs activation='relu', no bias and L >= 2; got activation={problem.activation.name!r}, bias={problem.bias}, L={problem.L}."
         )
-    starts = arguments.integer("starts", starts, 0)
+    starts = arguments.count("starts", starts, 0)
     ranks = range(2, problem.K) if ranks is None else [arguments.integer("rank", r, 1) for r in ranks]
     began, seed, found = time.perf_counter(), seed_sequence(rng), []
     for name, point in structures.existing(problem)[0].items():

@@ -45,7 +45,7 @@ def low_rank_search(
     """
     arguments.instance("problem", problem, Problem)
     relu_only(problem, "low_rank_search")
-    starts, keep, hops = arguments.integer("starts", starts, 1), arguments.integer("keep", keep, 1), arguments.integer("hops", hops, 0)
+    starts, keep, hops = arguments.count("starts", starts, 1), arguments.integer("keep", keep, 1), arguments.integer("hops", hops, 0)
     ranks = _default_ranks(problem) if ranks is None else [arguments.integer("rank", r, 1) for r in ranks]
     if not ranks:
         raise ValueError("ranks must name at least one rank.")

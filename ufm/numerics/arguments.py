@@ -12,12 +12,46 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def integer(name: str, value, least: int, why: str = "") -> int:
-    """An integer >= least, or a ValueError naming it."""
+ROOM = 2**27
+"""So many numbers one array may hold, 1 GiB; what would need more is refused before any work."""
+MOST = 10_000_000
+"""Starts, cells and the like: each is work of its own that is kept."""
+WORKERS = 4096
+"""Worker processes of one call."""
+WHOLE = 2**53
+"""Up to here float64 holds every integer."""
+
+
+def integer(name: str, value, least: int, why: str = "", most: int | None = None, beyond: str = "") -> int:
+    """An integer >= least (and <= most), or a ValueError naming it; why, beyond: a sentence more for what is too small, too large."""
     whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
     if isinstance(value, bool) or not whole or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}; got {name}={value!r}.{why and ' ' + why}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}; got {name}={value!r}.{beyond and ' ' + beyond}")
     return int(value)
+
+
+def count(name: str, value, least: int) -> int:
+    """How often work is done whose results are kept: an integer from least to MOST, or a ValueError naming it."""
+    return integer(name, value, least, most=MOST, beyond="Each is a run of its own, and kept: ask for fewer.")
+
+
+def workers(jobs) -> int:
+    """Worker processes, from 1 to WORKERS, or a ValueError naming `jobs`."""
+    return integer("jobs", jobs, 1, most=WORKERS, beyond="More processes than processors make nothing faster.")
+
+
+def room(what: str, *sizes: int, instead: str) -> None:
+    """A ValueError unless an array of these sizes fits into ROOM; `instead` says what to do.
+
+    >>> room("one matrix of class logits", 100_000, 100_000, instead="take a smaller K")
+    Traceback (most recent call last):
+    ValueError: one matrix of class logits has 100000 x 100000 numbers, 74.5 GiB; at most 1 GiB is allowed: take a smaller K.
+    """
+    if math.prod(sizes) > ROOM:
+        shape = " x ".join(map(str, sizes))
+        raise ValueError(f"{what} has {shape} numbers, {math.prod(sizes) / 2**27:.3g} GiB; at most {ROOM / 2**27:g} GiB is allowed: {instead}.")
 
 
 def positive(name: str, value, why: str = "") -> float:

@@ -6,12 +6,13 @@ F(x) = g(Z(x), b) + (1/2) sum_l lam_l ||A_l||^2 + (bias/2)||b||^2
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.numerics import products
+from ufm.numerics import arguments, products
 from ufm.objectives.fit import Fit
 from ufm.points import FactorPoint, LogitPoint, balanced_factors, frame, from_matrix
 from ufm.problem import Columns, Problem
@@ -49,10 +50,12 @@ class FactorObjective:
     @functools.cached_property
     def ends(self) -> list[int]:
         """Where the factors begin and end in x."""
-        return np.cumsum([0, *(a * b for a, b in self.shapes)]).tolist()
+        return list(itertools.accumulate((a * b for a, b in self.shapes), initial=0))
 
     @functools.cached_property
     def size(self) -> int:
+        """How many parameters there are. ValueError where they are too many to be held."""
+        arguments.room("the vector of all parameters", self.ends[-1], instead="take smaller n, d or L, or space='reduced'")
         return self.ends[-1] + (0 if self.problem.bias is None else self.problem.K)
 
     @functools.cached_property

@@ -67,7 +67,7 @@ def multistart(problem: Problem, starts: int = 100, rng=None, method: str = "lbf
     True
     """
     arguments.instance("problem", problem, Problem)
-    count = arguments.integer("starts", starts, 1)
+    count = arguments.count("starts", starts, 1)
     seed = seed_sequence(rng)
     finished_alone = method == "lbfgs" and kinked(problem)
     if count > 1 and method in ("lbfgs", "gd") and not finished_alone and not options.get("trace") and options.get("callback") is None:

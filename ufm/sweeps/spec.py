@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ufm.numerics import arguments
 from ufm.numerics.arithmetic import number
+from ufm.numerics.documents import read_toml
 from ufm.numerics.records import fingerprint
 from ufm.problem import Problem
 
 PROBLEM = ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
 WORDS = ("loss", "activation")
+CELLS = 1_000_000
+"""So many cells a sweep may have."""
 FIELDS = ("verb", "rng", "grid", "fixed", "settings", "repeats")
 
 
@@ -62,7 +66,7 @@ class Spec:
         """From a Spec, a dict, or the path of a TOML file."""
         if isinstance(source, Spec):
             return source
-        data = source if isinstance(source, dict) else _toml(source)
+        data = source if isinstance(source, dict) else read_toml(source, "spec file")
         for name in data:
             arguments.choice("spec field", name, FIELDS)
         from ufm.sweeps.tasks import VERBS
@@ -76,6 +80,11 @@ class Spec:
         for name in grid.keys() & fixed.keys():
             raise ValueError(f"{name} is both in the grid and fixed; say it once.")
         rng, repeats = arguments.integer("rng", data.get("rng", 0), 0), arguments.integer("repeats", data.get("repeats", 1), 1)
+        sizes = [*(len(values) for values in grid.values()), repeats]
+        if math.prod(sizes) > CELLS:
+            raise ValueError(
+                f"a sweep has at most {CELLS} cells; the grid has {' x '.join(map(str, sizes))} (repeats last): take shorter lists or several sweeps."
+            )
         spec = Spec(
             verb, rng, {name: [_value(name, v) for v in values] for name, values in grid.items()}, {name: _value(name, v) for name, v in fixed.items()}, repeats
         )
@@ -85,9 +94,9 @@ class Spec:
     def check(self) -> None:
         """Refuse a grid none of whose problems exists; single bad cells become rows with their message."""
         mistakes = []
-        for cell in self.cells():
+        for problem, _ in self._points():
             try:
-                Problem(**as_arguments(cell.problem))
+                Problem(**as_arguments(problem))
                 return
             except (ValueError, TypeError) as mistake:
                 mistakes.append(mistake)
@@ -96,13 +105,18 @@ class Spec:
     def cells(self) -> list[Cell]:
         """All cells in the grid's order, the last name running fastest, repeats fastest of all; equal cells once."""
         found = {}
+        for problem, settings in self._points():
+            for repeat in range(self.repeats):
+                cell = Cell(self.verb, problem, settings, repeat, self.rng)
+                found.setdefault(cell.key, cell)
+        return list(found.values())
+
+    def _points(self) -> Iterator[tuple[dict, dict]]:
+        """(problem, settings) of every point of the grid, in its order."""
         for values in itertools.product(*self.grid.values()):
             chosen = {**self.fixed, **dict(zip(self.grid, values, strict=True))}
             problem = {name: chosen.pop(name) for name in PROBLEM if name in chosen}
-            for repeat in range(self.repeats):
-                cell = Cell(self.verb, problem, dict(sorted(chosen.items())), repeat, self.rng)
-                found.setdefault(cell.key, cell)
-        return list(found.values())
+            yield problem, dict(sorted(chosen.items()))
 
     def to_dict(self) -> dict:
         return {"verb": self.verb, "rng": self.rng, "grid": self.grid, "fixed": self.fixed, "repeats": self.repeats}
@@ -115,14 +129,6 @@ class Spec:
 def as_arguments(problem: dict) -> dict:
     """Lists as tuples, as Problem wants them."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in problem.items()}
-
-
-def _toml(path) -> dict:
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except (OSError, TypeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"spec file {str(path)!r} cannot be read: {error}") from None
 
 
 def _table(name: str, data: dict) -> dict:

@@ -14,7 +14,7 @@ def shard_of(text: str) -> tuple[int, int]:
     (2, 8)
     """
     parts = str(text).split("/")
-    if len(parts) != 2 or not all(p.strip().isdigit() for p in parts):
+    if len(parts) != 2 or not all(p.strip().isdecimal() and len(p) < 10 for p in parts):
         raise ValueError(f"shard must be i/n with 1 <= i <= n, for example 2/8; got shard={text!r}.")
     i, n = int(parts[0]), integer("n of shard i/n", int(parts[1]), 1)
     if not 1 <= i <= n:

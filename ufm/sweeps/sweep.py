@@ -117,8 +117,8 @@ def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progre
 
     Raises ValueError before any work for a spec, shard or file that cannot be used.
     """
-    spec, share = Spec.read(spec), stores.shard_of(shard)
-    jobs = None if jobs is None else arguments.integer("jobs", jobs, 1)
+    share, jobs = stores.shard_of(shard), None if jobs is None else arguments.workers(jobs)
+    spec = Spec.read(spec)
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
     with contextlib.nullcontext(_Memory()) if path is None else files.Store(path) as store:

@@ -34,6 +34,6 @@ def check(method: str, data: dict) -> Checked:
         if getattr(module, "METHOD", None) == method:
             try:
                 return module.check(data)
-            except (KeyError, TypeError, IndexError, ValueError, ArithmeticError) as error:
+            except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
                 raise Rejected(f"the data cannot be read: {type(error).__name__}: {error}") from None
     raise Rejected(f"no checker is called {method!r}.")

@@ -27,6 +27,7 @@ from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.check.scales import enclose, penalty
 from ufm.numerics import balls
+from ufm.numerics.arithmetic import exact
 from ufm.numerics.records import fingerprint
 
 METHOD = "order"
@@ -105,6 +106,7 @@ def significant(text: str) -> int:
     """How many significant digits a decimal text has; Rejected where it is none."""
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise Rejected(f"{text!r} is not a decimal number.")
+    exact(text)  # ValueError where its exponent is out of all proportion
     return len(decimal.Decimal(text).as_tuple().digits)
 
 
@@ -212,7 +214,7 @@ def _exact(text: str):
     """A hexadecimal float or a decimal text, exactly."""
     if not isinstance(text, str):
         raise Rejected(f"numbers of a point are texts; got {text!r}.")
-    return balls.ball(float.fromhex(text)) if "0x" in text else balls.ball(Fraction(text))
+    return balls.ball(float.fromhex(text)) if "0x" in text else balls.ball(exact(text))
 
 
 def _float_below(value: Fraction) -> float:

@@ -100,7 +100,7 @@ def run_batch(
 def _indices(starts) -> np.ndarray:
     if isinstance(starts, (range, list, tuple, np.ndarray)):
         return np.array([arguments.integer("starts", i, 0) for i in starts], dtype=int)
-    return np.arange(arguments.integer("starts", starts, 1))
+    return np.arange(arguments.count("starts", starts, 1))
 
 
 def _threads(threads, on: Arrays) -> int:
