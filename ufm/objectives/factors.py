@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.numerics import arguments, products
+from ufm.numerics import products
 from ufm.objectives.fit import Fit
 from ufm.points import FactorPoint, LogitPoint, balanced_factors, frame, from_matrix
 from ufm.problem import Columns, Problem
@@ -54,8 +54,6 @@ class FactorObjective:
 
     @functools.cached_property
     def size(self) -> int:
-        """How many parameters there are. ValueError where they are too many to be held."""
-        arguments.room("the vector of all parameters", self.ends[-1], instead="take smaller n, d or L, or space='reduced'")
         return self.ends[-1] + (0 if self.problem.bias is None else self.problem.K)
 
     @functools.cached_property

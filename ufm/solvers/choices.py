@@ -20,10 +20,16 @@ VERB_WORDS = ("rng", "starts", "start", "method", "space", "tol", "scale", "prog
 
 
 def objective_in(problem: Problem, space: str) -> FactorObjective:
-    """On all factors and samples, or the exact reduction: a column per class and, for linear models, widths min(d, K)."""
+    """On all factors and samples, or the exact reduction: a column per class and, for linear models, widths min(d, K).
+
+    ValueError where its parameters are too many to be held.
+    """
     if space == "factors":
-        return FactorObjective(problem)
-    return FactorObjective(problem, True, tuple(min(d, problem.K) for d in problem.widths) if problem.linear else None)
+        objective = FactorObjective(problem)
+    else:
+        objective = FactorObjective(problem, True, tuple(min(d, problem.K) for d in problem.widths) if problem.linear else None)
+    arguments.room("the vector of all parameters", objective.size, instead="take smaller n, d or L, or space='reduced'")
+    return objective
 
 
 def space_of(problem: Problem, start, method: str, space: str | None) -> str:
