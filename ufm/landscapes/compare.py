@@ -15,6 +15,7 @@ from ufm.critical.identify import identify
 from ufm.critical.relu_names import class_layers, hidden_rank, name_of
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.landscapes.comparison import SAME, Comparison
+from ufm.landscapes.low_rank_starts import LOW_RANK_SEED, low_rank_ends, pays, widths_for
 from ufm.landscapes.merge import free_name
 from ufm.landscapes.refine import refine
 from ufm.landscapes.relu_search import low_rank_search
@@ -45,8 +46,10 @@ def compare(
 
     F is reported at exact rank; index and nullity are those of the Hessian in the full factor space.
     starts: random starts of the search (default 20 up to K = 30, 5 up to K = 60, none above; 0 switches it
-    off). With relu (K <= 21) the default is a short search for low rank instead (`landscapes.relu_search`), and structures that are not stationary
-    (K <= 28) are followed by what descent from them finds, `srg(r=4) refined`. rng: seed of the search. trace: record runs every that many steps, for plots.
+    off), joined from K = 11 on, and in models narrower than K - 1, by twice as many at small widths and by one from every known code
+    (`landscapes.low_rank_starts`); `hits` counts the random starts of full width alone. With relu (K <= 21) the default is a short search
+    for low rank instead (`landscapes.relu_search`), and structures that are not stationary (K <= 28) are followed by what descent from them
+    finds, `srg(r=4) refined`. rng: seed of the search. trace: record runs every that many steps, for plots.
     search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the extra
     [certify] is installed; milliseconds each).
 
@@ -67,6 +70,8 @@ def compare(
     if starts or not points:
         search = multistart(problem, max(starts, 1), seed, progress=progress, trace=trace, **(search_options or {}))
         points, hits = _merge(points, search)
+    if starts and pays(problem) and not search.interrupted:
+        points, note = _with_low_ranks(problem, points, starts, seed, progress)
     if searched:
         points, hits = _merge_low_rank(points, low_rank_search(problem, LOW_RANK_STARTS, child(seed, 1), keep=2, hops=0, progress=progress))
     found = Comparison(problem, tuple(points), hits, reasons, lower_bound(problem), search, note, seed_record(seed), 0.0)
@@ -125,6 +130,23 @@ def _merge_low_rank(points: list[CriticalPoint], search):
     for end in search:
         _count(points, hits, _twin(points, end.fun), end.point, end.name, end.hits)
     return points, hits
+
+
+def _with_low_ranks(problem: Problem, points: list[CriticalPoint], starts: int, seed, progress) -> tuple[list[CriticalPoint], str]:
+    """(the points, joined by those ends of low rank that lie below all of them, each distinct value once; what was searched)."""
+    try:
+        ends = low_rank_ends(problem, starts, child(seed, LOW_RANK_SEED), progress)
+    except KeyboardInterrupt:
+        return points, "interrupted: starts at small widths were not all run."
+    points, lowest = list(points), min(p.fun for p in points)
+    for run in sorted(ends, key=lambda run: run.fun):
+        if run.fun >= lowest - SAME * (1 + abs(lowest)):
+            break
+        if _twin(points, run.fun, run.point.rank) is None:
+            points.append(replace(classify(run), name=free_name(identify(run).name, {p.name for p in points})))
+    widths = ", ".join(map(str, sorted(widths_for(problem))))
+    said = f"also: {len(ends.narrow)} starts at widths {widths} and {len(ends.from_codes)} known codes"
+    return points, f"{said}, listed where lower than all others; hits do not count them."
 
 
 def _prove(found: Comparison, known: set[str]) -> tuple[Certificate, ...]:

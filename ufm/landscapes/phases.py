@@ -18,6 +18,7 @@ from scipy import optimize
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.landscapes.follow import Branch, at_lam, follow
+from ufm.landscapes.low_rank_starts import lowest_end
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -25,7 +26,6 @@ from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.multistart import multistart
 
 SAME = 1e-9
 """Values closer than this, relative to 1 + |F|, are one point."""
@@ -153,8 +153,8 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
     """The lowest candidate for every effective Lam in [low, high], the other arguments of the problem fixed.
 
     names: structures taking part (default: all of `structures.catalogue` but barrier roots); points that are not critical do not count.
-    starts: random starts at each of 5 Lams and at every boundary between structures; what is found below all candidates joins as a
-    branch, followed over the range up to its folds. grid: number of
+    starts: random starts at each of 5 Lams and at every boundary between structures, joined by those of `landscapes.low_rank_starts` where
+    these pay; what is found below all candidates joins as a branch, followed over the range up to its folds. grid: number of
     Lams that bracket boundaries. rng: seed of the search.
 
     >>> winners(Problem(K=4, L=2, lam=1.0), 1e-3, 1e-1, ("zero", "dnc", "pairs"))
@@ -174,7 +174,7 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
     starts, grid = arguments.count("starts", starts, 0), arguments.integer("grid", grid, 2)
     seed = seed_sequence(rng)
     makers = _structure_values(problem, _chosen(problem, None if names is None else list(names)))
-    branches = _searched(problem, makers, low, high, starts, grid, seed) if starts else {}
+    branches = _searched(problem, makers, _search_lams(low, high), grid, starts, seed) if starts else {}
     values = {**makers, **{name: _branch_value(branch) for name, branch in branches.items()}}
     return _winners(problem, values, branches, low, high, grid, seed_record(seed))
 
@@ -194,7 +194,8 @@ def phase_diagram(
 ) -> PhaseDiagram:
     """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), with boundaries in lam for every (K, L).
 
-    names, starts, grid, rng: as in `winners`, names that a K does not know being left out there.
+    names, starts, grid, rng: as in `winners` (with three to five lams the search is made at these, with one at that alone); names that a
+    K does not know are left out there.
     problem_options: passed to `Problem` (n, d, loss, bias). lam is the ridge weight of every factor.
     Ctrl-C keeps the finished cells.
 
@@ -234,8 +235,13 @@ def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
     """(cells at all lams, boundaries) of one problem."""
     makers = _structure_values(problem, [name for name in _chosen(problem, None) if names is None or name in names])
     low, high = lams[0], lams[-1]
-    branches = _searched(problem, makers, low, high, starts, grid, seed) if starts and low < high else {}
-    values = {**makers, **{name: _branch_value(branch) for name, branch in branches.items()}}
+    branches, values = {}, dict(makers)
+    if starts and low < high:
+        branches = _searched(problem, makers, list(lams) if 2 < len(lams) < 6 else _search_lams(low, high), grid, starts, seed)
+        values |= {name: _branch_value(branch) for name, branch in branches.items()}
+    elif starts:
+        point = _found_below(at_lam(problem, low), makers, starts, child(seed, 0))
+        values |= {} if point is None else {point.name: lambda lam: Stratum(point).fun}
     cells = []
     for lam in lams:
         ranked = _ranked(values, lam)
@@ -297,22 +303,33 @@ def _remembering(value: Callable) -> Callable:
     return remembered
 
 
-def _searched(problem: Problem, makers, low: float, high: float, starts: int, grid: int, seed) -> dict[str, Branch]:
-    """Branches of points found below all candidates so far, by name; searched at 5 Lams and where the structures change places."""
+def _searched(problem: Problem, makers, lams: list[float], grid: int, starts: int, seed) -> dict[str, Branch]:
+    """Branches of points found below all candidates so far, by name, from the least to the largest of `lams` (at least two); searched at these
+    and where the structures change places."""
     branches: dict[str, Branch] = {}
-    values = dict(makers)
+    values, (low, *_, high) = dict(makers), lams
     edges = [b.lam for b in _winners(problem, makers, {}, low, high, grid, {}).boundaries]
-    for number, lam in enumerate([*np.geomspace(low, high, 5).tolist(), *edges]):
-        lam = min(max(lam, low), high)
-        best = multistart(at_lam(problem, lam), starts, child(seed, number), progress=False).best
-        known = min(value(lam) for value in values.values())
-        if not best.success or best.fun >= known - SAME * (1 + abs(best.fun)):
-            continue
-        point = best.logit_point()
-        name = _free_name(identify(point).name, values)
-        branches[name] = _both_ways(replace(point, name=name), low, high)
-        values[name] = _branch_value(branches[name])
+    for number, lam in enumerate([*lams, *edges]):
+        point = _found_below(at_lam(problem, min(max(lam, low), high)), values, starts, child(seed, number))
+        if point is not None:
+            branches[point.name] = _both_ways(point, low, high)
+            values[point.name] = _branch_value(branches[point.name])
     return branches
+
+
+def _found_below(problem: Problem, values, starts: int, seed) -> LogitPoint | None:
+    """The lowest end of a search, under a free name, where it lies below all candidates."""
+    best = lowest_end(problem, starts, seed)
+    known = min(value(problem.Lam) for value in values.values())
+    if best is None or best.fun >= known - SAME * (1 + abs(best.fun)):
+        return None
+    point = best.logit_point()
+    return replace(point, name=_free_name(identify(point).name, values))
+
+
+def _search_lams(low: float, high: float) -> list[float]:
+    """Five Lams, the ends themselves among them."""
+    return [low, *np.geomspace(low, high, 5)[1:-1].tolist(), high]
 
 
 def _both_ways(point: LogitPoint, low: float, high: float) -> Branch:

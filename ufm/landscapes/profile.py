@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify, critical_below
+from ufm.landscapes.low_rank_starts import code_ends
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -17,6 +18,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_stratum
+from ufm.solvers.result import Result
 
 SAME = 1e-9
 """Values closer than this, relative to 1 + |F|, are one point."""
@@ -26,7 +28,7 @@ SAME = 1e-9
 class Lowest:
     """The lowest critical point found at one rank.
 
-    name, status and signature are those of the full problem (width d); how: `structure`, or `search, 3 of 10 starts`.
+    name, status and signature are those of the full problem (width d); how: `structure`, `search, 3 of 10 starts` or `known code`.
     """
 
     rank: int
@@ -98,9 +100,9 @@ class Profile:
 def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | None = None) -> Profile:
     """The lowest value found at each rank r = 0, ..., max_rank of a linear model.
 
-    Candidates: the named structures, and for each r >= 1 end points of exact rank r of `starts` descents of the problem with all
-    widths r (whose logits are the matrices of rank at most r), polished by Newton on the stratum. End points of smaller rank count
-    there. Every point is classified in the full problem (width d).
+    Candidates: the named structures, the ends of descents from known codes, and for each r >= 1 end points of exact rank r of `starts` descents
+    of the problem with all widths r, r + 1 and r + 2 in turn (at width r alone descents often end too low in rank), polished by Newton on the
+    stratum. End points of another rank count there. Every point is classified in the full problem (width d).
 
     starts: descents per rank, 0 for structures alone; rng: their seed. Ctrl-C keeps what was found.
 
@@ -120,12 +122,12 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
     jobs = [(r, i) for r in range(1, problem.max_rank + 1) for i in range(starts)]
     try:
         for r, i in progress_bar(jobs, desc="ranks", progress=progress):
-            run = minimize(replace(problem, d=r), rng=child(child(seed, r), i))
-            end = _polished(replace(run.logit_point(), problem=problem))
-            if end is not None:
-                found.append((end.rank, Stratum(end).fun, end, r))
+            run = minimize(replace(problem, d=min(r + i % 3, problem.K)), rng=child(child(seed, r), i))
+            found += _ends(problem, run, r)
             if run.interrupted:
                 raise KeyboardInterrupt
+        for _, run in code_ends(problem, progress) if starts else ():
+            found += _ends(problem, run, "known code")
     except KeyboardInterrupt:
         interrupted = True
     entries = tuple(_lowest(r, found, starts) for r in sorted({f[0] for f in found}))
@@ -136,6 +138,13 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
 def _critical(point: LogitPoint) -> bool:
     stratum = Stratum(point)
     return stratum.grad_norm <= critical_below(stratum.ridge_norm)
+
+
+def _ends(problem: Problem, run: Result, how) -> list[tuple]:
+    """The end of a run as a point of the problem, where it is critical and of a rank that the widths admit."""
+    point = run.logit_point()
+    end = _polished(replace(point, problem=problem)) if point.rank <= problem.max_rank else None
+    return [] if end is None else [(end.rank, Stratum(end).fun, end, how)]
 
 
 def _polished(point: LogitPoint) -> LogitPoint | None:
@@ -154,7 +163,7 @@ def _lowest(rank: int, found: list, starts: int) -> Lowest:
     named = [f for f in same if f[3] == "structure"]
     hits = sum(f[3] == rank for f in same)
     _, fun, point, _ = named[0] if named else same[0]
-    searched = f"search, {hits} of {starts} starts" if hits else "search at a larger width"
+    searched = f"search, {hits} of {starts} starts" if hits else "known code" if same[0][3] == "known code" else "search at another width"
     how = ("structure" + (f"; search, {hits} of {starts} starts" if starts and rank else "")) if named else searched
     name = point.name if named else identify(point).name
     critical = classify(replace(point, name=name), extremes=False)

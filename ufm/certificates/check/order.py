@@ -34,7 +34,7 @@ METHOD = "order"
 GUARD = 8
 MOST_DIGITS = 550
 _DECIMAL = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
-_LABEL = re.compile(r"[\w(),+=. -]+")
+_LABEL = re.compile(r"[\w(),+=. #-]+")
 
 
 def check(data: dict) -> Checked:
