@@ -34,7 +34,7 @@ def library(K: int) -> tuple[tuple[str, np.ndarray], ...]:
     """(name, X (K, r)) of every code of this module on K points, of rank at most K - 2.
 
     >>> [name for name, X in library(12) if X.shape[1] == 3][:3]
-    ['icosahedron', 'rings(3,3,3,3)', 'rings(6,6)']
+    ['icosahedron', 'rings(3,3,3,3)', 'rings(3,3,3,3), aligned']
     """
     K = arguments.integer("K", K, 2)
     found = [("icosahedron", icosahedron())] if K == 12 else []
