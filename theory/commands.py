@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from theory.claim import REFUTED, SUPPORTED, Claim
 from theory.references import references
 from ufm.cli import add_json, add_verb, print_json, read_integer, say, show
 from ufm.numerics.arguments import choice
+from ufm.numerics.files import check_writable, write_atomically
 
 PARAMETERS = ("K", "n", "d", "L", "lam", "rng")
 _FILES = {"markdown": (".md",), "latex": (".tex",), "html": (".html",), "graph": (".svg", ".dot", ".html"), "resume": None}
@@ -121,7 +120,6 @@ def _report(run, left_out: list[Claim], arguments) -> None:
 
 def _write(verdicts, arguments) -> None:
     from theory import graph, report
-    from ufm.numerics.files import write_atomically
 
     def graph_text() -> str:
         makers = {".svg": graph.svg, ".dot": graph.dot, ".html": lambda claims, verdicts: report.graph_page(verdicts)}
@@ -145,14 +143,7 @@ def _refuse_file(option: str, path: str | None, suffixes: tuple[str, ...] | None
         return
     if suffixes and Path(path).suffix.lower() not in suffixes:
         raise ValueError(f"argument {option}: file must end in {' or '.join(suffixes)}; got {path!r}.")
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        if os.path.isdir(path):
-            raise OSError("it is a folder")
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as mistake:
-        raise ValueError(f"argument {option}: file {path!r} cannot be written: {mistake}") from None
+    check_writable(path, f"argument {option}: file")
 
 
 def add_cite(verbs) -> None:

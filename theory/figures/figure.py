@@ -156,7 +156,7 @@ class Work:
             from ufm.numerics.rows import Store
 
             Path(cache).mkdir(parents=True, exist_ok=True)
-            self._store = Store(Path(cache) / f"{name}{'-fast' if fast else ''}-{__version__}.jsonl")
+            self._store = Store(Path(cache) / f"{name}{'-fast' if fast else ''}-{__version__}.jsonl", "figure", name="cache")
 
     def map(self, function: Callable[[dict], dict], cells: Iterable[dict], desc: str = "cells") -> list[dict]:
         """function(cell) of every cell, in order; a cell done before is read back. The function must be pure and return plain JSON.

@@ -28,6 +28,7 @@ def add(verbs) -> None:
         verb.add_argument(f"--{name}", default=None, metavar="X", help=SETTINGS[name])
     verb.add_argument("--by", default="name", metavar="WORD", help="plot shares by name or by rank (default name)")
     verb.add_argument("--out", metavar="FILE", help="JSON-lines file of finished blocks, to go on from")
+    verb.add_argument("--fresh", action="store_true", help="begin --out anew; an old one is kept beside it, as FILE.bak")
     verb.add_argument("--save", metavar="FILE", help="write the census of one problem with its class logits as JSON")
     add_search(verb, "1000")
 
@@ -39,20 +40,18 @@ def _basins(arguments) -> int:
     names = ("lr", "momentum", "batch", "steps", "max_steps", "tol", "scale")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     options = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in given.items()}
-    options |= {"method": arguments.method, "space": arguments.space, "out": arguments.out}
+    options |= {"method": arguments.method, "space": arguments.space, "out": arguments.out, "fresh": arguments.fresh}
     starts, rng = read_integer("--starts", arguments.starts, 1), read_integer("--rng", arguments.rng, 0)
     check_plot_file(arguments.plot)
     check_save_file(arguments.save)
     problem = read_problem(arguments)
     if arguments.over is None:
         found = basins(problem, starts, rng, **options)
-        missing = found.starts < found.requested
     else:
         if arguments.save:
             raise ValueError("argument --save: writes the census of one problem; with --over use --out or --json.")
         over = _over(arguments.over)
         found = census(problem, over, starts, rng, **{name: value for name, value in options.items() if name not in over})
-        missing = len(found) < len(found.requested) or any(cell.starts < cell.requested for cell in found.cells)
     if arguments.json:
         print_json(found.to_dict())
     else:
@@ -64,7 +63,15 @@ def _basins(arguments) -> int:
 
         axes = plot.basins.shares(found) if arguments.over is None else plot.basins.census(found, by=arguments.by)
         plot.save(axes.figure, arguments.plot)
-    return 130 if missing else 0
+    if found.interrupted:
+        raise KeyboardInterrupt(_reached(found, arguments.out))
+    return 0
+
+
+def _reached(found, out) -> str:
+    """How far an interrupted census came, and where it is."""
+    far = f"{len(found)} of {len(found.requested)} values" if hasattr(found, "over") else f"{found.starts} of {found.requested} starts"
+    return f"after {far}; " + (f"they are kept in {out}, and the same command does the rest" if out else "they are counted above")
 
 
 def _over(text: str) -> dict:

@@ -77,6 +77,8 @@ def check_plot_file(path: str | None, name: str = "--plot") -> None:
 
 
 def check_save_file(path: str | None, name: str = "--save") -> None:
-    """Refuse a file whose folder does not exist, before any work."""
-    if path is not None and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        raise ValueError(f"argument {name}: file must lie in an existing folder; got {path!r}.")
+    """Refuse a file that could not be written, before any work."""
+    from ufm.numerics.files import check_writable
+
+    if path is not None:
+        check_writable(path, f"argument {name}: file")

@@ -18,6 +18,7 @@ from ufm.landscapes.ends import End, distinct
 from ufm.landscapes.merge import free_name
 from ufm.landscapes.shares import Basin, Basins
 from ufm.numerics import arguments
+from ufm.numerics.seeds import seed_sequence
 from ufm.numerics.statistics import wilson
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
@@ -41,6 +42,7 @@ def basins(
     level: float = 0.95,
     progress: bool | None = None,
     out=None,
+    fresh: bool = False,
     **settings,
 ) -> Basins:
     """Shares of the ends of `starts` runs from random starts, ends named and told apart modulo class permutation.
@@ -54,15 +56,16 @@ def basins(
     Ends are one if loss, rank and, up to a permutation of the classes, all class logits agree; near losses alone make nothing one.
 
     L-BFGS keeps `PAIRS` pairs here and 10 in `minimize`: pass pairs=10 for the ends of `multistart` with the same seed.
-    Work is done in blocks of bounded memory. out: a JSON-lines file of finished blocks, so that the same call goes on after Ctrl-C, a kill, or with
-    more starts; it may hold several problems. Ctrl-C returns the finished blocks (never part of one: fast starts would be over-counted), and is
-    passed on if there are none.
+    Work is done in blocks of about three seconds and bounded memory. out: a JSON-lines file of finished blocks, so that the same call goes on after
+    Ctrl-C, a kill, or with more starts; it may hold several problems. fresh: put a file that is there aside, as `out.bak`, and begin anew.
+    Ctrl-C returns the finished blocks (never part of one: fast starts would be over-counted), and is passed on if there are none.
 
     >>> census = basins(Problem(K=4, L=2, lam=0.02), starts=50, rng=0)
     >>> census.winner, census.starts, census.converged
     ('pairs', 50, 50)
 
-    Raises ValueError for unknown arguments, and for an `out` whose blocks were made with another seed. Source: gk25 (Figures 2 and 5), wilson27.
+    Raises ValueError, before any work, for unknown arguments, and for an `out` that is no such file or whose blocks were made with another seed.
+    Source: gk25 (Figures 2 and 5), wilson27.
     """
     arguments.instance("problem", problem, Problem)
     count = arguments.count("starts", starts, 1)
@@ -73,11 +76,13 @@ def basins(
     if method == "lbfgs":
         settings.setdefault("pairs", PAIRS)
     began = time.perf_counter()
-    with store_for(out, settings, scale) as store:
-        run = Run.of(problem, method, space, scale, tol, memory, rng, settings, store)
+    seed_sequence(rng)
+    run = Run.of(problem, method, space, scale, tol, memory, settings)
+    with store_for(out, settings, scale, fresh) as store:
+        run = run.seeded(rng, store)
         blocks = run.blocks(count, store, progress)
     if not blocks:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"after 0 of {count} starts")
     return replace(_count(run, blocks, count, level), seconds=time.perf_counter() - began)
 
 

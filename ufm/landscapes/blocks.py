@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ufm.landscapes.ends import End, distinct
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.records import fingerprint, plain
-from ufm.numerics.rows import Store
+from ufm.numerics.rows import Store, fields
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.problem import Problem
 from ufm.solvers import choices
@@ -27,15 +28,19 @@ MACHINE = ("threads", "device", "xp", "start")
 """Settings that change no number, and the start, which is recorded as `scale`."""
 BLOCK, DESCENTS = 4096, 128
 """Most starts in a block, with L-BFGS and with the other methods."""
+FIRST, SECONDS = 16, 3.0
+"""Starts in the first block, and how long a block should take: it is what Ctrl-C, or a kill, can lose."""
+KIND = "basins"
+"""What a store of blocks says it is."""
 
 
-def store_for(out, settings, scale):
+def store_for(out, settings, scale, fresh: bool = False):
     """Where blocks are kept: the file out, or memory."""
     if out is None:
         return Memory()
     if "start" in settings and scale is None:
         raise ValueError("start is a function that a file cannot record; leave out `out`, or use scale.")
-    return Store(out)
+    return Store(out, KIND, fresh=fresh)
 
 
 class Memory:
@@ -70,21 +75,25 @@ class Run:
     key: str
 
     @staticmethod
-    def of(problem, method, space, scale, tol, memory, rng, settings, store) -> Run:
-        """Checked, with the seed of the store's blocks where none is given."""
+    def of(problem, method, space, scale, tol, memory, settings) -> Run:
+        """What is asked for, checked; without a seed."""
         method = arguments.choice("method", method, engine.METHODS)
         space = choices.space_of(problem, None, method, space)
         own = {name: value for name, value in settings.items() if name not in MACHINE}
         said = {**_named(engine.checked_settings(method, own, problem, space)), "tol": tol, "scale": scale}
-        cell = {"problem": problem.to_dict(), "method": method, "space": space, "settings": said}
-        key = fingerprint(plain(cell))[:16]
-        known = store.rows.get(key)
+        return Run(problem, method, space, scale, tol, memory, {}, said, settings, fingerprint(plain(_cell(problem, method, space, said)))[:16])
+
+    def seeded(self, rng, store) -> Run:
+        """The same with a seed, noted in the store: that of the blocks there where none is given."""
+        known = store.rows.get(self.key)
+        if known:
+            fields(known, getattr(store, "path", ""), rng=dict)
         record = seed_record(seed_sequence(known["rng"] if known and rng is None else rng))
         if known and plain(known["rng"]) != plain(record):
-            raise ValueError(f"rng must be that of the blocks in out, {known['rng']}, or None; got rng={record}.")
+            raise ValueError(f"rng must be that of the blocks in out, {known['rng']}, or None; got rng={record}. --fresh (fresh=True) begins a store anew.")
         if not known:
-            store.add(plain({"key": key, **cell, "rng": record}))
-        return Run(problem, method, space, scale, tol, memory, record, said, settings, key)
+            store.add(plain({"key": self.key, **_cell(self.problem, self.method, self.space, self.said), "rng": record}))
+        return replace(self, rng=record)
 
     @property
     def exact(self) -> bool:
@@ -97,35 +106,36 @@ class Run:
         return {} if self.exact else LOOSE
 
     def blocks(self, count: int, store, progress) -> list[dict]:
-        """Rows of finished blocks, in the order of their starts; what is missing is run and stored."""
-        done = sorted((row for row in store.rows.values() if row.get("run") == self.key), key=lambda row: row["from"])
-        todo = _missing(done, count, self._block())
-        with progress_bar(total=count, initial=count - sum(map(len, todo)), desc="starts", progress=progress, unit="start") as bar:
-            for block in todo:
-                try:
-                    row = self._block_row(block)
-                except KeyboardInterrupt:
-                    break
-                if row is None:
-                    break
-                store.add(row)
-                done.append(row)
-                bar.update(len(block))
+        """Rows of finished blocks, in the order of their starts; what is missing is run and stored. Ctrl-C ends it."""
+        done = sorted((_checked(row, store) for row in store.rows.values() if row.get("run") == self.key), key=lambda row: row["from"])
+        gaps, most = _missing(done, count), self._most()
+        size = min(FIRST, most)
+        try:
+            with progress_bar(total=count, initial=count - sum(map(len, gaps)), desc="starts", progress=progress, unit="start") as bar:
+                for gap in gaps:
+                    while gap:
+                        block, began = gap[:size], time.perf_counter()
+                        row = self._block_row(block)
+                        store.add(row)
+                        done.append(row)
+                        bar.update(len(block))
+                        gap, size = gap[size:], _next(size, time.perf_counter() - began, most)
+        except KeyboardInterrupt:
+            interruption.pass_on()
         return sorted(done, key=lambda row: row["from"])
 
-    def _block(self) -> int:
-        """Starts per block: seconds of work, and memory for their points."""
+    def _most(self) -> int:
+        """Most starts in a block: memory for their points."""
         size = choices.objective_in(self.problem, self.space).size
         most = BLOCK if self.method == "lbfgs" else DESCENTS
         return int(max(1, min(most, self.memory // (64 * size))))
 
-    def _block_row(self, block: range) -> dict | None:
-        """The block's distinct ends, or None if Ctrl-C cut it short."""
-        batch = engine.run_batch(
-            self.problem, block, self.rng, self.method, self.space, tol=self.tol, memory=self.memory, progress=False, keep="points", **self.passed
-        )
-        if not batch.done.all():
-            return None
+    def _block_row(self, block: range) -> dict:
+        """The block's distinct ends; all of them, for fast starts would be over-counted in a part."""
+        with interruption.whole():
+            batch = engine.run_batch(
+                self.problem, block, self.rng, self.method, self.space, tol=self.tol, memory=self.memory, progress=False, keep="points", **self.passed
+            )
         ends, places = _ends(self, batch)
         found, place = distinct(self.problem, ends, **self.agreement)
         which = np.full(len(block), -1)
@@ -139,14 +149,33 @@ def _named(settings: dict) -> dict:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items() if name != "tol"}
 
 
-def _missing(done: list[dict], count: int, size: int) -> list[range]:
-    """The starts below count that no block holds, in blocks of at most `size`."""
+def _cell(problem: Problem, method: str, space: str, said: dict) -> dict:
+    return {"problem": problem.to_dict(), "method": method, "space": space, "settings": said}
+
+
+def _checked(row: dict, store) -> dict:
+    """A stored block; ValueError naming the field that is damaged."""
+    fields(row, getattr(store, "path", ""), **{"from": int, "to": int, "ends": list, "which": list})
+    for name in (*STORED, "logits", "b"):
+        if not all(isinstance(end, dict) and name in end for end in row["ends"]):
+            raise ValueError(f"store {str(getattr(store, 'path', ''))!r}: row {row['key']!r}: field 'ends' has one without {name!r}.")
+    if len(row["which"]) != row["to"] - row["from"]:
+        raise ValueError(f"store {str(getattr(store, 'path', ''))!r}: row {row['key']!r}: field 'which' must have an entry for each start.")
+    return row
+
+
+def _missing(done: list[dict], count: int) -> list[range]:
+    """The starts below count that no block holds."""
     gaps, at = [], 0
     for row in done:
-        gaps.append((at, min(row["from"], count)))
+        gaps.append(range(at, min(row["from"], count)))
         at = max(at, row["to"])
-    gaps.append((at, count))
-    return [range(a, min(a + size, stop)) for start, stop in gaps for a in range(start, stop, size)]
+    return [gap for gap in (*gaps, range(at, count)) if gap]
+
+
+def _next(size: int, seconds: float, most: int) -> int:
+    """Starts in the next block, which should take `SECONDS`: at most four times those of the last."""
+    return max(1, min(most, 4 * size, int(size * SECONDS / max(seconds, 1e-3))))
 
 
 def _ends(run: Run, batch) -> tuple[list[End], np.ndarray]:

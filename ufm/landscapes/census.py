@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ufm.landscapes.basins import basins
-from ufm.landscapes.blocks import MACHINE
+from ufm.landscapes.blocks import KIND, MACHINE
 from ufm.landscapes.shares import Basins
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
+from ufm.numerics.rows import set_aside
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.statistics import wilson
 from ufm.numerics.words import named_arguments
@@ -69,9 +70,20 @@ class Census:
                 rows.append({self.over: value, "name": "not converged", "count": cell.not_converged, "share": share, "low": low, "high": high})
         return rows
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether values, or starts of the last one, are missing."""
+        return len(self.cells) < len(self.requested) or any(cell.interrupted for cell in self.cells)
+
     def to_dict(self) -> dict:
         """The JSON shape of `ufm basins --over ... --json`."""
-        return {"over": self.over, "values": list(self.values), "requested": list(self.requested), "cells": [cell.to_dict() for cell in self.cells]}
+        return {
+            "over": self.over,
+            "values": list(self.values),
+            "requested": list(self.requested),
+            "interrupted": self.interrupted,
+            "cells": [cell.to_dict() for cell in self.cells],
+        }
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -92,7 +104,7 @@ class Census:
         for value, cell in zip(values, self.cells, strict=True):
             texts = [_percent(cell, [name] if name not in (f"{len(rest)} more",) else rest) for name in columns]
             lines.append("  ".join([f"{value:>{first}}", f"{cell.starts:>7}", *(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True))]))
-        left = f"; {len(self.requested) - len(self.cells)} values not finished" if len(self.cells) < len(self.requested) else ""
+        left = f"; interrupted: {len(self.requested) - len(self.cells)} values not finished" if len(self.cells) < len(self.requested) else ""
         said = dict.fromkeys(cell.dynamics for cell in self.cells)
         return "\n".join([*lines, "", f"percent of starts ({100 * self.cells[0].level:g}% intervals){left}", *(f"dynamics: {one}" for one in said)])
 
@@ -108,11 +120,11 @@ def _text(value) -> str:
 
 
 @named_arguments
-def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=None, progress: bool | None = None, **options) -> Census:
+def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=None, fresh: bool = False, progress: bool | None = None, **options) -> Census:
     """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"scale": [...]}, {"lr": [...]}, {"method": [...]}, ...
 
     A field of the problem replaces the problem's; anything else is an option of `basins`. Every value uses the seed `rng`, so that one value alone gives
-    the same numbers. out: as in `basins`, one file for all values. Ctrl-C keeps the values that have finished blocks.
+    the same numbers. out, fresh: as in `basins`, one file for all values. Ctrl-C keeps the values that have finished blocks.
 
     >>> found = census(Problem(K=4, L=2, lam=0.02), {"lam": [0.01, 0.02]}, starts=30, rng=0)
     >>> [cell.converged for _, cell in found]
@@ -129,11 +141,14 @@ def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=No
     if name in options:
         raise ValueError(f"{name} is given both in over and by itself.")
     cells = [_cell(problem, name, value, options) for value in values]
+    if fresh and out is not None:
+        set_aside(out, KIND)
     found, record = [], None if rng is None else seed_record(seed_sequence(rng))
     for at, given in cells:
         try:
             one = basins(at, starts, record, progress=progress, out=out, **given)
         except KeyboardInterrupt:
+            interruption.pass_on()
             break
         found.append(one)
         record = record or one.rng

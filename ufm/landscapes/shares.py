@@ -95,6 +95,11 @@ class Basins:
         return self.basins[0].name if self.basins else None
 
     @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C came before all the starts asked for."""
+        return self.starts < self.requested
+
+    @property
     def lowest(self) -> Basin | None:
         """The end of lowest F found: a sample, not a proof."""
         return min(self.basins, key=lambda basin: basin.fun, default=None)
@@ -136,6 +141,7 @@ class Basins:
             "starts": self.starts,
             "converged": self.converged,
             "not_converged": self.not_converged,
+            "interrupted": self.interrupted,
             "winner": self.winner,
             "level": self.level,
             "basins": [b.row() for b in self.basins],
@@ -162,8 +168,8 @@ class Basins:
         if self.not_converged:
             share, low, high = self.share("not converged")
             lines.append(f"{'not converged':<{width}}  {'-':>4}  {'-':>16}  {self.not_converged:>7}  {share:>6.4f}  {low:.4f}-{high:.4f}")
-        some = f" of {self.requested}" if self.starts < self.requested else ""
-        return "\n".join([*lines, "", f"{self.starts}{some} starts, {self.converged} converged; rng={self.rng}", f"dynamics: {self.dynamics}"])
+        some = f"interrupted after {self.starts} of {self.requested}" if self.interrupted else f"{self.starts}"
+        return "\n".join([*lines, "", f"{some} starts, {self.converged} converged; rng={self.rng}", f"dynamics: {self.dynamics}"])
 
 
 def load(path) -> Basins:

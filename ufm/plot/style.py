@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ufm.numerics.files import write_atomically
+from ufm.numerics.files import check_writable, write_atomically
 
 COLOURS = {
     "zero": "#7f7f7f",
@@ -69,8 +69,7 @@ def check_file(path) -> None:
     path, known = Path(path), FigureCanvasBase.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in known:
         raise ValueError(f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}.")
-    if not path.parent.is_dir():
-        raise ValueError(f"plot file must lie in an existing folder; got {str(path)!r}.")
+    check_writable(path, "plot file")
 
 
 def save(figure, path) -> None:

@@ -1,10 +1,12 @@
-"""The files of a sweep's shards."""
+"""The files of a sweep's shards, and the specs that they say they were written for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ufm.numerics import rows as files
 from ufm.numerics.arguments import integer
+from ufm.numerics.records import fingerprint
 
 
 def shard_of(text: str) -> tuple[int, int]:
@@ -26,3 +28,29 @@ def shard_path(path, shard: tuple[int, int]) -> Path:
     """`runs.jsonl` -> `runs.2of8.jsonl`; one shard of one keeps the name."""
     path, (i, n) = Path(path), shard
     return path if n == 1 else path.with_name(f"{path.stem}.{i}of{n}{path.suffix}")
+
+
+def mark(store, spec, share: tuple[int, int]) -> dict[str, dict]:
+    """Note in the store for which spec, and which share of its cells, rows will come; returns the specs noted by others, by key."""
+    known = {key: row for key, row in store.rows.items() if "spec" in row}
+    noted = {"spec": spec.to_dict(), "shard": list(share)}
+    key = f"spec:{fingerprint(noted)[:16]}"
+    if key not in known:
+        store.add({"key": key, **noted})
+    return {other: row for other, row in known.items() if other != key}
+
+
+def others(rows, cells, specs: dict[str, dict], path) -> list[str]:
+    """A sentence about the rows in a store that belong to none of these cells."""
+    own = {cell.key for cell in cells}
+    left = sum(row["key"] not in own and "spec" not in row for row in rows)
+    if not left:
+        return []
+    made = f" of {len(specs)} other spec{'s' * (len(specs) > 1)}" if specs else ""
+    return [f"also in {path}: {left} row{'s' * (left > 1)}{made}, not shown here; --fresh (fresh=True) begins a store anew."]
+
+
+def parted(rows: dict[str, dict], path) -> tuple[list[tuple[dict, tuple[int, int]]], dict[str, dict]]:
+    """((spec, shard) of every note, the rows proper by key)."""
+    notes = [files.fields(row, path, spec=dict, shard=list) for row in rows.values() if "spec" in row]
+    return [(row["spec"], tuple(row["shard"])) for row in notes], {key: row for key, row in rows.items() if "spec" not in row}

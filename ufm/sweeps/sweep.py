@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +14,26 @@ from ufm.numerics.words import named_arguments
 from ufm.sweeps import store as stores
 from ufm.sweeps.spec import Cell, Spec
 from ufm.sweeps.tasks import row
+from ufm.sweeps.workers import WorkerDied, unordered
+
+KIND = "sweep"
+"""What a store of rows says it is."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Rows in the spec's order, done ones only. `complete` when every cell (of this shard) is there."""
+    """Rows in the spec's order, of cells that ended. `complete` when every cell (of this shard) has a row that stays.
+
+    missing: cells without one; a cell that failed for the machine's reasons (`again` in its row: no memory, no file, no extra) is among them,
+    and the next call tries it again. notes: what else there is to say, in sentences: other rows in the store, a worker that died.
+    """
 
     spec: Spec | None
     rows: tuple[dict, ...]
     missing: int
     path: Path | None
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -95,21 +103,27 @@ class Sweep:
         return iter(self.rows)
 
     def __repr__(self) -> str:
-        state = "complete" if self.complete else f"{self.missing} cells to do" + (", interrupted" if self.interrupted else "")
+        total, again = len(self.rows) + self.missing, sum("again" in r for r in self.rows)
+        state = "complete" if self.complete else f"{self.missing} cells to do"
         where = f" in {self.path}" if self.path else ""
-        return f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed; {state}{where}"
+        stopped = f"; interrupted after {total - self.missing - again} of {total - again} cells" if self.interrupted else ""
+        trying = f" ({again} for the machine's reasons, tried again by the next run)" if again else ""
+        return "\n".join([f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed{trying}; {state}{where}{stopped}", *self.notes])
 
 
 @named_arguments
-def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progress: bool | None = None) -> Sweep:
+def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progress: bool | None = None, fresh: bool = False) -> Sweep:
     """Run every cell of a spec that the store does not hold yet, in parallel; rows are on disk as they come.
 
     spec: a dict, a TOML file or a Spec. out: a JSON-lines file (None: nothing is kept on disk). shard `i/n`: cells i, i+n, ...
     into a file of their own, `runs.2of8.jsonl`; `load` joins them. jobs: worker processes (default: the cores); inside
     `joblib.parallel_config(backend="dask")` the cluster's. progress: a bar with the remaining time after two seconds.
+    fresh: put a store that is there aside, as `runs.jsonl.bak`, and begin anew.
 
-    A row depends on its cell alone, so backend, shard, order and interruptions leave no trace in it. A cell that fails is
-    a row with its message. Ctrl-C returns what is done; calling again does the rest.
+    A row depends on its cell and the version of the package alone, so backend, shard, order and interruptions leave no trace in it. A cell that
+    fails is a row with its message; one that fails for the machine's reasons is tried again by the next call. Ctrl-C returns what is done;
+    calling again does the rest. A store knows the version and the specs of its rows: one of another version is refused, and rows of
+    other specs are mentioned in the result.
 
     >>> done = sweep({"grid": {"K": [4, 6], "lam": [0.01, 0.001]}, "fixed": {"L": 3}}, jobs=1)
     >>> done, done.column("winner")
@@ -121,23 +135,46 @@ def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progre
     spec = Spec.read(spec)
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
-    with contextlib.nullcontext(_Memory()) if path is None else files.Store(path) as store:
-        todo = [cell for cell in cells if cell.key not in store.rows]
-        interrupted = _run(todo, store, jobs, progress)
-        rows = tuple(store.rows[cell.key] for cell in cells if cell.key in store.rows)
-    return Sweep(spec, rows, len(cells) - len(rows), path, interrupted)
+    with _Memory() if path is None else files.Store(path, KIND, fresh=fresh) as store:
+        done = {cell.key: _checked(store.rows[cell.key], path, cell) for cell in cells if cell.key in store.rows}
+        known = stores.mark(store, spec, share)
+        run = _run([cell for cell in cells if cell.key not in done], store, jobs, progress)
+    done |= run.rows
+    rows = tuple(done[cell.key] for cell in cells if cell.key in done)
+    missing = len(cells) - sum("again" not in r for r in rows)
+    notes = [*stores.others(store.rows.values(), cells, known, path), *([run.died] if run.died else [])]
+    notes += [f"{path} was deleted while it was being written; it has been written again."] if store.restored else []
+    notes += [f"what was in {path} is kept in {store.backup}."] if store.backup else []
+    return Sweep(spec, rows, missing, path, run.interrupted, tuple(notes))
 
 
 def load(*paths) -> Sweep:
-    """The rows of one or several stores (shards), as they were written; equal keys once."""
-    rows = {r["key"]: r for path in paths for r in files.read(path)}
-    return Sweep(None, tuple(rows.values()), 0, Path(paths[0]) if len(paths) == 1 else None)
+    """The rows of one or several stores (shards), equal keys once; in the order of their spec, and with what it lacks, where they have one spec.
+
+    Rows of several specs or versions are joined and `notes` say so.
+    """
+    rows = {r["key"]: r for path in paths for r in files.read(path, KIND)}
+    specs, rows = stores.parted(rows, paths[0] if paths else "")
+    for r in rows.values():
+        files.fields(r, paths[0], verb=str, problem=dict, settings=dict, repeat=int, ok=bool)
+    spec = Spec.read(specs[0][0]) if len({str(spec) for spec, _ in specs}) == 1 else None
+    cells = {} if spec is None else {c.key: None for _, (i, n) in specs for c in spec.cells()[i - 1 :: n]}
+    order = cells if spec is None else {c.key: None for c in spec.cells()}
+    listed = [rows[key] for key in order if key in rows] + [r for key, r in rows.items() if key not in order]
+    versions = sorted({str(files.version_of(path)) for path in paths})
+    notes = [f"rows of {len(versions)} versions: {', '.join(versions)}"] if len(versions) > 1 else []
+    notes += [f"rows of {len(specs)} specs"] if spec is None and len(specs) > 1 else []
+    missing = sum(key not in rows for key in cells)
+    return Sweep(spec, tuple(listed), missing, Path(paths[0]) if len(paths) == 1 else None, notes=tuple(notes))
 
 
-class _Memory:
+class _Memory(contextlib.nullcontext):
     """A store that keeps nothing on disk."""
 
+    restored, backup = False, None
+
     def __init__(self):
+        super().__init__(self)
         self.rows: dict[str, dict] = {}
 
     def add(self, row: dict) -> None:
@@ -146,39 +183,44 @@ class _Memory:
         self.rows[row["key"]] = json.loads(files.line(row))
 
 
-def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> bool:
-    """Whether Ctrl-C ended it."""
-    import joblib
+@dataclass
+class _Running:
+    """New rows by key, those included that are not kept; whether Ctrl-C ended it, and the sentence of a worker that died."""
 
+    rows: dict[str, dict]
+    interrupted: bool = False
+    died: str = ""
+
+
+def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> _Running:
+    run = _Running({})
     with progress_bar(total=len(todo), desc="cells", progress=progress) as bar:
         try:
-            if jobs == 1 or len(todo) <= 1:
-                for cell in todo:
-                    store.add(row(cell))
-                    bar.update()
-                return False
-            with _backend(jobs) as parallel:
-                for finished in parallel(joblib.delayed(row)(cell) for cell in todo):
-                    store.add(finished)
+            here = jobs == 1 or len(todo) <= 1
+            with contextlib.closing(_here(todo) if here else unordered(row, todo, jobs)) as finished:
+                for found in finished:
+                    if "again" not in found:
+                        store.add(found)
+                    run.rows[found["key"]] = found if "again" in found else store.rows[found["key"]]
                     bar.update()
         except KeyboardInterrupt:
-            return True
-    return False
+            run.interrupted = True
+        except WorkerDied as died:
+            run.died = str(died)
+    return run
 
 
-@contextlib.contextmanager
-def _backend(jobs: int | None):
-    """joblib with the backend set from outside, or processes of one BLAS thread each."""
-    import joblib
-    from joblib.parallel import get_active_backend
+def _here(todo: list[Cell]):
+    yield from map(row, todo)
 
-    backend, outside = get_active_backend()
-    chosen = type(backend).__name__ not in ("LokyBackend", "SequentialBackend", "ThreadingBackend") or (outside or 1) != 1
-    if chosen:
-        yield joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    else:
-        with joblib.parallel_config("loky", n_jobs=jobs or os.cpu_count() or 1, inner_max_num_threads=1):
-            yield joblib.Parallel(return_as="generator_unordered")
+
+def _checked(found: dict, path, cell: Cell) -> dict:
+    """A stored row; ValueError naming the field where it is not one of this cell."""
+    files.fields(found, path, ok=bool, **({"result": dict} if found.get("ok") else {"error": str}))
+    for name, value in cell.to_dict().items():
+        if found.get(name) != value:
+            raise ValueError(f"store {str(path)!r}: row {cell.key!r}: field {name!r} is not that of the cell with this key; delete that line, or start anew.")
+    return found
 
 
 def _flat(r: dict) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ufm.numerics import interruption
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.problem import Problem
 from ufm.sweeps.spec import Cell, as_arguments
@@ -18,14 +19,23 @@ class Verb:
     settings: tuple[str, ...]
 
 
+MACHINE = (MemoryError, OSError, ImportError)
+"""What says nothing of a cell: another machine, or another day, may do it."""
+
+
 def row(cell: Cell) -> dict:
-    """The cell with its result, or with the message of what went wrong. Depends on the cell alone: no clock, no machine."""
+    """The cell with its result, or with the message of what went wrong. Depends on the cell alone: no clock, no machine.
+
+    `again` marks the one exception, a failure for the machine's reasons (`MACHINE`): such a row is not kept in a store.
+    """
     line = {"key": cell.key, **cell.to_dict()}
     try:
         problem = Problem(**as_arguments(cell.problem))
-        return {**line, "ok": True, "result": VERBS[cell.verb].run(problem, _seed(cell), **cell.settings)}
+        with interruption.whole():
+            return {**line, "ok": True, "result": VERBS[cell.verb].run(problem, _seed(cell), **cell.settings)}
     except Exception as mistake:  # a failing cell is a row, not the end of a sweep
-        return {**line, "ok": False, "error": f"{type(mistake).__name__}: {mistake}"}
+        again = {"again": True} if isinstance(mistake, MACHINE) else {}
+        return {**line, "ok": False, "error": f"{type(mistake).__name__}: {mistake}", **again}
 
 
 def _seed(cell: Cell):

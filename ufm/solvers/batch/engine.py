@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
 from ufm.objectives.clarke import merged
@@ -193,7 +193,7 @@ class _Job:
                     self.stop.set()
                     raise
         except KeyboardInterrupt:
-            pass
+            interruption.pass_on()
 
     def _chunk(self, rows, bar) -> None:
         """Run some rows; one that cannot even start is a result with a message."""
@@ -214,6 +214,8 @@ class _Job:
                 if len(left) > 1:  # one row's failure must not be its companions'
                     for row in left:
                         self._chunk(np.array([row]), bar)
+                elif isinstance(error, MemoryError):  # says nothing of the run
+                    raise
                 else:
                     self.message[left], self.done[left], self.grad_norm[left] = f"failed: {error}", True, np.inf
 
