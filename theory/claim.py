@@ -47,6 +47,7 @@ from dataclasses import dataclass, field
 from theory.cases import Case, grid, planted, replaced
 from theory.evidence import REFUTED, STRENGTHS, SUPPORTED, UNDECIDED, Evidence
 from ufm.numerics.arguments import choice
+from ufm.numerics.content import ByContent
 
 __all__ = ["REFUTED", "STRENGTHS", "SUPPORTED", "UNDECIDED", "Case", "Claim", "Evidence", "Outcome", "Verdict", "attempt", "grid", "planted"]
 
@@ -98,7 +99,7 @@ def message(error: BaseException) -> str:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Claim:
+class Claim(ByContent):
     """One theorem; how to write one is in the docstring of this module.
 
     id: `key:name`. source: the key in refs.bib and the number there, `gk25, Theorem 1`. hypotheses: name -> predicate on a case.
@@ -128,6 +129,12 @@ class Claim:
         if isinstance(self.uses, str):
             raise ValueError(f"uses must be a tuple of ids; got uses={self.uses!r}.")
         object.__setattr__(self, "uses", tuple(self.uses))
+
+    def __reduce_ex__(self, protocol):
+        """A claim of the registry is pickled by its id: its hypotheses are lambdas, and there is one of it."""
+        from theory.registry import registered
+
+        return (registered, (self.id,)) if registered(self.id) is self else super().__reduce_ex__(protocol)
 
     @property
     def key(self) -> str:
@@ -183,7 +190,7 @@ def _read(claim: Claim, name: str, holds: Callable, case: Case) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Verdict(ByContent):
     """What came of a claim: supported, refuted, or undecided with the reason in `why`.
 
     cases, controls: outcomes in the claim's order; fewer than `planned` cases, or not all controls, where the run was interrupted.

@@ -32,6 +32,11 @@ def claims(selection: Iterable[str] = (), package=theory) -> list[Claim]:
     return [claim for claim in found if not selection or any(matches(claim, wanted) for wanted in selection)]
 
 
+def registered(claim_id: str) -> Claim | None:
+    """The claim of this id, or None."""
+    return next((claim for claim in claims() if claim.id == claim_id), None)
+
+
 def _near(wanted: str, ids: list[str]) -> str:
     """All ids where they are few; else the nearest three, of a source that exists among its own, and where all are shown."""
     if len(ids) <= LISTED:

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 
 
 @named_arguments
-@dataclass(frozen=True)
-class Activation:
+@dataclass(frozen=True, eq=False)
+class Activation(ByContent):
     """An entrywise function with its first two derivatives and its promises."""
 
     name: str
@@ -57,11 +58,32 @@ class Activation:
         >>> float(softplus.derivative(np.array([0.0]))[0])
         0.5
         """
+        function = _named(function)
         return Activation(name, function, _ByAutograd(function, 1), _ByAutograd(function, 2), False, homogeneous, smooth)
 
 
+def _named(function):
+    """A function of autograd.numpy as a record of its name, which can be pickled where autograd's own wrapper cannot; others as they are."""
+    from autograd import numpy as anp
+
+    name = getattr(function, "__name__", "")
+    return _OfAutograd(name) if getattr(anp, name, None) is function else function
+
+
 @dataclass(frozen=True)
-class _ByAutograd:
+class _OfAutograd:
+    """The function of autograd.numpy with this name."""
+
+    name: str
+
+    def __call__(self, x):
+        from autograd import numpy as anp
+
+        return getattr(anp, self.name)(x)
+
+
+@dataclass(frozen=True, eq=False)
+class _ByAutograd(ByContent):
     """The derivative of an entrywise function, of order 1 or 2."""
 
     function: Callable

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 
 
 class Loss(ABC):
@@ -214,8 +215,8 @@ class Focal(Loss):
         return second * e * np.sum(e * V, axis=-2, keepdims=True) - first * _softmax_hvp(W, p, u, Y, V)
 
 
-@dataclass(frozen=True)
-class FunctionLoss(Loss):
+@dataclass(frozen=True, eq=False)
+class FunctionLoss(ByContent, Loss):
     """The user's own loss through autograd; see `Loss.from_function`."""
 
     function: object

@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist
 
 from ufm.numerics import arguments, ranks
+from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 
 EPS = float(np.finfo(float).eps)
@@ -29,8 +30,8 @@ ROUNDING = 1e-13  # class means that differ by less than this part of their size
 CHUNK = 8192
 
 
-@dataclass(frozen=True)
-class Collapse:
+@dataclass(frozen=True, eq=False)
+class Collapse(ByContent):
     """What `collapse` measured. A number that is 0/0 is NaN, with a sentence in `warnings`; what needs a classifier is None without one.
 
     nc1 = tr(pinv(S_B) S_W)/K = sum_{i<=r} |R v_i|^2 / (N s_i^2), M = sum s_i u_i v_i', over every s_i^2 > d eps s_1^2.
@@ -87,8 +88,8 @@ class Collapse:
         return "\n".join([head, *lines, *(f"  warning: {text}" for text in self.warnings)])
 
 
-@dataclass(frozen=True)
-class LayerCollapse:
+@dataclass(frozen=True, eq=False)
+class LayerCollapse(ByContent):
     """DNC1-DNC3 of every layer, from the first to the last features.
 
     dnc1 = tr S_W / tr S_B; dnc2 = nc2 (simplex), with `orthogonal` = nc2_orthogonal beside it for layers behind a ReLU;

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ufm.numerics import arguments, products
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
 from ufm.numerics.spectra import thin_svd
@@ -18,7 +19,7 @@ from ufm.problem import Problem
 
 @named_arguments
 @dataclass(frozen=True, eq=False)
-class FactorPoint:
+class FactorPoint(ByContent):
     """Factors (H_1, W_1, ..., W_L) of a problem, and its bias b (K,) where it has one.
 
     H_1 (d_1, N) with samples in class blocks, W_l (d_{l+1}, d_l), W_L (K, d_L). Arrays are copied: what a running training does to its own
@@ -90,7 +91,7 @@ class FactorPoint:
 
 @named_arguments
 @dataclass(frozen=True, eq=False)
-class LogitPoint:
+class LogitPoint(ByContent):
     """Logits Z = U diag(s) V' of declared rank r, in thin factors.
 
     U (K, r), s (r,) positive and descending, V (N, r). A within-class collapsed point stores its right

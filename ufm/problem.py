@@ -7,7 +7,7 @@ import itertools
 import math
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -15,14 +15,15 @@ from ufm import activations, losses
 from ufm.activations import Activation
 from ufm.losses import Loss
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 
 LAYERS = 100_000
 """So many layers a problem may have: each has its weight, its width and its name."""
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, eq=False)
+class Columns(ByContent):
     """The columns over which the fit is summed: g = sum_j weight_j l(scale_j z_j + b, y_j).
 
     Y (K, M) one-hot labels, weight (M,), scale (M,). With one column per sample, weight = 1/N and
@@ -83,6 +84,10 @@ class Problem:
         put("activation", activations.activation(self.activation))
         if self.bias is not None:
             put("bias", arguments.nonnegative("bias", self.bias, "It is the weight of the last layer's bias; None means no bias."))
+
+    def __getstate__(self) -> dict:
+        """The fields alone: what was computed from them is not carried along, and a cache keyed by a problem sees the same before and after."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def D(self) -> int:

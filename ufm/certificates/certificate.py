@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
 from ufm.numerics import balls
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.records import fingerprint
 
@@ -16,7 +17,7 @@ KINDS = ("order", "critical", "global", "bound", "completeness", "theorem")
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class Certificate(ByContent):
     """A statement, whether it holds, and the data that prove it.
 
     kind: order, critical, global, bound, completeness or theorem. holds: True only if the checker accepted the data

@@ -17,6 +17,7 @@ from ufm.certificates.check.scales import DoesNotExist, Undecided
 from ufm.certificates.models import uncovered
 from ufm.numerics import arguments, balls
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.problem import Problem
 
 ABSENT = "no dnc"
@@ -24,7 +25,7 @@ ABSENT = "no dnc"
 
 
 @dataclass(frozen=True, eq=False)
-class PhaseCell:
+class PhaseCell(ByContent):
     """What is proved for all lam in [lam_low, lam_high] at one (K, L), by `certificates`; winner None where nothing is.
 
     winner `dnc`: DNC costs less than every structure compared, each where it exists. `no dnc`: DNC does not exist.
@@ -41,7 +42,7 @@ class PhaseCell:
 
 
 @dataclass(frozen=True, eq=False)
-class CertifiedPhases:
+class CertifiedPhases(ByContent):
     """Cells that tile the interval of lam for every finished (K, L), ascending.
 
     names: structures compared with DNC, by (K, L). `dnc` wins among these only; it is not said to be a global minimum.

@@ -13,6 +13,7 @@ from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.models import model as exact_model
 from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
+from ufm.numerics.content import ByContent
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -53,7 +54,7 @@ class Enclosure:
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(ByContent):
     """Structures from the lowest loss to the highest, with a certificate for every step, and why others are left out."""
 
     names: tuple[str, ...]

@@ -17,6 +17,7 @@ from ufm import metrics
 from ufm.critical.geometry import LARGEST, code_name
 from ufm.critical.relu_names import hidden_rank, name_of
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.groups import automorphism_count, colours
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
@@ -25,8 +26,8 @@ from ufm.structures.blocks import block_name
 from ufm.structures.relu_collapse import keeps_positive
 
 
-@dataclass(frozen=True)
-class Identity:
+@dataclass(frozen=True, eq=False)
+class Identity(ByContent):
     """A name with what supports it.
 
     name: a structure, or `unnamed(rank=r, group order=g)` with g the class permutations that fix it to `tol`.

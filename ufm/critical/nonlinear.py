@@ -22,6 +22,7 @@ from scipy import linalg
 from ufm.critical.relu_names import RANK, hidden_rank, rank_of
 from ufm.critical.signature import CriticalPoint, critical_below, inertia, zero_below
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import Clarke, clarke, kinked, merged
 from ufm.objectives.factors import FactorObjective, objective_of
@@ -37,7 +38,7 @@ SAME = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class LocalMinimumTest:
+class LocalMinimumTest(ByContent):
     """What perturbed restarts did: how many came back to F (within `same`), ended lower or elsewhere; the lowest end; all values in order."""
 
     fun: float

@@ -24,6 +24,7 @@ from scipy import linalg
 from ufm.critical.spectrum import Dense, Split, core_size, spectrum_of
 from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
@@ -45,7 +46,7 @@ EXTREMES_LIMIT = 700
 
 
 @dataclass(frozen=True, eq=False)
-class CriticalPoint:
+class CriticalPoint(ByContent):
     """A critical point with its signature in the problem's own factor space (width d, n samples).
 
     index, nullity: numbers of negative and zero eigenvalues; nullity_symmetry: the zeros that symmetry

@@ -30,6 +30,7 @@ from scipy import linalg
 
 from ufm.critical.symmetry import Commutant, Element, kinds_of, refined, representations
 from ufm.numerics import products
+from ufm.numerics.content import ByContent
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
 from ufm.objectives.logits import Stratum, schatten
@@ -116,7 +117,7 @@ def _gain(problem: Problem, s):
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(ByContent):
     """The parts of the spectrum by irreducible representations of the permutations of alike parts (m, k) of classes; also F and its gradient.
 
     deviation: how far the point is from that symmetry, relative to its largest logit.
@@ -188,7 +189,7 @@ def sum_of_terms(commutant: Commutant, copy) -> Element:
 
 
 @dataclass(frozen=True, eq=False)
-class Invariant:
+class Invariant(ByContent):
     """F to second order at the balanced lift of a point, on factors that commute with a group of class permutations that fix it.
 
     Hidden layers are the column space of Z inside R^K, so that every factor is a K x K matrix of the commutant. Flat coordinates are

@@ -19,6 +19,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ufm.numerics.content import ByContent
 from ufm.points import LogitPoint
 
 EXACT = 1e-12
@@ -27,8 +28,8 @@ MOST_KINDS = 16
 """Largest number of kinds of parts worth splitting."""
 
 
-@dataclass(frozen=True)
-class Element:
+@dataclass(frozen=True, eq=False)
+class Element(ByContent):
     """A matrix of a commutant: Q (..., q, q) on cell sums, c (..., 2q) = (beta, alpha) on the rest; leading axes are a batch."""
 
     Q: np.ndarray
@@ -39,7 +40,7 @@ class Element:
 
 
 @dataclass(frozen=True, eq=False)
-class Commutant:
+class Commutant(ByContent):
     """The K x K matrices that commute with permutations inside parts and of parts, for cells given as arrays (m, k) of classes."""
 
     cells: tuple[np.ndarray, ...]

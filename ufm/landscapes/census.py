@@ -11,6 +11,7 @@ from ufm.landscapes.basins import basins
 from ufm.landscapes.blocks import KIND, MACHINE
 from ufm.landscapes.shares import Basins
 from ufm.numerics import arguments, interruption
+from ufm.numerics.content import ByContent
 from ufm.numerics.rows import set_aside
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.statistics import wilson
@@ -28,7 +29,7 @@ OWN = ("method", "space", "scale", "tol", "memory", "level")
 
 
 @dataclass(frozen=True, eq=False)
-class Census:
+class Census(ByContent):
     """Basins over one parameter: `values[i]` gave `cells[i]`.
 
     Cells run equal starts where shapes agree, so they are not independent of each other. Names join cells: of `unnamed(...)` and

@@ -10,6 +10,7 @@ from ufm.certificates.certificate import Certificate
 from ufm.critical.relu_names import class_layers
 from ufm.critical.signature import CriticalPoint
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.multistart import Multistart
@@ -19,7 +20,7 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(ByContent):
     """Structures and found points, lowest value first in print; `winner` has the lowest value of all.
 
     margin: distance to the next distinct value. lower_bound: of the global minimum, in float64, or None.

@@ -18,6 +18,7 @@ from ufm.landscapes.gauge import align_gauge, class_logits_along
 from ufm.landscapes.trajectory import as_logit_point
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -31,7 +32,7 @@ MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
+class Descent(ByContent):
     """One way down from a saddle: `end` is where it arrives, `via` the strict saddles it ran into on the way.
 
     length (P,): distance travelled in factor space. fun (P,): F there, falling. logits (P, K, K): class logits there.

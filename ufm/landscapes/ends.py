@@ -15,6 +15,7 @@ import numpy as np
 
 from ufm.critical.signature import classify, gauge_nullity
 from ufm.landscapes.merge import same_point
+from ufm.numerics.content import ByContent
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
 
@@ -25,7 +26,7 @@ SAME_LOGITS = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class End:
+class End(ByContent):
     """One end and who went there: class-mean logits with the bias (K, K), and the lowest number of its starts.
 
     continuum: it stands for others of its rank, loss and spectrum that no permutation joins, the Hessian having zeros along them.

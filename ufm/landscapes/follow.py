@@ -26,6 +26,7 @@ from ufm import structures
 from ufm.critical.signature import zero_below
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
 from ufm.points import LogitPoint
@@ -49,7 +50,7 @@ VANISHED = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class Event:
+class Event(ByContent):
     """Something on a branch: `fold` (lam turns), `bifurcation` (eigenvalues vanish), `end` (a singular value vanishes).
 
     lam: the effective Lam there; fun, point: F and the point (the last one before, for an end). multiplicity: how many eigenvalues
@@ -76,7 +77,7 @@ class Event:
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class Branch(ByContent):
     """Points of one branch in order, from the start: arrays (P,) and the points themselves.
 
     lam: effective ridge weight Lam. index: negative eigenvalues of Hess F_r, and at D = 2 of the directions that raise the rank (for

@@ -14,6 +14,7 @@ from ufm.landscapes.low_rank import LowRankSearch, Refined
 from ufm.landscapes.refine import refine
 from ufm.landscapes.relu_search import low_rank_search
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.graphs import Graph, simple_graphs
 from ufm.numerics.records import plain
@@ -32,7 +33,7 @@ VERTICES = 7
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
+class Ranked(ByContent):
     """One code or split: its parts, the number of single DNC (or zero) classes, F, and rho, the limit of F/F(DNC) as lam -> 0 (one part only)."""
 
     parts: tuple[Graph, ...]
@@ -60,7 +61,7 @@ class Ranked:
 
 
 @dataclass(frozen=True, eq=False)
-class GraphSearch:
+class GraphSearch(ByContent):
     """The `best` cheapest codes, lowest first. `tried`: number of graphs with K edges; `alone`: F of K single classes (DNC or zero, whichever is less).
 
     A code is an upper bound of the minimum, with explicit weights, and not always stationary: `refine(search.winner.point(problem))` goes on from there.

@@ -16,6 +16,7 @@ from ufm.landscapes.modes import explain, mse_families
 from ufm.landscapes.search import search
 from ufm.landscapes.symmetric import survey
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
@@ -25,7 +26,7 @@ from ufm.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Found(ByContent):
     """One critical point of a landscape: its signature, how often it was hit, by what, and the permutations that fix it."""
 
     critical: CriticalPoint
@@ -43,7 +44,7 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Landscape:
+class Landscape(ByContent):
     """Critical points in order of value. `scope` says in one sentence what was searched; `complete` is True only with a proof.
 
     Index it like a list or by name; `.minima`, `.saddles`, `.best`, `.where(rank=3, index=1)` filter; `.save` writes JSON.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
-class Refined:
+class Refined(ByContent):
     """The end of a descent through kinks.
 
     point, fun: in the given problem. before: the value it started from. residual: Clarke residual relative to the ridge's gradient.
@@ -35,7 +36,7 @@ class Refined:
 
 
 @dataclass(frozen=True, eq=False)
-class LowRankSearch:
+class LowRankSearch(ByContent):
     """Distinct ends, lowest first, beside DNC (or zero where that is lower): `reference`. Lowest found, not proved.
 
     starts: how many were run; interrupted: whether Ctrl-C ended the search early. Replay with `rng`.

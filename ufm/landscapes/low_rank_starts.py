@@ -14,6 +14,7 @@ import numpy as np
 
 from ufm.numerics import codes
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint, from_matrix
@@ -35,8 +36,8 @@ PER_START = 2
 """Narrow descents for every random start of full width."""
 
 
-@dataclass(frozen=True)
-class LowRankEnds:
+@dataclass(frozen=True, eq=False)
+class LowRankEnds(ByContent):
     """Ends of narrow descents (`narrow`, from random starts) and of descents from known codes (`from_codes`, name and Result)."""
 
     narrow: Multistart

@@ -35,6 +35,7 @@ import numpy as np
 from ufm.critical.signature import CriticalPoint, critical_below, gauge_nullity
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -73,7 +74,7 @@ def binodal(y: float, D: int) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class ModeGroup:
+class ModeGroup(ByContent):
     """m modes of equal y and weight: left (K, m), right (K, m) orthonormal; roots ascending, (small, large), one or none.
 
     double: the one root is a double one. marginal: at D = 2, y stands exactly at the threshold N Lam/w.
@@ -110,7 +111,7 @@ class ModeGroup:
 
 
 @dataclass(frozen=True, eq=False)
-class Family:
+class Family(ByContent):
     """One connected kind of critical points: how many modes of each group sit at zero, on the small and on the large root.
 
     point: a representative, exact. counts: (n_0, n_small, n_large) of every group of `mode_groups` (a double root counts as large).

@@ -17,6 +17,7 @@ from ufm.landscapes.merge import EXACT_LIMIT, same_point
 from ufm.landscapes.trajectory import as_logit_point
 from ufm.landscapes.tree import Tree, disconnectivity
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 
 SAME = 1e-9
@@ -24,7 +25,7 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(ByContent):
     """Minima and the saddles of index 1 that join them, modulo class permutation, among the points given or met on the way.
 
     ends (S, 2): the minima that saddle k joins. descents: the two ways down of every saddle. components: numbers of the

@@ -15,6 +15,7 @@ from ufm.landscapes.strings import String, highest, respaced
 from ufm.landscapes.trajectory import align, as_logit_point
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.spectra import thin_svd
 from ufm.numerics.words import named_arguments
@@ -28,7 +29,7 @@ KINDS = ("straight", "balanced", "string")
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Path(ByContent):
     """A way from A to B: t (P,) in [0, 1], F along it, and the class logits there, points (P, K, K).
 
     t: share of the length travelled, in factor space (kind `balanced`: in logit space). barrier = max F - F(A). top: the highest point;

@@ -21,6 +21,7 @@ from ufm.landscapes.follow import Branch, at_lam, follow
 from ufm.landscapes.low_rank_starts import lowest_end
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
@@ -52,7 +53,7 @@ class Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class Winners:
+class Winners(ByContent):
     """Intervals of Lam ascending with their winners, and the boundaries between them.
 
     candidates: names that took part; branches: those found by search and continued, by name.
@@ -103,7 +104,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class PhaseDiagram:
+class PhaseDiagram(ByContent):
     """Cells over the grid, and for every finished (K, L) the boundaries in Lam between the least and the largest lam of the grid."""
 
     Ks: tuple[int, ...]

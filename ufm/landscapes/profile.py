@@ -11,6 +11,7 @@ from ufm.critical.signature import CriticalPoint, classify, critical_below
 from ufm.landscapes.low_rank_starts import code_ends
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
@@ -25,7 +26,7 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Lowest:
+class Lowest(ByContent):
     """The lowest critical point found at one rank.
 
     name, status and signature are those of the full problem (width d); how: `structure`, `search, 3 of 10 starts` or `known code`.
@@ -46,7 +47,7 @@ class Lowest:
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(ByContent):
     """Lowest found at each rank, ascending in rank; `missing` lists ranks where no critical point was found.
 
     The values are those of a search: upper bounds of the least value at each rank, not proofs. `best` has the lowest value of all.

@@ -15,6 +15,7 @@ from ufm import structures
 from ufm.critical.relu_names import hidden_rank
 from ufm.landscapes.relu_search import low_rank_search, reference
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
@@ -27,7 +28,7 @@ STATIONARY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class LowestAtRank:
+class LowestAtRank(ByContent):
     """The lowest stationary point found at one rank; how: `structure`, or the start it was found from."""
 
     rank: int
@@ -42,7 +43,7 @@ class LowestAtRank:
 
 
 @dataclass(frozen=True, eq=False)
-class ReluProfile:
+class ReluProfile(ByContent):
     """Lowest found at each rank, ascending in rank: upper bounds of the least value there, not proofs. `reference`: F of DNC (or zero)."""
 
     problem: Problem

@@ -10,6 +10,7 @@ import numpy as np
 
 from ufm.landscapes.ends import End
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.records import own, plain
 from ufm.numerics.statistics import wilson
@@ -20,7 +21,7 @@ COLUMNS = ("name", "count", "share", "low", "high", "fun", "rank", "distance", "
 
 
 @dataclass(frozen=True, eq=False)
-class Basin:
+class Basin(ByContent):
     """One end: its name, how many starts went there, share = count/starts with its Wilson interval (low, high), loss and rank.
 
     distance, scales: of the name, as in `identify` (distance None for unnamed ends). first: lowest start that ended here.
@@ -53,7 +54,7 @@ class Basin:
 
 
 @dataclass(frozen=True, eq=False)
-class Basins:
+class Basins(ByContent):
     """Ends of many starts, most frequent first; iterates over them. Shares are of all finished starts.
 
     starts: finished ones, of `requested`. converged: those with a named or unnamed end; the others are `not_converged`, an end of their own.

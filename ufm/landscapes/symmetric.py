@@ -32,6 +32,7 @@ import numpy as np
 from ufm.losses import CrossEntropy
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.schemes import Scheme, schemes
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -44,7 +45,7 @@ CRITICAL = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Roots:
+class Roots(ByContent):
     """The roots found for one choice of active modes.
 
     support: the active idempotents, numbered from 1, one tuple per orbit. coupled: whether x, y are active.
@@ -63,7 +64,7 @@ class Roots:
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Survey(ByContent):
     """What a search over symmetry classes found: points, each once up to class permutation.
 
     dropped: points whose gradient exceeded `CRITICAL`. unpaired: (class, support) of systems where a root must be missing

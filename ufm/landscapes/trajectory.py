@@ -22,6 +22,7 @@ from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
@@ -67,7 +68,7 @@ class Plateau:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class Reading(ByContent):
     """Nearest critical point at every record of a run, and the plateaus.
 
     steps (T,). nearest (T,): numbers into `names`. distance (T,): relative Frobenius distance from it. plateaus: in order of entry. curves: for

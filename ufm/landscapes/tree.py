@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Tree:
+class Tree(ByContent):
     """Which minima are joined below which energy: `roots`, one for each component, lowest first.
 
     minima (M,), saddles (S,): energies; ends (S, 2). joins (M,): energy of the lowest saddle at which a minimum's branch joins another, inf where

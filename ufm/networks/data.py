@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_sequence
@@ -20,7 +21,7 @@ ALIASES = {"X": ("X", "features", "H", "x", "data"), "y": ("y", "labels", "targe
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class Data(ByContent):
     """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2 of them, each with a sample; T (m, N) targets other than labels.
 
     >>> Data.mixture(K=3, n=[4, 4, 2], d=5, sigma=0.5, rng=0, exact=True)

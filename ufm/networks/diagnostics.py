@@ -15,12 +15,13 @@ from ufm.networks.data import Data, class_means, tcv
 from ufm.networks.network import Network
 from ufm.networks.training import Training
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import save_arrays
 from ufm.numerics.ranks import TOLERANCES, all_ranks
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class Layer(ByContent):
     """One layer: features Z (d, N) and, where known, the weight W that they enter (d_next, d).
 
     tcv: within-class variation (1/N) sum |z_i - mean of its class|^2; tcv_ratio: over the mean squared distance to the global mean (NaN if
@@ -41,7 +42,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Layers:
+class Layers(ByContent):
     """All layers, first to last; prints as a table."""
 
     rows: tuple[Layer, ...]

@@ -16,10 +16,11 @@ from ufm.networks.decay import Decay, decay
 from ufm.networks.losses import check_outputs, log_mean, loss
 from ufm.networks.network import Network, Workspace
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 
 
 @dataclass(frozen=True, eq=False)
-class Objective:
+class Objective(ByContent):
     """F of a network on data. Methods take parameters as the network's list of arrays; `value_grad` takes the flat vector.
 
     >>> from ufm.networks import Data, Network

@@ -11,12 +11,13 @@ from ufm.networks.data import tcv
 from ufm.networks.losses import has_log, log_mean
 from ufm.networks.network import Network
 from ufm.networks.objective import Objective
+from ufm.numerics.content import ByContent
 
 NUMBERS = ("step", "epoch", "time", "fun", "loss", "log_loss", "grad_norm", "accuracy", "norm", "moved", "lr_sum")
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, eq=False)
+class Trace(ByContent):
     """Records along a run, T of them; every column is an array whose first axis is the record.
 
     step, epoch, time (of a flow), fun, loss, log_loss (the logarithm of the mean loss, accurate where it underflows), grad_norm, accuracy,

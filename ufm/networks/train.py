@@ -20,6 +20,7 @@ from ufm.networks.trace import Trace, measure
 from ufm.networks.training import Training
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 
@@ -31,8 +32,8 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Progress:
+@dataclass(frozen=True, eq=False)
+class Progress(ByContent):
     """What a callback sees after every step: step, the flat x, the state's memory (lr_sum, time, ...) and the objective."""
 
     step: int

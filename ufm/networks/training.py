@@ -14,13 +14,14 @@ from ufm.networks.losses import loss as loss_of
 from ufm.networks.network import Network
 from ufm.networks.objective import Objective
 from ufm.networks.trace import Trace, spectra
+from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.ranks import numerical_rank
 from ufm.numerics.records import own
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class Training(ByContent):
     """End of a run: the network and its parameters, values there, and what it took.
 
     success: for sgd on batches, that it used its steps without diverging; otherwise that the gradient norm reached tol (a flow: or its end time).

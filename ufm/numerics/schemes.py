@@ -19,11 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.records import own
 
 
 @dataclass(frozen=True, eq=False)
-class Scheme:
+class Scheme(ByContent):
     """Projections E_1, ..., E_d (K, K) onto the common eigenspaces orthogonal to 1, and their ranks m_1, ..., m_d.
 
     Raises ValueError when an idempotent has the wrong shape or its trace is not the stated multiplicity.

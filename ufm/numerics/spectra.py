@@ -18,9 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ufm.numerics.content import ByContent
 
-@dataclass(frozen=True)
-class ThinSVD:
+
+@dataclass(frozen=True, eq=False)
+class ThinSVD(ByContent):
     """Z = U diag(s) V' with U (m, r), s (r,) > 0 descending, V (n, r); the rank r is a declaration."""
 
     U: np.ndarray

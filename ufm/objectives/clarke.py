@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated
 from ufm.objectives.masks import solve_masks
@@ -31,7 +32,7 @@ TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Clarke:
+class Clarke(ByContent):
     """The smallest gradient found over masks at kinks.
 
     residual: its norm; relative: that divided by ridge_norm, the norm of the ridge's own gradient (lam_l A_l)_l, which the fit must cancel.

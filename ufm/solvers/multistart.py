@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import kinked
@@ -17,7 +18,7 @@ from ufm.solvers.result import Result
 
 
 @dataclass(frozen=True, eq=False)
-class Multistart:
+class Multistart(ByContent):
     """Results in the order of their starts. `best` is the lowest found: a sample, not a proof.
 
     `distinct(tol)` groups converged values. Ctrl-C keeps what was finished and the point then reached.

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ufm.numerics.content import ByContent
 from ufm.numerics.records import own
 from ufm.points import FactorPoint, LogitPoint
 
 
-@dataclass
-class Trace:
+@dataclass(eq=False)
+class Trace(ByContent):
     """Records along a run: iteration, value, gradient norm, and class-mean logits (T, K, K) where kept."""
 
     nit: list[int] = field(default_factory=list)
@@ -36,8 +37,8 @@ class Trace:
         return f"Trace({len(self)} records)" if not self.nit else f"Trace({len(self)} records, steps {self.nit[0]}..{self.nit[-1]})"
 
 
-@dataclass(frozen=True)
-class Intermediate:
+@dataclass(frozen=True, eq=False)
+class Intermediate(ByContent):
     """What a callback sees: step, value, gradient norm and the flat vector x of `objective`."""
 
     nit: int
@@ -48,7 +49,7 @@ class Intermediate:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(ByContent):
     """End of a run: point, value, norm of the full gradient there, and what it took.
 
     With relu or leaky_relu, a run of L-BFGS that was finished on kinks has as grad_norm the Clarke residual of its point

@@ -9,6 +9,7 @@ from pathlib import Path
 from ufm.numerics import arguments
 from ufm.numerics import rows as files
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.content import ByContent
 from ufm.numerics.records import columns, csv_text
 from ufm.numerics.words import named_arguments
 from ufm.sweeps import store as stores
@@ -21,7 +22,7 @@ KIND = "sweep"
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class Sweep(ByContent):
     """Rows in the spec's order, of cells that ended. `complete` when every cell (of this shard) has a row that stays.
 
     missing: cells without one; a cell that failed for the machine's reasons (`again` in its row: no memory, no file, no extra) is among them,

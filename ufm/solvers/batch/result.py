@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -18,7 +19,7 @@ from ufm.solvers.result import Result
 
 
 @dataclass(frozen=True, eq=False)
-class BatchResult:
+class BatchResult(ByContent):
     """Ends of many starts as arrays over the starts asked for; `done` says which were finished.
 
     index: number of each start (its child of the seed); fun, grad_norm, rank (-1 where there is none, as for nonlinear
