@@ -122,7 +122,7 @@ def test_logit_matrices_are_the_critical_points_they_are_called(physics):
                 assert stratum.grad_norm <= 1e-9 * stratum.ridge_norm + 1e-13, (row["name"], problem)
             seen.add(row["family"])
             if problem.loss.name == "ce" and row["critical"] and problem.K > 2:
-                assert identify(point).name == row["name"].removesuffix("(small)"), row["name"]
+                assert identify(point).name == row["name"], row["name"]
     assert seen >= {"dnc", "pairs", "pairs+apex", "blocks", "circle"}
 
 

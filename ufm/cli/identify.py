@@ -39,9 +39,11 @@ def _identify(arguments) -> int:
         raise ValueError(f"file {arguments.file!r} must hold Z, or features and weights; it has {', '.join(sorted(data)) or 'nothing'}.")
     if arguments.json:
         fields = ("name", "rank", "distance", "scales", "within_class", "collapse", "members", "tol")
-        print_json({name: getattr(found, name) for name in fields})
+        near = [{"name": name, "distance": distance} for name, distance in found.nearest]
+        print_json({**{name: getattr(found, name) for name in fields}, "nearest": near})
     else:
         show(found)
         say("scales: " + ", ".join(f"{a:.6g}" for a in found.scales) if found.scales else "no scales")
-        say("collapse: " + ", ".join(f"{name} {value:.3g}" for name, value in found.collapse.items()))
+        say("nearest: " + ", ".join(f"{name} at {distance:.3g}" for name, distance in found.nearest))
+        say("collapse: " + ", ".join(f"{name} {'not measured' if value is None else f'{value:.3g}'}" for name, value in found.collapse.items()))
     return 0

@@ -1,10 +1,10 @@
 """Names of codes from their pattern: which logits are equal, up to class permutation, and their rank.
 
 The classes split into parts whose logits on each other vanish; each part is recognised as a simplex, or its matrix of
-equal entries is compared, in canonical form, with those of known configurations: polygons, antiprisms, prisms,
-pyramids, cubes, the icosahedron's family, triangular codes, products of simplices, capped antiprisms and prisms. Shape parameters (heights, radii)
-only decide in which order the equal entries come, so each configuration is drawn at many of them. A name says
-"the same pattern and rank", not the same shape.
+equal entries is compared, in canonical form, with those of known configurations: polygons, antiprisms, prisms, cubes, the
+icosahedron's family, triangular codes, products of simplices, the 24-cell and the Clebsch code; pyramids and what has caps, by angles. Shape
+parameters (heights, radii) only decide which entries agree and in which order they come, so each configuration is drawn once for every such order.
+A name says "the same pattern and rank", not the same shape. What has no name but some symmetry is `code(1+3+3)`, by the sizes of its orbits.
 """
 
 from __future__ import annotations
@@ -13,16 +13,33 @@ import functools
 from itertools import combinations, product
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment, quadratic_assignment
 from scipy.sparse import csgraph
 
-from ufm.numerics.groups import canonical_order, colours, stable_cells
+from ufm.numerics.groups import automorphism_orbits, averaged, canonical_order, colours, pattern, stable_cells
 
-LARGEST = 20
+LARGEST = 24
 """Largest K for which patterns are compared."""
 
 
-def code_name(M: np.ndarray, tol: float) -> tuple[str, float] | None:
-    """(`code(...)`, relative distance of M from its own pattern) for row-centred class logits M (K, K), or None.
+def orbit_name(M: np.ndarray, tol: float) -> tuple[str, float] | None:
+    """(`code(1+3+3)`, relative distance of M from what its symmetry makes of it): orbit sizes of the class permutations that fix M.
+
+    Their common pattern is within tol/2 of M, so that every one of them moves M by at most tol (`numerics.groups.pattern`). None where only
+    the identity does, where all entries are one, and beyond `LARGEST` classes.
+
+    >>> orbit_name(np.diag([1.0, 2.0, 2.0, 2.0]), 1e-6)
+    ('code(1+3)', 0.0)
+    """
+    if len(M) > LARGEST:
+        return None
+    C, distance = pattern(M, tol)
+    sizes = sorted(map(len, automorphism_orbits(C)))
+    return (f"code({'+'.join(map(str, sizes))})", distance) if sizes[-1] > 1 and C.any() else None
+
+
+def code_name(M: np.ndarray, tol: float) -> tuple[str, float, int] | None:
+    """(`code(...)`, relative distance of M from its own pattern, rank) for row-centred class logits M (K, K), or None.
 
     tol: entries closer than tol times the largest are equal; singular values below it are zero.
     """
@@ -32,16 +49,18 @@ def code_name(M: np.ndarray, tol: float) -> tuple[str, float] | None:
     graph = (np.abs(M) > tol * reach) | (np.abs(M.T) > tol * reach)
     _, part = csgraph.connected_components(graph, directed=False)
     parts = [np.flatnonzero(part == p) for p in range(part.max() + 1)]
-    names, rest = [], 0.0
+    names, rest, rank = [], 0.0, 0
     for members in sorted(parts, key=len, reverse=True):
         block = M[np.ix_(members, members)]
-        name = _part_name(block, tol * reach)
+        s = np.linalg.svd(block, compute_uv=False)
+        rank += (part_rank := int(np.sum(s > tol * reach)))
+        name = _part_name(block, part_rank, tol * reach)
         if name is None:
             return None
         names.append(name)
-        rest += float(np.sum((block - _averaged(block, tol * reach)) ** 2))
+        rest += float(np.sum((block - averaged(block, colours(block, tol * reach))) ** 2))
     rest += float(np.sum(M[part[:, None] != part[None, :]] ** 2))
-    return f"code({_joined(names)})", float(np.sqrt(rest)) / float(np.linalg.norm(M))
+    return f"code({_joined(names)})", float(np.sqrt(rest)) / float(np.linalg.norm(M)), rank
 
 
 def _joined(names: list[str]) -> str:
@@ -52,98 +71,111 @@ def _joined(names: list[str]) -> str:
     return "+".join(names)
 
 
-def _part_name(block: np.ndarray, tol: float) -> str | None:
-    k = len(block)
+def _part_name(block: np.ndarray, rank: int, tol: float) -> str | None:
+    k, C = len(block), colours(block, tol)
     if k == 1:
         return "undecided" if abs(block[0, 0]) <= tol else None
-    s = np.linalg.svd(block, compute_uv=False)
-    rank = int(np.sum(s > tol))
-    C = colours(block, tol)
     if rank == k - 1 and np.ptp(np.diag(C)) == 0 and np.ptp(C[~np.eye(k, dtype=bool)]) == 0:
         return "pair" if k == 2 else f"simplex({k})"
-    return _patterns(k).get((rank, _key(C))) or (_capped(block, C) if rank == 3 else None)
+    return _known(rank, C) or (_around_axis(block, C) if rank == 3 else None)
 
 
-def _capped(block: np.ndarray, C: np.ndarray, tol: float = 1e-3) -> str | None:
-    """`bicapped antiprism(m)` or `tricapped prism(3)`: two cells of classes in space, caps and rings, checked by angles."""
+def _around_axis(block: np.ndarray, C: np.ndarray, tol: float = 1e-3) -> str | None:
+    """Caps on an axis in space, or a flat triangle of them, and one or two regular rings around it: pyramids, the icosahedron minus a vertex,
+    bicapped antiprisms and the tricapped prism, told by heights and angles of the classes."""
     cells = stable_cells(C)
-    sizes = np.bincount(cells)
-    if len(sizes) != 2 or len(block) < 8:
+    caps, *rings = (np.flatnonzero(cells == c) for c in np.argsort(np.bincount(cells), kind="stable"))
+    if len(caps) > 3 or len(rings) not in (1, 2):
         return None
-    caps, ring = (np.flatnonzero(cells == c) for c in np.argsort(sizes, kind="stable"))
     _, s, Vt = np.linalg.svd(block)
     X = Vt[:3].T * np.sqrt(s[:3])
-    if len(caps) == 2 and len(ring) % 2 == 0:
-        axis, name = X[caps[0]] - X[caps[1]], f"bicapped antiprism({len(ring) // 2})"
-        flat = np.linalg.norm(X[caps[0]] + X[caps[1]])
-    elif len(caps) == 3 and len(ring) == 6:
-        axis, name = np.cross(X[caps[1]] - X[caps[0]], X[caps[2]] - X[caps[0]]), "tricapped prism(3)"
-        flat = np.ptp(X[caps] @ axis / np.linalg.norm(axis))
-    else:
+    axis = X[caps[0]] if len(caps) == 1 else X[caps[0]] - X[caps[1]]
+    axis = np.cross(axis, X[caps[2]] - X[caps[0]]) if len(caps) == 3 else axis
+    turns, near = np.linalg.svd(axis[None])[2], tol * np.max(np.abs(X))
+    height, plane = X @ turns[0], X @ turns[1:].T
+    if len(rings) == 1 and len(caps) > 1:
+        rings = [rings[0][height[rings[0]] > 0], rings[0][height[rings[0]] <= 0]]
+        if max(abs(np.sum(height[caps])), np.ptp(np.abs(height[np.concatenate(rings)]))) > near:
+            return None
+    m = len(rings[0])
+    if m < 3 or any(len(ring) != m or np.ptp(height[ring]) > near for ring in rings):
         return None
-    frame = np.linalg.svd(axis[None])[2]
-    height, plane = X[ring] @ frame[0], X[ring] @ frame[1:].T
-    angles = np.arctan2(plane[:, 1], plane[:, 0])
-    upper, lower = (np.sort(np.mod(angles[side], 2 * np.pi)) for side in (height > 0, height < 0))
-    if len(upper) != len(lower) or max(np.ptp(np.abs(height)), flat) > tol * np.max(np.abs(X)):
+    angles = [np.sort(np.mod(np.arctan2(*plane[ring].T), 2 * np.pi)) for ring in rings]
+    if any(np.ptp(np.diff(np.append(a, a[0] + 2 * np.pi))) > tol for a in angles):
         return None
-    m = len(upper)
-    steps = [np.diff(np.append(a, a[0] + 2 * np.pi)) for a in (upper, lower)]
-    turn = np.mod(lower[0] - upper[0], 2 * np.pi / m) * m / (2 * np.pi)  # 0 or 1: prism, 1/2: antiprism
-    regular = max(np.ptp(step) for step in steps) < tol
-    wanted = 0.5 if len(caps) == 2 else 0.0
-    return name if regular and min(abs(turn - wanted), abs(turn - wanted - 1)) < tol * m else None
+    turn = np.mod(angles[-1][0] - angles[0][0], 2 * np.pi / m) * m / (2 * np.pi)  # 0 or 1: one above the other, 1/2: staggered
+    twist = next((twist for twist in (0.0, 0.5, 1.0) if abs(turn - twist) < tol * m), None)
+    return _ring_names(len(caps), len(rings), m).get(None if twist is None else twist % 1)
+
+
+def _ring_names(caps: int, rings: int, m: int) -> dict[float, str]:
+    """Name by the twist of the rings, in units of a step."""
+    if rings == 1:
+        return {0.0: f"pyramid({m})"} if caps == 1 else {}
+    if caps == 2:
+        return {0.5: f"bicapped antiprism({m})"}
+    known = {(1, 5): {0.5: "icosahedron minus a vertex"}, (3, 3): {0.0: "tricapped prism(3)"}}
+    return known.get((caps, m), {})
+
+
+@functools.lru_cache(maxsize=256)
+def _canonical(k: int, C: bytes) -> bytes:
+    return _key(np.frombuffer(C, dtype=np.int64).reshape(k, k))
 
 
 def _key(C: np.ndarray) -> bytes:
     order = canonical_order(C)
-    C = C[np.ix_(order, order)]
-    return np.unique(C, return_inverse=True)[1].astype(np.uint16).tobytes()
+    return C[np.ix_(order, order)].tobytes()
 
 
-def _averaged(block, tol: float) -> np.ndarray:
-    C = colours(block, tol)
-    return (np.bincount(C.ravel(), block.ravel()) / np.maximum(np.bincount(C.ravel()), 1))[C]
+def _known(rank: int, C: np.ndarray) -> str | None:
+    """The name of the known configuration with this rank and pattern; earlier ones win."""
+    for name, other in _patterns(len(C)).get((rank, _census(C)), ()):
+        if _canonical(len(C), C.tobytes()) == _canonical(len(C), other.tobytes()):
+            return name
+    return None
+
+
+def _census(C: np.ndarray) -> bytes:
+    """How often each colour is seen from each class, classes in order of what they see: equal for patterns that differ by a permutation."""
+    rows = np.sort(C, axis=1)
+    return rows[np.lexsort(rows.T)].tobytes()
 
 
 @functools.cache
-def _patterns(k: int) -> dict[tuple[int, bytes], str]:
-    """(rank, canonical pattern) -> name for every known configuration of k points; earlier names win."""
-    found: dict[tuple[int, bytes], str] = {}
+def _patterns(k: int) -> dict[tuple[int, bytes], list[tuple[str, np.ndarray]]]:
+    """(rank, census) -> names and patterns of the known configurations of k points."""
+    found: dict[tuple[int, bytes], list[tuple[str, np.ndarray]]] = {}
     drawn = set()
-    for name, matrix in _configurations(k):
-        s = np.linalg.svd(matrix, compute_uv=False)
-        rank, C = int(np.sum(s > 1e-9 * s[0])), colours(matrix, 1e-9 * s[0])
+    for name, X in _point_sets(k):
+        X = X - X.mean(axis=0)
+        M = X @ X.T
+        s = np.linalg.svd(M, compute_uv=False)
+        rank, C = int(np.sum(s > 1e-9 * s[0])), colours(M, 1e-9 * s[0])
         if (rank, C.tobytes()) not in drawn:
             drawn.add((rank, C.tobytes()))
-            found.setdefault((rank, _key(C)), name)
+            found.setdefault((rank, _census(C)), []).append((name, C))
     return found
 
 
-def _configurations(k: int):
-    """(name, row-centred Gram or logit matrix) at many shape parameters."""
-    for name, X in _point_sets(k):
-        X = X - X.mean(axis=0)
-        yield name, X @ X.T
-    if k >= 5:
-        yield from _pyramids(k)
-
-
-def _point_sets(k: int):
+def _point_sets(k: int, uniform: bool = False):
+    """(name, points (k, r)) of known configurations, at every order of their distances, or in their uniform shape."""
     yield f"polygon({k})", _ring(k)
-    heights = np.linspace(0.05, 2.5, 40)
     if k % 2 == 0 and k >= 6:
         m = k // 2
-        for h in heights:
+        even = np.sin(np.pi / m) ** 2
+        for h in [np.sqrt(even - np.sin(np.pi / (2 * m)) ** 2)] if uniform else _heights(m, 0.5):
             yield f"antiprism({m})", _stack([(_ring(m), h), (_ring(m, np.pi / m), -h)])
-            yield f"prism({m})" if m != 4 or abs(h - np.sqrt(0.5)) > 1e-9 else "cube(3)", _stack([(_ring(m), h), (_ring(m), -h)])
+        for h in [np.sqrt(even)] if uniform else _heights(m, 0.0):
+            cube = m == 4 and abs(h - np.sqrt(0.5)) < 1e-9
+            yield "cube(3)" if cube else f"prism({m})", _stack([(_ring(m), h), (_ring(m), -h)])
     m = k.bit_length() - 1
-    if k == 2**m and m >= 3:
+    if k == 2**m and m >= 4:
         yield f"cube({m})", np.array(list(product([-1.0, 1.0], repeat=m)))
     for a in range(3, k):
         if k % a == 0 and 2 <= k // a <= a:
             b = k // a
-            for t in np.linspace(0.2, 3.0, 15):
+            for t in (1.0,) if uniform else (0.5, 1.0, 2.0):
                 yield f"simplex({a})xsimplex({b})", np.array([np.r_[np.eye(a)[i], t * np.eye(b)[j]] for i in range(a) for j in range(b)])
     v = int((1 + np.sqrt(1 + 8 * k)) / 2)
     if v * (v - 1) // 2 == k and v >= 5:
@@ -152,20 +184,62 @@ def _point_sets(k: int):
     if k == 12:
         yield "icosahedron", _cyclic([(0.0, a, b * phi) for a in (-1, 1) for b in (-1, 1)])
         yield "cuboctahedron", _cyclic([(0.0, a, b) for a in (-1, 1) for b in (-1, 1)])
+    if k == 16:  # one half of the corners of the 5-cube
+        yield "clebsch", np.array([x for x in product([-1.0, 1.0], repeat=5) if np.prod(x) > 0])
     if k == 20:
         cube = np.array(list(product([-1.0, 1.0], repeat=3)))
         yield "dodecahedron", np.vstack([cube, _cyclic([(0.0, a / phi, b * phi) for a in (-1, 1) for b in (-1, 1)])])
+    if k == 24:
+        yield "24-cell", np.array([x for x in product([-1.0, 0.0, 1.0], repeat=4) if np.abs(x).sum() == 2])
 
 
-def _pyramids(k: int, draws: int = 300):
-    """An apex over a polygon: the trivial part is u (t_0 e_apex + t_1 1_ring)' with u the centred apex direction."""
-    m, draw = k - 1, np.random.Generator(np.random.PCG64(0))
-    ring = np.zeros((k, k))
-    ring[:m, :m] = _ring(m) @ _ring(m).T
-    own = np.r_[np.zeros(m), 1.0]
-    for _ in range(draws):
-        t0, t1 = draw.uniform(0.1, 3.0), draw.uniform(-1.5, 0.5)
-        yield f"pyramid({m})", ring + np.outer(own - 1 / k, t0 * own + t1 * (1 - own) / m)
+def _heights(m: int, twist: float) -> list[float]:
+    """Half heights of two rings of m points of radius 1, turned by `twist` steps against each other, that give every order of their distances.
+
+    Inside a ring squared distances are 4 sin^2(i pi/m), across 4 h^2 + 4 sin^2((j + twist) pi/m): they agree at the heights listed first, among
+    them the uniform one (all edges equal); between two of these, and above the last, nothing changes.
+    """
+    i, j = np.arange(1, m // 2 + 1), np.arange(0, m // 2 + 1) + twist
+    square = np.subtract.outer(np.sin(i * np.pi / m) ** 2, np.sin(np.minimum(j, m - j) * np.pi / m) ** 2).ravel()
+    equal = np.unique(np.round(np.sqrt(square[square > 1e-9]), 12))
+    steps = np.concatenate([[0.0], equal, [equal[-1] + 1.0]])
+    exact = np.sqrt(square[[int(np.argmin(np.abs(square - h * h))) for h in equal]])
+    return [*exact.tolist(), *(0.5 * (steps[1:] + steps[:-1])).tolist()]
+
+
+def uniform_distances(M: np.ndarray):
+    """(`code(...)`, relative distance of the centred M from multiples of that code's Gram matrix) for known codes in their uniform shape.
+
+    Classes are matched by a local search (scipy's quadratic assignment), so that a distance is an upper bound of the least over all orders.
+    """
+    if len(M) <= LARGEST:
+        for name, G in _uniform(len(M)):
+            yield f"code({name})", _matched_distance(M, G)
+
+
+@functools.cache
+def _uniform(k: int) -> list[tuple[str, np.ndarray]]:
+    """(name, Gram matrix of norm 1) of every known code of k points, the first of each name: the uniform shape."""
+    found: dict[str, np.ndarray] = {}
+    for name, X in _point_sets(k, uniform=True):
+        X = X - X.mean(axis=0)
+        found.setdefault(name, X @ X.T / np.linalg.norm(X @ X.T))
+    for name in (f"polygon({k})", "antiprism(3)"):  # the circle and pairs, which `identify` fits itself
+        found.pop(name, None)
+    return list(found.items())
+
+
+def _matched_distance(M: np.ndarray, G: np.ndarray) -> float:
+    """min over the orders p found and a >= 0 of |M - a G[p][:, p]|/|M|."""
+    S, best = 0.5 * (M + M.T), 0.0
+    seen = [np.column_stack([np.sort(A, axis=1), 2 * np.diag(A)]) / np.linalg.norm(A) for A in (S, G)]
+    _, start = linear_sum_assignment(np.linalg.norm(seen[0][:, None] - seen[1][None], axis=2))
+    draw = np.random.Generator(np.random.PCG64(0))
+    for first in (np.eye(len(M))[start], *(np.eye(len(M))[draw.permutation(len(M))] for _ in range(3))):
+        P0 = 0.5 * first + 0.5 / len(M)
+        p = quadratic_assignment(S, G, options={"maximize": True, "P0": P0, "rng": draw})["col_ind"]
+        best = max(best, float(np.vdot(M, G[np.ix_(p, p)])) / float(np.linalg.norm(M)))
+    return float(np.sqrt(max(0.0, 1.0 - best**2)))
 
 
 def _ring(m: int, turn: float = 0.0) -> np.ndarray:

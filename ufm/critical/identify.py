@@ -1,126 +1,244 @@
 """A name for anybody's end point: any logit matrix, array of factors, or (features, classifier) pair.
 
-The class-mean logits M (K, K), with their column means removed, are compared with every structure this
-package can name, each a linear family of matrices up to class permutation. The name is that of the
-nearest family within `tol` (relative Frobenius distance) whose rank agrees. What is in none of them may still be
-a known code by its pattern of equal logits (`geometry`); nothing is named beyond that.
+The order of names, for every verb of the package: `zero`; a family of `critical.families` (dnc, pairs, blocks, circle, ...) within `tol` whose rank
+agrees; a known code by its pattern of equal logits (`geometry.code_name`); where some class permutation fixes the logits, `code(1+3+3)` by the
+sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models are read from all layers first (`relu_names`).
+
+At a point of a linear model whose gradient vanishes nothing is left to tolerance: its rank is exact, and so are coincidences of logits. There
+shapes get the name that their structure has in that problem: `dnc(small)` on the small root of its scale equation, `sel` for unequal class counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.sparse import csgraph
 
-from ufm import metrics
-from ufm.critical.geometry import LARGEST, code_name
-from ufm.critical.relu_names import hidden_rank, name_of
+from ufm import losses, metrics
+from ufm.critical.families import Fit, families
+from ufm.critical.geometry import code_name, orbit_name, uniform_distances
+from ufm.critical.relu_names import TOL, hidden_rank, name_of
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
-from ufm.numerics.groups import automorphism_count, colours
 from ufm.numerics.words import named_arguments
+from ufm.objectives.factors import objective_of
 from ufm.points import FactorPoint, LogitPoint
-from ufm.solvers.result import Result
-from ufm.structures.blocks import block_name
+from ufm.problem import Problem
+from ufm.structures import dnc, pairs, scales
+from ufm.structures.blocks import described, sees_shifts
 from ufm.structures.relu_collapse import keeps_positive
+from ufm.structures.sel import sel
+
+EXACT = 1e-6
+"""Gradient norm, relative to the ridge's own, of a critical point; entries of its logits closer than this are equal."""
 
 
 @dataclass(frozen=True, eq=False)
 class Identity(ByContent):
     """A name with what supports it.
 
-    name: a structure, or `unnamed(rank=r, group order=g)` with g the class permutations that fix it to `tol`.
-    distance: relative Frobenius distance of the class-mean logits from the named family (None if unnamed, and where all layers were read).
-    rank: of the class-mean logits as given (declared, or singular values above tol of the largest); of a ReLU model's last pre-activations.
-    scales: of the fitted structure. within_class: |Z - class means|_F / |Z|_F. collapse: NC metrics.
-    members: classes of every block, or in cyclic order for the circle.
+    name: a structure, a code, or `unnamed(rank=r)`.
+    distance: relative Frobenius distance of the class-mean logits from what is named (None if unnamed, and where all layers were read).
+    rank: of the class-mean logits (declared, exact at a critical point, or singular values above tol of the largest), centred under a loss of
+    differences of logits; of a ReLU model's last pre-activations.
+    scales: of the fitted structure. within_class: |Z - class means|_F / |Z|_F; None, as collapse["nc1"], where no class has two samples.
+    collapse: NC metrics. members: classes of every block, or in cyclic order for the circle.
     """
 
     name: str
     rank: int
     distance: float | None
     scales: tuple[float, ...]
-    within_class: float
+    within_class: float | None
     collapse: dict
     members: tuple[tuple[int, ...], ...]
     tol: float
+    given: Given = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def nearest(self) -> tuple[tuple[str, float], ...]:
+        """The three nearest names with the relative distances of the class-mean logits from them, the own name first where it has a distance.
+
+        Families at their best scales (ranks are not compared), known codes in their uniform shape, and `zero`, whose distance is 1.
+        """
+        found = {"dnc": 1.0, "pairs": 1.0} if self.given.norm == 0 else _distances(self.given, self.tol)
+        own = {} if self.distance is None else {self.name: self.distance}
+        near = sorted((item for item in found.items() if item[0] not in own), key=lambda item: item[1])
+        return (*own.items(), *near)[:3]
 
     def __repr__(self) -> str:
-        unnamed = self.name.startswith("unnamed")
-        near = f"distance {self.distance:.2e}" if self.distance is not None else f"{'no name' if unnamed else 'layers'} within {self.tol:g}"
-        return f"{self.name}: rank {self.rank}, {near}, within-class variation {self.within_class:.1e}"
+        if self.distance is not None:
+            near = f"distance {self.distance:.2e}"
+        else:
+            listed = ", ".join(f"{name} {distance:.2g}" for name, distance in self.nearest)
+            near = f"{'no name' if self.name.startswith('unnamed') else 'layers'} within {self.tol:g}; nearest {listed}"
+        within = "not measured" if self.within_class is None else f"{self.within_class:.1e}"
+        return f"{self.name}: rank {self.rank}, {near}, within-class variation {within}"
+
+
+@dataclass(frozen=True, eq=False)
+class Given(ByContent):
+    """What is named: class-mean logits M (K, K) without the bias, samples per class, and whether a constant added to a column counts.
+
+    rank: declared or exact, else None. problem: of the point, if it was one. within, collapse: as in `Identity`.
+    """
+
+    M: np.ndarray
+    counts: np.ndarray
+    shifts: bool
+    rank: int | None
+    within: float | None
+    collapse: dict
+    problem: Problem | None = None
+
+    @property
+    def norm(self) -> float:
+        return float(np.linalg.norm(self.M))
 
 
 @named_arguments
-def identify(Z=None, *, features=None, weights=None, labels=None, tol: float = 0.02) -> Identity:
+def identify(Z=None, *, features=None, weights=None, labels=None, loss=None, tol: float = TOL) -> Identity:
     """Name a point, a Result, a logit matrix Z (K, N) or (K, K), or features X (N, d) with a classifier W (K, d).
 
     labels: class of every sample, 0..K-1 (default: equal blocks in order). The answer is the same after
-    class permutations, changes of basis, positive scaling and a shift of all logits of a class. Logits below
-    1e-9 in norm are `zero`; of a FactorPoint under a loss that sees shifts, as mse does, only without one. tol: as in the module.
+    class permutations, changes of basis, positive scaling and, unless the loss sees it, a shift of all logits of a sample: arrays are centred, under
+    a `loss` such as mse (by name or object; default ce) they are not. A point's own problem says which loss it is. Logits below
+    1e-9 in norm are `zero`, unless they are a critical point's. tol: as in the module.
 
     >>> identify(np.kron(np.eye(3), [[1.0, -1.0], [-1.0, 1.0]])).name
     'pairs'
+    >>> identify(np.eye(4)), identify(np.eye(4), loss="mse").rank
+    (dnc: rank 3, distance 0.00e+00, within-class variation not measured, 4)
 
-    Raises ValueError for arrays of wrong shape, labels that miss a class, and when nothing or too much is given.
+    Raises ValueError for arrays of wrong shape, labels that miss a class, a loss beside a point of another, and when nothing or too much is given.
     """
     tol = arguments.positive("tol", tol)
-    Z = Z.point if isinstance(Z, Result) else Z
+    point = getattr(Z, "point", None)
+    Z = point if isinstance(point, (FactorPoint, LogitPoint)) else Z
+    given = _read(Z, features, weights, labels, loss)
     if isinstance(Z, FactorPoint) and not Z.problem.linear and keeps_positive(Z.problem):
-        return _through_layers(Z, tol)
-    shifts_count = isinstance(Z, FactorPoint) and not Z.problem.loss.shift_invariant
-    Z, labels, declared, collapse = _read(Z, features, weights, labels)
-    K = len(Z)
-    means = metrics.class_means(Z.T, labels, K).T
-    size = np.linalg.norm(Z)
-    within = float(np.linalg.norm(Z - means[:, labels]) / size) if size else 0.0
-    if collapse is None:
-        collapse = metrics.summary(Z.T, labels)
-    M = means - means.mean(axis=0)
-    s = np.linalg.svd(means, compute_uv=False)
-    rank = declared if declared is not None else int(np.sum(s > tol * s[0])) if s[0] > 0 else 0
-    common = {"within_class": within, "collapse": collapse, "tol": tol}
-    norm = np.linalg.norm(M)
-    if norm <= 1e-9 and shifts_count and size > 1e-9:  # equal logits for all classes, which mse sees
-        return Identity(f"unnamed(rank={rank})", rank, None, (), members=(), **common)
-    if declared == 0 or (declared is None and norm <= 1e-9):
-        return Identity("zero", 0, float(norm), (), members=(), **common)
-    centred_rank = int(np.sum(np.linalg.svd(M, compute_uv=False) > tol * np.linalg.norm(M, 2)))
-    fits = [fit for fit in _candidates(M) if fit[1] <= tol and fit[4] == centred_rank]
-    if not fits:
-        fine = 1e-6 if declared is not None else tol
-        for level in (1e-6,) if declared is not None else sorted({min(level, tol) for level in (1e-6, 1e-4, 2e-3, tol)}):
-            code = code_name(M, level)
-            if code is not None and code[1] <= tol:
-                return Identity(code[0], rank, code[1], (), members=(), **common)
-        order = automorphism_count(colours(M, fine * np.max(np.abs(M)))) if K <= LARGEST else None
-        group = "" if order is None else f", group order={order}"
-        return Identity(f"unnamed(rank={rank}{group})", rank, None, (), members=(), **common)
-    name, distance, scales, members, _ = min(fits, key=lambda fit: fit[1] + 0.05 * tol * len(fit[2]))
-    return Identity(name, rank, float(distance), tuple(map(float, scales)), members=members, **common)
+        return Identity(name_of(Z, tol), hidden_rank(Z), None, (), given.within, given.collapse, (), tol, given)
+    name, rank, distance, scales, members = _named(given, tol)
+    return Identity(name, rank, distance, scales, given.within, given.collapse, members, tol, given)
 
 
-def _through_layers(point: FactorPoint, tol: float) -> Identity:
-    """The name of a point of a ReLU model, read from all its layers."""
-    Z, labels = point.logits(), point.problem.labels
-    means, size = metrics.class_means(Z.T, labels, len(Z)).T, np.linalg.norm(Z)
-    within = float(np.linalg.norm(Z - means[:, labels]) / size) if size else 0.0
-    collapse = metrics.summary(point.layers()[-1].T, labels, point.factors[-1])
-    return Identity(name_of(point, tol), hidden_rank(point), None, (), within, collapse, (), tol)
+def _named(given: Given, tol: float):
+    """(name, rank, distance, scales, members): the order of the module."""
+    if given.rank == 0 or (given.rank is None and given.norm <= 1e-9):
+        return "zero", 0, given.norm, (), ()
+    s = np.linalg.svd(given.M, compute_uv=False)
+    rank = int(np.sum(s > tol * s[0])) if given.rank is None else given.rank
+    proper = [fit for fit in _fits(given, tol) if fit.proper and fit.rank == rank]
+    fits = [fit for fit in proper if fit.distance <= tol]
+    if fits:
+        fit = min(fits, key=lambda fit: fit.distance + 0.05 * tol * len(fit.scales))
+        return fit.name, rank, fit.distance, fit.scales, fit.members
+    name, distance = _code(given.M, tol, given.rank) or (f"unnamed(rank={rank})", None)
+    uneven = next((fit for fit in proper if fit.free is not None and fit.free[0] <= tol), None)  # simplices of one size and several scales
+    return name, rank, distance, *((uneven.free[1], uneven.members) if uneven else ((), ()))
 
 
-def _read(Z, features, weights, labels):
-    """(Z (K, N), labels, declared rank or None, metrics or None) from whatever was given."""
+def _code(M: np.ndarray, tol: float, rank: int | None) -> tuple[str, float] | None:
+    """(a known code's name, or one by orbit sizes; distance): at the finest level of coincidence that gives one, and at EXACT alone where the
+    rank is exact, so that an array without noise is called what its point is."""
+    levels = (EXACT,) if rank is not None else sorted({min(level, tol) for level in (EXACT, 1e-4, 2e-3, tol)})
+    for level in levels:
+        code = code_name(M, level)
+        if code is not None and code[1] <= tol and rank in (None, code[2]):
+            return code[:2]
+        if (orbits := orbit_name(M, level)) is not None:
+            return orbits
+    return None
+
+
+def _fits(given: Given, tol: float) -> list[Fit]:
+    """The families fitted, with the names that the point's own problem has for them."""
+    problem, found = given.problem, list(families(given.M, given.counts, given.shifts))
+    if problem is None or not problem.linear:
+        return found
+    own = _collapse(given.M, problem, tol) if given.shifts else None
+    others = [_in_problem(fit, problem, tol) for fit in found if own is None or fit.name != "dnc"]
+    return others if own is None else [own, *others]
+
+
+def _in_problem(fit: Fit, problem: Problem, tol: float) -> Fit:
+    """The fit under the name that its structure has in the problem: `sel` for dnc with unequal counts, `(small)` on small roots."""
+    if fit.name == "dnc" and not problem.balanced and not sees_shifts(problem):
+        fit = replace(fit, name="sel")
+        return _on_small_root(fit, sel, problem, tol)
+    if fit.free is not None and fit.proper and fit.free[0] <= tol:
+        return _on_roots(fit, problem, tol)
+    return _on_small_root(fit, pairs, problem, tol) if fit.name == "pairs" and problem.K % 2 else fit
+
+
+def _on_small_root(fit: Fit, maker, problem: Problem, tol: float) -> Fit:
+    """`name(small)` where the scales are those of the structure's small root."""
+    try:
+        small = maker(problem, "small")
+    except ValueError:
+        return fit
+    near = len(small.scales) == len(fit.scales) and np.allclose(fit.scales, small.scales, rtol=tol, atol=0)
+    return replace(fit, name=f"{fit.name}(small)") if near and fit.distance <= tol else fit
+
+
+def _on_roots(fit: Fit, problem: Problem, tol: float) -> Fit:
+    """Blocks whose parts are all on roots of their scale equations, `blocks(3,2)(large,small)`; others as they are."""
+    big = sorted(zip((part for part in fit.members if len(part) > 1), fit.free[1], strict=True), key=lambda pair: (-len(pair[0]), -pair[1]))
+    known, words = {}, []
+    for part, a in big:
+        counts = problem.counts[list(part)]
+        key = len(part), int(counts[0])
+        if key not in known:
+            known[key], _ = scales.scale_roots(*scales.simplex_pull(problem, *key), problem)
+        near = min(known[key], key=lambda root: abs(np.log(root / a)), default=None)
+        if near is None or np.ptp(counts) or abs(near - a) > tol * near:
+            return fit
+        words.append("large" if near == known[key][-1] else "small")
+    name, found = described(fit.name, [a for _, a in big], words, len(known) == 1)
+    members = (*(part for part, _ in big), *(part for part in fit.members if len(part) == 1))
+    return replace(fit, name=name, distance=fit.free[0], scales=found, members=members)
+
+
+def _collapse(M: np.ndarray, problem: Problem, tol: float) -> Fit | None:
+    """The ray of the problem's own dnc, where the loss sees shifts: any counts, any width, up to the order of classes of one count."""
+    for root, name in (("small", "dnc(small)"), ("large", "dnc")):
+        try:
+            point = dnc(problem, root)
+        except ValueError:
+            continue
+        A = replace(point, b=None).class_logits()
+        order = np.empty(problem.K, dtype=int)
+        order[np.lexsort((-np.diag(M), problem.counts))] = np.lexsort((-np.diag(A), problem.counts))
+        A = A[np.ix_(order, order)]
+        t = float(np.vdot(A, M) / np.vdot(A, A))
+        if root == "large" or abs(t - 1) <= tol:
+            distance = float(np.linalg.norm(M - t * A) / np.linalg.norm(M))
+            return Fit.ray(name, distance, [t * a for a in point.scales], (tuple(range(problem.K)),), point.rank)
+    return None
+
+
+def _distances(given: Given, tol: float) -> dict[str, float]:
+    """Name -> least distance, of families and uniform codes."""
+    found = {"zero": 1.0}
+    for fit in _fits(given, tol):
+        found[fit.name] = min(fit.distance, found.get(fit.name, np.inf))
+    for name, distance in uniform_distances(given.M - given.M.mean(axis=0)):
+        found.setdefault(name, distance)
+    if len(found) < 3:
+        found["pairs"] = min(found.values())  # two classes are one pair
+    return found
+
+
+def _read(Z, features, weights, labels, loss) -> Given:
+    """Class-mean logits and what is known of them, from whatever was given."""
     if (Z is None) == (features is None):
         raise ValueError("identify needs either a point or logits Z, or features together with weights.")
-    if isinstance(Z, LogitPoint):
-        if Z.collapsed:
-            return Z.class_logits(), np.arange(Z.problem.K), Z.rank, None
-        return Z.logits(), Z.problem.labels, Z.rank, None
-    if isinstance(Z, FactorPoint):
-        collapse = metrics.summary(Z.layers()[-1].T, Z.problem.labels, Z.factors[-1])
-        return Z.logits(), Z.problem.labels, None, collapse
+    if isinstance(Z, (LogitPoint, FactorPoint)):
+        if loss is not None and losses.loss(loss) != Z.problem.loss:
+            raise ValueError(f"loss is that of the point's own problem, {Z.problem.loss.name!r}; got loss={loss!r}.")
+        return _of_logits(Z) if isinstance(Z, LogitPoint) else _of_factors(Z)
+    shifts = not losses.loss("ce" if loss is None else loss).shift_invariant
     if features is not None:
         if weights is None:
             raise ValueError("features need weights: the classifier W (K, d).")
@@ -128,11 +246,63 @@ def _read(Z, features, weights, labels):
         if X.shape[1] != W.shape[1]:
             raise ValueError(f"features (N, d) and weights (K, d) must share d; got {X.shape} and {W.shape}.")
         labels = _labels(labels, len(W), len(X))
-        return W @ X.T, labels, None, metrics.summary(X, labels, W)
+        return _of_samples(W @ X.T, labels, shifts, metrics.summary(X, labels, W))
     Z = arguments.array("Z", Z, ndim=2)
     if len(Z) < 2:
         raise ValueError(f"Z must have shape (K, N) with K >= 2 classes; got {Z.shape}.")
-    return Z, _labels(labels, *Z.shape), None, None
+    labels = _labels(labels, *Z.shape)
+    return _of_samples(Z, labels, shifts, metrics.summary(Z.T, labels))
+
+
+def _of_samples(Z, labels, shifts: bool, collapse: dict, rank: int | None = None, problem: Problem | None = None) -> Given:
+    """From logits (K, N) and labels (N,)."""
+    K, size = len(Z), np.linalg.norm(Z)
+    means = metrics.class_means(Z.T, labels, K).T
+    within = float(np.linalg.norm(Z - means[:, labels]) / size) if size else 0.0
+    if len(labels) == K:  # one sample a class has no variation to measure
+        within, collapse = None, {**collapse, "nc1": None}
+    return Given(_seen(means, shifts), np.bincount(labels, minlength=K), shifts, rank, within, collapse, problem)
+
+
+def _of_logits(point: LogitPoint) -> Given:
+    problem, free = point.problem, replace(point, b=None)
+    shifts = sees_shifts(problem)
+    if not point.collapsed:
+        given = _of_samples(free.logits(), problem.labels, shifts, metrics.summary(point.logits().T, problem.labels), point.rank, problem)
+        return replace(given, rank=min(point.rank, _rank(given.M)))
+    means, nothing = free.class_logits(), problem.N == problem.K
+    collapse = metrics.summary(point.class_logits().T, np.arange(problem.K)) | ({"nc1": None} if nothing else {})
+    rank = point.rank if shifts else _rank(_seen(point.U, False), 1e-8)
+    return Given(_seen(means, shifts), problem.counts, shifts, rank, None if nothing else 0.0, collapse, problem)
+
+
+def _of_factors(point: FactorPoint) -> Given:
+    """With the exact rank at balanced factors and at critical points of a linear model: there every factor has the singular values s^(1/D), so that
+    those of the product which a gradient of relative size EXACT leaves undecided are below EXACT^D, and 1e-9 of the largest tells them from the rest."""
+    problem, shifts = point.problem, sees_shifts(point.problem)
+    collapse = metrics.summary(point.layers()[-1].T, problem.labels, point.factors[-1])
+    given = _of_samples(point.product(), problem.labels, shifts, collapse, None, problem)
+    size = max(float(np.linalg.norm(A)) for A in point.factors)
+    settled = problem.linear and (point.balancedness() <= 1e-9 * max(problem.lams) * size**2 or _is_critical(point))
+    if not settled or size == 0.0:
+        return given
+    return replace(given, rank=_rank(given.M * np.sqrt(problem.counts)))
+
+
+def _is_critical(point: FactorPoint) -> bool:
+    objective, x = objective_of(point)
+    ridge = np.sqrt(sum(lam**2 * np.vdot(A, A) for lam, A in zip(point.problem.lams, point.factors, strict=True)))
+    return bool(np.linalg.norm(objective.value_grad(x)[1]) <= EXACT * ridge)
+
+
+def _rank(M: np.ndarray, tol: float = 1e-9) -> int:
+    s = np.linalg.svd(M, compute_uv=False)
+    return int(np.sum(s > tol * s[0])) if s.size and s[0] > 0 else 0
+
+
+def _seen(means: np.ndarray, shifts: bool) -> np.ndarray:
+    """What the loss sees: as it is, or with every column's mean removed."""
+    return means if shifts else means - means.mean(axis=0)
 
 
 def _labels(labels, K: int, N: int) -> np.ndarray:
@@ -144,110 +314,3 @@ def _labels(labels, K: int, N: int) -> np.ndarray:
     if np.any(labels != np.floor(labels)) or set(labels.astype(int).tolist()) != set(range(K)):
         raise ValueError(f"labels must be integers 0..{K - 1} with every class present.")
     return labels.astype(int)
-
-
-def _candidates(M: np.ndarray):
-    """(name, relative distance, scales, members, rank) of every family fitted to the row-centred M."""
-    yield from _block_fits(M)
-    if len(M) >= 5:
-        yield from _circle_fit(M)
-    if len(M) == 10:
-        yield from _petersen_fit(M)
-
-
-def _fit(M, basis) -> tuple[float, np.ndarray]:
-    """(relative distance, coefficients) of M from the span of orthogonal basis matrices."""
-    coefficients = np.array([np.vdot(B, M) / np.vdot(B, B) for B in basis])
-    rest = M - sum(c * B for c, B in zip(coefficients, basis, strict=True))
-    return float(np.linalg.norm(rest) / np.linalg.norm(M)), coefficients
-
-
-def _block_fits(M):
-    """Simplices on the connected parts of the graph of strongly negative logits, over its clearest thresholds."""
-    seen = set()
-    for parts in _partitions(M):
-        key = tuple(sorted(map(tuple, parts)))
-        if key in seen or all(len(p) == 1 for p in parts):
-            continue
-        seen.add(key)
-        parts = sorted(parts, key=len, reverse=True)
-        yield _simplices(M, parts)
-        if len(M) > 3 and [len(p) for p in parts].count(1) == 1 and {len(p) for p in parts} == {1, 2}:
-            yield from _odd_pairs(M, parts)
-
-
-def _partitions(M, most: int = 12):
-    K = len(M)
-    upper = -0.5 * (M + M.T)[np.triu_indices(K, 1)]
-    values = np.sort(upper[upper > 0])[::-1]
-    if not len(values):
-        return
-    gaps = values - np.append(values[1:], 0.0)
-    for i in np.argsort(-gaps / values)[:most]:
-        cut = values[i] - 0.5 * gaps[i]
-        graph = -0.5 * (M + M.T) > cut
-        np.fill_diagonal(graph, False)
-        _, part = csgraph.connected_components(graph, directed=False)
-        yield [np.flatnonzero(part == p).tolist() for p in range(part.max() + 1)]
-
-
-def _simplices(M, parts):
-    rest, scales = M.copy(), []
-    for part in (p for p in parts if len(p) > 1):
-        at, k = np.ix_(part, part), len(part)
-        S = np.eye(k) - 1.0 / k
-        scales.append(float(np.vdot(S, M[at]) / (k - 1)))
-        rest[at] -= scales[-1] * S
-    name = block_name([len(p) for p in parts])
-    distance = float(np.linalg.norm(rest) / np.linalg.norm(M)) if min(scales) > 0 else np.inf
-    scales = [float(np.mean(scales)) / 2] if name == "pairs" else scales
-    return name, distance, scales, tuple(map(tuple, parts)), len(M) - len(parts)
-
-
-def _odd_pairs(M, parts):
-    """Pairs with a lone class: the fixed shape of one scale, and the apex with a scale and direction of its own."""
-    K, lone = len(M), parts[-1][0]
-    m = K // 2
-    P = np.zeros((K, K))
-    for i, j in parts[:-1]:
-        P[i, i] = P[j, j] = 1.0
-        P[i, j] = P[j, i] = -1.0
-    own, others = np.zeros(K), np.ones(K)
-    own[lone], others[lone] = 1.0, 0.0
-    centred = P + np.outer(own - 1.0 / K, own)
-    members = tuple(map(tuple, parts))
-    distance, (b,) = _fit(M, [centred])
-    if b > 0:
-        yield "pairs", distance, (b,), members, m + 1
-    u = (own - 1.0 / K) / np.linalg.norm(own - 1.0 / K)
-    distance, (b, t0, t1) = _fit(M, [P, np.outer(u, own), np.outer(u, others) / np.sqrt(2 * m)])
-    if b > 0 and t0 > 0:
-        yield "pairs+apex", distance, (b, t0, t1), members, m + 1
-
-
-def _circle_fit(M):
-    """K points equally spaced on a circle: M_ij = a cos(2 pi (i - j)/K) (2/K) in the order of their angles."""
-    K = len(M)
-    values, vectors = np.linalg.eigh(0.5 * (M + M.T))
-    angles = np.arctan2(vectors[:, -1] * np.sqrt(abs(values[-1])), vectors[:, -2] * np.sqrt(abs(values[-2])))
-    order = np.argsort(angles)
-    turn = 2 * np.pi * np.subtract.outer(np.arange(K), np.arange(K)) / K
-    distance, (a,) = _fit(M[np.ix_(order, order)], [2.0 / K * np.cos(turn)])
-    if a > 0:
-        yield "circle", distance, (a,), (tuple(order.tolist()),), 2
-
-
-def _petersen_fit(M):
-    """The rank-4 code of the Petersen graph: a times the projection on its eigenspace of eigenvalue -2."""
-    off = 0.5 * (M + M.T)
-    order = np.argsort(off + 1e9 * np.eye(10), axis=1)
-    A = np.zeros((10, 10))
-    for i in range(10):
-        A[i, order[i, :3]] = 1.0
-    if not np.array_equal(A, A.T) or not np.array_equal(A @ A + A - 2 * np.eye(10), np.ones((10, 10))):
-        return
-    # E = (A - 3)(A - 1)/15 projects on the eigenvalue -2
-    E = (A - 3 * np.eye(10)) @ (A - np.eye(10)) / 15.0
-    distance, (a,) = _fit(M, [E])
-    if a > 0:
-        yield "petersen", distance, (a,), (), 4

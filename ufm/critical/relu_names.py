@@ -20,6 +20,8 @@ LARGEST_PART = 12
 
 RANK = 1e-2
 """Singular value, relative to the largest, below which it does not count: ends of descents stall at 1e-4 to 1e-2 beside a kink."""
+TOL = 0.02
+"""Relative distance within which `identify` and every verb give a name."""
 ZERO = 1e-9
 """Largest entry or singular value that is zero."""
 
@@ -46,7 +48,7 @@ def rank_of(M: np.ndarray, tol: float = RANK) -> int:
     return int(np.sum(s > tol * s[0])) if len(s) and s[0] > ZERO else 0
 
 
-def name_of(point: FactorPoint, tol: float = 1e-3) -> str:
+def name_of(point: FactorPoint, tol: float = TOL) -> str:
     """`zero`, `dnc`, `dnc(small)`, `partial(m)`, `srg(r=5)`, `code(K3,3)+dnc(2)`, ..., or `unnamed(rank=r)`, r the rank of the last pre-activations.
 
     DNC: Gram matrices diagonal over the fitted classes, for all layers after the ReLU and for l >= 3 before it, with equal entries where

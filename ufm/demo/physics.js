@@ -276,7 +276,7 @@ const UFM = (() => {
     const table = blockTable(P), list = [zero(P), dnc(P)], odd = P.K % 2 === 1;
     if (P.L >= 2) list.push(dnc(P, "small"));
     const pairs = odd ? oddPairs(P) : blocks(P, Array(P.K / 2).fill(2), table, "pairs");
-    list.push(pairs);
+    if (P.K > 2) list.push(pairs); // one pair alone is dnc
     if (odd && P.K > 3) list.push(P.loss === "mse" ? mseApex(P, table) : pairsApex(P, pairs));
     for (const parts of remember(`partitions ${P.K}`, () => partitions(P.K))) {
       const name = blockName(parts, P.loss);
@@ -303,7 +303,7 @@ const UFM = (() => {
   function lowest(P) {
     const table = blockTable(P, false), candidates = [zero(P), dnc(P)];
     const parts = bestParts(P, table);
-    if (parts) candidates.push(blocks(P, parts, table, P.K === 2 * parts.length && parts[0] === 2 ? "pairs" : blockName(parts, P.loss)));
+    if (parts) candidates.push(blocks(P, parts, table));
     if (P.K % 2 && P.K > 3) candidates.push(P.loss === "mse" ? mseApex(P, table) : pairsApex(P, oddPairs(P)));
     if (P.loss === "ce" && P.K >= 5) candidates.push(oneScale("circle", shape("circle", P.K), P, "large", 2));
     if (P.loss === "ce" && P.K === 10) candidates.push(oneScale("petersen", shape("petersen", 10), P, "large", 4));

@@ -12,7 +12,7 @@ from ufm.certificates.certificate import Certificate, refused
 from ufm.certificates.global_bound import lower_bound
 from ufm.certificates.models import uncovered
 from ufm.critical.identify import identify
-from ufm.critical.relu_names import class_layers, hidden_rank, name_of
+from ufm.critical.relu_names import class_layers, hidden_rank
 from ufm.critical.signature import CriticalPoint, classify
 from ufm.landscapes.comparison import SAME, Comparison
 from ufm.landscapes.low_rank_starts import LOW_RANK_SEED, low_rank_ends, pays, widths_for
@@ -171,9 +171,7 @@ def _merge(points: list[CriticalPoint], search: Multistart):
         if not result.success and points and result.fun > min(p.fun for p in points):
             continue
         twin = _twin(points, result.fun, getattr(result.point, "rank", None)) if result.success else None
-        named = None
-        if twin is None:
-            named = name_of(result.point) if result.problem.activation.rectifies and not result.problem.linear else identify(result).name
+        named = identify(result).name if twin is None else None
         _count(points, hits, twin, result, named)
     return points, hits
 

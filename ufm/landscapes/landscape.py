@@ -220,19 +220,11 @@ class _Merged:
         """Classified and named, each name once."""
         result, taken = [], set()
         for _, point, hits, sources in sorted(self._kinds, key=lambda kind: kind[0]):
-            name = free_name(_name(point), taken)
+            name = free_name(identify(point).name, taken)
             taken.add(name)
-            critical = replace(classify(point, extremes=False), name=name)
+            critical = classify(replace(point, name=name), extremes=False)
             result.append(Found(critical, hits, tuple(sources), group_order(point)))
         return result
-
-
-def _name(point: LogitPoint) -> str:
-    """A structure's own name; else what `identify` says; else the code it was built as; else `unnamed(...)`."""
-    if point.name and not point.name.startswith("code("):
-        return point.name
-    name = identify(point).name
-    return point.name if name.startswith("unnamed") and point.name else name
 
 
 def _mse_point(family) -> Found:

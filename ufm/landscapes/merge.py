@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ufm.numerics.groups import automorphism_count, canonical_order, colours
+from ufm.numerics.groups import automorphism_count, canonical_order, colours, pattern
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -34,11 +34,10 @@ def transposable(problem: Problem) -> bool:
 
 
 def group_order(point: LogitPoint, tol: float = 1e-6) -> int | None:
-    """Number of class permutations P with P M P' = M to tol; None beyond K = 20."""
+    """Number of class permutations P of one group with |P M P' - M| <= tol |M|, counts kept (`numerics.groups.pattern`); None beyond K = 20."""
     if point.problem.K > EXACT_LIMIT:
         return None
-    M = _matrix(point)
-    return automorphism_count(colours(M, tol * np.max(np.abs(M), initial=1e-300)), point.problem.counts.tolist())
+    return automorphism_count(pattern(_matrix(point), tol)[0], point.problem.counts.tolist())
 
 
 def free_name(name: str, taken: set[str]) -> str:

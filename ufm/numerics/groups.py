@@ -20,6 +20,28 @@ def colours(M: np.ndarray, tol: float) -> np.ndarray:
     return np.searchsorted(edges, M)
 
 
+def pattern(M: np.ndarray, tol: float) -> tuple[np.ndarray, float]:
+    """(colours C, |M - A|/|M|), A being M averaged over each colour: the coarsest colours for which that is at most tol/2.
+
+    A permutation P that keeps C keeps A, so |P M P' - M| <= 2 |M - A| <= tol |M|: what keeps the colours moves M itself by at most tol, however
+    long the chains of near values are that became one colour. tol is relative and bounds the differences that are chained, too.
+    """
+    size, reach = float(np.linalg.norm(M)), float(np.max(np.abs(M), initial=0.0))
+    if reach == 0.0:
+        return np.zeros(np.shape(M), dtype=int), 0.0
+    for level in tol * 2.0 ** -np.arange(0.0, 25.0):
+        C = colours(M, level * reach)
+        distance = float(np.linalg.norm(M - averaged(M, C))) / size
+        if distance <= 0.5 * tol:
+            return C, distance
+    return colours(M, 0.0), 0.0
+
+
+def averaged(M: np.ndarray, C: np.ndarray) -> np.ndarray:
+    """M with every entry replaced by the mean over its colour."""
+    return (np.bincount(C.ravel(), M.ravel()) / np.maximum(np.bincount(C.ravel()), 1))[C]
+
+
 def interchangeable(M: np.ndarray, labels, tol: float = 0.0) -> list[list[int]]:
     """Parts of indices whose transpositions P satisfy P M P' = M (to tol) and keep the labels."""
     parts: list[list[int]] = []
@@ -73,6 +95,29 @@ def automorphism_count(C: np.ndarray, labels=None) -> int:
         if len(set(cells.tolist())) == len(C):
             break
     return count
+
+
+def automorphism_orbits(C: np.ndarray, labels=None) -> list[list[int]]:
+    """The orbits of the permutations that `automorphism_count` counts: indices that some of them carries to each other.
+
+    >>> automorphism_orbits(np.diag([1, 2, 1]))
+    [[0, 2], [1]]
+    """
+    labels = [0] * len(C) if labels is None else list(labels)
+    parts = interchangeable(C, labels)
+    if len(parts) < len(C):
+        quotient = automorphism_orbits(*_quotient(C, labels, parts))
+        return sorted(sorted(i for part in orbit for i in parts[part]) for orbit in quotient)
+    start = _name(labels)
+    cells = _refine(C, start, [])
+    orbits: list[list[int]] = []
+    for i in range(len(C)):
+        home = next((o for o in orbits if cells[o[0]] == cells[i] and _extends(C, start, [o[0]], [i])), None)
+        if home is None:
+            orbits.append([i])
+        else:
+            home.append(i)
+    return orbits
 
 
 def canonical_order(C: np.ndarray, labels=None) -> list[int]:

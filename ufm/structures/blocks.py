@@ -29,7 +29,7 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
     Source: gk25 (DNC, pairs; the mixtures seen in its Figure 5).
     """
     parts = _partition(parts, problem.K)
-    name = f"blocks({problem.K})" if len(parts) == 1 and not problem.loss.shift_invariant else block_name(parts)
+    name = f"blocks({problem.K})" if len(parts) == 1 and sees_shifts(problem) else block_name(parts)
     scales.needs_linear(problem, name)
     rank = problem.K - len(parts)
     if rank == 0:
@@ -57,10 +57,23 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
         chosen.append(a)
         column += k - 1
     order = np.argsort(-s, kind="stable")
-    label = name if set(roots) == {"large"} else f"{name}(small)" if set(roots) == {"small"} else f"{name}({','.join(roots)})"
-    values = tuple(a / 2 for a in chosen) if name == "pairs" else tuple(chosen)
-    values = values[:1] if name == "pairs" and problem.balanced and len(set(roots)) == 1 else values
+    label, values = described(name, chosen, roots, problem.balanced)
     return with_bias(LogitPoint(problem, U[:, order], s[order], U[:, order], None, label, values), name)
+
+
+def sees_shifts(problem: Problem) -> bool:
+    """Whether a constant added to all logits of a sample changes F: the loss sees it, and no free bias takes it."""
+    return not problem.loss.shift_invariant and problem.bias != 0
+
+
+def described(name: str, chosen: Sequence[float], words: Sequence[str], balanced: bool) -> tuple[str, tuple[float, ...]]:
+    """(name with the roots of its parts, scales) of parts of scales a_i on the roots `words`: `pairs`, `pairs(small)`, `blocks(3,2)(large,small)`.
+
+    Scales are the a_i; of pairs b_i = a_i/2, one number where counts and roots are equal.
+    """
+    label = name if set(words) == {"large"} else f"{name}(small)" if set(words) == {"small"} else f"{name}({','.join(words)})"
+    values = tuple(a / 2 for a in chosen) if name == "pairs" else tuple(chosen)
+    return label, values[:1] if name == "pairs" and balanced and len(set(words)) == 1 else values
 
 
 def block_name(parts: Sequence[int]) -> str:
@@ -133,7 +146,7 @@ def variants(problem: Problem, largest: int = 10, largest_with_ones: int = 6):
         if parts[0] == 1:
             continue
         name = block_name(parts)
-        if name == "dnc" and not problem.loss.shift_invariant:
+        if name == "dnc" and sees_shifts(problem):
             yield f"blocks({problem.K})", lambda parts=parts: blocks(problem, parts)
         elif name not in ("dnc", "pairs"):
             yield name, lambda parts=parts: blocks(problem, parts)

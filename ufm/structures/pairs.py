@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy import optimize
 
@@ -16,6 +14,8 @@ from ufm.structures.blocks import blocks
 def pairs(problem: Problem, root: str = "large") -> LogitPoint:
     """K = 2m: Z = blockdiag(b [[1, -1], [-1, 1]], ...) (x) 1_n', rank m, singular values 2 b sqrt(n).
 
+    At K = 2 this is dnc (under MSE blocks(2)), and called so.
+
     Critical iff gamma = Lam (2 b sqrt n)^((1-L)/(1+L)) with gamma = sqrt(n) (K-2+2e^-b) / (N (e^b + e^-b + K - 2)).
     K = 2m+1: m pairs and a lone class with diagonal b, all of one scale: the paper's comparison point, with
     b the stationary point of F along it (the minimum for root `large`). It is not critical in general;
@@ -25,8 +25,7 @@ def pairs(problem: Problem, root: str = "large") -> LogitPoint:
     Source: gk25 (proof of Theorem 1).
     """
     if problem.K % 2 == 0:
-        point = blocks(problem, (2,) * (problem.K // 2), root)
-        return point if problem.K > 2 else replace(point, name="pairs", scales=(point.scales[0] / 2,))
+        return blocks(problem, (2,) * (problem.K // 2), root)
     _odd_only(problem, "pairs")
     K, m, n = problem.K, problem.K // 2, problem.n
     p = 2.0 / problem.D
@@ -162,6 +161,7 @@ def _odd_only(problem: Problem, name: str) -> None:
 
 
 def variants(problem: Problem):
-    yield "pairs", lambda: pairs(problem)
+    if problem.K > 2:
+        yield "pairs", lambda: pairs(problem)
     if problem.K % 2 and problem.K > 3:
         yield "pairs+apex", lambda: pairs_apex(problem)
