@@ -1,6 +1,7 @@
 """The teaching page: its physics against the package's numbers, its assembly, its server, its verb."""
 
 import json
+import math
 import re
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from ufm import structures
 from ufm.critical.identify import identify
 from ufm.demo import export, server
 from ufm.demo.assembly import page, source
+from ufm.numerics.arithmetic import number
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum, value
@@ -47,7 +49,7 @@ STRUCTURES = """(() => { const P = UFM.problem(p);
 
 
 def random_problem(rng, loss, most=10):
-    K, L = int(rng.integers(2, most + 1)), int(rng.integers(1, 9))
+    K, L = int(rng.integers(2, most + 1)), int(rng.integers(1, 11))
     d = int(rng.integers(1, K + 3)) if rng.random() < 0.3 else K + int(rng.integers(0, 3))
     return ufm.Problem(K=K, n=int(rng.integers(1, 8)), d=d, L=L, lam=float(10 ** rng.uniform(-6, 0.3)), loss=loss)
 
@@ -303,6 +305,106 @@ def test_svd_agrees(physics):
         np.testing.assert_allclose(V.T @ V, np.eye(K), atol=1e-12)
 
 
+# ---- The pictures
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    drawn = Physics(f"const COLOURS = {json.dumps(COLOURS)};" + source("physics.js") + source("draw.js"))
+    drawn.context.set_time_limit(20)  # seconds of one expression: a loop that does not end is an error, not a frozen suite
+    return drawn
+
+
+COMPARED = """(() => { const P = UFM.problem(p), all = UFM.structures(P), here = all.filter((s) => s.exists && s.rank);
+  const described = here.map((s) => ({ name: s.name, family: s.family, s: UFM.spectrum(P, s) }));
+  return Draw.rays(300, P, here, all[0].fun) + Draw.price(300, P, described) + Draw.spectrum(300, P.K, described); })()"""
+
+
+def labels(picture):
+    return re.findall(r'class="soft" *>([^<]*)', picture)
+
+
+@pytest.mark.quick(1)
+@pytest.mark.parametrize(("K", "L", "loss"), [(6, 2, "ce"), (5, 3, "ce"), (7, 10, "ce"), (2, 2, "mse"), (12, 4, "mse"), (4, 1, "ce")])
+def test_pictures_end_where_a_valley_is_as_shallow_as_rounding(pictures, K, L, loss):
+    p = {"K": K, "L": L, "loss": loss, "lam": 0.01, "d": 20}
+    folds = set(pictures("UFM.structures(UFM.problem(p)).map((s) => s.fold)", p=p)) - {None}
+    level = "(UFM.problem(p).loss === 'mse' ? 0.5 : Math.log(p.K))"
+    # where the minimum on dnc's ray costs what zero costs: there the range of F is of rounding size
+    even = f"""(() => {{ let [a, b] = [1e-6, Math.min(1, UFM.dnc(UFM.problem(p)).fold * (1 - 1e-12))];
+      for (let i = 0; i < 60; i++) {{ const lam = (a + b) / 2; if (UFM.dnc(UFM.problem({{ ...p, lam }})).fun < {level}) a = lam; else b = lam; }}
+      return a; }})()"""
+    for centre in [*folds, pictures(even, p=p)][:6]:
+        for shift in (0.0, 1e-16, 1e-12, 1e-6, -1e-16, -1e-12, -1e-6):
+            picture = pictures(COMPARED, p={**p, "lam": centre * (1 + shift)})
+            assert len(picture) < 200_000 and len(labels(picture)) < 60 and "NaN" not in picture
+
+
+def test_the_page_draws_at_the_place_where_it_once_froze(pictures):
+    for shift in range(-8, 9):
+        picture = pictures(COMPARED, p={"K": 6, "L": 2, "lam": float(f"{10 ** (-0.9 + shift / 400):.4g}"), "d": 20})
+        assert len(labels(picture)) < 60
+
+
+ODD = [0, -1, 1, 1 + 2e-16, 1e-300, -1e300, 1e308, 5e-324, 1e21, math.log(6)]
+DRAWINGS = [
+    "Draw.trace(300, [0, 1, 2], [{ y: [a, b, a], stroke: 'x' }], 'F', '', [{ y: b, stroke: 'x', name: '' }], true)",
+    "Draw.trace(300, [0, a, b], [{ y: [a, b, a], stroke: 'x' }], 'F', '')",
+    "Draw.trace(300, [], [], 'F', '') + Draw.spectrum(300, 6, []) + Draw.price(300, P, []) + Draw.rays(300, P, [], a)",
+    "Draw.heat(300, [[a, b], [b, 1]], '') + Draw.heat(300, [[a, a], [a, a]], '')",
+    "Draw.spectrum(300, 6, [{ name: 'u', family: 'dnc', s: [a, b] }, { name: 'u', family: 'no', s: [] }])",
+    "Draw.price(300, P, [{ name: 'u', family: 'dnc', s: [a, b, b] }]) + Draw.price(300, { ...P, lam: a, p: b }, [{ name: 'u', family: 'dnc', s: [1] }])",
+    "Draw.code(300, { points: [[a, b], [b, a], [1, 2]], near: [[0, 1]] }, { azimuth: a, elevation: 0 }, 'dnc', '')",
+    "Draw.code(300, { points: [[a, b, 1], [b, a, 2], [1, 2, 3]], near: [[0, 1]] }, { azimuth: 1, elevation: b }, 'dnc', '')",
+    "Draw.gauge(300, { threshold: a, scale: b }) + Draw.map(300, [['dnc', 'pairs'], undefined], [1e-6, 1], { K: a, lam: b }, '')",
+    "Draw.rays(300, P, all.map((s) => ({ ...s, t: a, fun: b, barrier: b })), 1.8) + Draw.number(a)",
+]
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS)
+def test_pictures_leave_out_what_is_not_a_finite_number(pictures, drawing):
+    code = f"""(() => {{ const P = UFM.problem({{ K: 6, L: 2, lam: 0.01, d: 20 }}), all = UFM.structures(P).filter((s) => s.exists && s.rank).slice(0, 2);
+      const odd = [NaN, Infinity, -Infinity, ...numbers], found = [];
+      for (const a of odd) for (const b of odd) found.push({drawing});
+      return found; }})()"""
+    found = pictures(code, numbers=ODD)
+    assert len(found) == (len(ODD) + 3) ** 2
+    for picture in found:
+        assert len(picture) < 100_000 and not re.search("NaN|Infinity|undefined", picture), picture
+
+
+def test_a_problem_beyond_the_sliders_is_answered_all_the_same(pictures):
+    for lam in ("0", "-1", "NaN", "Infinity", "1e300", "1e-300"):
+        for loss in ("ce", "mse"):
+            code = (
+                f"(() => {{ const P = UFM.problem({{ K: 5, L: 2, lam: {lam}, loss: '{loss}' }}); return UFM.verdict(P).winner.name + UFM.lowest(P).name; }})()"
+            )
+            assert pictures(code) in ("zerozero", "dncdnc", "pairspairs", "pairs+apexpairs+apex"), (lam, loss)
+
+
+def test_numbers_are_read_as_the_command_line_reads_them(pictures):
+    for text in (
+        "2**-10",
+        "1e-3",
+        " 0.005 ",
+        "1/1024",
+        "5*10**-3",
+        "2**-1**2",
+        "-0.5**2",
+        ".5",
+        "5.",
+        "5**(1/3)/100",
+        "(2+3)*1e-3",
+        "2 - 1 - 1",
+        "- -1",
+        "1E-3",
+    ):
+        assert pictures("Draw.readNumber(text)", text=text) == pytest.approx(number(text), rel=1e-15), text
+    assert pictures("Draw.readNumber('2^-10')") == 2**-10 and pictures("Draw.readNumber('\u22121')") == -1
+    for text in ("", " ", "abc", "1e", "1e-", "2**", "0x10", "1//2", "1 2", "(1", "1)", "()", "1e-3e", "Infinity", "alert(1)", "1,000"):
+        assert pictures("Number.isFinite(Draw.readNumber(text))", text=text) is False, text
+
+
 # ---- The tour
 
 
@@ -317,7 +419,7 @@ def test_every_step_of_the_tour_shows_what_it_says(physics):
         assert best.name == shows["winner"] and best.rank == shows["rank"], step["title"]
         assert physics("UFM.verdict(UFM.problem(p)).winner.name", p=p) == shows["winner"], step["title"]
         assert step["set"]["shown"] in {"", *(row["name"] for row in rows if row["exists"])}
-        assert step["question"].endswith("?") and len(step["answer"]) > 40 and step["lit"]
+        assert step["question"].endswith("?") and len(step["answer"]) > 40 and step["lit"] and set(step["asks"]) <= {"K", "n", "L", "lam", "d"} and step["asks"]
         if "stable" in shows:
             assert physics("UFM.stability(UFM.problem(p)).stable", p=p) is shows["stable"]
 

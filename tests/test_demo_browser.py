@@ -34,11 +34,11 @@ class Browser:
         reply = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{reply['sessionId']}"
 
-    def _send(self, method, path, data=None):
+    def _send(self, method, path, data=None, patience=PATIENCE):
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.base + path, body, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+            with urllib.request.urlopen(request, timeout=patience) as reply:
                 return json.load(reply)["value"]
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -52,6 +52,16 @@ class Browser:
 
     def js(self, code, *values):
         return self._send("POST", f"{self.session}/execute/sync", {"script": code, "args": list(values)})
+
+    def later(self, code, *values, seconds=600):
+        """The value a script hands to `done` when it is ready."""
+        self._send("POST", f"{self.session}/timeouts", {"script": 1000 * seconds})
+        head = "const done = arguments[arguments.length - 1];"
+        return self._send("POST", f"{self.session}/execute/async", {"script": head + code, "args": list(values)}, seconds)
+
+    def resize(self, width, height):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._send("POST", f"{self.session}/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
 
     def click(self, selector):
         found = self._send("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
@@ -247,11 +257,193 @@ def test_every_address_gives_a_page(browser, file, hash):
     assert browser.complaints() == []
 
 
+# ---- The number lambda
+
+
+def put(browser, words, event="change"):
+    browser.js(
+        "const s = document.getElementById('lam'); s.value = arguments[0]; s.dispatchEvent(new Event(arguments[1], { bubbles: true })); return 0;", words, event
+    )
+    browser.later("requestAnimationFrame(() => setTimeout(done, 0));")
+
+
+@pytest.mark.parametrize(
+    ("words", "lam"), [("2**-10", 2**-10), ("1e-3", 1e-3), ("0.0123456789", 0.0123456789), ("1/3000", 1 / 3000), ("1.234567891e-6", 1.234567891e-6)]
+)
+def test_the_box_takes_numbers_as_they_are_written_and_shows_them_whole(browser, file, words, lam):
+    browser.go(f"{file}#K=4&L=2&d=20")
+    for event in ("input", "change"):
+        put(browser, words, event)
+        assert browser.js("return UFM_PAGE.now.P.lam") == pytest.approx(lam, rel=1e-15) and "wins" in browser.text("#verdict")
+    for width in (1280, 390):
+        browser.resize(width, 800)
+        assert browser.js("const s = document.getElementById('lam'); return s.scrollWidth <= s.clientWidth")
+        assert float(browser.js("return document.getElementById('lam').value")) == pytest.approx(lam, rel=1e-9)
+    browser._send("POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+    browser.go(browser.js("return location.href"))
+    assert float(browser.js("return document.getElementById('lam').value")) == pytest.approx(lam, rel=1e-9)
+
+
+def test_what_is_no_ridge_weight_gets_no_verdict_but_a_sentence(browser, file):
+    browser.go(f"{file}#K=4&L=2&lam=0.005&d=20")
+    browser.wait("return document.getElementById('crossings').textContent.includes('up to')")
+    for words in ("-1", "0", "2", "1e-9", "abc", "", "2**", "<b>1</b>"):
+        for event in ("input", "change"):
+            put(browser, words, event)
+            said = browser.text("#verdict")
+            assert "wins" not in said and "from 1 × 10⁻⁶ to 1" in said and words in said, words
+            assert browser.text("#crossings") == browser.text("#stability-text") == ""
+            assert browser.js(
+                "return document.getElementById('lam').ariaInvalid === 'true' && !document.getElementById('lam-mistake').hidden"
+                " && document.getElementById('run').disabled"
+            )
+    assert browser.js("return UFM_PAGE.state.lam") == 0.005
+    browser.slide("K", 5)
+    assert "wins" not in browser.text("#verdict") and browser.js("return document.getElementById('lam').value") == "<b>1</b>"
+    browser.slide("lam-log", -2)
+    assert "wins" in browser.text("#verdict") and browser.js("return document.getElementById('lam').value") == "0.01"
+    assert browser.js("return document.getElementById('lam-mistake').hidden && !document.getElementById('run').disabled")
+    put(browser, "-1")
+    put(browser, "2**-9")
+    assert "wins" in browser.text("#verdict") and browser.js("return UFM_PAGE.now.P.lam") == 2**-9
+    assert browser.complaints() == []
+
+
+# ---- The tour on one screen
+
+TOGETHER = """
+const step = TOUR[UFM_PAGE.state.step - 1], hidden = [];
+const wanted = ['#tour', '#tour-text', '.question > p', ...step.lit.map((l) => '#card-' + l), ...step.asks.map((a) => `[data-of=${a}]`),
+  ...step.asks.map((a) => a === 'lam' ? '#lam-log' : '#' + a)];
+for (const name of wanted) {
+  const b = document.querySelector(name).getBoundingClientRect(), centre = document.elementFromPoint((b.left + b.right) / 2, (b.top + b.bottom) / 2);
+  const answered = name.startsWith('#tour-text') && document.getElementById('tour-reveal').open;
+  if (!answered && (b.width < 20 || b.height < 10 || b.left < 0 || b.top < 0 || b.right > innerWidth || b.bottom > innerHeight)) hidden.push(name);
+  if (!answered && !(centre && document.querySelector(name).contains(centre))) hidden.push('covered ' + name);
+}
+const pictures = step.lit.flatMap((l) => [...document.querySelectorAll(`#card-${l} svg, #card-${l} .bar`)]).filter((x) => x.getClientRects().length);
+for (const x of pictures) if (x.getBoundingClientRect().bottom > innerHeight) hidden.push('picture');
+return hidden;
+"""
+
+
+@pytest.mark.quick(1)
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800), (1920, 1080)])
+def test_words_picture_and_slider_of_every_step_are_seen_together(browser, file, width, height):
+    try:
+        browser.resize(width, height)
+        browser.go(file)
+        browser.js("window.scrollTo(0, 600)")
+        browser.click("#tour-toggle")
+        for step in range(1, 9):
+            browser.wait(f"return document.getElementById('tour-count').textContent === 'Step {step} of 8'")
+            browser.wait("return document.querySelectorAll('#map-legend .tag').length > 1")
+            if step == 8:
+                browser.click("#ten")
+                browser.wait("return document.getElementById('ten').disabled === false")
+            assert browser.js(TOGETHER) == [], step
+            assert browser.js(OVERLAPS) == [], step
+            browser.click("#tour-reveal summary")
+            assert browser.js(TOGETHER) == [], f"{step}, answered"
+            browser.click("#tour-next")
+        browser.wait("return document.getElementById('tour').hidden && document.activeElement.id === 'tour-toggle'")
+        assert browser.js("return document.getElementById('card-spectrum').offsetParent !== null")
+        assert browser.complaints() == []
+    finally:
+        browser._send("POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+
+
+# ---- Every slider, dragged
+
+SWEEP = """
+const [name, limit] = arguments, slider = document.getElementById(name), low = Number(slider.min), high = Number(slider.max), step = Number(slider.step);
+const frame = async (value) => {
+  const began = performance.now();
+  slider.value = value;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+  await new Promise((ready) => requestAnimationFrame(() => setTimeout(ready, 0)));
+  return performance.now() - began;
+};
+(async () => {
+  const slow = [], home = slider.value;
+  let frames = 0;
+  for (let i = 0; low + i * step <= high + 1e-9; i++, frames++) {
+    const value = low + i * step;
+    let took = await frame(value);
+    for (let again = 0; took > limit && again < 8; again++) {
+      await frame(low + Math.max(0, i - 1) * step);
+      took = Math.min(took, await frame(value));
+    }
+    if (took > limit) slow.push([value, Math.round(took)]);
+    if (/NaN|Infinity/.test(document.querySelector('.layout').innerHTML)) slow.push([value, 'NaN']);
+  }
+  await frame(home);
+  done({ frames, slow });
+})();
+"""
+
+FRAME, SLACK = 100, 1.5
+"""Milliseconds of a frame that a hand on a slider would feel, and the slack of a busy machine. A frame above both is drawn again up to
+eight times: what counts is the page's work, not what else the machine did meanwhile."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "hash",
+    [
+        "K=6&L=2&lam=0.02&d=20",
+        "K=2&L=1&lam=0.1&d=3&loss=mse",
+        "K=3&L=10&lam=0.01&d=20",
+        "K=5&L=3&lam=0.003&n=7&d=5",
+        "K=7&L=4&lam=0.01&d=40&loss=mse",
+        "K=8&L=2&lam=0.0001&d=4&n=50",
+        "K=10&L=3&lam=0.001&d=20",
+        "K=11&L=5&lam=0.01&d=12&loss=mse",
+        "K=12&L=10&lam=0.05&d=20",
+        "K=12&L=1&lam=0.001&d=12",
+        "K=20&L=8&lam=0.001&d=40&step=3",
+    ],
+)
+def test_no_slider_freezes_the_page(browser, file, hash):
+    for name in ("lam-log", "K", "n", "L", "d"):
+        browser.go(f"{file}#{hash}")
+        swept = browser.later(SWEEP, name, FRAME * SLACK)
+        assert swept["slow"] == [] and swept["frames"] >= 10, name
+        assert browser.complaints() == [], name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+def test_every_picture_is_drawn_at_every_fold(browser, file, loss):
+    """At and beside each lam where a structure vanishes, and where dnc costs what zero costs: K = 2..12, L = 1..10."""
+    browser.go(file)
+    code = """
+    const [loss] = arguments, slow = [];
+    let drawn = 0;
+    for (let K = 2; K <= 12; K++) for (let L = 1; L <= 10; L++) {
+      const at = (lam) => UFM.problem({ K, L, lam, loss, n: 1, d: 20 }), dnc = UFM.dnc(at(1e-3)), places = new Set(UFM.structures(at(1e-3)).map((s) => s.fold));
+      let a = 1e-6, b = dnc.fold;
+      for (let i = 0; i < 60; i++) { const m = 0.5 * (a + b), s = UFM.dnc(at(m)); if (s.exists && s.fun < UFM.zero(at(m)).fun) a = m; else b = m; }
+      places.add(a);
+      for (const place of [...places].filter((x) => x > 0 && x < Infinity).slice(0, 8))
+        for (const shift of [0, 1e-15, 1e-12, 1e-9, 1e-4, -1e-15, -1e-12, -1e-9, -1e-4]) {
+        const P = at(place * (1 + shift)), began = performance.now(), all = UFM.structures(P), here = all.filter((s) => s.exists && s.rank).slice(0, 4);
+        const described = here.map((s) => ({ name: s.name, family: s.family, s: UFM.spectrum(P, s) }));
+        const text = Draw.rays(300, P, here, all[0].fun) + Draw.price(300, P, described) + Draw.spectrum(300, K, described);
+        drawn++;
+        if (performance.now() - began > 1000 || text.length > 200000 || /NaN|Infinity/.test(text)) slow.push([K, L, P.lam]);
+      }
+    }
+    done({ drawn, slow });
+    """
+    found = browser.later(code, loss)
+    assert found["slow"] == [] and found["drawn"] > 1000
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (768, "light"), (360, "dark")])
 def test_nothing_overlaps_or_leaves_the_screen(browser, file, width, scheme):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     try:
-        browser._send("POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+        browser.resize(width, 900)
         for hash in ("#step=4&K=6&L=2&lam=0.005&d=20", "#K=20&L=8&n=50&lam=0.00001&d=40", "#K=19&L=2&lam=0.001&d=12"):
             browser.go(f"{file}{hash}&theme={scheme}")
             assert browser.js("return document.documentElement.scrollWidth <= window.innerWidth")
@@ -267,6 +459,7 @@ cards.forEach((a, i) => cards.slice(i + 1).forEach((b) => meet(box(a), box(b)) &
 for (const c of cards) if (c.scrollWidth > c.clientWidth + 1) found.push('wide ' + c.id);
 for (const t of document.querySelectorAll('svg text')) {
   const card = box(t.closest('.card')), b = box(t);
+  if (!t.getClientRects().length) continue;
   if (b.left < card.left || b.right > card.right) found.push('text ' + t.textContent);
 }
 for (const bar of document.querySelectorAll('.bar')) {

@@ -2,11 +2,13 @@
 // State, controls and pictures. The state lives in the address, so that every view can be linked.
 const Page = (() => {
   const $ = (id) => document.getElementById(id);
-  const LIMITS = { K: [2, 20], n: [1, 50], L: [1, 8], d: [1, 40] };
+  const LIMITS = { K: [2, 20], n: [1, 50], L: [1, 10], d: [1, 40] }, LEAST = 1e-6, MOST = 1;
   const START = { K: 6, n: 1, L: 2, lam: 0.005, d: 20, loss: "ce", shown: "", step: 0, theme: "" };
   const LAMS = UFM.grid(1e-6, 1, 73);
   const state = { ...START }, view = { azimuth: 0.6, elevation: 0.4 }, timing = { last: 0, worst: 0 };
-  let now = null, run = null, pending = 0, listeners = [];
+  let now = null, run = null, pending = 0, mistake = "", listeners = [];
+
+  const within = (lam) => Math.min(MOST, Math.max(LEAST, lam));
 
   // ---- The address
   function read(hash) {
@@ -15,7 +17,7 @@ const Page = (() => {
       const value = Math.round(Number(asked.get(key)));
       if (asked.has(key) && Number.isFinite(value)) found[key] = Math.min(high, Math.max(low, value));
     }
-    if (Number(asked.get("lam")) > 0) found.lam = Math.min(1, Math.max(1e-6, Number(asked.get("lam"))));
+    if (Number(asked.get("lam")) > 0) found.lam = within(Number(asked.get("lam")));
     if (["ce", "mse"].includes(asked.get("loss"))) found.loss = asked.get("loss");
     if (["light", "dark"].includes(asked.get("theme"))) found.theme = asked.get("theme");
     found.shown = asked.get("shown") || "";
@@ -23,7 +25,15 @@ const Page = (() => {
     return found;
   }
 
+  // Browsers allow some 200 changes of the address in ten seconds; while a slider is dragged the rest wait for a pause.
+  const address = { left: 80, at: 0, timer: 0 };
   function write() {
+    const time = performance.now();
+    address.left = Math.min(80, address.left + (time - address.at) / 100);
+    address.at = time;
+    clearTimeout(address.timer);
+    if (address.left < 1) return void (address.timer = setTimeout(write, 300));
+    address.left -= 1;
     const kept = Object.entries(state).filter(([key, value]) => !["shown", "theme"].includes(key) || value).filter(([key, value]) => key !== "step" || value);
     history.replaceState(null, "", `#${new URLSearchParams(kept.map(([key, value]) => [key, key === "lam" ? String(Number(value.toPrecision(10))) : value]))}`);
   }
@@ -32,6 +42,7 @@ const Page = (() => {
   function set(changes) {
     const before = JSON.stringify(modelOf(state));
     Object.assign(state, changes);
+    if ("lam" in changes) mistake = "";
     if (JSON.stringify(modelOf(state)) !== before) {
       stop(true);
       forgetFound();
@@ -53,6 +64,7 @@ const Page = (() => {
     pending = 0;
     now = compute();
     write();
+    listeners.forEach((tell) => tell());
     showControls();
     showVerdict();
     showStability();
@@ -60,7 +72,6 @@ const Page = (() => {
     showShape();
     showCompared();
     showMap();
-    listeners.forEach((tell) => tell());
     timing.last = performance.now() - began;
     timing.worst = Math.max(timing.worst, timing.last);
   }
@@ -72,6 +83,14 @@ const Page = (() => {
     return widths.get(id);
   }
 
+  // Beside the words of the tour a low screen has less room.
+  const low = () => state.step > 0 && window.innerHeight <= 900, narrow = () => low() && window.innerWidth < 992;
+
+  function measure() {
+    widths.clear();
+    DRAWN.forEach(width);
+  }
+
   const DRAWN = ["stability", "heat", "code", "rays", "price", "spectrum", "map", "descent-loss", "descent-heat", "descent-s"];
 
   function showControls() {
@@ -79,7 +98,11 @@ const Page = (() => {
       $(key).value = state[key];
       $(`${key}-out`).textContent = state[key];
     }
-    if (document.activeElement !== $("lam")) $("lam").value = Number(state.lam.toPrecision(6));
+    if (!mistake && document.activeElement !== $("lam")) $("lam").value = written(state.lam);
+    $("lam").setAttribute("aria-invalid", String(Boolean(mistake)));
+    $("lam-mistake").hidden = !mistake;
+    document.body.classList.toggle("mistaken", Boolean(mistake));
+    ["run", "ten", "better"].forEach((id) => ($(id).disabled = Boolean(mistake) || (id === "ten" && Boolean(run)) || (id === "better" && asking)));
     $("lam-log").value = Math.log10(state.lam);
     $("lam-log").setAttribute("aria-valuetext", `lambda ${Draw.number(state.lam)}`);
     for (const radio of document.getElementsByName("loss")) radio.checked = radio.value === state.loss;
@@ -88,11 +111,33 @@ const Page = (() => {
     $("theme").setAttribute("aria-label", `Colours: ${state.theme || "as the system"}; press to change`);
   }
 
+  const said = new Map();
   function say(id, html) {
-    if ($(id).innerHTML !== html) $(id).innerHTML = html;
+    if (said.get(id) !== html) $(id).innerHTML = html;
+    said.set(id, html);
+  }
+
+  // ---- The number lambda: at most ten digits, which the box has room for.
+  function written(lam) {
+    const x = Number(lam.toPrecision(10));
+    return x < 1e-3 && String(x).length > 12 ? String(x.toExponential()) : String(x);
+  }
+
+  function readLam(event) {
+    const words = $("lam").value, lam = Draw.readNumber(words);
+    if (lam >= LEAST && lam <= MOST) {
+      set({ lam });
+      if (event.type === "change") $("lam").value = written(lam);
+    } else {
+      mistake = words.trim() ? `λ = ${words.trim()} is not allowed` : "λ is missing";
+      stop(true);
+      forgetFound();
+      set({});
+    }
   }
 
   function showVerdict() {
+    if (mistake) return say("verdict", `No verdict: ${Draw.esc(mistake)}. It must be a number from ${Draw.number(LEAST)} to ${MOST}.`);
     const { P, winner, next, margin, list } = now, { tag, number } = Draw;
     let words = `${tag(winner.name, winner.family)} wins${winner.rank ? ` with rank ${winner.rank}` : ": learning nothing is best"}. F = ${number(winner.fun, 6)}`;
     words += next ? `, ${number(margin, 3)} below ${tag(next.name, next.family)}.` : ".";
@@ -103,6 +148,7 @@ const Page = (() => {
 
   function showStability() {
     const { P, list } = now, found = UFM.stability(P), fits = list[1].exists;
+    if (mistake) return ["stability", "stability-text"].forEach((id) => say(id, ""));
     say("stability", found && fits ? Draw.gauge(width("stability"), found) : "");
     const say1 = (text) => say("stability-text", text);
     if (P.loss === "mse") say1("The rule shown here is for cross-entropy.");
@@ -121,7 +167,7 @@ const Page = (() => {
 
   function showBars() {
     const rows = listed(), most = Math.min(Math.max(...rows.map((s) => s.fun)), 1.6 * now.winner.fun), { number, esc, tint } = Draw;
-    const part = (from, to) => ((100 * (Math.min(to, most) - Math.min(from, most))) / most).toFixed(2);
+    const part = (from, to) => ((100 * (Math.min(to, most) - Math.min(from, most))) / most || 0).toFixed(2);
     const html = rows.map((s) => {
       const say = `${s.name}, rank ${s.rank}, F ${number(s.fun, 6)}: loss ${number(s.fit)}, price ${number(s.penalty)}${s === now.winner ? ", the lowest" : ""}${s.critical ? "" : ", a comparison point, not critical"}`;
       return `<button type="button" class="bar${s === now.winner ? " best" : ""}" data-name="${esc(s.name)}" aria-pressed="${s === now.shown}" aria-label="${esc(say)}" style="--c:${tint(s.family)}">
@@ -159,7 +205,7 @@ const Page = (() => {
   function showCompared() {
     const { P, top } = now, items = compared(), described = items.map((s) => ({ name: s.name, family: s.family, s: UFM.spectrum(P, s) }));
     const legend = `<div class="legend">${items.map((s) => Draw.tag(s.name, s.family)).join("")}</div>`;
-    say("rays", Draw.rays(width("rays"), P, items, top) + legend);
+    say("rays", Draw.rays(width("rays"), P, items, top, narrow() ? 180 : 250) + legend);
     say("spectrum", Draw.spectrum(width("spectrum"), P.K, described) + legend);
     say("price", Draw.price(width("price"), P, described) + legend);
   }
@@ -203,7 +249,7 @@ const Page = (() => {
 
   function showCrossings() {
     const { K } = state, row = atlas.rows[K - 2];
-    if (!row || row.length < LAMS.length) return say("crossings", "");
+    if (mistake || !row || row.length < LAMS.length) return say("crossings", "");
     if (!atlas.crossings.has(K)) {
       atlas.crossings.set(K, "");
       const key = atlas.key, places = row.map((name, i) => (i && name !== row[i - 1] ? i : 0)).filter(Boolean).slice(0, 6), found = [];
@@ -234,7 +280,7 @@ const Page = (() => {
     const move = { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
     if (!move) return;
     event.preventDefault();
-    set({ K: Math.min(20, Math.max(2, state.K + move[0])), lam: Math.min(1, Math.max(1e-6, Number((state.lam * 10 ** (0.05 * move[1])).toPrecision(4)))) });
+    set({ K: Math.min(20, Math.max(2, state.K + move[0])), lam: within(Number((state.lam * 10 ** (0.05 * move[1])).toPrecision(4))) });
   }
 
   // ---- Rotation
@@ -333,16 +379,17 @@ const Page = (() => {
   function drawRun(mine) {
     const { P, gd, steps, losses, values, end } = mine, colour = end ? Draw.tint(end.family) : "var(--ink)";
     const levels = compared().map((s) => ({ y: s.fun, stroke: Draw.tint(s.family), name: s.name }));
-    say("descent-loss", Draw.trace(width("descent-loss"), steps, [{ y: losses, stroke: colour }], "F; dashed: structures", `Loss over ${gd.steps} steps, now ${Draw.number(gd.fun)}.`, levels, true));
+    say("descent-loss", Draw.trace(width("descent-loss"), steps, [{ y: losses, stroke: colour }], "F; dashed: structures", `Loss over ${gd.steps} steps, now ${Draw.number(gd.fun)}.`, levels, true, low() ? 165 : 230));
     say("descent-heat", Draw.heat(Math.min(320, width("descent-heat")), UFM.asRows(gd.Z), "Logits of the run"));
     const series = values[0].map((_, i) => ({ y: values.map((v) => v[i]), stroke: colour }));
-    say("descent-s", Draw.trace(width("descent-s"), steps, series, "singular values of the logits", `Singular values over ${gd.steps} steps.`));
+    say("descent-s", Draw.trace(width("descent-s"), steps, series, "singular values of the logits", `Singular values over ${gd.steps} steps.`, [], false, low() ? 165 : 230));
   }
 
   // ---- The real solver, when `ufm demo` serves the page
+  let asking = false;
   async function better() {
     const asked = modelOf(state), button = $("better");
-    button.disabled = true;
+    button.disabled = asking = true;
     say("better-text", "The solver searches …");
     say("better-table", "");
     try {
@@ -354,7 +401,8 @@ const Page = (() => {
     } catch (problem) {
       say("better-text", `No answer: ${Draw.esc(problem.message)}`);
     }
-    button.disabled = false;
+    asking = false;
+    button.disabled = Boolean(mistake);
   }
 
   function showFound(found, asked) {
@@ -375,7 +423,7 @@ const Page = (() => {
     $("solver").hidden = !SERVER;
     for (const key of Object.keys(LIMITS)) $(key).addEventListener("input", (event) => set({ [key]: Number(event.target.value) }));
     $("lam-log").addEventListener("input", (event) => set({ lam: Number((10 ** event.target.value).toPrecision(4)) }));
-    $("lam").addEventListener("change", (event) => Number(event.target.value) > 0 && set({ lam: Math.min(1, Math.max(1e-6, Number(event.target.value))) }));
+    ["input", "change"].forEach((kind) => $("lam").addEventListener(kind, readLam));
     for (const radio of document.getElementsByName("loss")) radio.addEventListener("change", () => set({ loss: radio.value }));
     $("controls").addEventListener("submit", (event) => event.preventDefault());
     $("bars").addEventListener("click", (event) => {
@@ -391,8 +439,7 @@ const Page = (() => {
     $("better").addEventListener("click", better);
     $("theme").addEventListener("click", () => set({ theme: { "": "light", light: "dark", dark: "" }[state.theme] }));
     window.addEventListener("resize", () => {
-      widths.clear();
-      DRAWN.forEach(width);
+      measure();
       set({});
     });
     window.addEventListener("hashchange", () => set(read(location.hash)));
@@ -402,25 +449,20 @@ const Page = (() => {
     Object.assign(state, read(location.hash));
     connect();
     Tour.connect();
-    DRAWN.forEach(width);
+    measure();
     render();
   }
 
-  return { $, state, set, open, timing, say, onRender: (tell) => listeners.push(tell), get now() { return now; } };
+  return { $, state, set, open, timing, say, measure, onRender: (tell) => listeners.push(tell), get now() { return now; } };
 })();
 
 const Tour = (() => {
   const { $, state, set, say } = Page;
-  let drawn = 0;
+  let drawn = null;
 
   function go(step) {
     const to = Math.min(TOUR.length, Math.max(0, step));
     set(to ? { step: to, ...TOUR[to - 1].set } : { step: 0 });
-    if (to) {
-      $("tour").hidden = false;
-      $("tour").focus({ preventScroll: true });
-      $("tour").scrollIntoView({ block: "nearest" });
-    }
   }
 
   function show() {
@@ -428,9 +470,18 @@ const Tour = (() => {
     $("tour").hidden = !step;
     $("tour-toggle").setAttribute("aria-expanded", String(Boolean(step)));
     if (step === drawn) return;
+    const moved = drawn !== null;
     drawn = step;
+    document.body.classList.toggle("touring", Boolean(stop));
     for (const card of document.querySelectorAll(".card")) card.classList.toggle("lit", Boolean(stop) && stop.lit.includes(card.id.replace("card-", "")));
-    if (!stop) return;
+    for (const row of document.querySelectorAll("[data-of]")) row.classList.toggle("asked", Boolean(stop) && stop.asks.includes(row.dataset.of));
+    if (stop) tell(step, stop);
+    Page.measure();
+    if (moved) window.scrollTo(0, 0);
+    if (moved) $(stop ? "tour" : "tour-toggle").focus({ preventScroll: true });
+  }
+
+  function tell(step, stop) {
     say("tour-count", `Step ${step} of ${TOUR.length}`);
     say("tour-title", stop.title);
     say("tour-text", stop.text);
@@ -447,7 +498,7 @@ const Tour = (() => {
     $("tour-next").addEventListener("click", () => go(state.step === TOUR.length ? 0 : state.step + 1));
     $("tour-back").addEventListener("click", () => go(Math.max(1, state.step - 1)));
     $("tour-reset").addEventListener("click", () => set({ ...TOUR[state.step - 1].set }));
-    $("tour-close").addEventListener("click", () => go(0) || $("tour-toggle").focus());
+    $("tour-close").addEventListener("click", () => go(0));
     $("tour").addEventListener("keydown", (event) => {
       const by = { PageDown: 1, ArrowRight: 1, PageUp: -1, ArrowLeft: -1 }[event.key];
       if (!by || !state.step) return;

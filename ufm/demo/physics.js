@@ -120,7 +120,7 @@ const UFM = (() => {
   function scales(X, P, barrier = true) {
     const h = balance(X, P), top = summit(X, P), height = h(top)[0];
     const fold = P.lam * Math.exp(height);
-    if (!(height > 0)) return { large: null, small: null, fold };
+    if (!(height > 0 && height < Infinity)) return { large: null, small: null, fold };
     let far = top + 1, near = top - 1;
     while (h(far)[0] >= 0) far += 1;
     const large = Math.exp(solve(h, top, far));
@@ -290,7 +290,7 @@ const UFM = (() => {
   // The lowest critical structure; the first in order among equals.
   function winner(list) {
     const here = list.filter((s) => s.exists && s.critical), low = Math.min(...here.map((s) => s.fun));
-    return here.find((s) => s.fun <= low + 1e-12 * (1 + Math.abs(low)));
+    return here.find((s) => s.fun <= low + 1e-12 * (1 + Math.abs(low))) || here[0];
   }
 
   function verdict(P, list = structures(P)) {

@@ -12,7 +12,7 @@ from ufm.numerics import arguments
 from ufm.numerics.records import plain
 
 HOST = "127.0.0.1"
-LIMITS = {"K": (2, 20), "n": (1, 50), "L": (1, 8), "d": (1, 40)}
+LIMITS = {"K": (2, 20), "n": (1, 50), "L": (1, 10), "d": (1, 40)}
 """What the page's sliders can ask; the server refuses the rest, so that no question takes long."""
 
 LONGEST = 4096
