@@ -213,17 +213,20 @@ def from_matrix(problem: Problem, Z, rank: int | None = None, tol: float = 1e-10
 
 @named_arguments
 def load(path) -> FactorPoint | LogitPoint:
-    """The point written by `save`; ValueError naming the file when it cannot be read."""
+    """The point written by `save`; ValueError naming the file, and the field that is missing or wrong."""
     data = load_arrays(path)
     try:
-        header = json.loads(str(data["ufm"]))
-        problem, kind = Problem.from_dict(header["problem"]), header["kind"]
-        b = data.get("b")
+        header = data.header("ufm")
+        kind = arguments.choice("kind", header["kind"], ("factors", "logits"))
+        problem, b = Problem.from_dict(header["problem"]), data.get("b")
         if kind == "factors":
             return FactorPoint(problem, tuple(data[f"factor_{i}"] for i in range(problem.D)), b)
-        return LogitPoint(problem, data["U"], data["s"], data["right"], b, header["name"], tuple(header["scales"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"file {str(path)!r} does not hold a point: {error}") from None
+        name, scales = header["name"], arguments.array("scales", header["scales"], ndim=1)
+        if name is not None:
+            arguments.instance("name", name, str)
+        return LogitPoint(problem, data["U"], data["s"], data["right"], b, name, tuple(scales.tolist()))
+    except ValueError as error:
+        raise ValueError(f"{data.where} does not hold a point: {str(error).removeprefix(data.where).lstrip(' ,')}") from None
 
 
 def _save(path, kind: str, point: Any, arrays: dict) -> None:

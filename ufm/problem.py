@@ -101,7 +101,7 @@ class Problem:
 
     @property
     def N(self) -> int:
-        return int(np.sum(self.counts))
+        return self.K * self.n if self.balanced else sum(self.n)
 
     @property
     def balanced(self) -> bool:
@@ -172,8 +172,11 @@ class Problem:
     def from_dict(description: dict) -> Problem:
         """The problem described by `to_dict`; refuses losses and activations that are not known by name."""
         known = ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
+        arguments.instance("problem", description, dict)
         for key in description:
             arguments.choice("problem field", key, known)
+        if "K" not in description:
+            raise ValueError(f"problem must have the field K; it has {', '.join(sorted(description)) or 'none'}.")
         return Problem(**{key: tuple(v) if isinstance(v, list) else v for key, v in description.items()})
 
     def __repr__(self) -> str:

@@ -13,30 +13,17 @@ def add(verbs) -> None:
         "identify",
         "name the end point of anybody's training run",
         "Name a logit matrix. FILE is an .npz with Z (K x N or K x K), or features (N x d) and weights (K x d), and labels (N) if the "
-        "samples are not in equal class blocks; or a point saved by ufm.",
+        "samples are not in equal class blocks; an .npy of Z alone; or a point saved by ufm.",
         "ufm identify end_point.npz --json",
         _identify,
     )
-    verb.add_argument("file", metavar="FILE", help=".npz file of plain arrays")
+    verb.add_argument("file", metavar="FILE", help=".npz file of plain arrays, or .npy of Z")
     verb.add_argument("--tol", default="0.02", metavar="T", help="relative distance within which a name is given (default 0.02)")
     add_json(verb)
 
 
 def _identify(arguments) -> int:
-    from ufm import points
-    from ufm.critical.identify import identify
-    from ufm.numerics.files import load_arrays
-
-    tol = numbers("--tol", arguments.tol)
-    data = load_arrays(arguments.file)
-    if "ufm" in data:
-        found = identify(points.load(arguments.file), tol=tol)
-    elif "Z" in data:
-        found = identify(data["Z"], labels=data.get("labels"), tol=tol)
-    elif "features" in data:
-        found = identify(features=data["features"], weights=data.get("weights"), labels=data.get("labels"), tol=tol)
-    else:
-        raise ValueError(f"file {arguments.file!r} must hold Z, or features and weights; it has {', '.join(sorted(data)) or 'nothing'}.")
+    found = _named(arguments.file, numbers("--tol", arguments.tol))
     if arguments.json:
         fields = ("name", "rank", "distance", "scales", "within_class", "collapse", "members", "tol")
         near = [{"name": name, "distance": distance} for name, distance in found.nearest]
@@ -47,3 +34,21 @@ def _identify(arguments) -> int:
         say("nearest: " + ", ".join(f"{name} at {distance:.3g}" for name, distance in found.nearest))
         say("collapse: " + ", ".join(f"{name} {'not measured' if value is None else f'{value:.3g}'}" for name, value in found.collapse.items()))
     return 0
+
+
+def _named(path: str, tol):
+    """The Identity of what the file holds; ValueError naming the file and the array that does not fit."""
+    from ufm import points
+    from ufm.critical.identify import identify
+    from ufm.numerics.files import load_arrays
+
+    data = load_arrays(path, alone="Z")
+    if "ufm" in data:
+        return identify(points.load(path), tol=tol)
+    if "Z" not in data and "features" not in data:
+        raise ValueError(f"{data.where} must hold Z, or features and weights; it has {', '.join(sorted(data)) or 'nothing'}.")
+    given = ("Z", "labels") if "Z" in data else ("features", "weights", "labels")
+    try:
+        return identify(**{name: data.get(name) for name in given}, tol=tol)
+    except ValueError as error:
+        raise ValueError(f"{data.where}: {error}") from None

@@ -310,7 +310,6 @@ def _labels(labels, K: int, N: int) -> np.ndarray:
         if N % K:
             raise ValueError(f"labels are needed: {N} samples do not split into {K} equal classes.")
         return np.repeat(np.arange(K), N // K)
-    labels = arguments.array("labels", labels, shape=(N,))
-    if np.any(labels != np.floor(labels)) or set(labels.astype(int).tolist()) != set(range(K)):
-        raise ValueError(f"labels must be integers 0..{K - 1} with every class present.")
-    return labels.astype(int)
+    labels, _ = arguments.labels("labels", labels, N, K)
+    arguments.every_class("labels", np.unique(labels), K)
+    return labels

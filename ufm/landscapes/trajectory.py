@@ -230,10 +230,9 @@ def _class_means(M, problem: Problem | None, labels) -> np.ndarray:
         labels = problem.labels
     if labels is None and N % K:
         raise ValueError(f"labels are needed: {N} columns do not split into {K} equal classes.")
-    labels = np.repeat(np.arange(K), N // K) if labels is None else arguments.array("labels", labels, shape=(N,))
-    if set(labels.tolist()) != set(range(K)):
-        raise ValueError(f"labels must be integers 0..{K - 1} with every class present.")
-    member = np.eye(K)[labels.astype(int)]
+    labels, _ = arguments.labels("labels", np.repeat(np.arange(K), N // K) if labels is None else labels, N, K)
+    arguments.every_class("labels", np.unique(labels), K)
+    member = np.eye(K)[labels]
     return M @ (member / member.sum(axis=0))
 
 

@@ -84,13 +84,14 @@ def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Laye
 
     Raises ValueError for shapes that do not fit.
     """
-    y = arguments.array("y", y, ndim=1).astype(int)
+    y = arguments.plain("y", y)
+    y, K = arguments.labels("y", y, y.size)
+    arguments.every_class("y", np.unique(y), K)
     features = [arguments.array("features", Z, shape=(None, len(y))) for Z in features]
     weights = [] if weights is None else [arguments.array("weights", W, shape=(None, len(Z))) for W, Z in zip(weights, features, strict=False)]
-    K = int(y.max()) + 1
     names = [f"z^{l}" for l in range(len(features))] if names is None else list(names)
-    if len(names) != len(features) or np.any(np.bincount(y, minlength=K) == 0) or y.min() < 0:
-        raise ValueError(f"y must use every class 0..{K - 1}, and names must be one per layer; got {len(names)} names for {len(features)} layers.")
+    if len(names) != len(features):
+        raise ValueError(f"names must be one per layer, {len(features)}; got {len(names)}.")
     padded = [*weights, *[None] * (len(features) - len(weights))]
     rows = tuple(_layer(name, Z, y, W, K, tolerances) for name, Z, W in zip(names, features, padded, strict=True))
     return Layers(rows, K, tuple(tolerances))

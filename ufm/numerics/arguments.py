@@ -51,7 +51,8 @@ def room(what: str, *sizes: int, instead: str) -> None:
     """
     if math.prod(sizes) > ROOM:
         shape = " x ".join(map(str, sizes))
-        raise ValueError(f"{what} has {shape} numbers, {math.prod(sizes) / 2**27:.3g} GiB; at most {ROOM / 2**27:g} GiB is allowed: {instead}.")
+        size = f"{math.prod(sizes) / 2**27:.3g}" if math.prod(sizes) < 2**1000 else "more than 1e290"
+        raise ValueError(f"{what} has {shape} numbers, {size} GiB; at most {ROOM / 2**27:g} GiB is allowed: {instead}.")
 
 
 def positive(name: str, value, why: str = "") -> float:
@@ -72,9 +73,13 @@ def nonnegative(name: str, value, why: str = "") -> float:
 
 def real(name: str, value) -> float:
     """A finite real number, or a ValueError naming it."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number beyond the floats
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite real number; got {name}={value!r}.")
-    return float(value)
+    return number
 
 
 def instance(name: str, value, kind: type) -> None:
@@ -89,13 +94,14 @@ def short(value: float) -> str:
 
 
 def array(name: str, value, ndim: int | None = None, shape: tuple | None = None) -> np.ndarray:
-    """A finite float64 array with the stated number of axes or shape (None entries are free)."""
+    """A finite float64 array with the stated number of axes or shape (None entries are free).
+
+    Whatever would lose its meaning as floats is refused: masks, complex numbers, dates, structured and object arrays, text.
+    Tensors of other libraries are detached, brought to the CPU and, in kinds that numpy lacks (bfloat16), read as their floats.
+    """
     import numpy as np  # here, so that the command line starts without numpy
 
-    try:
-        result = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be an array of real numbers; got {type(value).__name__}.") from None
+    result = _floats(name, plain(name, value))
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes; got shape {result.shape}.")
     if shape is not None and (result.ndim != len(shape) or any(want is not None and got != want for got, want in zip(result.shape, shape, strict=True))):
@@ -104,6 +110,118 @@ def array(name: str, value, ndim: int | None = None, shape: tuple | None = None)
     if not np.all(np.isfinite(result)):
         raise ValueError(f"{name} must be finite; it has {int(np.sum(~np.isfinite(result)))} entries that are not.")
     return result
+
+
+def plain(name: str, value) -> np.ndarray:
+    """The value as a numpy array of any kind but a masked one; a ValueError with the cause where it cannot be read."""
+    import numpy as np
+
+    parts = [part for part in value if not isinstance(part, (int, float))] if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise ValueError(f"{name} must be an array of real numbers; got a masked array, whose mask would be lost: fill it, or leave the masked samples out.")
+    try:
+        if any(callable(getattr(part, step, None)) for part in parts for step in _TENSOR_STEPS):
+            return np.asarray([_of_tensor(part) for part in value] if isinstance(value, (list, tuple)) else _of_tensor(value))
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of real numbers; got {type(value).__name__}: {_first_line(error)}") from None
+    except Exception as error:  # the other library's own words for what it cannot give
+        raise ValueError(f"{name} cannot be read as an array: {_first_line(error)}") from None
+
+
+def labels(name: str, value, N: int, K: int | None = None, d: int = 1) -> tuple[np.ndarray, int]:
+    """(classes (N,) as integers in 0..K-1, K); K None means one more than the largest label.
+
+    A class without samples is left to `every_class`, except where the labels ask for more than N classes: some have none, and class
+    means of K x d numbers are refused before they are made.
+    """
+    import numpy as np
+
+    number = "np.unique(y, return_inverse=True)[1] makes such integers of any labels y"
+    if value is None:
+        raise ValueError(f"{name} must hold the class, 0..K-1, of every sample; got None.")
+    given = plain(name, value)
+    if given.dtype.kind in "UST" or (given.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in given.flat)):
+        raise ValueError(f"{name} must be an array of real numbers, the classes 0..K-1; got text like {str(given.flat[0])!r}. {number}.")
+    if given.shape == (N, 1) or (given.ndim == 2 and len(given) == N):
+        how = "its column, y[:, 0]" if given.shape[1] == 1 else "of one-hot rows Y.argmax(axis=1)"
+        raise ValueError(f"{name} must have shape ({N},), the class of every sample; got {given.shape}: take {how}.")
+    found = array(name, given, shape=(N,))
+    if np.any(found != np.floor(found)) or np.any(found < 0) or np.any(found > 2**53):
+        raise ValueError(f"{name} must hold integers 0..K-1; got values from {found.min():g} to {found.max():g}. {number}.")
+    classes = K if K is not None else int(found.max(initial=-1)) + 1
+    if classes < 2:
+        source = f"{name} has no other labels" if K is None else "one class leaves nothing to separate"
+        raise ValueError(f"K must be at least 2 classes; got K={classes}: {source}.")
+    if np.any(found >= classes):
+        raise ValueError(f"{name} must lie in 0..{classes - 1} for K={classes} classes; got {int(found.max())}.")
+    if K is None and classes > N:
+        size = f"means of {classes} classes in d={d} would take {8 * classes * d / 2**30:.3g} GiB" if classes * d > 2**24 else ""
+        every_class(name, np.unique(found), classes, size)
+    return found.astype(int), classes
+
+
+def every_class(name: str, present, K: int, more: str = "") -> None:
+    """A ValueError unless the classes present, distinct numbers in 0..K-1, are all of them."""
+    import numpy as np
+
+    if len(present) < K:
+        absent = np.setdiff1d(np.arange(min(K, len(present) + 6)), present)
+        shown = ", ".join(map(str, absent[:5].tolist())) + (", ..." if K - len(present) > 5 else "")
+        how = "np.unique(y, return_inverse=True)[1] numbers the labels y that there are"
+        raise ValueError(f"{name} must be integers 0..{K - 1} with every class present; there are none of {shown}{more and '; ' + more}. {how}.")
+
+
+def _of_tensor(value):
+    """A tensor without its gradient, on the CPU, as an array; where numpy has no such kind of number (bfloat16), of its floats."""
+    import numpy as np
+
+    for step in _TENSOR_STEPS:
+        move = getattr(value, step, None)
+        value = move() if callable(move) else value
+    try:
+        return np.asarray(value)
+    except TypeError:
+        is_complex = getattr(value, "is_complex", None)
+        if not callable(getattr(value, "float", None)) or (callable(is_complex) and is_complex()):
+            raise
+        return np.asarray(value.float())
+
+
+_TENSOR_STEPS = ("detach", "cpu")
+
+_KINDS = {
+    "c": "complex numbers, of which the imaginary part would be lost",
+    "M": "dates",
+    "m": "time differences",
+    "U": "text",
+    "S": "text",
+    "T": "text",
+    "O": "objects",
+}
+
+
+def _floats(name: str, A: np.ndarray) -> np.ndarray:
+    """The array as float64, of a kind that says the same as floats."""
+    import numpy as np
+
+    kind = A.dtype.kind
+    what = "named fields (a structured array)" if A.dtype.names is not None else _KINDS.get(kind)
+    if what is None and A.dtype.type is not np.void:  # the kinds bool, integer, float, and those of other libraries (bfloat16)
+        with np.errstate(over="ignore"):  # beyond float64: refused as not finite
+            return A.astype(float, copy=False)
+    if kind == "O" and A.size:
+        odd = next((item for item in A.flat if not isinstance(item, numbers.Real)), A.flat[0])
+        what = f"objects, such as {type(odd).__name__}" + ("" if A.ndim else "; an array library's object is read through numpy.asarray")
+        if callable(getattr(odd, "toarray", None)):
+            what = f"a sparse {type(odd).__name__}: give its toarray()"
+    raise ValueError(f"{name} must be an array of real numbers; got {what or 'raw bytes'} (dtype {A.dtype}).")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def choice(name: str, value, allowed) -> str:

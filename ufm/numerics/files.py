@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import secrets
 import stat
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -138,10 +140,74 @@ def _pour(path, found: os.stat_result, content) -> None:
         stream.write(content)
 
 
-def load_arrays(path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file; ValueError naming the file when it cannot be read."""
+class Named(dict):
+    """What a file holds, by name; asking for a name that is not there is a ValueError that says so of the file."""
+
+    def __init__(self, where: str, found):
+        super().__init__(found)
+        self.where = where
+
+    def __missing__(self, name):
+        shown = [repr(key) for key in sorted(self)]
+        listed = ", ".join(shown[:9]) + (", ..." if len(shown) > 9 else "")
+        raise ValueError(f"{self.where} lacks {name!r}; it has {listed or 'nothing'}.")
+
+    def header(self, name: str) -> Named:
+        """The JSON object written as text under the name; ValueError naming file and field where it is none."""
+        where, text = f"{self.where}, {name}", str(self[name])
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where} must be JSON: {error}.") from None
+        if not isinstance(found, dict):
+            raise ValueError(f"{where} must be a JSON object; got {type(found).__name__}.")
+        return Named(where, found)
+
+
+def load_arrays(path, alone: str | None = None) -> Named:
+    """All arrays of an .npz file by name, or that of an .npy file under the name `alone`.
+
+    ValueError naming the file when it is something else or damaged (with the array that cannot be read), or holds Python objects.
+    """
+    where, path = f"file {str(path)!r}", Path(path)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+        with path.open("rb") as stream:
+            kind = stream.read(6)
+            stream.seek(0)
+            if kind == b"\x93NUMPY":
+                return _read_single(where, path, stream, alone)
+            if not kind.startswith(b"PK"):
+                what = f"it is not an .npz of arrays{'' if kind else ' but empty'}; numpy.savez({path.stem + '.npz'!r}, name=array, ...) writes one"
+                raise ValueError(f"{where} cannot be read: {what}.")
+            return _read_archive(where, stream)
+    except OSError as error:
+        raise ValueError(f"{where} cannot be read: {error.strerror or error}.") from None
+
+
+def _read_single(where: str, path: Path, stream, name: str | None) -> Named:
+    if name is None:
+        how = f"numpy.savez({path.stem + '.npz'!r}, name=numpy.load({str(path)!r}))"
+        raise ValueError(f"{where} cannot be read: it is one array without a name (.npy), not an .npz of arrays; {how} gives it a name.")
+    return Named(where, {name: _entry(where, "the array", lambda: np.load(stream, allow_pickle=False))})
+
+
+def _read_archive(where: str, stream) -> Named:
+    try:
+        archive = np.load(stream, allow_pickle=False)
+    except Exception as error:  # of zipfile, zlib, struct: whatever the first wrong byte leads to
+        raise ValueError(f"{where} cannot be read: it is a damaged .npz of arrays, cut or changed ({error}).") from None
+    with archive:
+        return Named(where, {key: _entry(where, repr(key), lambda key=key: archive[key]) for key in archive.files})
+
+
+def _entry(where: str, what: str, read) -> np.ndarray:
+    """One array read by `read()`; ValueError naming it."""
+    try:
+        found = read()
     except Exception as error:
-        raise ValueError(f"file {str(path)!r} cannot be read as an .npz archive of plain arrays: {error}") from None
+        words = str(error)
+        why = "it holds Python objects, and only arrays of numbers or text are read" if "pickle" in words else f"it is damaged ({words})"
+        raise ValueError(f"{where} cannot be read at {what}: {why}.") from None
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{where} cannot be read: it is not an .npz of arrays, {what} is none.")
+    return found
