@@ -9,7 +9,6 @@ from theory.claim import REFUTED, SUPPORTED, Claim
 from theory.references import references
 from ufm.cli import add_json, add_verb, print_json, read_integer, say, show
 from ufm.numerics.arguments import choice
-from ufm.numerics.files import check_writable, write_atomically
 
 PARAMETERS = ("K", "n", "d", "L", "lam", "rng")
 _FILES = {"markdown": (".md",), "latex": (".tex",), "html": (".html",), "graph": (".svg", ".dot", ".html"), "resume": None}
@@ -62,7 +61,9 @@ def _verify(arguments) -> int:
     _report(run, left_out, arguments)
     _write(run.verdicts, arguments)
     if run.interrupted:
-        raise KeyboardInterrupt
+        done, planned = sum(len(v.cases) + len(v.controls) for v in run.verdicts), sum(v.planned + len(v.claim.controls) for v in run.verdicts)
+        kept = f"they are kept in {arguments.resume}, and the same command does the rest" if arguments.resume else "--resume FILE would keep them"
+        raise KeyboardInterrupt(f"after {done} of {planned} cases and controls; {kept}")
     return exit_code(run.verdicts)
 
 
@@ -120,6 +121,7 @@ def _report(run, left_out: list[Claim], arguments) -> None:
 
 def _write(verdicts, arguments) -> None:
     from theory import graph, report
+    from ufm.numerics.files import write_atomically
 
     def graph_text() -> str:
         makers = {".svg": graph.svg, ".dot": graph.dot, ".html": lambda claims, verdicts: report.graph_page(verdicts)}
@@ -143,6 +145,8 @@ def _refuse_file(option: str, path: str | None, suffixes: tuple[str, ...] | None
         return
     if suffixes and Path(path).suffix.lower() not in suffixes:
         raise ValueError(f"argument {option}: file must end in {' or '.join(suffixes)}; got {path!r}.")
+    from ufm.numerics.files import check_writable
+
     check_writable(path, f"argument {option}: file")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -14,8 +15,9 @@ from pathlib import Path
 
 from theory.claim import Case, Claim, Evidence, Outcome, Verdict, attempt, message
 from ufm import __version__
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.sweeps.workers import cores, unordered
 
 PATIENCE = 0.5
 """Seconds of work done here before worker processes are started for the rest."""
@@ -50,7 +52,7 @@ def verify(
     Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that is not such a record or cannot be written.
     """
     claims = tuple(claims)
-    jobs = arguments.workers(_cores() if jobs is None else jobs)
+    jobs = arguments.workers(cores() if jobs is None else jobs)
     plans = [claim.plan(grids) for claim in claims]
     work = [(claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)]
     record = Record(resume) if resume is not None else None
@@ -79,12 +81,6 @@ def _verdicts(claims, plans, done: dict[int, Outcome]) -> Iterator[Verdict]:
         at = end
 
 
-def _cores() -> int:
-    from joblib import cpu_count
-
-    return cpu_count()
-
-
 def _bar(outcomes, total: int, progress: bool | None):
     return progress_bar(outcomes, total=total, desc="cases", progress=progress)
 
@@ -93,27 +89,28 @@ def _outcomes(work: Sequence[tuple[Callable, Case]], jobs: int) -> Iterator[tupl
     """(position, outcome) as they come: here until the patience ends, then in parallel."""
     began, at = time.perf_counter(), 0
     while at < len(work) and (jobs == 1 or len(work) - at < 2 or time.perf_counter() - began < PATIENCE):
-        yield at, attempt(*work[at])
+        with interruption.whole():  # a case that Ctrl-C cut short is none
+            outcome = attempt(*work[at])
+        yield at, outcome
         at += 1
     if at < len(work):
         yield from _parallel(work, range(at, len(work)), jobs)
 
 
 def _parallel(work, positions: range, jobs: int) -> Iterator[tuple[int, Outcome]]:
-    from joblib import Parallel, delayed
-
     left = set(positions)
-    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_numbered)(i, *work[i]) for i in positions)
     try:
-        for i, outcome in results:
-            left.discard(i)
-            yield i, outcome
+        with contextlib.closing(unordered(_numbered, ((i, *work[i]) for i in positions), jobs)) as results:
+            for i, outcome in results:
+                left.discard(i)
+                yield i, outcome
     except Exception as error:  # a worker died or a check could not be sent to it
         for i in sorted(left):
             yield i, Outcome(work[i][1], (), 0.0, message(error))
 
 
-def _numbered(i: int, check: Callable, case: Case) -> tuple[int, Outcome]:
+def _numbered(item: tuple[int, Callable, Case]) -> tuple[int, Outcome]:
+    i, check, case = item
     return i, attempt(check, case)
 
 

@@ -30,9 +30,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufm import __version__
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.records import csv_text, fingerprint, plain
+from ufm.sweeps.workers import cores
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths of a column and of a page, in inches."""
@@ -150,7 +151,7 @@ class Work:
 
     def __init__(self, name: str, fast: bool, rng: int, cache=None, progress: bool | None = None, jobs: int | None = None):
         self.name, self.fast, self.rng, self.progress = name, fast, rng, progress
-        self.jobs = arguments.workers((1 if fast else _cores()) if jobs is None else jobs)
+        self.jobs = arguments.workers((1 if fast else cores()) if jobs is None else jobs)
         self._store = None
         if cache is not None:
             from ufm.numerics.rows import Store
@@ -169,25 +170,28 @@ class Work:
         done = {key: known[key]["value"] for key in keys if key in known}
         todo = {key: cell for key, cell in zip(keys, cells, strict=True) if key not in done}
         bar = progress_bar(total=len(todo), desc=f"{self.name} {desc}", progress=self.progress)
-        with bar:
-            for key, found in self._values(function, todo):
-                value = json.loads(json.dumps(plain(found), sort_keys=True))  # the order that reading back gives
-                if self._store:
-                    self._store.add({"key": key, "cell": todo[key], "value": value})
-                done[key] = value
-                bar.update()
+        try:
+            with bar, contextlib.closing(self._values(function, todo)) as values:
+                for key, found in values:
+                    value = json.loads(json.dumps(plain(found), sort_keys=True))  # the order that reading back gives
+                    if self._store:
+                        self._store.add({"key": key, "cell": todo[key], "value": value})
+                    done[key] = value
+                    bar.update()
+        except KeyboardInterrupt:
+            kept = f"they are kept in {self._store.path}, and the same command does the rest" if self._store else "nothing of them is kept without a cache"
+            raise KeyboardInterrupt(f"after {len(done)} of {len(set(keys))} {desc}; {kept}") from None
         return [done[key] for key in keys]
 
     def _values(self, function: Callable, todo: dict):
         """(key, function(cell)) as they are finished, here or in processes of one BLAS thread each."""
         if self.jobs == 1 or len(todo) < 2:
-            yield from ((key, function(cell)) for key, cell in todo.items())
+            yield from (_keyed((key, function, cell)) for key, cell in todo.items())
             return
-        import joblib
+        from ufm.sweeps.workers import unordered
 
-        with joblib.parallel_config("loky", n_jobs=min(self.jobs, len(todo)), inner_max_num_threads=1):
-            parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch="all", batch_size=1)
-            yield from parallel(joblib.delayed(_keyed)(key, function, cell) for key, cell in todo.items())
+        with contextlib.closing(unordered(_keyed, ((key, function, cell) for key, cell in todo.items()), min(self.jobs, len(todo)))) as results:
+            yield from results
 
     def __enter__(self) -> Work:
         return self
@@ -210,12 +214,11 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ufm" / "figures"
 
 
-def _keyed(key: str, function: Callable, cell: dict):
-    return key, function(cell)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _keyed(item: tuple[str, Callable, dict]):
+    """A cell done whole: one that Ctrl-C cut short must not be kept."""
+    key, function, cell = item
+    with interruption.whole():
+        return key, function(cell)
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from ufm.certificates.check import Rejected
 from ufm.certificates.check import phases as proof
 from ufm.certificates.check.scales import DoesNotExist, Undecided
 from ufm.certificates.models import uncovered
-from ufm.numerics import arguments, balls
+from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.problem import Problem
@@ -94,7 +94,8 @@ class CertifiedPhases(ByContent):
             runs = [(name, list(run)) for name, run in groupby(column, key=lambda c: c.winner)]
             lines.append(f"  K={K} L={L}  " + "  ".join(f"{name or '-'} [{run[0].lam_low:.10g}, {run[-1].lam_high:.10g}]" for name, run in runs))
         if self.interrupted:
-            lines.append("interrupted: columns are missing")
+            done = len({(c.K, c.L) for c in self.cells})
+            lines.append(f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns")
         return "\n".join(lines)
 
 
@@ -175,6 +176,7 @@ def certified_phase_diagram(
         for key, data in progress_bar(columns.items(), desc="certified phases", progress=progress):
             found += _column(data, known[key], edges, splits)
     except KeyboardInterrupt:
+        interruption.pass_on()
         interrupted = True
     options = {"cells": cells, "splits": splits, "n": n, "loss": loss}
     texts = (edges[0], edges[-1])

@@ -1,8 +1,8 @@
 """The command line: every verb one job in a file of its own, `--json` for programs, one line on standard error for mistakes.
 
-`parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON. Exit codes: 0 done, 2 usage or
-bad input, 130 interrupted. `verify` adds 1 fails and 3 undecided. Packages add verbs through the entry-point group `ufm.commands`: a
-function that takes the subparsers and adds one with `add_verb`.
+`parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON, `signals` hears Ctrl-C. Exit codes:
+0 done, 2 usage or bad input, 130 interrupted, 143 ended by SIGTERM; `verify` adds 1 fails and 3 undecided, `sweep` 1 for cells that failed.
+Packages add verbs through the entry-point group `ufm.commands`: a function that takes the subparsers and adds one with `add_verb`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,40 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 else "1")
 
-from ufm.cli.parser import F1, Parser, add_json, add_verb, overview, whole_parser
-from ufm.cli.reading import check_plot_file, check_save_file, read_integer
-from ufm.cli.writing import check_output, print_json, say, show
+from ufm.cli.signals import Listening, say_interrupted
 
-__all__ = ["F1", "add_json", "add_verb", "build", "check_plot_file", "check_save_file", "main", "print_json", "read_integer", "say", "show"]
+_HOME = dict.fromkeys(("F1", "Parser", "add_json", "add_verb", "overview", "whole_parser"), "parser")
+_HOME |= dict.fromkeys(("check_plot_file", "check_save_file", "read_integer"), "reading")
+_HOME |= dict.fromkeys(("check_output", "print_json", "say", "show"), "writing")
+
+
+def __getattr__(name: str):
+    """What plugins need comes when it is asked for: until `main` listens to Ctrl-C, as little as possible is imported."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'ufm.cli' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"ufm.cli.{_HOME[name]}"), name)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; returns the exit code."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (it stands in for a closed one until the process ends)
+    with Listening() as signals:
+        try:
+            return _run(argv)
+        except KeyboardInterrupt as stop:
+            say_interrupted(str(stop))
+            return signals.code
+
+
+def _run(argv: list[str] | None) -> int:
+    """The exit code of a verb; KeyboardInterrupt, with how far it came, is passed on."""
     try:
+        from ufm.cli.parser import overview
+        from ufm.cli.writing import check_output, say, show
+
         parser = build()
         arguments = parser.parse_args(argv)
         check_output()
@@ -43,9 +65,6 @@ def main(argv: list[str] | None = None) -> int:
         return _refused(f"out of memory{f' ({mistake})' if str(mistake) else ''}; take a smaller K, n, d or L, or fewer starts.")
     except RecursionError:
         return _refused("something is nested too deeply to be read; take a simpler expression or file.")
-    except KeyboardInterrupt:
-        print("ufm: interrupted", file=sys.stderr)
-        return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
 
@@ -55,9 +74,10 @@ def _refused(why: str) -> int:
     return 2
 
 
-def build() -> Parser:
+def build():
     """The parser with every verb, those of other packages included."""
     from ufm.cli import basins, certify, compare, identify, landscape, solve, sweep
+    from ufm.cli.parser import whole_parser
 
     parser, verbs = whole_parser()
     for verb in (compare, solve, landscape, identify, certify, sweep, basins):
@@ -75,7 +95,7 @@ def _entry_points():
     return sorted(entry_points(group="ufm.commands"), key=lambda e: e.name)
 
 
-def _complete(parser: Parser) -> None:
+def _complete(parser) -> None:
     """Answer the shell that asks for completions, where argcomplete is installed."""
     try:
         import argcomplete

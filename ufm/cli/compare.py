@@ -32,6 +32,8 @@ def _compare(arguments) -> int:
         print_json(result.to_dict())
     else:
         show(result)
+    if result.interrupted:
+        raise KeyboardInterrupt(f"{result.interrupted}; what was found is shown")
     if arguments.plot:
         from ufm import plot
 

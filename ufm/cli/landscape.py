@@ -35,6 +35,8 @@ def _landscape(arguments) -> int:
         show(atlas)
     if arguments.save:
         atlas.save(arguments.save)
+    if atlas.interrupted:
+        raise KeyboardInterrupt(f"{atlas.interrupted}; what was found is shown")
     if arguments.plot:
         from ufm import plot
 

@@ -52,16 +52,18 @@ def _solve(arguments) -> int:
         **settings,
     )
     if not len(runs):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"after 0 of {runs.requested} starts")
     known: dict = {}  # equal ends are described once
     rows = [_describe(r, known, identify, classify) for r in runs]
     best = rows[runs.results.index(runs.best)]
     if arguments.json:
-        print_json({"problem": problem.to_dict(), "results": rows, "best": best, "requested": runs.requested, "rng": runs.rng})
+        print_json({"problem": problem.to_dict(), "results": rows, "best": best, "requested": runs.requested, "rng": runs.rng, "interrupted": runs.interrupted})
     else:
         _print_runs(problem, runs, rows, best)
     if arguments.save:
         runs.best.point.save(arguments.save)
+    if runs.interrupted:
+        raise KeyboardInterrupt(f"after {runs.done} of {runs.requested} starts; what was found is shown")
     if arguments.plot:
         _plot_runs(problem, runs, rows, arguments.plot)
     return 0
@@ -86,7 +88,7 @@ def _print_runs(problem, runs, rows, best) -> None:
         numbers = f"{rank:>4}  {row['fun']:>16.12f}  {row['grad_norm']:>8.1e}  {row['status']:<14}  {row['nit']:>6}  {row['seconds']:.3g}"
         lines.append(f"{i:>5}  {row['name']:<{width}}  {numbers}")
     converged = sum(row["success"] for row in rows)
-    lines += ["", f"{len(rows)} of {runs.requested} starts, {converged} converged; rng={runs.rng}"]
+    lines += ["", f"{'interrupted after ' if runs.interrupted else ''}{runs.done} of {runs.requested} starts, {converged} converged; rng={runs.rng}"]
     show("\n".join([*lines, f"lowest found: {best['name']}, F = {best['fun']:.12f}; {best['message']}"]))
 
 

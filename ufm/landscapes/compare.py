@@ -19,7 +19,7 @@ from ufm.landscapes.low_rank_starts import LOW_RANK_SEED, low_rank_ends, pays, w
 from ufm.landscapes.merge import free_name
 from ufm.landscapes.refine import refine
 from ufm.landscapes.relu_search import low_rank_search
-from ufm.numerics import arguments, balls
+from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
@@ -64,19 +64,43 @@ def compare(
     searched = _descends(problem, SEARCHED_K) and starts is None
     starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
-    points = [_classified(name, point) for name, point in known.items()]
-    points += _refined(points, seed, progress)
-    search, hits = None, {}
-    if starts or not points:
-        search = multistart(problem, max(starts, 1), seed, progress=progress, trace=trace, **(search_options or {}))
-        points, hits = _merge(points, search)
-    if starts and pays(problem) and not search.interrupted:
-        points, note = _with_low_ranks(problem, points, starts, seed, progress)
-    if searched:
-        points, hits = _merge_low_rank(points, low_rank_search(problem, LOW_RANK_STARTS, child(seed, 1), keep=2, hops=0, progress=progress))
-    found = Comparison(problem, tuple(points), hits, reasons, lower_bound(problem), search, note, seed_record(seed), 0.0)
-    proofs = _prove(found, set(known)) if prove or (prove is None and balls.available()) else ()
-    return replace(found, certificates=proofs, seconds=time.perf_counter() - began)
+    points, hits, search, bound, proofs, ended = [], {}, None, None, (), ""
+
+    def found() -> Comparison:
+        return Comparison(problem, tuple(points), hits, reasons, bound, search, note, seed_record(seed), time.perf_counter() - began, proofs, ended)
+
+    try:
+        ended = "in its structures"
+        for name, point in known.items():
+            points.append(_classified(name, point))
+        _refine(points, seed, progress)
+        if starts or not points:
+            search = multistart(problem, max(starts, 1), seed, progress=progress, trace=trace, **(search_options or {}))
+            points, hits = _merge(points, search)
+            _go_on(search.interrupted, f"after {search.done} of {search.requested} starts")
+        ended = "after the random starts"
+        if starts and pays(problem):
+            points, note = _with_low_ranks(problem, points, starts, seed, progress)
+        if searched:
+            low = low_rank_search(problem, LOW_RANK_STARTS, child(seed, 1), keep=2, hops=0, progress=progress)
+            points, hits = _merge_low_rank(points, low)
+            _go_on(low.interrupted, f"after {low.starts} of {LOW_RANK_STARTS} starts of low rank")
+        ended = "before its proofs"
+        bound = lower_bound(problem)
+        proofs = _prove(found(), set(known)) if prove or (prove is None and balls.available()) else ()
+        ended = ""
+    except KeyboardInterrupt as stop:
+        interruption.pass_on()
+        ended = str(stop) or (f"after {len(points)} of {len(known)} structures" if ended == "in its structures" else ended)
+        if not points:
+            raise KeyboardInterrupt(ended) from None
+    return found()
+
+
+def _go_on(interrupted: bool, how: str) -> None:
+    """A part that Ctrl-C ended ends the whole, with its own words."""
+    if interrupted:
+        raise KeyboardInterrupt(how)
 
 
 def _descends(problem: Problem, largest: int) -> bool:
@@ -117,12 +141,12 @@ def _kink_work(point: FactorPoint) -> int:
     return kinks * sum(int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:])
 
 
-def _refined(points: list[CriticalPoint], seed, progress: bool | None) -> list[CriticalPoint]:
-    """What descent finds from those points of a ReLU model that are not stationary."""
+def _refine(points: list[CriticalPoint], seed, progress: bool | None) -> None:
+    """Add what descent finds from those points of a ReLU model that are not stationary."""
     rough = [p for p in points if isinstance(p.point, FactorPoint) and p.status == "not critical" and _descends(p.point.problem, REFINED_K)]
     bar = progress_bar(rough, desc="refine", progress=progress)
-    ends = [(p.name, refine(p.point, child(child(seed, 2), i)).point) for i, p in enumerate(bar)]
-    return [replace(classify(end), name=f"{name} refined") for name, end in ends]
+    for i, p in enumerate(bar):
+        points.append(replace(classify(refine(p.point, child(child(seed, 2), i)).point), name=f"{p.name} refined"))
 
 
 def _merge_low_rank(points: list[CriticalPoint], search):
@@ -137,7 +161,7 @@ def _with_low_ranks(problem: Problem, points: list[CriticalPoint], starts: int, 
     try:
         ends = low_rank_ends(problem, starts, child(seed, LOW_RANK_SEED), progress)
     except KeyboardInterrupt:
-        return points, "interrupted: starts at small widths were not all run."
+        raise KeyboardInterrupt("in the starts at small widths") from None
     points, lowest = list(points), min(p.fun for p in points)
     for run in sorted(ends, key=lambda run: run.fun):
         if run.fun >= lowest - SAME * (1 + abs(lowest)):

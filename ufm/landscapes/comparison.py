@@ -27,6 +27,7 @@ class Comparison(ByContent):
     `is_global` when the winner meets the bound to 1e-10; otherwise it is the lowest found, no more.
     certificates: proofs that the winner lies below each other structure and below the next distinct point (with the extra
     [certify]). certified: True only where all of these orders are proved, in ball arithmetic; it says nothing of global optimality.
+    interrupted: how far the search came where Ctrl-C ended it, such as "after 7 of 20 starts"; else empty.
     reasons: why structures are missing. search: the multistart, or None with `note` saying why.
     """
 
@@ -40,6 +41,7 @@ class Comparison(ByContent):
     rng: dict
     seconds: float
     certificates: tuple[Certificate, ...] = ()
+    interrupted: str = ""
 
     @property
     def certified(self) -> bool:
@@ -84,6 +86,7 @@ class Comparison(ByContent):
             "verdict": self.verdict(),
             "missing": self.reasons,
             "starts": len(self.search) if self.search else 0,
+            "interrupted": bool(self.interrupted),
             "rng": self.rng,
             "seconds": self.seconds,
         }
@@ -143,6 +146,7 @@ class Comparison(ByContent):
         if self.search:
             lines.append(f"search: {len(self.search)} random starts, {sum(r.success for r in self.search)} converged; rng={self.rng}")
         lines += [self.note] if self.note else []
+        lines += [f"interrupted {self.interrupted}: lower points may be missing"] if self.interrupted else []
         lines.append(self.verdict())
         return "\n".join(lines)
 

@@ -24,7 +24,7 @@ from scipy import linalg, optimize
 
 from ufm import structures
 from ufm.critical.signature import zero_below
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
@@ -473,6 +473,7 @@ class _Walk:
                 try:
                     message = self._march(here, bar)
                 except KeyboardInterrupt:
+                    interruption.pass_on()
                     self.interrupted, message = True, "interrupted"
         return self._branch(message)
 

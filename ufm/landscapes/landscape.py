@@ -13,9 +13,9 @@ from ufm.critical.identify import identify
 from ufm.critical.signature import ROUNDING, CriticalPoint, classify
 from ufm.landscapes.merge import free_name, group_order, same_point
 from ufm.landscapes.modes import explain, mse_families
-from ufm.landscapes.search import search
+from ufm.landscapes.search import RUNS, search
 from ufm.landscapes.symmetric import survey
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import seed_record, seed_sequence
@@ -23,6 +23,9 @@ from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+
+FINISH = 0.8
+"""Seconds after Ctrl-C for the points already found but not yet classified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,7 @@ class Found(ByContent):
 @dataclass(frozen=True, eq=False)
 class Landscape(ByContent):
     """Critical points in order of value. `scope` says in one sentence what was searched; `complete` is True only with a proof.
+    interrupted: how far the search came where Ctrl-C ended it, such as "after 40 of 360 runs"; else empty.
 
     Index it like a list or by name; `.minima`, `.saddles`, `.best`, `.where(rank=3, index=1)` filter; `.save` writes JSON.
     """
@@ -56,6 +60,7 @@ class Landscape(ByContent):
     scope: str
     rng: dict | None
     seconds: float
+    interrupted: str = ""
 
     @property
     def minima(self) -> Landscape:
@@ -101,6 +106,7 @@ class Landscape(ByContent):
             "points": [_row(p) for p in self.points],
             "complete": self.complete,
             "scope": self.scope,
+            "interrupted": bool(self.interrupted),
             "rng": self.rng,
             "seconds": self.seconds,
         }
@@ -158,40 +164,49 @@ def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idem
     seed = seed_sequence(rng)
     modes = (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0) if max_idempotents is None else arguments.integer("max_idempotents", max_idempotents, 0)
     starts = _default_starts(problem.K) if starts is None else arguments.count("starts", starts, 0)
-    merged = _Merged()
-    parts = _closed_forms(problem, merged, modes, progress)
-    ended = _search(problem, starts, seed, progress, merged)
-    parts.append(f"a search from {2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches{ended}" if starts else "no random search")
+    merged, parts, ended = _Merged(), [], ""
+    try:
+        _closed_forms(problem, merged, modes, progress, parts)
+        _search(problem, starts, seed, progress, merged, parts)
+    except KeyboardInterrupt as stop:
+        interruption.pass_on()
+        ended = str(stop) or "before the random search"
+        parts.append(f"interrupted {ended}")
+        if not merged:
+            raise KeyboardInterrupt(ended) from None
     scope = f"Searched: {'; '.join(parts)}. Not claimed to be complete."
-    return _landscape(problem, merged.found(), False, scope, seed_record(seed), began)
+    return replace(_landscape(problem, merged.found(), False, scope, seed_record(seed), began), interrupted=ended)
 
 
-def _closed_forms(problem: Problem, merged: _Merged, modes: int, progress: bool | None) -> list[str]:
-    """Adds structures and symmetric points; returns what was searched, in words."""
+def _closed_forms(problem: Problem, merged: _Merged, modes: int, progress: bool | None, parts: list[str]) -> None:
+    """Adds structures and symmetric points, and what was searched, in words."""
     for name, point in structures.existing(problem)[0].items():
         merged.add("structure", replace(point, name=name))
-    parts = ["structures in closed form"]
+    parts.append("structures in closed form")
     if modes and problem.balanced and problem.bias is None and problem.loss.shift_invariant:
         found = survey(problem, modes, progress)
+        late = time.perf_counter() + FINISH if found.interrupted else float("inf")
         for point in found.points:
-            merged.add("symmetry", point)
+            if time.perf_counter() < late:
+                merged.add("symmetry", point)
         doubt = f", {len(found.unpaired)} systems with a missing or double root" if found.unpaired else ""
-        ended = ", interrupted" if found.interrupted else ""
         kinds = f"blocks, association schemes of up to {modes} idempotents on one and two orbits"
-        parts.append(f"{len(found.classes)} classes of points fixed by class permutations ({kinds}{doubt}{ended})")
-    return parts
+        parts.append(f"{len(found.classes)} classes of points fixed by class permutations ({kinds}{doubt})")
+        if found.interrupted:
+            raise KeyboardInterrupt(f"after {len(found.classes)} of {found.requested} symmetry classes")
 
 
-def _search(problem: Problem, starts: int, seed, progress, merged: _Merged) -> str:
-    """Adds what random search finds; returns how it ended, in words."""
-    if not starts:
-        return ""
+def _search(problem: Problem, starts: int, seed, progress, merged: _Merged, parts: list[str]) -> None:
+    """Adds what random search finds, and what was searched, in words."""
+    parts.append(f"a search from {2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches" if starts else "no random search")
+    done = 0
     try:
-        for how, point in search(problem, starts, seed, progress):
-            merged.add(how, point)
+        for how, point in search(problem, starts, seed, progress) if starts else ():
+            if point is not None:
+                merged.add(how, point)
+            done += 1
     except KeyboardInterrupt:
-        return ", interrupted"
-    return ""
+        raise KeyboardInterrupt(f"after {done} of {RUNS * starts} runs") from None
 
 
 def _default_starts(K: int) -> int:
@@ -199,10 +214,13 @@ def _default_starts(K: int) -> int:
 
 
 class _Merged:
-    """Points so far, one of each kind, with hits and sources."""
+    """Points so far, one of each kind, classified and named when they are met, with hits and sources."""
 
     def __init__(self):
-        self._kinds: list[list] = []  # [fun, point, hits, sources], unsorted
+        self._kinds: list[list] = []  # [fun, point, hits, sources, name, critical, group order], unsorted
+
+    def __len__(self) -> int:
+        return len(self._kinds)
 
     def add(self, how: str, point: LogitPoint) -> None:
         stratum = Stratum(point)
@@ -214,16 +232,15 @@ class _Merged:
                 kind[2] += 1
                 kind[3].setdefault(how)
                 return
-        self._kinds.append([fun, point, 1, {how: None}])
+        self._kinds.append([fun, point, 1, {how: None}, identify(point).name, classify(point, extremes=False), group_order(point)])
 
     def found(self) -> list[Found]:
-        """Classified and named, each name once."""
+        """In order of value, each name once."""
         result, taken = [], set()
-        for _, point, hits, sources in sorted(self._kinds, key=lambda kind: kind[0]):
-            name = free_name(identify(point).name, taken)
+        for _, _, hits, sources, name, critical, order in sorted(self._kinds, key=lambda kind: kind[0]):
+            name = free_name(name, taken)
             taken.add(name)
-            critical = classify(replace(point, name=name), extremes=False)
-            result.append(Found(critical, hits, tuple(sources), group_order(point)))
+            result.append(Found(replace(critical, name=name, point=replace(critical.point, name=name)), hits, tuple(sources), order))
         return result
 
 

@@ -16,6 +16,7 @@ from ufm.landscapes.descents import Descent, critical_of, descend_both
 from ufm.landscapes.merge import EXACT_LIMIT, same_point
 from ufm.landscapes.trajectory import as_logit_point
 from ufm.landscapes.tree import Tree, disconnectivity
+from ufm.numerics import interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
@@ -109,11 +110,13 @@ def connect(points, *, progress: bool | None = None) -> Network:
     others = len(critical) - len(todo) - sum(p.status == "local minimum" for p in critical)
     try:
         for p in progress_bar(todo, desc="saddles", progress=progress):
-            sides = descend_both(p)
+            with interruption.whole():
+                sides = descend_both(p)
             ends.append([_node_number(minima, side.end) for side in sides])
             saddles.append(p)
             descents.append(sides)
     except KeyboardInterrupt:
+        interruption.pass_on()
         note.append(f"interrupted after {len(saddles)} of {len(todo)} saddles")
     note += [f"{len(minima) - given} minima met on the way were added"] * (len(minima) > given)
     note += [f"{others} points are neither minima nor saddles of index 1 and were left out"] * (others > 0)

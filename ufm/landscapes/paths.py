@@ -13,7 +13,7 @@ from ufm.landscapes.descents import reduced_objective
 from ufm.landscapes.gauge import align_gauge, aligned_lifts, class_logits_along
 from ufm.landscapes.strings import String, highest, respaced
 from ufm.landscapes.trajectory import align, as_logit_point
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import generator, seed_sequence
@@ -240,6 +240,7 @@ def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, dra
                 shaken += 1
                 state.shake(draw)
     except KeyboardInterrupt:
+        interruption.pass_on()
         said, top = f"interrupted; {said}", None
     return _string_path(state, top, said, (a.name, b.name), line.permutation, tol * ridge)
 

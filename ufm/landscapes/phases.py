@@ -19,7 +19,7 @@ from ufm import structures
 from ufm.critical.identify import identify
 from ufm.landscapes.follow import Branch, at_lam, follow
 from ufm.landscapes.low_rank_starts import lowest_end
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -146,7 +146,8 @@ class PhaseDiagram(ByContent):
             known = {(c.K, c.L): c.winner for c in self.cells if c.lam == lam}
             lines += [f"{K:>4}  " + "  ".join(f"{known.get((K, L), '-'):<{width}}" for L in self.Ls).rstrip() for K in self.Ks]
         if self.interrupted:
-            lines.append("interrupted: cells marked - are missing")
+            done = len({(cell.K, cell.L) for cell in self.cells})
+            lines.append(f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns: cells marked - are missing")
         return "\n".join(lines)
 
 
@@ -222,10 +223,12 @@ def phase_diagram(
     cells, boundaries, interrupted = [], {}, False
     try:
         for number, ((K, L), problem) in enumerate(progress_bar(problems.items(), desc="phases", progress=progress)):
-            column, edges = _column(problem, lams, names, starts, grid, child(seed, number))
+            with interruption.whole():
+                column, edges = _column(problem, lams, names, starts, grid, child(seed, number))
             cells += column
             boundaries[K, L] = edges
     except KeyboardInterrupt:
+        interruption.pass_on()
         interrupted = True
     described = {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in problem_options.items()}
     options = {"names": None if names is None else list(names), "starts": starts, "grid": grid, **described}

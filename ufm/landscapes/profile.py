@@ -9,7 +9,7 @@ from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify, critical_below
 from ufm.landscapes.low_rank_starts import code_ends
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -60,6 +60,7 @@ class Profile(ByContent):
     rng: dict
     seconds: float
     interrupted: bool = False
+    done: int = 0
 
     @property
     def best(self) -> Lowest:
@@ -93,7 +94,8 @@ class Profile(ByContent):
         if self.missing:
             lines.append(f"no critical point found at rank {', '.join(map(str, self.missing))}")
         if self.interrupted:
-            lines.append("interrupted: the search did not finish")
+            ranks = len(self.entries) + len(self.missing) - 1
+            lines.append(f"interrupted after {self.done} of {ranks * self.starts} descents")
         return "\n".join(lines)
 
 
@@ -119,21 +121,22 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
     began, seed = time.perf_counter(), seed_sequence(rng)
     known = structures.existing(problem)[0].values()
     found = [(p.rank, Stratum(p).fun, p, "structure") for p in known if _critical(p)]
-    interrupted = False
+    interrupted, done = False, 0
     jobs = [(r, i) for r in range(1, problem.max_rank + 1) for i in range(starts)]
     try:
-        for r, i in progress_bar(jobs, desc="ranks", progress=progress):
-            run = minimize(replace(problem, d=min(r + i % 3, problem.K)), rng=child(child(seed, r), i))
-            found += _ends(problem, run, r)
-            if run.interrupted:
-                raise KeyboardInterrupt
-        for _, run in code_ends(problem, progress) if starts else ():
-            found += _ends(problem, run, "known code")
+        with interruption.whole():
+            for r, i in progress_bar(jobs, desc="ranks", progress=progress):
+                run = minimize(replace(problem, d=min(r + i % 3, problem.K)), rng=child(child(seed, r), i))
+                found += _ends(problem, run, r)
+                done += 1
+            for _, run in code_ends(problem, progress) if starts else ():
+                found += _ends(problem, run, "known code")
     except KeyboardInterrupt:
+        interruption.pass_on()
         interrupted = True
     entries = tuple(_lowest(r, found, starts) for r in sorted({f[0] for f in found}))
     missing = tuple(r for r in range(problem.max_rank + 1) if r not in {e.rank for e in entries})
-    return Profile(problem, entries, missing, starts, seed_record(seed), time.perf_counter() - began, interrupted)
+    return Profile(problem, entries, missing, starts, seed_record(seed), time.perf_counter() - began, interrupted, done)
 
 
 def _critical(point: LogitPoint) -> bool:

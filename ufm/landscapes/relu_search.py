@@ -13,7 +13,7 @@ import numpy as np
 
 from ufm.landscapes.low_rank import LowRankSearch, Refined
 from ufm.landscapes.refine import COARSE, NOISE, SPARE, coarse, finished, one_each, refine, relu_only, value_of
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.graphs import simple_graphs
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
@@ -59,17 +59,19 @@ def low_rank_search(
             ends.append((value_of(point), words, point))
             done = i + 1
     except KeyboardInterrupt:
+        interruption.pass_on()
         interrupted = True
     found: list[Refined] = []
     try:
-        for words, point, hits in _distinct(ends, keep):
+        for words, point, hits in _distinct(ends, 1 if interrupted else keep):
             end = replace(finished(problem, point, value_of(point), words), hits=hits)
             _join(found, end)
-        for i in range(hops if found else 0):
+        for i in range(hops if found and not interrupted else 0):
             best = min(found, key=lambda e: e.fun)
             end = refine(best.point, child(child(seed, starts), i), HOP)
             _join(found, replace(end, start=f"noise around {best.start.removeprefix('noise around ')}"))
     except KeyboardInterrupt:
+        interruption.pass_on()
         interrupted = True
     ordered = tuple(sorted(found, key=lambda e: e.fun))
     return LowRankSearch(problem, ordered, reference(problem), done, seed_record(seed), time.perf_counter() - began, interrupted)

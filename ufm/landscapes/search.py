@@ -22,14 +22,17 @@ from ufm.solvers.newton import newton_on_stratum
 from ufm.solvers.result import Result
 from ufm.solvers.saddles import find_saddle
 
+RUNS = 6
+"""Runs for each of the `starts` of a search."""
+
 
 def tolerance(problem: Problem) -> float:
     """Gradient norm asked of every point: 1e-12, and for small ridge weights 1e-7 Lam, since gradients are of that size."""
     return min(1e-12, 1e-7 * problem.Lam)
 
 
-def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> Iterator[tuple[str, LogitPoint]]:
-    """(how, point) for every critical point reached, with gradient norm at most `tolerance`; repetitions included.
+def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> Iterator[tuple[str, LogitPoint | None]]:
+    """(how, point) for every run, `RUNS * starts` of them: the critical point reached, with gradient norm at most `tolerance`, or None.
 
     starts: saddle searches; twice as many descents, half of them narrow, and three times as many Newton runs, which are
     cheap. how: `descent`, `narrow descent`, `newton` or `saddle search`.
@@ -40,27 +43,25 @@ def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress
         run = _descent(problem, child(child(seed, 0), i))
         if run.success:
             found.append(run.logit_point())
-            yield "descent", found[-1]
+        yield "descent", found[-1] if run.success else None
     for i in progress_bar(range(starts), desc="narrow descents", progress=progress):
         width = 1 + i % max(1, round(0.6 * problem.max_rank))
         run = _descent(replace(problem, d=width), child(child(seed, 3), i))
         if run.success:
             found.append(replace(run.logit_point(), problem=problem))
-            yield "narrow descent", found[-1]
+        yield "narrow descent", found[-1] if run.success else None
     size = _typical_size(found)
     for i in progress_bar(range(3 * starts), desc="newton", progress=progress):
         draw = generator(child(child(seed, 1), i))
         end, _, _ = newton_on_stratum(random_point(problem, draw, size), tol, 60, drop=False)
-        if end.grad_norm <= tol:
-            yield "newton", end.point
+        yield "newton", end.point if end.grad_norm <= tol else None
     lowest = sorted(found, key=lambda p: Stratum(p).fun)
     ceiling = _ceiling(problem)
     for i in progress_bar(range(starts), desc="saddles", progress=progress):
         draw = generator(child(child(seed, 2), i))
         start = between(lowest, draw) if i % 2 and len(lowest) > 1 else random_point(problem, draw, size)
         end, _, _ = find_saddle(start, 1 + i // 2 % 3, tol, 80, ceiling=ceiling)
-        if end.grad_norm <= tol:
-            yield "saddle search", end.point
+        yield "saddle search", end.point if end.grad_norm <= tol else None
 
 
 def _descent(problem: Problem, seed: np.random.SeedSequence) -> Result:

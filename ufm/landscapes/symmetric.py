@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.losses import CrossEntropy
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.schemes import Scheme, schemes
@@ -68,7 +68,7 @@ class Survey(ByContent):
     """What a search over symmetry classes found: points, each once up to class permutation.
 
     dropped: points whose gradient exceeded `CRITICAL`. unpaired: (class, support) of systems where a root must be missing
-    or double. classes: names of the classes searched. interrupted: Ctrl-C came first.
+    or double. classes: names of the classes searched. interrupted: Ctrl-C came before all the requested ones.
     """
 
     problem: Problem
@@ -77,6 +77,7 @@ class Survey(ByContent):
     unpaired: tuple[str, ...]
     classes: tuple[str, ...]
     interrupted: bool = False
+    requested: int = 0
 
     def __repr__(self) -> str:
         lead = f"Survey: {len(self.points)} points found in {len(self.classes)} symmetry classes"
@@ -114,9 +115,10 @@ def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = N
             unpaired += [f"{name}:{_support(r)}" for r in roots if r.paired is False]
             done.append(name)
     except KeyboardInterrupt:
+        interruption.pass_on()
         interrupted = True
     kept = [(stratum.fun, stratum.point) for stratum in map(Stratum, found) if stratum.grad_norm <= CRITICAL]
-    return Survey(problem, tuple(_distinct(kept)), len(found) - len(kept), tuple(unpaired), tuple(done), interrupted)
+    return Survey(problem, tuple(_distinct(kept)), len(found) - len(kept), tuple(unpaired), tuple(done), interrupted, len(jobs))
 
 
 def scheme_points(problem: Problem, scheme: Scheme) -> list[LogitPoint]:

@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment, quadratic_assignment
 from ufm import structures
 from ufm.critical.identify import identify
 from ufm.critical.signature import CriticalPoint, classify
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import generator, seed_sequence
@@ -383,6 +383,7 @@ def _nearest(matcher: _Matcher, progress):
         for i in progress_bar(range(len(matcher.M)), desc="reading", progress=progress):
             found.append(matcher.nearest(i))
     except KeyboardInterrupt:
+        interruption.pass_on()
         if not found:
             raise
     nearest, distance = zip(*found, strict=True)

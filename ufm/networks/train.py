@@ -18,7 +18,7 @@ from ufm.networks.schedules import schedule as schedule_of
 from ufm.networks.steps import ADAPTIVE, FIXED, METHODS, State
 from ufm.networks.trace import Trace, measure
 from ufm.networks.training import Training
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import own
@@ -110,6 +110,7 @@ def train(
             run.resume()
             run.go(_bar(method, settings, progress))
         except KeyboardInterrupt:
+            interruption.pass_on()
             run.state = run.state.end(f"interrupted after {run.state.step} steps")
         return run.result(began)
 

@@ -73,13 +73,13 @@ def _writable(path, name: str) -> os.stat_result | None:
     except (OSError, ValueError, TypeError) as mistake:
         raise ValueError(f"{name} cannot be written: {path!r}: {mistake}.") from None
     if found is None and not os.path.isdir(folder):
-        raise ValueError(f"{name} must lie in an existing folder; got {path!r}.")
+        raise ValueError(f"{name} cannot be written: it must lie in an existing folder; got {path!r}.")
     if found is not None and (stat.S_ISDIR(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
-        raise ValueError(f"{name} cannot be written: {path!r} is a {'folder' if stat.S_ISDIR(found.st_mode) else 'socket'}.")
+        raise ValueError(f"{name} cannot be written: it is a {'folder' if stat.S_ISDIR(found.st_mode) else 'socket'}; got {path!r}.")
     if found is None and (len(os.path.basename(os.fsencode(path))) > 255 or not os.path.basename(path)):
-        raise ValueError(f"{name} cannot be written: {path!r} is no name for a file.")
+        raise ValueError(f"{name} cannot be written: it must have the name of a file; got {path!r}.")
     if found is not None and not os.access(path, os.W_OK):
-        raise ValueError(f"{name} cannot be written: {path!r} is protected against writing.")
+        raise ValueError(f"{name} cannot be written: it is protected against that; got {path!r}.")
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
@@ -78,6 +78,8 @@ def minimize(
         with bar, np.errstate(over="ignore", invalid="ignore"):
             (point, grad_norm, fun, target), nit, nfev, message, measure = _run(objective, x, method, tol, draw, settings, watch, start)
     except (Stopped, KeyboardInterrupt) as stop:
+        if isinstance(stop, KeyboardInterrupt):
+            interruption.pass_on()
         stop = watch.stopped(stop, x)
         (point, grad_norm, fun, target), nit, nfev, message, measure = _end(objective, stop.x, tol), stop.nit, stop.nit, str(stop), GRADIENT
     success = bool(grad_norm <= target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -36,6 +36,11 @@ class Multistart(ByContent):
             raise ValueError("no start was finished, so there is no best one.")
         return min(self.results, key=lambda r: (not r.success, r.fun))
 
+    @property
+    def done(self) -> int:
+        """How many starts ended by themselves: all but the one that Ctrl-C cut, whose point is the last result then."""
+        return sum(not r.interrupted for r in self.results)
+
     def distinct(self, tol: float = 1e-9) -> list[tuple[float, int]]:
         """(value, hits) of converged results, ascending; values closer than tol are one."""
         groups: list[list] = []
@@ -54,7 +59,8 @@ class Multistart(ByContent):
 
     def __repr__(self) -> str:
         converged = sum(r.success for r in self.results)
-        lines = [f"Multistart: {len(self.results)} of {self.requested} starts, {converged} converged; rng={self.rng}"]
+        stopped = "interrupted after " if self.interrupted else ""
+        lines = [f"Multistart: {stopped}{self.done} of {self.requested} starts, {converged} converged; rng={self.rng}"]
         lines += [f"  F = {fun:.12f}  x {hits}" for fun, hits in self.distinct()]
         return "\n".join(lines)
 
@@ -135,5 +141,5 @@ def _one_by_one(problem, count, seed, method, progress, /, **options) -> Multist
             if done[-1].interrupted:
                 break
     except KeyboardInterrupt:
-        pass
+        interruption.pass_on()
     return Multistart(tuple(done), count, seed_record(seed), len(done) < count or done[-1].interrupted)

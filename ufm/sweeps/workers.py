@@ -61,7 +61,9 @@ def _backend(jobs: int | None):
 
 def cores() -> int:
     """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    import joblib
+
+    return joblib.cpu_count()
 
 
 @contextlib.contextmanager

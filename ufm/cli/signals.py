@@ -1,0 +1,77 @@
+"""Ctrl-C and SIGTERM on the command line: the verb ends, says how far it came, and the process is gone within two seconds.
+
+Both raise KeyboardInterrupt, which verbs turn into what they have so far. Two things would swallow or garble it: an import, which is
+given a moment to end first, and a long computation outside Python, or one that does not listen; then the process ends itself.
+Finished rows of stores are on disk by then, and worker processes end with the one that started them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+PATIENCE = 1.8
+"""Seconds from the first signal until the process ends itself."""
+WAIT = 0.02
+"""Seconds after which a signal that came during an import is sent again."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
+
+
+class Listening:
+    """A context in which the signals raise KeyboardInterrupt; `code` is what the process should exit with. What ignores them goes on ignoring."""
+
+    def __init__(self):
+        self.came, self._before, self._timer = None, {}, None
+
+    @property
+    def code(self) -> int:
+        return 128 + (self.came or signal.SIGINT)
+
+    def __enter__(self) -> Listening:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    self._before[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _heard(self, number, frame) -> None:
+        if self.came is None:
+            self.came = number
+            self._timer = _later(PATIENCE, self._give_up)
+        if _importing(frame):
+            _later(WAIT, lambda: signal.raise_signal(number))
+            return
+        raise KeyboardInterrupt
+
+    def _give_up(self) -> None:
+        os.write(2, b"ufm: interrupted; what was running did not stop in time, so its summary is left out\n")
+        os._exit(self.code)
+
+
+def _later(seconds: float, call) -> threading.Timer:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _importing(frame) -> bool:
+    """Whether a module is being imported: an exception there may be swallowed, or come out as another one."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def say_interrupted(how: str) -> None:
+    """One line on standard error."""
+    print(f"ufm: interrupted{' ' if how else ''}{' '.join(how.split())}", file=sys.stderr, flush=True)
