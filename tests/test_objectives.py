@@ -395,3 +395,30 @@ def test_n_samples_are_one_sample_with_a_heavier_feature():
     assert logits.value(twin) == pytest.approx(logits.value(point), rel=1e-13)
     assert logits.value(spread) == pytest.approx(logits.value(point), rel=1e-13)
     np.testing.assert_allclose(Stratum(twin).hessian(), 4 * Stratum(point).hessian(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("K, n, d, wd", [(3, 2, 4, 1e-2), (7, 1, 5, 3e-4), (2, 5, 3, 0.2)])
+def test_the_mean_squared_error_of_other_libraries_is_two_over_K_times_ours(K, n, d, wd):
+    """Mean of |Z - Y|^2 over all K N entries and wd times every weight: our gradient with lam = (K/2) wd, times 2/K; so is a step of descent."""
+    rng = np.random.default_rng(K)
+    H, W = rng.standard_normal((d, K * n)), rng.standard_normal((K, d))
+    problem = Problem(K=K, n=n, d=d, lam=0.5 * K * wd, loss="mse")
+    objective = FactorObjective(problem)
+    E = W @ H - problem.samples.Y
+    theirs = np.concatenate([(2 / E.size * W.T @ E + wd * H).ravel(), (2 / E.size * E @ H.T + wd * W).ravel()])
+    value, ours = objective.value_grad(objective.pack([H, W]))
+    np.testing.assert_allclose(2 / K * ours, theirs, rtol=1e-12, atol=1e-15)
+    assert 2 / K * value == pytest.approx(np.mean(E**2) + 0.5 * wd * (np.sum(H**2) + np.sum(W**2)), rel=1e-13)
+
+
+def test_the_mean_squared_error_of_torch_is_two_over_K_times_ours():
+    torch = pytest.importorskip("torch")
+    problem = Problem(K=3, n=2, d=4, lam=1.5 * 1e-2, loss="mse")
+    objective, rng = FactorObjective(problem), np.random.default_rng(0)
+    x = rng.standard_normal(objective.size)
+    H, W = (torch.tensor(A, requires_grad=True) for A in objective.unpack(x)[0])
+    step = torch.optim.SGD([H, W], lr=0.1, weight_decay=1e-2)
+    torch.nn.MSELoss()((W @ H).T, torch.tensor(problem.samples.Y.T)).backward()
+    step.step()
+    after = objective.pack([A.detach().numpy() for A in (H, W)])
+    np.testing.assert_allclose(after, x - 2 / 3 * 0.1 * objective.value_grad(x)[1], rtol=1e-12)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, install
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
@@ -102,7 +102,7 @@ class Data(ByContent):
         try:
             from sklearn.datasets import load_digits
         except ImportError:
-            raise ImportError("Data.digits needs scikit-learn, an optional extra: pip install 'ufm[data]'") from None
+            raise install.missing("Data.digits", "scikit-learn", "data") from None
         X, y = load_digits(return_X_y=True)
         whole = Data(X.T / 16.0, y, 10, "digits")
         return whole.subset(range(10) if classes is None else classes, n, rng)

@@ -17,7 +17,7 @@ import importlib.util
 import math
 from fractions import Fraction
 
-from ufm.numerics import arithmetic
+from ufm.numerics import arithmetic, install
 
 
 def flint():
@@ -25,7 +25,7 @@ def flint():
     try:
         import flint as library
     except ImportError:
-        raise ImportError("certificates need Arb: pip install 'ufm[certify]' (python-flint).") from None
+        raise install.missing("a proof in balls (Arb)", "python-flint", "certify") from None
     return library
 
 

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, install
 from ufm.numerics import rows as files
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -65,7 +65,7 @@ class Sweep(ByContent):
             import pyarrow
             import pyarrow.parquet
         except ImportError:
-            raise ImportError("parquet needs pyarrow: pip install pyarrow.") from None
+            raise install.missing("parquet", "pyarrow") from None
         from ufm.numerics.files import write_atomically
 
         table = self.table()
@@ -80,7 +80,7 @@ class Sweep(ByContent):
         try:
             import xarray
         except ImportError:
-            raise ImportError("to_xarray needs xarray: pip install xarray.") from None
+            raise install.missing("to_xarray", "xarray") from None
         import numpy as np
 
         if self.spec is None:

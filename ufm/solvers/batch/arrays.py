@@ -12,6 +12,8 @@ from types import ModuleType
 
 import numpy as np
 
+from ufm.numerics import install
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -94,13 +96,15 @@ def namespace(device=None, xp=None) -> Arrays:
 
 
 def _compat(package: str, where):
-    import importlib
+    import importlib.util
 
     _need_compat()
     try:
         xp = importlib.import_module(f"array_api_compat.{package}")
     except ImportError as error:
-        raise ImportError(f"device={package!r} needs the package {package}: {error}") from None
+        if importlib.util.find_spec(package) is None:
+            raise install.missing(f"device={package!r}", package) from None
+        raise ImportError(f"device={package!r} needs the package {package}, which cannot be imported: {error}") from None
     if package == "cupy" and where is not None:
         where = xp.cuda.Device(where)
     return xp, where
@@ -115,5 +119,5 @@ def _need_compat():
     try:
         import array_api_compat
     except ImportError:
-        raise ImportError("arrays other than numpy's need array-api-compat: pip install 'ufm[gpu]'.") from None
+        raise install.missing("a batch in other arrays than numpy's", "array-api-compat", "gpu") from None
     return array_api_compat
