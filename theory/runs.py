@@ -17,6 +17,7 @@ from theory.claim import Case, Claim, Evidence, Outcome, Verdict, attempt, messa
 from ufm import __version__
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.state import own_numpy_state
 from ufm.sweeps.workers import cores, unordered
 
 PATIENCE = 0.5
@@ -33,6 +34,7 @@ class Run:
     reused: int = 0
 
 
+@own_numpy_state
 def verify(
     claims: Iterable[Claim],
     grids: Mapping | None = None,

@@ -21,6 +21,7 @@ import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.state import own_numpy_state
 
 
 class Loss(ABC):
@@ -97,6 +98,7 @@ def _softmax_hvp(W, p, u, Y, V):
     return W * (D - mean) - p * Y * mean
 
 
+@own_numpy_state
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """Cross-entropy against (1 - smoothing) y + smoothing/K; smoothing = 0 is the plain one."""
@@ -149,6 +151,7 @@ class CrossEntropy(Loss):
         return _softmax_hvp(W, p, u, Y, V)
 
 
+@own_numpy_state
 @dataclass(frozen=True)
 class MSE(Loss):
     """Half the squared distance to the one-hot label."""
@@ -168,6 +171,7 @@ class MSE(Loss):
         return V + np.zeros_like(Z)
 
 
+@own_numpy_state
 @dataclass(frozen=True)
 class Focal(Loss):
     """Focal loss -(1 - p_y)^gamma log p_y; gamma = 0 is cross-entropy. Not convex in z for gamma > 0."""
@@ -215,6 +219,7 @@ class Focal(Loss):
         return second * e * np.sum(e * V, axis=-2, keepdims=True) - first * _softmax_hvp(W, p, u, Y, V)
 
 
+@own_numpy_state
 @dataclass(frozen=True, eq=False)
 class FunctionLoss(ByContent, Loss):
     """The user's own loss through autograd; see `Loss.from_function`."""

@@ -13,11 +13,13 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
 from ufm.numerics.spectra import thin_svd
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 
 
 @named_arguments
+@own_numpy_state
 @dataclass(frozen=True, eq=False)
 class FactorPoint(ByContent):
     """Factors (H_1, W_1, ..., W_L) of a problem, and its bias b (K,) where it has one.
@@ -90,6 +92,7 @@ class FactorPoint(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 @dataclass(frozen=True, eq=False)
 class LogitPoint(ByContent):
     """Logits Z = U diag(s) V' of declared rank r, in thin factors.
@@ -212,6 +215,7 @@ def from_matrix(problem: Problem, Z, rank: int | None = None, tol: float = 1e-10
 
 
 @named_arguments
+@own_numpy_state
 def load(path) -> FactorPoint | LogitPoint:
     """The point written by `save`; ValueError naming the file, and the field that is missing or wrong."""
     data = load_arrays(path)

@@ -33,6 +33,7 @@ from ufm import __version__
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.records import csv_text, fingerprint, plain
+from ufm.numerics.state import own_numpy_state
 from ufm.sweeps.workers import cores
 
 COLUMN, PAGE = 3.4, 7.0
@@ -55,6 +56,7 @@ RC = {
 }
 
 
+@own_numpy_state
 @dataclass(frozen=True, kw_only=True)
 class PaperFigure:
     """One figure; how to write one is in the docstring of this module."""
@@ -121,9 +123,9 @@ def paper_style():
 
 def sheet(width: float, height: float, **options):
     """An empty Figure of so many inches, its panels laid out without overlaps, apart from pyplot's state."""
-    from matplotlib.figure import Figure
+    from ufm.plot.sheet import Sheet
 
-    return Figure(figsize=(width, height), layout="constrained", **options)
+    return Sheet(figsize=(width, height), **options)
 
 
 def settled(figure):

@@ -6,6 +6,7 @@ from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
 from ufm.certificates.models import uncovered
 from ufm.numerics import arguments
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -50,6 +51,7 @@ class Certificates(tuple):
 
 
 @named_arguments
+@own_numpy_state
 def certify(subject, what=None, lam=None, group: str | None = None) -> Certificates:
     """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a comparison).
 

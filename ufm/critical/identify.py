@@ -21,6 +21,7 @@ from ufm.critical.geometry import code_name, orbit_name, uniform_distances
 from ufm.critical.relu_names import TOL, hidden_rank, name_of
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.points import FactorPoint, LogitPoint
@@ -98,6 +99,7 @@ class Given(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def identify(Z=None, *, features=None, weights=None, labels=None, loss=None, tol: float = TOL) -> Identity:
     """Name a point, a Result, a logit matrix Z (K, N) or (K, K), or features X (N, d) with a classifier W (K, d).
 

@@ -25,6 +25,7 @@ from ufm.critical.spectrum import Dense, Split, core_size, spectrum_of
 from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
@@ -81,6 +82,7 @@ class CriticalPoint(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
     """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
 

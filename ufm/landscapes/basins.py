@@ -19,6 +19,7 @@ from ufm.landscapes.merge import free_name
 from ufm.landscapes.shares import Basin, Basins
 from ufm.numerics import arguments
 from ufm.numerics.seeds import seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.statistics import wilson
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
@@ -29,6 +30,7 @@ PAIRS = 2
 
 
 @named_arguments
+@own_numpy_state
 def basins(
     problem: Problem,
     starts: int = 1000,

@@ -14,6 +14,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.content import ByContent
 from ufm.numerics.rows import set_aside
 from ufm.numerics.seeds import seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.statistics import wilson
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
@@ -121,6 +122,7 @@ def _text(value) -> str:
 
 
 @named_arguments
+@own_numpy_state
 def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=None, fresh: bool = False, progress: bool | None = None, **options) -> Census:
     """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"scale": [...]}, {"lr": [...]}, {"method": [...]}, ...
 

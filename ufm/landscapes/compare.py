@@ -22,6 +22,7 @@ from ufm.landscapes.relu_search import low_rank_search
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import merged
 from ufm.points import FactorPoint, LogitPoint
@@ -39,6 +40,7 @@ REFINED_K = 28
 
 
 @named_arguments
+@own_numpy_state
 def compare(
     problem: Problem, starts: int | None = None, rng=None, *, trace: int = 0, progress: bool | None = None, search_options=None, prove: bool | None = None
 ) -> Comparison:

@@ -27,6 +27,7 @@ from ufm.critical.signature import zero_below
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
 from ufm.points import LogitPoint
@@ -146,6 +147,7 @@ class Branch(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def follow(
     point: LogitPoint | Result,
     lam: float,

@@ -18,6 +18,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.graphs import Graph, simple_graphs
 from ufm.numerics.records import plain
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint
 from ufm.problem import Problem
@@ -110,6 +111,7 @@ class GraphSearch(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def graph_search(problem: Problem, vertices: int | None = None, best: int = 10) -> GraphSearch:
     """The cheapest graph codes of a deep ReLU model under MSE (L >= 3, equal counts, no bias), K <= 15.
 

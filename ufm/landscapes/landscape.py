@@ -19,6 +19,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -133,6 +134,7 @@ class Landscape(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def landscape(problem: Problem, rng=None, starts: int | None = None, *, max_idempotents: int | None = None, progress: bool | None = None) -> Landscape:
     """All critical points found of F(W_L, ..., W_1, H_1), modulo gauge and class permutation, each with its signature.
 

@@ -19,6 +19,7 @@ from ufm.landscapes.tree import Tree, disconnectivity
 from ufm.numerics import interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 
 SAME = 1e-9
@@ -89,6 +90,7 @@ class Network(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def connect(points, *, progress: bool | None = None) -> Network:
     """The network of the minima and index-1 saddles in `points`: every saddle is descended on both sides.
 

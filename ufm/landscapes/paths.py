@@ -18,6 +18,7 @@ from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.spectra import thin_svd
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
@@ -74,6 +75,7 @@ class Path(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def path(
     a,
     b,

@@ -23,6 +23,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -151,6 +152,7 @@ class PhaseDiagram(ByContent):
         return "\n".join(lines)
 
 
+@own_numpy_state
 def winners(problem: Problem, low: float, high: float, names: Iterable[str] | None = None, *, starts: int = 0, grid: int = 40, rng=None) -> Winners:
     """The lowest candidate for every effective Lam in [low, high], the other arguments of the problem fixed.
 
@@ -182,6 +184,7 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
 
 
 @named_arguments
+@own_numpy_state
 def phase_diagram(
     Ks: Iterable[int],
     Ls: Iterable[int],

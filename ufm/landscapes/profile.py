@@ -13,6 +13,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
@@ -100,6 +101,7 @@ class Profile(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | None = None) -> Profile:
     """The lowest value found at each rank r = 0, ..., max_rank of a linear model.
 

@@ -18,6 +18,7 @@ from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import clarke, merged
 from ufm.points import FactorPoint
@@ -89,6 +90,7 @@ class ReluProfile(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None) -> ReluProfile:
     """The lowest stationary value found at each rank of the last hidden pre-activations of a ReLU model without bias, L >= 2.
 

@@ -24,6 +24,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import generator, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
@@ -127,6 +128,7 @@ class Reading(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def read_trajectory(
     run,
     points=None,

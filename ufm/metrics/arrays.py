@@ -10,10 +10,12 @@ from ufm.metrics.measures import measure, stretch_gap
 from ufm.metrics.moments import Moments, agreement, moments
 from ufm.metrics.records import Collapse, LayerCollapse
 from ufm.numerics import arguments
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 
 
 @named_arguments
+@own_numpy_state
 def collapse(X=None, y=None, W=None, b=None, *, features=None, labels=None, weights=None, gap: float = 100.0, rank: int | None = None):
     """NC1-NC4, CDNV and ranks of features X (N, d), labels y (N,) in 0..K-1 and, if given, a classifier W (K, d) with bias b (K,).
 

@@ -8,10 +8,12 @@ from ufm.metrics.measures import measure, triangle
 from ufm.metrics.moments import LEAST, Moments, agreement, exponent, moments
 from ufm.metrics.records import Collapse
 from ufm.numerics import arguments
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 
 
 @named_arguments
+@own_numpy_state
 class Accumulator:
     """Counts, class means and within-class scatter of a stream of batches, for K classes of features in R^d.
 

@@ -64,9 +64,9 @@ def _class_features(point: LogitPoint) -> np.ndarray:
 def _axes(ax, rank: int):
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    from ufm.plot.sheet import Sheet
 
-    return Figure(figsize=(4, 4), layout="constrained").add_subplot(projection="3d" if rank == 3 else None)
+    return Sheet(figsize=(4, 4)).add_subplot(projection="3d" if rank == 3 else None)
 
 
 def _shade(ax, X, tint) -> None:

@@ -10,10 +10,10 @@ from ufm.points import LogitPoint
 
 def comparison(result: Comparison):
     """A Comparison in four panels: loss curves over the structures' values, DNC and the winner as heat maps, singular values."""
-    from matplotlib.figure import Figure
+    from ufm.plot.sheet import Sheet
 
     with house_style():
-        figure = Figure(figsize=(10, 6.4), layout="constrained")
+        figure = Sheet(figsize=(10, 6.4))
         grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
         runs = result.search.results if result.search else []
         parts.losses(runs, result, figure.add_subplot(grid[0, 0])).set_title(_title(result))
@@ -27,13 +27,13 @@ def comparison(result: Comparison):
 
 def runs(results, comparison: Comparison | None = None, names=()):
     """Runs of `solve`: loss curves, the best run's mean logits, and the singular values of each of its factors."""
-    from matplotlib.figure import Figure
+    from ufm.plot.sheet import Sheet
 
     with house_style():
         results = list(results)
         best = min(results, key=lambda r: r.fun)
         name = names[results.index(best)] if names else getattr(best.point, "name", None) or "best"
-        figure = Figure(figsize=(12, 3.6), layout="constrained")
+        figure = Sheet(figsize=(12, 3.6))
         left, middle, right = figure.subplots(1, 3, width_ratios=(1.4, 1, 1))
         parts.losses(results, comparison, left)
         parts.logits(best.point, middle, f"{name}: F = {best.fun:.6f}")

@@ -48,6 +48,6 @@ def _rows(ax, count: int):
         return axes
     if count == 1:
         return [new_axes(None, figsize=(6, 2.4))]
-    from matplotlib.figure import Figure
+    from ufm.plot.sheet import Sheet
 
-    return list(Figure(figsize=(6, 1.9 * count + 0.5), layout="constrained").subplots(count, 1, sharex=True))
+    return list(Sheet(figsize=(6, 1.9 * count + 0.5)).subplots(count, 1, sharex=True))

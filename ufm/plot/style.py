@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from ufm.numerics.files import check_writable, write_atomically
+from ufm.numerics.state import numpy_defaults
 
 COLOURS = {
     "zero": "#7f7f7f",
@@ -44,10 +45,13 @@ def colour(name: str | None) -> str:
 
 @contextlib.contextmanager
 def house_style():
-    """Within: our fonts and frames; the reader's own settings are left alone outside."""
+    """Within: matplotlib's defaults with our fonts and frames, and numpy's own error state; the reader's settings neither count inside
+    (a matplotlibrc with usetex, another font size) nor change outside."""
     import matplotlib as mpl
 
-    with mpl.rc_context(RC):
+    with numpy_defaults(), mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
         yield
 
 
@@ -55,9 +59,9 @@ def new_axes(ax, **size):
     """`ax`, or the axes of a new figure made without touching pyplot's state."""
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    from ufm.plot.sheet import Sheet
 
-    return Figure(layout="constrained", **size).add_subplot()
+    return Sheet(**size).add_subplot()
 
 
 def check_file(path) -> None:
@@ -79,8 +83,10 @@ def save(figure, path) -> None:
     """
     from pathlib import Path
 
+    from ufm.plot.sheet import Sheet
+
     check_file(path)
     suffix = Path(path).suffix.lstrip(".").lower()
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    with house_style():
+    with contextlib.nullcontext() if isinstance(figure, Sheet) else house_style():
         write_atomically(path, lambda stream: figure.savefig(stream, format=suffix, dpi=200, metadata=dates.get(suffix)))

@@ -10,6 +10,7 @@ import numpy as np
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
@@ -28,6 +29,7 @@ from ufm.solvers.watch import Stopped, Watcher
 
 
 @named_arguments
+@own_numpy_state
 def minimize(
     problem: Problem,
     start=None,

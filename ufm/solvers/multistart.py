@@ -9,6 +9,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import kinked
 from ufm.problem import Problem
@@ -66,6 +67,7 @@ class Multistart(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def multistart(
     problem: Problem,
     starts: int = 100,

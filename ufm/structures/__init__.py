@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.structures.blocks import blocks, partitions
@@ -48,6 +49,7 @@ def catalogue(problem: Problem) -> dict[str, object]:
     return dict(sorted(found.items(), key=lambda item: _ORDER.index(item[0]) if item[0] in _ORDER else len(_ORDER)))
 
 
+@own_numpy_state
 def existing(problem: Problem) -> tuple[dict[str, LogitPoint | FactorPoint], dict[str, str]]:
     """(points by name, reasons by name of those that do not exist here): LogitPoints of a linear model, FactorPoints otherwise."""
     points, reasons = {}, {}

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.state import own_numpy_state
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
 
 
+@own_numpy_state
 def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "large") -> LogitPoint:
     """Z = blockdiag(a_1 S_{k_1}, ..., a_m S_{k_m}), S_k = I_k - 11'/k, of rank sum (k_i - 1).
 

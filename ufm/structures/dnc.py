@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.state import own_numpy_state
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
@@ -14,6 +15,7 @@ from ufm.structures.blocks import blocks
 from ufm.structures.shifts import simplex_and_constant, two_scales
 
 
+@own_numpy_state
 def dnc(problem: Problem, root: str = "large") -> LogitPoint:
     """Deep neural collapse: Z = a (I_K - 11'/K) (x) 1_n', rank K - 1; for MSE Z = sum over classes of a_c e_c (x) 1'.
 

@@ -32,6 +32,7 @@ from scipy import linalg, optimize
 
 from ufm.numerics import arguments
 from ufm.numerics.graphs import Graph, complete, disjointness, incidence
+from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import relu_collapse
@@ -50,6 +51,7 @@ class Code:
     fun: float
 
 
+@own_numpy_state
 def graph_code(problem: Problem, parts, variant: str = "disjoint") -> FactorPoint:
     """Explicit weights of graph codes on consecutive blocks of classes; classes left over are fitted by DNC where that lowers F, else at 0.
 
@@ -75,6 +77,7 @@ def loss(problem: Problem, parts, variant: str = "disjoint") -> float:
     return sum(code.fun for code in codes) + left * lone_loss(problem)
 
 
+@own_numpy_state
 def srg(problem: Problem, r: int | None = None) -> FactorPoint:
     """The code of K_r, K_0 = r(r-1)/2 classes, on the first K_0 classes; the others DNC. r None: K must be r(r-1)/2.
 

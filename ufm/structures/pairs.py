@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize
 
+from ufm.numerics.state import own_numpy_state
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
 from ufm.structures.blocks import blocks
 
 
+@own_numpy_state
 def pairs(problem: Problem, root: str = "large") -> LogitPoint:
     """K = 2m: Z = blockdiag(b [[1, -1], [-1, 1]], ...) (x) 1_n', rank m, singular values 2 b sqrt(n).
 
@@ -45,6 +47,7 @@ def pairs(problem: Problem, root: str = "large") -> LogitPoint:
     return LogitPoint(problem, U, s, U, None, "pairs" if root == "large" else "pairs(small)", (float(b),))
 
 
+@own_numpy_state
 def pairs_apex(problem: Problem) -> LogitPoint:
     """K = 2m+1: m pairs of scale b and an apex, Z = pairs(b) + u (t_0 e_K + t_1 1_{2m}/sqrt(2m))', critical.
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.products import padded
+from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import scales
@@ -31,6 +32,7 @@ from ufm.structures import scales
 SECOND = ("identity", "pairs", "etf")
 
 
+@own_numpy_state
 def relu_dnc(problem: Problem, root: str = "large", fitted=None, second="identity") -> FactorPoint:
     """DNC with explicit weights: W_l = diag(sqrt(t_c/lam_l)), H_1 = diag(sqrt(t_c/(n_c lam_0))) (x) 1', t_c = Lam (n_c z_c^2)^(1/D), zero padded.
 
@@ -61,6 +63,7 @@ def relu_dnc(problem: Problem, root: str = "large", fitted=None, second="identit
     return embedded(problem, [H, W, *hidden, last] if problem.L >= 2 else [H, last])
 
 
+@own_numpy_state
 def relu_zero(problem: Problem) -> FactorPoint:
     """All factors 0: Clarke-stationary, and a strict local minimum for L >= 2. Loss 1/2 under MSE, log K under cross-entropy.
 

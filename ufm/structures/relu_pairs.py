@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import hadamard
 
 from ufm.numerics import arguments
+from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import scales
@@ -14,6 +15,7 @@ from ufm.structures.relu_collapse import embedded, keeps_positive
 FEATURES = ("plain", "hadamard")
 
 
+@own_numpy_state
 def relu_pairs(problem: Problem, root: str = "large", features: str = "plain") -> FactorPoint:
     """Factors with W_L s(... s(W_1 H_1)) = b blockdiag([[1, -1], [-1, 1]], ...) (x) 1_n', a lone class (odd K) at b, every ReLU idle.
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.spectra import thin_svd
+from ufm.numerics.state import own_numpy_state
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -24,6 +25,7 @@ from ufm.structures import scales
 from ufm.structures.zero import zero
 
 
+@own_numpy_state
 def sel(problem: Problem, root: str = "large") -> LogitPoint:
     """Z = a (I - 11'/K) Y, rank K - 1, at the best scale on its ray, for any class counts.
 

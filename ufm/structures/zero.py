@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
+from ufm.numerics.state import own_numpy_state
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
 
 
+@own_numpy_state
 def zero(problem: Problem) -> LogitPoint:
     """Z = 0, rank 0: critical for every lam; for L >= 2 a strict local minimum.
 

@@ -11,6 +11,7 @@ from ufm.numerics import rows as files
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import columns, csv_text
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.sweeps import store as stores
 from ufm.sweeps.spec import Cell, Spec
@@ -113,6 +114,7 @@ class Sweep(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progress: bool | None = None, fresh: bool = False) -> Sweep:
     """Run every cell of a spec that the store does not hold yet, in parallel; rows are on disk as they come.
 

@@ -17,6 +17,7 @@ import numpy as np
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.objectives.clarke import merged
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
@@ -40,6 +41,7 @@ ADAM = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "batch": None, "steps": 
 KEEP = ("points", "logits", "numbers")
 
 
+@own_numpy_state
 def run_batch(
     problem: Problem,
     starts: int | Sequence[int] = 100,

@@ -1,0 +1,44 @@
+"""Numpy's own error state around what users call, so that results do not depend on what the caller's `np.seterr` says.
+
+Underflow is harmless everywhere here (the exponential of a very negative logit is zero), and what is not is handled where it happens.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+DEFAULTS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+"""The error state of numpy as it is imported."""
+
+
+def numpy_defaults() -> np.errstate:
+    """A context with numpy's error state as it is imported."""
+    return np.errstate(**DEFAULTS)
+
+
+def own_numpy_state(thing: Callable) -> Callable:
+    """The function, run in `numpy_defaults`; of a class, its construction and its public methods, in place.
+
+    >>> with np.errstate(all="raise"):
+    ...     float(own_numpy_state(np.exp)(-1e4))
+    0.0
+    """
+    if not inspect.isclass(thing):
+        return _inside(thing)
+    for name, value in list(vars(thing).items()):
+        if inspect.isfunction(value) and (name == "__post_init__" or not name.startswith("_")):
+            setattr(thing, name, _inside(value))
+    return thing
+
+
+def _inside(function: Callable) -> Callable:
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        with numpy_defaults():
+            return function(*args, **kwargs)
+
+    return run
