@@ -11,13 +11,15 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
+from ufm.numerics.content import ByContent
+
 ROUNDING = 1e-13  # numbers that differ by less than this part of what they were computed from do not differ
 LEAST = -1074  # exponent of the smallest float
 CHUNK = 8192
 
 
-@dataclass(frozen=True)
-class Moments:
+@dataclass(frozen=True, eq=False)
+class Moments(ByContent):
     """Counts (K,), class means (K, d), rows R (any number, d) with R'R = N S_W, and squares (K,) = 4^-e sum |x - mu_c|^2 of each class."""
 
     counts: np.ndarray

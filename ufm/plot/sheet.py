@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.style.core import STYLE_BLACKLIST
 
 
 class Sheet(Figure):
@@ -14,7 +13,7 @@ class Sheet(Figure):
     """
 
     def __init__(self, *args, layout="constrained", **options):
-        self._settings = {name: value for name, value in mpl.rcParams.items() if name not in STYLE_BLACKLIST}
+        self._settings = {name: mpl.rcParams[name] for name in mpl.rcParams if name != "backend"}  # which says where to show, not how to draw
         super().__init__(*args, layout=layout, **options)
 
     def draw(self, renderer):
