@@ -2,9 +2,16 @@
 
 import json
 import math
+import os
 import re
+import socket
+import subprocess
+import sys
+import threading
+import time
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +21,7 @@ from ufm import structures
 from ufm.critical.identify import identify
 from ufm.demo import export, server
 from ufm.demo.assembly import page, source
+from ufm.demo.questions import Abandoned, Desk, Late
 from ufm.numerics.arithmetic import number
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
@@ -530,6 +538,141 @@ def test_other_sites_cannot_ask(served):
     assert ask(served, GOOD, Host="evil.example")[0] == 403
 
 
+@pytest.fixture
+def desk_server():
+    """A running server to which a test may give a desk and patience of its own."""
+    running = server.make_server()
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield running
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+class SlowDesk(Desk):
+    """A desk whose solver needs `work` seconds; counts what it starts, finishes and gives up."""
+
+    work, started, ended, dropped = 0.0, 0, 0, 0
+
+    def _run(self, question, gone):
+        self._look(gone)
+        self.started += 1
+        began = time.monotonic()
+        try:
+            while time.monotonic() < began + self.work:
+                self._look(gone)
+                time.sleep(0.01)
+        except Abandoned:
+            self.dropped += 1
+            raise
+        self.ended += 1
+        return {"winner": "dnc"}
+
+
+def post(running, question=None, body=None, size=None):
+    """An open connection on which a question, or part of one, was sent."""
+    body = json.dumps(question).encode() if body is None else body
+    connection = socket.create_connection(("127.0.0.1", running.server_address[1]), timeout=60)
+    head = f"POST /api/compare HTTP/1.0\r\nHost: 127.0.0.1:{running.server_address[1]}\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(body) if size is None else size}\r\n\r\n".encode() + body)
+    return connection
+
+
+def reply_of(connection):
+    with connection:
+        text = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    head, _, body = text.partition("\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_questions_nobody_waits_for_block_no_others(desk_server):
+    desk_server.desk = desk = SlowDesk()
+    desk.work = 60
+    for _ in range(20):
+        post(desk_server, GOOD).close()
+    until = time.monotonic() + 30
+    while desk._line._value < 1 + desk.waiting and time.monotonic() < until:
+        time.sleep(0.01)
+    desk.work = 0
+    assert ask(server.address(desk_server), GOOD) == (200, {"winner": "dnc"})
+    assert desk.ended == 1 and desk.started == desk.dropped + 1
+
+
+def test_a_full_line_is_told_so_and_the_others_are_answered(desk_server, monkeypatch):
+    monkeypatch.setattr("ufm.demo.questions._HURRY", 0.1)
+    desk_server.desk = desk = SlowDesk(waiting=1)
+    desk.work = 2
+    first, second = post(desk_server, GOOD), post(desk_server, GOOD)
+    while desk._line._value:
+        time.sleep(0.01)
+    status, reply = ask(server.address(desk_server), GOOD)
+    assert status == 503 and "2 questions" in reply["error"]
+    desk.work = 0
+    assert reply_of(first)[0] == reply_of(second)[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"", b'{"K": 4, '])
+def test_a_body_that_stalls_or_drips_is_given_up(desk_server, body):
+    desk_server.patience = 0.3
+    stalled = post(desk_server, body=body, size=100)
+    for _ in range(2 if body else 0):
+        time.sleep(0.1)
+        stalled.sendall(b" ")
+    status, reply = reply_of(stalled)
+    assert status == 408 and f"{len(body) + (2 if body else 0)} of 100 bytes" in reply["error"]
+    cut = post(desk_server, body=b'{"K"', size=100)
+    cut.shutdown(socket.SHUT_WR)
+    status, reply = reply_of(cut)
+    assert status == 400 and "after 4 of 100 bytes" in reply["error"]
+
+
+def test_a_question_has_a_limit_and_its_process_ends_with_it(monkeypatch):
+    ended = []
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda self, kill=subprocess.Popen.kill: (ended.append(self), kill(self)))
+    began = time.monotonic()
+    with pytest.raises(Late, match=r"after 0.2 s.*command line"):
+        Desk(seconds=0.2).ask({**GOOD, "K": 20, "d": 40, "L": 10, "n": 50})
+    assert time.monotonic() - began < 30 and len(ended) == 1 and ended[0].poll() is not None
+    closed = Desk()
+    closed.close()
+    with pytest.raises(Abandoned):
+        closed.ask(GOOD)
+
+
+@pytest.mark.slow
+def test_abandoned_questions_to_the_real_solver_leave_no_process_and_no_wait(desk_server):
+    heavy = {**GOOD, "K": 20, "d": 40, "L": 10, "n": 50}
+    for _ in range(20):
+        post(desk_server, heavy).close()
+    began = time.monotonic()
+    status, found = ask(server.address(desk_server), GOOD)
+    assert status == 200 and found["problem"]["K"] == 4
+    assert time.monotonic() - began < 20  # alone it takes about 2 s
+    with pytest.raises(RuntimeError, match="K must be at most 20"):
+        desk_server.desk.ask({**GOOD, "K": 10**6})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX signals")
+def test_a_killed_server_takes_its_solver_along(tmp_path):
+    code = "from ufm.demo.server import serve; serve(open_browser=False)"
+    running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    port = int(re.search(r":(\d+)/", running.stdout.readline())[1])
+    connection = post(SimpleNamespace(server_address=("", port)), {**GOOD, "K": 20, "d": 40, "L": 10, "n": 50})
+    children, until = [], time.monotonic() + 30
+    while not children and time.monotonic() < until:
+        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(running.pid)], capture_output=True, text=True).stdout.split()
+    time.sleep(5)  # until it computes
+    running.kill()
+    running.communicate()
+    connection.close()
+    until = time.monotonic() + 20
+    while (alive := [pid for pid in children if os.path.exists(f"/proc/{pid}")]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert children and not alive
+
+
 def test_port_is_checked_before_anything_starts():
     for port in (-1, 65536, 1.5, "80"):
         with pytest.raises(ValueError, match="port"):
@@ -565,8 +708,6 @@ def test_the_verb_exports(tmp_path, capsys):
 
 def test_ctrl_c_ends_the_server_cleanly():
     import signal
-    import subprocess
-    import sys
 
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from ufm.demo.server import serve; serve(open_browser=False)"
     process = subprocess.Popen([sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -155,6 +155,20 @@ def test_the_served_page_asks_the_solver_and_nobody_else(browser, served):
     assert browser.complaints() == []
 
 
+def test_a_slider_moved_gives_up_what_was_asked(browser, served):
+    browser.go(f"{served}#K=20&L=10&lam=0.0001&d=40&n=50")
+    browser.click("#better")
+    browser.wait("return document.getElementById('better-text').textContent.includes('searches') && document.getElementById('better').disabled")
+    browser.slide("K", 4)
+    browser.wait("return !document.getElementById('better').disabled")
+    assert browser.text("#better-text") == ""
+    browser.slide("L", 2)
+    browser.click("#better")
+    browser.wait("return document.querySelectorAll('#better-table tbody tr').length > 3")
+    assert "Found better" in browser.text("#better-text") or "Nothing better" in browser.text("#better-text")
+    assert browser.complaints() == []
+
+
 def test_an_outside_request_would_be_seen_and_is_blocked(browser, file):
     browser.go(file)
     browser.js("fetch('http://192.0.2.1/').catch(() => 0); const i = new Image(); i.src = 'http://192.0.2.1/x.png';")

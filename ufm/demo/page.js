@@ -102,7 +102,7 @@ const Page = (() => {
     $("lam").setAttribute("aria-invalid", String(Boolean(mistake)));
     $("lam-mistake").hidden = !mistake;
     document.body.classList.toggle("mistaken", Boolean(mistake));
-    ["run", "ten", "better"].forEach((id) => ($(id).disabled = Boolean(mistake) || (id === "ten" && Boolean(run)) || (id === "better" && asking)));
+    ["run", "ten", "better"].forEach((id) => ($(id).disabled = Boolean(mistake) || (id === "ten" && Boolean(run)) || (id === "better" && Boolean(asking))));
     $("lam-log").value = Math.log10(state.lam);
     $("lam-log").setAttribute("aria-valuetext", `lambda ${Draw.number(state.lam)}`);
     for (const radio of document.getElementsByName("loss")) radio.checked = radio.value === state.loss;
@@ -386,23 +386,23 @@ const Page = (() => {
   }
 
   // ---- The real solver, when `ufm demo` serves the page
-  let asking = false;
+  let asking = null;
   async function better() {
-    const asked = modelOf(state), button = $("better");
-    button.disabled = asking = true;
+    const mine = (asking = new AbortController());
+    $("better").disabled = true;
     say("better-text", "The solver searches …");
     say("better-table", "");
     try {
-      const answer = await fetch("api/compare", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) });
+      const asked = modelOf(state), answer = await fetch("api/compare", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked), signal: mine.signal });
       const found = await answer.json();
       if (!answer.ok) throw new Error(found.error);
-      if (JSON.stringify(modelOf(state)) === JSON.stringify(asked)) showFound(found, asked);
-      else forgetFound();
+      if (asking === mine) showFound(found, asked);
     } catch (problem) {
-      say("better-text", `No answer: ${Draw.esc(problem.message)}`);
+      if (asking === mine) say("better-text", `No answer: ${Draw.esc(problem.message)}`);
     }
-    asking = false;
-    button.disabled = Boolean(mistake);
+    if (asking !== mine) return;
+    asking = null;
+    $("better").disabled = Boolean(mistake);
   }
 
   function showFound(found, asked) {
@@ -413,7 +413,10 @@ const Page = (() => {
     say("better-table", `<table><thead><tr><th scope="col">structure</th><th scope="col">rank</th><th scope="col">F</th><th scope="col">status</th></tr></thead><tbody>${rows.join("")}</tbody></table>`);
   }
 
+  // Also what is being asked: the server ends a question when nobody waits for it.
   function forgetFound() {
+    if (asking) asking.abort();
+    asking = null;
     ["better-text", "better-table"].forEach((id) => say(id, ""));
   }
 

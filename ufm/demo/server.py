@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
+import select
+import socket
+import time
 import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ufm.demo.assembly import page
+from ufm.demo.questions import Abandoned, Busy, Desk, Late, read_question
 from ufm.numerics import arguments
-from ufm.numerics.records import plain
 
 HOST = "127.0.0.1"
-LIMITS = {"K": (2, 20), "n": (1, 50), "L": (1, 10), "d": (1, 40)}
-"""What the page's sliders can ask; the server refuses the rest, so that no question takes long."""
-
-LONGEST = 4096
-"""Bytes of a question."""
+LONGEST, PATIENCE = 4096, 5.0
+"""Bytes of a question, and seconds until all of them must have come."""
 
 
 def serve(port: int = 0, open_browser: bool = True) -> None:
@@ -40,50 +39,25 @@ def make_server(port: int = 0) -> ThreadingHTTPServer:
     if port > 65535:
         raise ValueError(f"port must be at most 65535; got port={port}.")
     try:
-        server = ThreadingHTTPServer((HOST, port), _Handler)
+        return _Server((HOST, port), _Handler)
     except (OSError, OverflowError) as mistake:
         raise ValueError(f"port {port} of {HOST} cannot be served: {mistake}; name another with --port, or none and a free one is taken.") from None
-    server.daemon_threads, server.solver = True, threading.Lock()
-    return server
 
 
 def address(server) -> str:
     return f"http://{HOST}:{server.server_address[1]}/"
 
 
-def answer(question) -> dict:
-    """`ufm compare` of the problem {K, n, L, d, lam, loss} the page asks about, as its JSON.
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    Raises ValueError naming what is missing, unknown or beyond the page's sliders.
-    """
-    from ufm.landscapes.compare import compare
+    def __init__(self, *where):
+        self.desk, self.patience = Desk(), PATIENCE
+        super().__init__(*where)
 
-    return plain(compare(read_question(question), starts=10, rng=0, progress=False).to_dict())
-
-
-def read_question(question):
-    """The Problem a question means, or a ValueError saying what is wrong with it."""
-    from ufm.problem import Problem
-
-    arguments.instance("question", question, dict)
-    known = (*LIMITS, "lam", "loss")
-    for key in question:
-        arguments.choice("field", key, known)
-    for key in known:
-        if key not in question:
-            raise ValueError(f"field {key} is missing; a question has {', '.join(known)}.")
-    sizes = {key: _within(key, question[key], *bounds) for key, bounds in LIMITS.items()}
-    lam = arguments.positive("lam", question["lam"])
-    if not 1e-8 <= lam <= 1e3:
-        raise ValueError(f"lam must lie between 1e-8 and 1e3; got lam={lam!r}.")
-    return Problem(lam=lam, loss=arguments.choice("loss", question["loss"], ("ce", "mse")), **sizes)
-
-
-def _within(name: str, value, least: int, most: int) -> int:
-    value = arguments.integer(name, value, least)
-    if value > most:
-        raise ValueError(f"{name} must be at most {most} here; got {name}={value}.")
-    return value
+    def server_close(self):
+        self.desk.close()
+        super().server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -104,10 +78,18 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, f"nothing at {self.path}; questions go to /api/compare.")
         try:
             question = self._read()
-            with self.server.solver:
-                self._send(200, "application/json", json.dumps(answer(question), allow_nan=False))
+            read_question(question)
+            self._send(200, "application/json", json.dumps(self.server.desk.ask(question, self._is_gone), allow_nan=False))
         except (ValueError, OverflowError) as mistake:
             self._refuse(400, str(mistake))
+        except TimeoutError as stalled:
+            self._refuse(408, str(stalled))
+        except Busy as full:
+            self._refuse(503, str(full))
+        except Late as limit:
+            self._refuse(504, str(limit))
+        except (Abandoned, ConnectionError):
+            self.close_connection = True
         except Exception as failure:
             self._refuse(500, f"the solver failed: {failure!r}")
 
@@ -118,9 +100,34 @@ class _Handler(BaseHTTPRequestHandler):
         if not size.isdigit() or not 0 < int(size) <= LONGEST:
             raise ValueError(f"a question must have between 1 and {LONGEST} bytes; got Content-Length {size or 'missing'}.")
         try:
-            return json.loads(self.rfile.read(int(size)))
+            return json.loads(self._body(int(size)))
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as mistake:
             raise ValueError(f"the question is not JSON: {mistake}") from None
+
+    def _body(self, size: int) -> bytes:
+        """The question's bytes; TimeoutError when they have not all come within the server's patience, however they drip."""
+        body, until = b"", time.monotonic() + self.server.patience
+        while len(body) < size:
+            left = until - time.monotonic()
+            self.connection.settimeout(max(left, 1e-3))
+            try:
+                part = self.rfile.read1(size - len(body)) if left > 0 else None
+            except TimeoutError:
+                part = None
+            if part is None:
+                raise TimeoutError(f"{len(body)} of {size} bytes came within {self.server.patience:g} s; send a question at once.")
+            if not part:
+                raise ValueError(f"the question ended after {len(body)} of {size} bytes.")
+            body += part
+        self.connection.settimeout(self.timeout)
+        return body
+
+    def _is_gone(self) -> bool:
+        """Whether who asked has hung up: then there is something to read, and it is nothing."""
+        try:
+            return bool(select.select([self.connection], [], [], 0)[0]) and not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def _is_local(self) -> bool:
         """Only pages of this server may ask: other names for this address are other sites in disguise."""
