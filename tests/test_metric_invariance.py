@@ -245,3 +245,20 @@ def test_the_comparison_sees_a_basis_that_stretches_and_ties_broken_by_number(mo
     monkeypatch.setattr(moments, "nearest", lambda X, known: first(X @ known.means.T))
     one, two = collapse(FLAT, PAIRS_OF, heavy(0)), collapse(FLAT, PAIRS_OF, heavy(1))
     assert one.nc4 == 1.0 and two.nc4 == 0.0
+
+
+@pytest.mark.parametrize("s", [1.0, 1e-200, 1e-300, 1e300])
+def test_the_callers_numpy_settings_do_not_matter(s):
+    """Underflow beside numbers of size one is harmless, also where numpy was told to raise on it."""
+    W, b = heavy(0), [1.0, 0.5, 0.0]
+    quiet = collapse(s * RANDOM, PAIRS_OF, W / s, b)
+    with np.errstate(all="raise"):
+        assert collapse(s * RANDOM, PAIRS_OF, W / s, b) == quiet
+        stream = Accumulator(3, 4).update(RANDOM, PAIRS_OF).update(1e-300 * RANDOM, PAIRS_OF)
+        assert stream.collapse(W, stream.agreeing(s * RANDOM, W / s, b)).nc1 > 0
+        assert len(collapse(features=[s * RANDOM], labels=PAIRS_OF)) == 1
+
+
+def test_a_stream_of_too_many_classes_is_refused_before_it_is_made():
+    with pytest.raises(ValueError, match=r"class means has 1000000000 x 512 numbers, 3\.81e\+03 GiB"):
+        Accumulator(10**9, 512)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from ufm.metrics.moments import ROUNDING, Moments, exponent, moments
+from ufm.metrics.moments import QUIET, ROUNDING, Moments, exponent, moments
 from ufm.metrics.records import Collapse
 from ufm.numerics import arguments, ranks
 
@@ -18,6 +18,7 @@ EPS = float(np.finfo(float).eps)
 PARTS = ("equinorm", "equiangularity", "maxangle")
 
 
+@QUIET
 def measure(known: Moments, W, nc4, nc4_ties, gap, rank) -> Collapse:
     """All numbers; W (K, d) or None, nc4 and nc4_ties as counted or None."""
     if not (gap := arguments.real("gap", gap)) > 1:
@@ -58,6 +59,7 @@ def measure(known: Moments, W, nc4, nc4_ties, gap, rank) -> Collapse:
     )
 
 
+@QUIET
 def summary(X: np.ndarray, labels: np.ndarray, W: np.ndarray | None = None) -> dict[str, float]:
     """nc1 = tr S_W / tr S_B (nc1_quotient of `Collapse`); nc2 = |MM'/|MM'| - S/sqrt(K-1)|_F; nc3 the same with W M'.
 
@@ -70,6 +72,7 @@ def summary(X: np.ndarray, labels: np.ndarray, W: np.ndarray | None = None) -> d
     return result if W is None else {**result, "nc3": _nc3(_unit(W), M, _floor(known))}
 
 
+@QUIET
 def stretch_gap(W, known: Moments) -> float:
     """|W'W/|W'W| - M'M/|M'M||_F, M the centred means."""
     known, _ = known.scaled()

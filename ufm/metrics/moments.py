@@ -15,6 +15,7 @@ from ufm.numerics.content import ByContent
 
 ROUNDING = 1e-13  # numbers that differ by less than this part of what they were computed from do not differ
 LEAST = -1074  # exponent of the smallest float
+QUIET = np.errstate(under="ignore")  # what falls below the smallest float beside numbers of size 1 is zero, whatever the caller's numpy does about it
 CHUNK = 8192
 
 
@@ -40,6 +41,7 @@ class Moments(ByContent):
         return Moments(self.counts, np.ldexp(self.means, -f), np.ldexp(self.rows, -f), squares, 0), f
 
 
+@QUIET
 def moments(X, y, K: int) -> Moments:
     """Moments of samples X (N, d) with labels y (N,); means of classes without samples are 0."""
     e = exponent(X)
@@ -55,6 +57,7 @@ def class_means(X: np.ndarray, labels: np.ndarray, K: int) -> np.ndarray:
     return (_members(labels, K) @ X) / np.bincount(labels, minlength=K)[:, None]
 
 
+@QUIET
 def agreement(X, W, b, known: Moments) -> tuple[float, int]:
     """(sum over samples of |A and B| / (|A| |B|), samples with a tie), A the classes of nearest mean, B those of largest w_c x + b_c.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.metrics.measures import measure, triangle
-from ufm.metrics.moments import LEAST, Moments, agreement, exponent, moments
+from ufm.metrics.moments import LEAST, QUIET, Moments, agreement, exponent, moments
 from ufm.metrics.records import Collapse
 from ufm.numerics import arguments
 from ufm.numerics.state import own_numpy_state
@@ -38,6 +38,7 @@ class Accumulator:
 
     def __init__(self, K: int, d: int):
         self.K, self.d = arguments.integer("K", K, 2), arguments.integer("d", d, 1)
+        arguments.room("class means", self.K, self.d, instead="take fewer classes, or features of fewer dimensions")
         self.counts = np.zeros(self.K, dtype=int)
         self.means = np.zeros((self.K, self.d))
         self._rows = np.zeros((0, self.d))
@@ -90,6 +91,7 @@ class Accumulator:
         arguments.every_class("y", np.flatnonzero(self.counts), self.K)
         return Moments(self.counts, self.means, self._rows, self._squares, self._e)
 
+    @QUIET
     def _join(self, part: Moments) -> Accumulator:
         share = part.counts / np.maximum(self.counts + part.counts, 1)
         step = part.means - self.means

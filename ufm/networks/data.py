@@ -44,9 +44,9 @@ class Data(ByContent):
             raise ValueError("y must hold integer classes 0, 1, ..., one per column of X (at least one). Data.from_arrays takes any labels.")
         put("y", y.astype(int))
         put("K", arguments.integer("K", int(y.max()) + 1 if self.K is None else self.K, 2, "Fewer than two classes leave nothing to separate."))
-        counts = np.bincount(self.y, minlength=self.K)
-        if len(counts) > self.K or np.any(counts == 0):
-            raise ValueError(f"y must use every class 0..{self.K - 1} and no other; got counts {counts.tolist()}.")
+        present = np.unique(self.y)
+        if len(present) != self.K or present[-1] >= self.K:
+            raise ValueError(f"y must use every class 0..{self.K - 1} and no other; it has {len(present)} different labels up to {present[-1]}.")
         if self.T is not None:
             put("T", arguments.array("T", self.T, shape=(None, self.N)))
         own(self, "X", "y", "T")
@@ -110,8 +110,8 @@ class Data(ByContent):
     @staticmethod
     def from_arrays(X, y, name: str = "arrays") -> Data:
         """Rows X (N, d) are samples, as most libraries keep them; y (N,) any labels, which become 0..K-1 in sorted order (-1, +1 -> 0, 1)."""
-        X = arguments.array("X", np.reshape(X, (len(X), -1)) if np.ndim(X) > 2 else X, ndim=2)
-        y = np.asarray(y)
+        X, y = arguments.plain("X", X), arguments.plain("y", y)
+        X = arguments.array("X", X.reshape(len(X), -1) if X.ndim > 2 else X, ndim=2)
         if y.shape != (len(X),):
             raise ValueError(f"y must hold one label per row of X, {len(X)} here; got shape {y.shape}.")
         labels, index = np.unique(y, return_inverse=True)

@@ -213,10 +213,10 @@ def _floats(name: str, A: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # beyond float64: refused as not finite
             return A.astype(float, copy=False)
     if kind == "O" and A.size:
-        odd = next((item for item in A.flat if not isinstance(item, numbers.Real)), A.flat[0])
-        what = f"objects, such as {type(odd).__name__}" + ("" if A.ndim else "; an array library's object is read through numpy.asarray")
-        if callable(getattr(odd, "toarray", None)):
-            what = f"a sparse {type(odd).__name__}: give its toarray()"
+        odd = [item for item in A.flat if not isinstance(item, numbers.Real)][:1]
+        what = f"objects, such as {type(odd[0]).__name__}" if odd else "objects that are all numbers; astype(float) makes an array of them"
+        if odd and callable(getattr(odd[0], "toarray", None)):
+            what = f"a sparse {type(odd[0]).__name__}: give its toarray()"
     raise ValueError(f"{name} must be an array of real numbers; got {what or 'raw bytes'} (dtype {A.dtype}).")
 
 
