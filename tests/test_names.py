@@ -54,6 +54,21 @@ def test_small_and_mixed_roots_are_named_as_they_were_built():
     assert {"blocks(3,2)(large,small)", "blocks(2,2,1)(small)"} <= {p.name for p in block_points(Problem(K=5, L=2, lam=5e-3))}
 
 
+def test_a_faint_mode_counts_as_much_as_a_strong_one():
+    """Beside a pair of logits 10, a rank-2 code of size 1e-4 on the other classes decides the name all the same."""
+    problem, rng = Problem(K=6, L=3, lam=1e-3), np.random.default_rng(0)
+    S = np.zeros((6, 6))
+    S[:2, :2] = [[10.0, -10.0], [-10.0, 10.0]]
+    for block, name in ((np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]]), None), (rng.standard_normal((4, 2)), "code(1+1+1+1+2)")):
+        M = S.copy()
+        block = block if name is None else block - block.mean(axis=0)
+        M[2:, 2:] = 1e-4 * (block if name is None else block @ block.T)
+        point = ufm.points.from_matrix(problem, M, rank=3)
+        assert identify(point).name == identify(point.lift()).name == (name or "code(pair+pair+pair)") and identify(M).rank == 1
+    M[2:, 2:] = 1e-4 * np.diag([1.0, 1.0, 0, 0]) - 1e-4 * np.eye(4)[[1, 0, 3, 2]] * [1, 1, 0, 0]
+    assert identify(ufm.points.from_matrix(problem, M, rank=2)).name == "code(pair+pair+undecided+undecided)"
+
+
 def test_every_verb_says_the_same_of_the_points_of_a_landscape():
     problem = Problem(K=3, L=2, lam=0.02)
     atlas = ufm.landscape(problem, rng=0, starts=5)

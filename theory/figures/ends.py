@@ -80,7 +80,8 @@ def short(name: str) -> str:
     if name.startswith("unnamed("):
         return f"unnamed, $|G| = {name.split('order=')[1].rstrip(')')}$" if "order=" in name else "unnamed"
     if name.startswith("code("):
-        return name[5:-1]
+        base, mark, number = name.partition("#")
+        return base[5:-1] + mark + number
     return {"dnc": "DNC", "petersen": "Petersen"}.get(name, name)
 
 

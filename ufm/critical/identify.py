@@ -21,6 +21,7 @@ from ufm.critical.geometry import code_name, orbit_name, uniform_distances
 from ufm.critical.relu_names import TOL, hidden_rank, name_of
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.groups import evened
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
@@ -58,6 +59,7 @@ class Identity(ByContent):
     given: Given = field(repr=False, compare=False)
 
     @functools.cached_property
+    @own_numpy_state
     def nearest(self) -> tuple[tuple[str, float], ...]:
         """The three nearest names with the relative distances of the class-mean logits from them, the own name first where it has a distance.
 
@@ -82,7 +84,8 @@ class Identity(ByContent):
 class Given(ByContent):
     """What is named: class-mean logits M (K, K) without the bias, samples per class, and whether a constant added to a column counts.
 
-    rank: declared or exact, else None. problem: of the point, if it was one. within, collapse: as in `Identity`.
+    rank: declared or exact, else None; faint: where it is, the least singular value over the largest. problem: of the point, if it was one.
+    within, collapse: as in `Identity`.
     """
 
     M: np.ndarray
@@ -92,6 +95,11 @@ class Given(ByContent):
     within: float | None
     collapse: dict
     problem: Problem | None = None
+    faint: float = 1.0
+
+    def reach(self, tol: float) -> float:
+        """Relative distance within which a name is given: tol, and tol of the faintest mode where the rank is exact."""
+        return tol if self.rank is None else max(tol * self.faint, 1e-12)
 
     @property
     def norm(self) -> float:
@@ -131,13 +139,14 @@ def _named(given: Given, tol: float):
         return "zero", 0, given.norm, (), ()
     s = np.linalg.svd(given.M, compute_uv=False)
     rank = int(np.sum(s > tol * s[0])) if given.rank is None else given.rank
-    proper = [fit for fit in _fits(given, tol) if fit.proper and fit.rank == rank]
-    fits = [fit for fit in proper if fit.distance <= tol]
+    proper, reach = [fit for fit in _fits(given, tol) if fit.proper and fit.rank == rank], given.reach(tol)
+    fits = [fit for fit in proper if fit.distance <= reach]
     if fits:
         fit = min(fits, key=lambda fit: fit.distance + 0.05 * tol * len(fit.scales))
         return fit.name, rank, fit.distance, fit.scales, fit.members
-    name, distance = _code(given.M, tol, given.rank) or (f"unnamed(rank={rank})", None)
-    uneven = next((fit for fit in proper if fit.free is not None and fit.free[0] <= tol), None)  # simplices of one size and several scales
+    shape = given.M if given.rank is None else evened(given.M, rank)
+    name, distance = _code(shape, tol, given.rank) or (f"unnamed(rank={rank})", None)
+    uneven = next((fit for fit in proper if fit.free is not None and fit.free[0] <= reach), None)  # simplices of one size and several scales
     return name, rank, distance, *((uneven.free[1], uneven.members) if uneven else ((), ()))
 
 
@@ -160,16 +169,16 @@ def _fits(given: Given, tol: float) -> list[Fit]:
     if problem is None or not problem.linear:
         return found
     own = _collapse(given.M, problem, tol) if given.shifts else None
-    others = [_in_problem(fit, problem, tol) for fit in found if own is None or fit.name != "dnc"]
+    others = [_in_problem(fit, problem, tol, given.reach(tol)) for fit in found if own is None or fit.name != "dnc"]
     return others if own is None else [own, *others]
 
 
-def _in_problem(fit: Fit, problem: Problem, tol: float) -> Fit:
+def _in_problem(fit: Fit, problem: Problem, tol: float, reach: float) -> Fit:
     """The fit under the name that its structure has in the problem: `sel` for dnc with unequal counts, `(small)` on small roots."""
     if fit.name == "dnc" and not problem.balanced and not sees_shifts(problem):
         fit = replace(fit, name="sel")
         return _on_small_root(fit, sel, problem, tol)
-    if fit.free is not None and fit.proper and fit.free[0] <= tol:
+    if fit.free is not None and fit.proper and fit.free[0] <= reach:
         return _on_roots(fit, problem, tol)
     return _on_small_root(fit, pairs, problem, tol) if fit.name == "pairs" and problem.K % 2 else fit
 
@@ -271,11 +280,12 @@ def _of_logits(point: LogitPoint) -> Given:
     shifts = sees_shifts(problem)
     if not point.collapsed:
         given = _of_samples(free.logits(), problem.labels, shifts, metrics.summary(point.logits().T, problem.labels), point.rank, problem)
-        return replace(given, rank=min(point.rank, _rank(given.M)))
+        return _exact(given, min(point.rank, _rank(given.M)))
     means, nothing = free.class_logits(), problem.N == problem.K
     collapse = metrics.summary(point.class_logits().T, np.arange(problem.K)) | ({"nc1": None} if nothing else {})
     rank = point.rank if shifts else _rank(_seen(point.U, False), 1e-8)
-    return Given(_seen(means, shifts), problem.counts, shifts, rank, None if nothing else 0.0, collapse, problem)
+    faint = float(np.min(point.s) / np.max(point.s)) if rank else 1.0
+    return Given(_seen(means, shifts), problem.counts, shifts, rank, None if nothing else 0.0, collapse, problem, faint)
 
 
 def _of_factors(point: FactorPoint) -> Given:
@@ -288,7 +298,12 @@ def _of_factors(point: FactorPoint) -> Given:
     settled = problem.linear and (point.balancedness() <= 1e-9 * max(problem.lams) * size**2 or _is_critical(point))
     if not settled or size == 0.0:
         return given
-    return replace(given, rank=_rank(given.M * np.sqrt(problem.counts)))
+    return _exact(given, _rank(given.M * np.sqrt(problem.counts)))
+
+
+def _exact(given: Given, rank: int) -> Given:
+    s = np.linalg.svd(given.M, compute_uv=False)
+    return replace(given, rank=rank, faint=float(s[rank - 1] / s[0]) if rank else 1.0)
 
 
 def _is_critical(point: FactorPoint) -> bool:

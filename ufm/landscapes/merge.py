@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ufm.numerics.groups import automorphism_count, canonical_order, colours, pattern
+from ufm.numerics.groups import automorphism_count, canonical_order, colours, evened, pattern
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -34,10 +34,15 @@ def transposable(problem: Problem) -> bool:
 
 
 def group_order(point: LogitPoint, tol: float = 1e-6) -> int | None:
-    """Number of class permutations P of one group with |P M P' - M| <= tol |M|, counts kept (`numerics.groups.pattern`); None beyond K = 20."""
+    """Number of class permutations P of one group with |P M P' - M| <= tol |M|, also with all modes made visible, counts kept; None beyond K = 20.
+
+    See `numerics.groups`: `pattern`, `evened`.
+    """
     if point.problem.K > EXACT_LIMIT:
         return None
-    return automorphism_count(pattern(_matrix(point), tol)[0], point.problem.counts.tolist())
+    M = _matrix(point)
+    C, faint = pattern(M, tol)[0], pattern(evened(M, point.rank), tol)[0]
+    return automorphism_count(C * (1 + faint.max(initial=0)) + faint, point.problem.counts.tolist())
 
 
 def free_name(name: str, taken: set[str]) -> str:
