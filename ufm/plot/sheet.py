@@ -1,6 +1,9 @@
-"""The figures of this package: they are drawn in the settings in which they were made, whatever the caller's are by then."""
+"""The figures of this package: they are drawn in the settings in which they were made, whatever the caller's are by then, and a notebook
+shows them without being told how."""
 
 from __future__ import annotations
+
+import io
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -10,6 +13,7 @@ class Sheet(Figure):
     """A Figure apart from pyplot's state, laid out without overlaps, that remembers matplotlib's settings at its making.
 
     Ticks and labels are made when a figure is drawn, and take fonts, colours and `text.usetex` from the settings of that moment.
+    Notebooks ask what a cell returns for `_repr_png_`: the figure, each of its axes and a `Column` of them answer with the same picture.
     """
 
     def __init__(self, *args, layout="constrained", **options):
@@ -27,3 +31,20 @@ class Sheet(Figure):
     def savefig(self, fname, **options):
         with mpl.rc_context(self._settings):
             super().savefig(fname, **options)
+
+    def add_subplot(self, *args, **options):
+        ax = super().add_subplot(*args, **options)
+        ax._repr_png_ = self._repr_png_
+        return ax
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png", bbox_inches="tight", metadata={"Software": None})
+        return stream.getvalue()
+
+
+class Column(list):
+    """The axes of one Sheet, one below the other."""
+
+    def _repr_png_(self) -> bytes:
+        return self[0]._repr_png_()

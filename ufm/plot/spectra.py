@@ -48,6 +48,6 @@ def _rows(ax, count: int):
         return axes
     if count == 1:
         return [new_axes(None, figsize=(6, 2.4))]
-    from ufm.plot.sheet import Sheet
+    from ufm.plot.sheet import Column, Sheet
 
-    return list(Sheet(figsize=(6, 1.9 * count + 0.5)).subplots(count, 1, sharex=True))
+    return Column(Sheet(figsize=(6, 1.9 * count + 0.5)).subplots(count, 1, sharex=True))
