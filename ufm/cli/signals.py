@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import threading
+import time
 
-PATIENCE = 1.8
-"""Seconds from the first signal until the process ends itself."""
+PATIENCE, GRACE = 1.6, 0.7
+"""Seconds from the first signal until the process ends itself, at any time and during an import."""
 WAIT = 0.02
 """Seconds after which a signal that came during an import is sent again."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
@@ -23,7 +24,7 @@ class Listening:
     """A context in which the signals raise KeyboardInterrupt; `code` is what the process should exit with. What ignores them goes on ignoring."""
 
     def __init__(self):
-        self.came, self._before, self._timer = None, {}, None
+        self.came, self._since, self._before, self._timer = None, 0.0, {}, None
 
     @property
     def code(self) -> int:
@@ -44,15 +45,16 @@ class Listening:
 
     def _heard(self, number, frame) -> None:
         if self.came is None:
-            self.came = number
+            self.came, self._since = number, time.monotonic()
             self._timer = _later(PATIENCE, self._give_up)
-        if _importing(frame):
-            _later(WAIT, lambda: signal.raise_signal(number))
-            return
-        raise KeyboardInterrupt
+        if not _importing(frame):
+            raise KeyboardInterrupt
+        if time.monotonic() - self._since > GRACE:
+            self._give_up("")
+        _later(WAIT, lambda: signal.raise_signal(number))
 
-    def _give_up(self) -> None:
-        os.write(2, b"ufm: interrupted; what was running did not stop in time, so its summary is left out\n")
+    def _give_up(self, why: str = "; what was running did not stop in time, so its summary is left out") -> None:
+        os.write(2, f"ufm: interrupted{why}\n".encode())
         os._exit(self.code)
 
 

@@ -1,16 +1,24 @@
-"""Worker processes: results as they are finished, and none of them outlives the run, however it ends."""
+"""Worker processes: results as they are finished, and none of them outlives the run, however it ends.
+
+A worker is a Python of its own that reads items from its standard input and writes results to its standard output (`worker`); here a thread
+waits for each. Nothing else is shared, so that nothing is left to clean up: workers end when they are told to, when their input ends, and when
+the process that started them is gone.
+"""
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import os
+import queue
 import signal
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 
 DIED = "a worker process died, killed or out of memory; the same command does the rest, where memory is short with fewer --jobs"
+THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+CODE = "import sys; sys.path[:] = {!r}; from ufm.sweeps.worker import main; main({})"
 
 
 class WorkerDied(RuntimeError):
@@ -23,40 +31,28 @@ class WorkerDied(RuntimeError):
 def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> Iterator:
     """function(item) of every item, each as it is finished, in `jobs` processes (default: the cores) of one BLAS thread each.
 
-    Inside `joblib.parallel_config(...)` its backend is used. Closing the iterator, or an exception, ends the processes at once; they also
-    end when this process does. Ctrl-C reaches this process alone. Raises WorkerDied where a process ends by itself.
+    Inside `joblib.parallel_config(...)` its backend is used. What a function raises is raised here. Closing the iterator, or an exception, ends
+    the processes at once. Ctrl-C reaches this process alone. Raises WorkerDied where a process ends by itself.
     """
-    import joblib
+    if _chosen():
+        import joblib
 
-    with _backend(jobs) as options:
-        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="8*n_jobs", **options)
-        with _ctrl_c_held():  # processes started here never see it
-            results = parallel(joblib.delayed(function)(item) for item in items)
-        try:
-            yield from results
-        except concurrent.futures.BrokenExecutor:
-            raise WorkerDied from None
-        finally:
-            results.close()
+        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(function)(item) for item in items)
+        return
+    crew = _Crew(function, items)
+    try:
+        crew.start(jobs or cores())
+        yield from crew.results()
+    finally:
+        crew.end()
 
 
-@contextlib.contextmanager
-def _backend(jobs: int | None):
-    """The arguments of joblib.Parallel: processes of our own unless a backend was chosen from outside."""
-    import joblib
+def _chosen() -> bool:
+    """Whether a backend of joblib was chosen from outside."""
     from joblib.parallel import get_active_backend
 
-    backend, outside = get_active_backend()
-    if type(backend).__name__ not in ("LokyBackend", "SequentialBackend", "ThreadingBackend") or (outside or 1) != 1:
-        yield {"n_jobs": jobs}
-        return
-    own = {"n_jobs": jobs or cores(), "inner_max_num_threads": 1}
-    try:
-        chosen = joblib.parallel_config("loky", **own, initializer=_attend, initargs=(os.getpid(),))
-    except TypeError:  # joblib before 1.5
-        chosen = joblib.parallel_config("loky", **own)
-    with chosen:
-        yield {}
+    backend, jobs = get_active_backend()
+    return type(backend).__name__ not in ("LokyBackend", "SequentialBackend", "ThreadingBackend") or (jobs or 1) != 1
 
 
 def cores() -> int:
@@ -66,9 +62,77 @@ def cores() -> int:
     return joblib.cpu_count()
 
 
+class _Crew:
+    """Workers, a thread waiting for each, and the queue of what they answered."""
+
+    def __init__(self, function: Callable, items: Iterable):
+        self.function, self.items, self.lock = function, iter(items), threading.Lock()
+        self.processes: list[subprocess.Popen] = []
+        self.answers: queue.SimpleQueue = queue.SimpleQueue()
+
+    def start(self, most: int) -> None:
+        """As many workers as there are items, up to so many."""
+        for _ in range(most):
+            first = self._next()
+            if first is None:
+                return
+            with _ctrl_c_held():  # what is started here never sees it
+                code = CODE.format(sys.path, os.getpid())
+                process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **THREADS}, **_ALONE)
+                self.processes.append(process)
+            threading.Thread(target=self._serve, args=(process, first), daemon=True).start()
+
+    def results(self) -> Iterator:
+        """Results as they come, until every worker has nothing left to do."""
+        idle = 0
+        while idle < len(self.processes):
+            how, found = self.answers.get()
+            if how == "result":
+                yield found
+            elif how == "error":
+                raise found
+            else:
+                idle += 1
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+    def _serve(self, process: subprocess.Popen, item: list | None) -> None:
+        """Give a worker one item after the other; its last word is `idle`, or what went wrong."""
+        from ufm.sweeps.worker import receive, send
+
+        try:
+            send(process.stdin, self.function)
+            while item is not None:
+                send(process.stdin, item[0])
+                self.answers.put(receive(process.stdout))
+                item = self._next()
+            self.answers.put(("idle", None))
+        except (EOFError, OSError):
+            self.answers.put(("error", WorkerDied()))
+        except BaseException as mistake:  # an item that cannot be sent, or an iterable that fails
+            self.answers.put(("error", mistake))
+        finally:
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _next(self) -> list | None:
+        """[the next item], or None."""
+        with self.lock:
+            return next(([item] for item in self.items), None)
+
+
+_ALONE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP") else {}
+"""Where signals cannot be held, a group of its own keeps Ctrl-C from a process."""
+
+
 @contextlib.contextmanager
 def _ctrl_c_held():
-    """Within: Ctrl-C waits, and processes started here ignore it."""
+    """Within: Ctrl-C waits, and processes started here are deaf to it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -77,14 +141,3 @@ def _ctrl_c_held():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _attend(parent: int) -> None:
-    """In a worker: end with the process that started it."""
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
