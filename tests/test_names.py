@@ -234,3 +234,29 @@ def test_the_three_nearest_names_come_with_every_answer(tmp_path, capsys):
 def test_beyond_the_largest_nothing_is_said_of_patterns():
     M = np.ones((LARGEST + 1, LARGEST + 1))
     assert orbit_name(M, 1e-6) is None and code_name(M, 1e-6) is None
+
+
+def _matrices(rng, count):
+    for _ in range(count):
+        K = int(rng.integers(2, 12))
+        kinds = [
+            rng.standard_normal((K, K)),
+            rng.integers(-1, 2, (K, K)).astype(float),
+            np.full((K, K), 2.5),
+            np.outer(rng.standard_normal(K), rng.standard_normal(K)),
+            np.diag(rng.integers(0, 3, K)).astype(float),
+            -np.eye(K) + 0.1 * rng.standard_normal((K, 1)),
+        ]
+        yield kinds[rng.integers(len(kinds))] * 10.0 ** rng.choice([0, -8, 80]), float(rng.choice([1e-8, 0.02, 0.3, 5.0]))
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("loss", ["ce", "mse"])
+def test_any_matrix_has_one_name_in_every_order_scale_and_shift(loss, count):
+    rng = np.random.default_rng(5)
+    for M, tol in _matrices(rng, count):
+        who, order = identify(M, tol=tol, loss=loss), rng.permutation(len(M))
+        shift = np.max(np.abs(M)) * rng.standard_normal(len(M)) if loss == "ce" and np.ptp(M) else 0.0
+        changed = identify(3 * M[np.ix_(order, order)] + shift, tol=tol, loss=loss)
+        assert (who.name, who.rank) == (changed.name, changed.rank)
+        assert len({name for name, _ in who.nearest}) == 3 and all(0 <= distance <= 1 + 1e-9 for _, distance in who.nearest[1:])

@@ -208,7 +208,7 @@ def _heights(m: int, twist: float) -> list[float]:
 
 
 def uniform_distances(M: np.ndarray):
-    """(`code(...)`, relative distance of the centred M from multiples of that code's Gram matrix) for known codes in their uniform shape.
+    """(`code(...)`, relative distance of M from multiples of that code's Gram matrix) for known codes in their uniform shape.
 
     Classes are matched by a local search (scipy's quadratic assignment), so that a distance is an upper bound of the least over all orders.
     """
@@ -232,6 +232,8 @@ def _uniform(k: int) -> list[tuple[str, np.ndarray]]:
 def _matched_distance(M: np.ndarray, G: np.ndarray) -> float:
     """min over the orders p found and a >= 0 of |M - a G[p][:, p]|/|M|."""
     S, best = 0.5 * (M + M.T), 0.0
+    if np.linalg.norm(S) <= 1e-12 * np.linalg.norm(M):
+        return 1.0
     seen = [np.column_stack([np.sort(A, axis=1), 2 * np.diag(A)]) / np.linalg.norm(A) for A in (S, G)]
     _, start = linear_sum_assignment(np.linalg.norm(seen[0][:, None] - seen[1][None], axis=2))
     draw = np.random.Generator(np.random.PCG64(0))

@@ -32,6 +32,8 @@ from ufm.structures.blocks import described, sees_shifts
 from ufm.structures.relu_collapse import keeps_positive
 from ufm.structures.sel import sel
 
+ROUNDING = 1e-15
+"""Relative error of a difference of logits, per class."""
 EXACT = 1e-6
 """Gradient norm, relative to the ridge's own, of a critical point; entries of its logits closer than this are equal."""
 
@@ -234,7 +236,7 @@ def _distances(given: Given, tol: float) -> dict[str, float]:
     found = {"zero": 1.0}
     for fit in _fits(given, tol):
         found[fit.name] = min(fit.distance, found.get(fit.name, np.inf))
-    for name, distance in uniform_distances(given.M - given.M.mean(axis=0)):
+    for name, distance in uniform_distances(given.M):
         found.setdefault(name, distance)
     if len(found) < 3:
         found["pairs"] = min(found.values())  # two classes are one pair
@@ -318,8 +320,11 @@ def _rank(M: np.ndarray, tol: float = 1e-9) -> int:
 
 
 def _seen(means: np.ndarray, shifts: bool) -> np.ndarray:
-    """What the loss sees: as it is, or with every column's mean removed."""
-    return means if shifts else means - means.mean(axis=0)
+    """What the loss sees: as it is, or with every column's mean removed; what rounding leaves of equal entries is zero."""
+    if shifts:
+        return means
+    M = means - means.mean(axis=0)
+    return M if np.linalg.norm(M) > ROUNDING * len(M) * np.linalg.norm(means) else np.zeros_like(M)
 
 
 def _labels(labels, K: int, N: int) -> np.ndarray:
