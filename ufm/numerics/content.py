@@ -2,7 +2,7 @@
 
 Arrays are equal when shapes and entries are (NaN equals NaN); functions, when their code and what it refers to is, so that a lambda that has
 travelled to another process and back is still the same. A dataclass declares itself with `eq=False` and `ByContent` as its base; fields marked
-`compare=False` do not count.
+`compare=False` do not count. Needs no numpy until something is compared.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-
-import numpy as np
 
 
 class ByContent:
@@ -30,6 +28,7 @@ class ByContent:
 def same(a, b) -> bool:
     """Whether two values have the same content.
 
+    >>> import numpy as np
     >>> same({"x": np.array([1.0, np.nan])}, {"x": np.array([1.0, np.nan])}), same((1, 2), [1, 2])
     (True, False)
     """
@@ -38,6 +37,8 @@ def same(a, b) -> bool:
 
 def _same(a, b, met: set) -> bool:
     """As `same`; pairs that are being compared already (functions that name one another) are taken to be equal."""
+    import numpy as np
+
     if a is b or (id(a), id(b)) in met:
         return True
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
@@ -59,6 +60,8 @@ def _same(a, b, met: set) -> bool:
 
 def _content(value) -> tuple | None:
     """What decides whether a record equals another; None for values that decide it themselves."""
+    import numpy as np
+
     if dataclasses.is_dataclass(value):
         return tuple(getattr(value, field.name) for field in dataclasses.fields(value) if field.compare)
     if isinstance(value, np.random.SeedSequence):
@@ -77,6 +80,8 @@ def _content(value) -> tuple | None:
 
 
 def _same_arrays(a, b, met: set) -> bool:
+    import numpy as np
+
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype.kind != b.dtype.kind:
         return False
     if a.dtype.kind == "O":
@@ -92,6 +97,8 @@ def _function(f: types.FunctionType) -> tuple:
 
 def _mark(value) -> object:
     """Something hashable that equal values share."""
+    import numpy as np
+
     if isinstance(value, np.ndarray):
         return value.shape
     if isinstance(value, (str, bytes)) or (isinstance(value, (int, float, np.number)) and value == value):

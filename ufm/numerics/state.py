@@ -1,6 +1,6 @@
 """Numpy's own error state around what users call, so that results do not depend on what the caller's `np.seterr` says.
 
-Underflow is harmless everywhere here (the exponential of a very negative logit is zero), and what is not is handled where it happens.
+Underflow is harmless everywhere here (the exponential of a very negative logit is zero), and what is not is handled where it happens. Numpy is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ import functools
 import inspect
 from collections.abc import Callable
 
-import numpy as np
-
 DEFAULTS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 """The error state of numpy as it is imported."""
 
 
-def numpy_defaults() -> np.errstate:
+def numpy_defaults():
     """A context with numpy's error state as it is imported."""
+    import numpy as np
+
     return np.errstate(**DEFAULTS)
 
 
 def own_numpy_state(thing: Callable) -> Callable:
     """The function, run in `numpy_defaults`; of a class, its construction and its public methods, in place.
 
+    >>> import numpy as np
     >>> with np.errstate(all="raise"):
     ...     float(own_numpy_state(np.exp)(-1e4))
     0.0
