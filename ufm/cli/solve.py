@@ -73,8 +73,8 @@ def _describe(result, known: dict, identify, classify) -> dict:
     key = (round(result.fun, 11), getattr(result.point, "rank", None)) if result.success else id(result)
     if key not in known:
         who, what = identify(result), classify(result, extremes=False)
-        known[key] = {"rank": who.rank if what.rank is None else what.rank, "name": who.name, "status": what.status, "index": what.index}
-        known[key] |= {"nullity": what.nullity, "nullity_symmetry": what.nullity_symmetry, "distance": who.distance}
+        known[key] = {"rank": who.rank if what.rank is None else what.rank, "name": who.name, "status": what.status}
+        known[key] |= {**what.signature.to_dict(), "distance": who.distance}
     own = {name: getattr(result, name) for name in ("fun", "grad_norm", "nit", "nfev", "success", "message", "seconds", "space", "rng")}
     return own | known[key]
 

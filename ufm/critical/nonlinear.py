@@ -1,6 +1,7 @@
 """One point of a nonlinear model: signature where it is smooth, Clarke stationarity where it has kinks.
 
-Smooth activations (tanh): index and nullity of the dense Hessian in factor space, where that is small enough.
+Smooth activations (tanh): index and nullity of the dense Hessian in factor space, where that is small enough; rotations of the features H_1,
+on which no activation acts, explain zeros.
 relu, leaky_relu: grad_norm is the Clarke residual (`objectives.clarke`); a point where it vanishes is `stationary`. Stationary is
 necessary for a minimum and no more; zero is one by its ridge, for L >= 2. Where no pre-activation is on a kink the point lies in
 an open cell on which F is smooth, and the Hessian decides.
@@ -14,18 +15,21 @@ Source: sml24 (ranks before and after the ReLU).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
 
+from ufm.critical.near_zero import Spectrum, counted, third_bound, unmeasured
 from ufm.critical.relu_names import RANK, hidden_rank, rank_of
-from ufm.critical.signature import CriticalPoint, critical_below, inertia, zero_below
+from ufm.critical.signature import CriticalPoint, critical_below
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import Clarke, clarke, kinked, merged
 from ufm.objectives.factors import FactorObjective, objective_of
+from ufm.objectives.fit import Fit
 from ufm.points import FactorPoint
 from ufm.solvers.minimize import minimize
 
@@ -97,7 +101,8 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, 
     tol = SMOOTH_RANK if kinks is None else RANK
     found = ranks(point, tol)
     rank = found[-2] if kinks is None else hidden_rank(point, tol)
-    tolerances |= {"rank": tol, "critical_below": critical_below(np.linalg.norm(objective.ridge * x), tolerances["gradient"])}
+    ridge = float(np.linalg.norm(objective.ridge * x))
+    tolerances |= {"rank": tol, "critical_below": critical_below(ridge, tolerances["gradient"], _rounding(point))}
     if kinks is not None:
         tolerances["kink"] = kinks.tol
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
@@ -113,11 +118,42 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, 
         reason = f"the dense Hessian at most {LIMIT} coordinates" if objective.size > LIMIT else "a smooth activation or max(x, slope x)"
         return CriticalPoint(**common, **blank, status="unknown", why=f"the stratum theorem needs a linear model and {reason}")
     values = linalg.eigvalsh(objective.hessian(x))
-    tolerances["zero_below"] = zero = zero_below(point.problem, np.max(np.abs(values)), grad_norm, tolerances["eigenvalue"])
-    index, nullity = inertia([(v, 1) for v in values], zero)
-    status = "strict saddle" if index else "degenerate" if nullity else "local minimum"
-    blank |= {"index": index, "nullity": nullity, "lowest": float(values[0]), "highest": float(values[-1])}
-    return CriticalPoint(**common, **blank, status=status, why="" if not nullity else "zeros not attributed: no symmetry count for this activation")
+    third = third_bound(float(np.max(np.abs(values))), float(np.max(np.abs(point.logits()))), point.problem.D)
+    symmetry = rotations(point, kinks is not None)
+    spectrum = Spectrum(None, values, np.ones(len(values), dtype=int), third, symmetry=symmetry, grad_norm=grad_norm)
+    count = counted(spectrum, tolerances["eigenvalue"] * point.problem.Lam, zero=unmeasured(spectrum))
+    tolerances["zero_below"], (low, high) = count.zero, count.index
+    status = "strict saddle" if low else "degenerate" if high or count.nullity > symmetry else "local minimum"
+    blank |= {"index": low if low == high else None, "nullity": count.nullity, "nullity_symmetry": min(symmetry, count.nullity)}
+    blank |= {"lowest": float(values[0]), "highest": float(values[-1])}
+    return CriticalPoint(**common, **blank, status=status, index_range=(low, high))
+
+
+def _rounding(point: FactorPoint) -> float:
+    """Rounding of the gradient: eps |G| times the largest product of the norms of all factors but one."""
+    G = Fit.of(point.problem, False).value_grad(point.product(), point.b)[1]
+    sizes = sorted(np.linalg.norm(A, 2) for A in point.factors)
+    return float(np.finfo(float).eps * np.linalg.norm(G) * np.prod(sizes[1:]))
+
+
+def rotations(point: FactorPoint, piecewise: bool) -> int:
+    """Dimension of the orbit of the factors under rotations of neurons that change nothing: of H_1, on which no activation acts, and, where
+    the activation is piecewise linear, among hidden neurons that have the same slope at every sample."""
+    inputs, tangents = point.layers(), []
+    for k, u in enumerate(inputs):
+        slopes = u > 0
+        for i, j in itertools.combinations(range(len(u)), 2):
+            if k and not (piecewise and np.array_equal(slopes[i], slopes[j])):
+                continue
+            moved = [np.zeros_like(A) for A in point.factors]
+            rows, columns = point.factors[k], point.factors[k + 1]
+            moved[k][i], moved[k][j] = rows[j], -rows[i]
+            moved[k + 1][:, i], moved[k + 1][:, j] = columns[:, j], -columns[:, i]
+            tangents.append(np.concatenate([A.ravel() for A in moved]))
+    if not tangents:
+        return 0
+    s = np.linalg.svd(np.array(tangents), compute_uv=False)
+    return int(np.sum(s > SMOOTH_RANK * max(s[0], 1e-300)))
 
 
 def _stationary(point: FactorPoint, kinks: Clarke, restarts: int, noise: float, rng) -> tuple[str, str]:

@@ -9,7 +9,10 @@ so a width of 10^5 costs what a width of r does. n collapsed samples add, for ea
 (1/N) U'H_c U + diag(phi'_i/s_i), H_c the loss's Hessian at the class's logits. Where class permutations fix the point,
 the counts are read off the whole spectrum by irreducible blocks (`critical.spectrum`), whatever K. The nullity explained by
 symmetry is that of the frames' rotations (sum_l r d_l - r(r+1)/2), of the loss's own continuous symmetries
-(rotations that fix the labels under MSE) and of a free constant in an unpenalised bias.
+(rotations that fix the labels under a quadratic loss) and of a free constant in an unpenalised bias.
+
+Numbers are floats, so an eigenvalue has a sign only where it exceeds rounding and what the leftover gradient may do to it; Newton's method says
+both (`critical.near_zero`). Zeros beyond those of symmetry are open: an index is then a range.
 
 Sources: gk25 (Lemma 1, Theorem 4); achour24 for the unregularised analogue.
 """
@@ -21,7 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ufm.critical.spectrum import Dense, Split, core_size, spectrum_of
+from ufm.critical.near_zero import ROUND, Spectrum, counted, settled, third_bound
+from ufm.critical.spectrum import Dense, Split, core_size, merged, spectrum_of
 from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
@@ -29,10 +33,13 @@ from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import ROUNDING, critical_below, is_zero
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.newton import scaled_hessian
 from ufm.solvers.result import Result
+
+__all__ = ["ROUNDING", "CriticalPoint", "classify", "critical_below", "gauge_nullity", "inertia", "zero_below"]
 
 SPLIT_FROM = 20
 """Number of classes above which a signature is sought by irreducible blocks first."""
@@ -40,8 +47,6 @@ DENSE_LIMIT = 1500
 """Largest stratum whose Hessian is formed."""
 COLUMN_LIMIT = 3e7
 """Largest K^2 M for which the K x K Hessians of all M columns are formed."""
-ROUNDING = 2e-14
-"""Gradient norm that is zero whatever the scale of the ridge."""
 EXTREMES_LIMIT = 700
 """Largest width-r factor Hessian formed to report the lowest and highest eigenvalue."""
 
@@ -50,15 +55,16 @@ EXTREMES_LIMIT = 700
 class CriticalPoint(ByContent):
     """A critical point with its signature in the problem's own factor space (width d, n samples).
 
-    index, nullity: numbers of negative and zero eigenvalues; nullity_symmetry: the zeros that symmetry
-    explains. lowest, highest: extreme eigenvalues. None where not computed; `why` says the reason.
-    status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0), `degenerate` (index 0
-    and unexplained zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu (`critical.nonlinear`):
+    index: number of negative eigenvalues; None where it is open, and then index_range = (low, high). nullity: number of eigenvalues that are
+    zero or not told from zero; nullity_symmetry: the zeros that symmetry explains. lowest, highest: extreme eigenvalues. None where not
+    computed; `why` says the reason.
+    status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0 for certain), `degenerate` (unexplained
+    zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu (`critical.nonlinear`):
     grad_norm is the Clarke residual, a point on kinks is at best `stationary`, or `not a local minimum` where a restart from
     nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and the output.
     tolerances: a point is critical when its gradient norm is at most `gradient` times that of the ridge alone (the two
-    parts that cancel there), kept as `critical_below`; an eigenvalue counts as zero below `zero_below` =
-    `eigenvalue` Lam + rounding of the largest (5e-14 of it) + the gradient norm, Lam being the size of the ridge's own.
+    parts that cancel there), kept as `critical_below`, and Newton's method finds a critical point next to it; an eigenvalue has a sign beyond
+    `zero_below`, and zeros of symmetry are looked for up to `eigenvalue` Lam.
     """
 
     point: LogitPoint | FactorPoint
@@ -75,10 +81,56 @@ class CriticalPoint(ByContent):
     tolerances: dict
     why: str = ""
     ranks: tuple[int, ...] = ()
+    index_range: tuple[int, int] | None = None
+
+    def __post_init__(self):
+        if self.index_range is None and self.index is not None:
+            object.__setattr__(self, "index_range", (self.index, self.index))
+
+    @property
+    def descends(self) -> bool:
+        """Whether there is negative curvature for certain."""
+        return self.index_range is not None and self.index_range[0] > 0
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(self.index_range, self.nullity, self.nullity_symmetry)
 
     def __repr__(self) -> str:
-        signature = f"index {self.index}, nullity {self.nullity} ({self.nullity_symmetry} by symmetry)" if self.index is not None else self.why
-        return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {signature}; |grad| = {self.grad_norm:.1e}"
+        said = f"index {self.signature.index}, nullity {self.signature.nullity} ({self.nullity_symmetry} by symmetry)"
+        said = self.why if self.index_range is None else said
+        return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {said}; |grad| = {self.grad_norm:.1e}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Index and nullity as they are printed and written: `2`, `2 to 4` where open, `-` where not computed."""
+
+    index_range: tuple[int, int] | None
+    zeros: int | None
+    by_symmetry: int | None
+
+    @property
+    def index(self) -> str:
+        return "-" if self.index_range is None else _range(*self.index_range)
+
+    @property
+    def nullity(self) -> str:
+        if self.zeros is None:
+            return "-"
+        low, high = self.index_range or (0, 0)
+        return _range(self.zeros - (high - low), self.zeros)
+
+    def to_dict(self) -> dict:
+        """The fields of a point's JSON: an open index is null, and `index_range` its two ends."""
+        exact = self.index_range is not None and self.index_range[0] == self.index_range[1]
+        index = self.index_range[0] if exact else None
+        ends = None if self.index_range is None else list(self.index_range)
+        return {"index": index, "index_range": ends, "nullity": self.zeros, "nullity_symmetry": self.by_symmetry}
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 @named_arguments
@@ -87,8 +139,8 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
     """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
 
     grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
-    `not critical` and gets no signature.
-    eig_tol: size in units of Lam below which an eigenvalue is zero. extremes: also the lowest and highest eigenvalue.
+    `not critical` and gets no signature; a FactorPoint that is zero up to its own size (`objectives.stationary`) is judged as zero.
+    eig_tol: size in units of Lam up to which the zeros of symmetry are looked for. extremes: also the lowest and highest eigenvalue.
     restarts, noise, rng: perturbed restarts of a stationary point on kinks (`critical.nonlinear.local_minimum_test`); not used elsewhere.
 
     >>> from ufm.problem import Problem
@@ -107,51 +159,91 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
 
         restarts, noise = arguments.integer("restarts", restarts, 0), arguments.positive("noise", noise)
         return classify_nonlinear(point, tolerances, restarts, noise, rng)
-    logit = point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
-    stratum, split = Stratum(logit), Split.of(logit) if logit.problem.K > SPLIT_FROM else None
+    logit, fun, grad_norm = _seen(point, grad_tol)
+    stratum = Stratum(logit)
+    split = Split.of(logit) if logit.problem.K > SPLIT_FROM and stratum.size else None
     exact = split is not None and split.deviation <= EXACT
-    fun, grad_norm = _value_and_slope(point, split if exact else stratum)
+    at = split if exact else stratum
+    fun, grad_norm = (at.fun, at.grad_norm) if point is logit else (fun, grad_norm)
     named = getattr(point, "name", None)
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    tolerances["critical_below"] = below = critical_below(stratum.ridge_norm, grad_tol)
-    if grad_norm > below:
-        why = f"gradient norm {grad_norm:.1e} exceeds {below:.1e}"
-        return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="not critical", name=named, tolerances=tolerances, why=why)
-    found = _signature(stratum, split, exact, grad_norm, eig_tol, extremes)
+
+    def without(status: str, why: str) -> CriticalPoint:
+        return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status=status, name=named, tolerances=tolerances, why=why)
+
+    below, norm = critical_below(stratum.ridge_norm, grad_tol), max(at.grad_norm, grad_norm if logit.rank else 0.0)
+    below += stratum.rounding if norm > below and not exact else 0.0
+    tolerances["critical_below"] = below
+    if norm > below:
+        return without("not critical", f"gradient norm {norm:.1e} exceeds {below:.1e}")
+    found = _spectrum(stratum, split, exact)
     if found is None:
-        why = f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it"
-        return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status="unknown", name=named, tolerances=tolerances, why=why)
-    index, nullity, lowest, highest, tolerances["zero_below"] = found
-    symmetry = gauge_nullity(logit) + _loss_symmetry(stratum)
-    status = "strict saddle" if index else "local minimum" if nullity <= symmetry else "degenerate"
-    return CriticalPoint(point, fun, grad_norm, logit.rank, index, nullity, min(symmetry, nullity), lowest, highest, status, named, tolerances)
+        return without("unknown", f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it")
+    loose = eig_tol * logit.problem.Lam
+    count = settled(found, counted(found, loose), loose, _dense if _formed(stratum) else None)
+    tolerances["zero_below"] = count.zero
+    if not count.critical:
+        return without("not critical", f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}")
+    symmetry = min(gauge_nullity(logit) + _loss_symmetry(stratum), count.nullity)
+    low, high = count.index
+    status = "strict saddle" if low else "local minimum" if high == 0 and count.nullity <= symmetry else "degenerate"
+    lowest, highest = found.ends if found.ends else _extremes(stratum) if extremes else (None, None)
+    index = low if low == high else None
+    numbers = point, fun, grad_norm, logit.rank, index, count.nullity, symmetry, lowest, highest, status, named, tolerances
+    return CriticalPoint(*numbers, index_range=(low, high))
 
 
-def _signature(stratum: Stratum, split: Split | None, exact: bool, grad_norm: float, eig_tol: float, extremes: bool):
-    """(index, nullity, lowest, highest, zero_below): from the whole spectrum by blocks, or the stratum's Hessian; None where neither is possible."""
-    problem = stratum.point.problem
-    formed = stratum.size <= DENSE_LIMIT and problem.K**2 * len(stratum.point.right) <= COLUMN_LIMIT
-    if exact or (split is not None and not formed):
-        values = spectrum_of(split)
-        zero = zero_below(problem, max(abs(v) for v, _ in values), grad_norm, eig_tol)
-        return *inertia(values, zero), values[0][0], values[-1][0], zero
-    if not formed:
-        return None
+def _seen(point, grad_tol: float) -> tuple[LogitPoint, float | None, float | None]:
+    """(logits, F, gradient norm) of a FactorPoint at its own factors; of rank 0 where these are zero up to their own size and not critical besides."""
+    if isinstance(point, LogitPoint):
+        return point, None, None
+    objective, x = objective_of(point)
+    value, grad = objective.value_grad(x)
+    fun, grad_norm = float(value), float(np.linalg.norm(grad))
+    logit = point.to_logits(tol=1e-9)
+    if logit.rank and grad_norm > critical_below(Stratum(logit).ridge_norm, grad_tol) and is_zero(objective, x):
+        logit = point.to_logits(rank=0, collapse=True)
+    return logit, fun, grad_norm
+
+
+def _formed(stratum: Stratum) -> bool:
+    """Whether the stratum's Hessian is formed; at zero without a bias there is none."""
+    if not stratum.size:
+        return True
+    return stratum.size <= DENSE_LIMIT and stratum.point.problem.K**2 * len(stratum.point.right) <= COLUMN_LIMIT
+
+
+def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | None:
+    """The eigenvalues with multiplicities: the whole by blocks, or those of the stratum's Hessian; None where neither is possible."""
+    if exact or (split is not None and not _formed(stratum)):
+        listed = spectrum_of(split, merge=0.0)
+        values, copies = (np.array(column) for column in zip(*listed, strict=True))
+        symmetry = gauge_nullity(stratum.point) + _loss_symmetry(stratum)
+        joined = merged(listed)
+        ends = (joined[0][0], joined[-1][0])
+        third = third_bound(max(-ends[0], ends[1]), stratum.point.s[0], stratum.point.problem.D)
+        return Spectrum(stratum, values, copies.astype(int), third, symmetry=symmetry, grad_norm=split.grad_norm, ends=ends)
+    return _dense(stratum) if _formed(stratum) else None
+
+
+def _dense(stratum: Stratum) -> Spectrum:
+    """The eigenvalues of the stratum's Hessian, of leaving the rank at D = 2, and within classes for a loss that is not convex."""
     values = linalg.eigvalsh(scaled_hessian(stratum)) if stratum.size else np.zeros(0)
-    zero = zero_below(problem, np.max(np.abs(values), initial=0.0), grad_norm, eig_tol)
-    (index, nullity), (more_index, more_zeros) = inertia([(v, 1) for v in values], zero), _leaving_rank(stratum, eig_tol)
-    index, nullity = index + more_index + _within_class_index(stratum), nullity + more_zeros + gauge_nullity(stratum.point)
-    return index, nullity, *(_extremes(stratum) if extremes else (None, None)), zero
-
-
-def critical_below(ridge_norm: float, grad_tol: float = 1e-6) -> float:
-    """Gradient norm up to which a point is critical: grad_tol times that of the ridge term alone, plus rounding."""
-    return grad_tol * ridge_norm + ROUNDING
+    copies, certain = np.ones(len(values), dtype=int), np.zeros(len(values), dtype=bool)
+    if not stratum.point.problem.loss.convex:
+        within = [(v, m) for v, m in Dense(stratum).within() if m]
+        values, copies = np.append(values, [v for v, _ in within]), np.append(copies, [m for _, m in within]).astype(int)
+        certain = np.zeros(len(values), dtype=bool)
+    leaving, free, known = _leaving_rank(stratum)
+    values, certain = np.append(values, leaving), np.append(certain, known)
+    copies = np.append(copies, np.full(len(leaving), free, dtype=int))
+    third = third_bound(np.max(np.abs(values), initial=0.0), np.max(stratum.point.s, initial=0.0), stratum.point.problem.D)
+    return Spectrum(stratum, values, copies, third, certain, gauge_nullity(stratum.point), _loss_symmetry(stratum), stratum.grad_norm)
 
 
 def zero_below(problem: Problem, size: float, grad_norm: float, eig_tol: float = 1e-6) -> float:
     """Modulus up to which an eigenvalue is zero: eig_tol Lam, plus rounding of the largest (`size`) and the gradient norm."""
-    return eig_tol * problem.Lam + 5e-14 * size + grad_norm
+    return eig_tol * problem.Lam + ROUND * size + grad_norm
 
 
 def gauge_nullity(point: LogitPoint) -> int:
@@ -160,33 +252,26 @@ def gauge_nullity(point: LogitPoint) -> int:
     return int(sum(r * d - r * (r + 1) // 2 for d in point.problem.widths))
 
 
-def _value_and_slope(point, logits: Stratum | Split) -> tuple[float, float]:
-    """(F, gradient norm): of a FactorPoint at its own factors, of a LogitPoint at its balanced lift."""
-    if isinstance(point, LogitPoint):
-        return logits.fun, logits.grad_norm
-    objective, x = objective_of(point)
-    fun, grad = objective.value_grad(x)
-    return float(fun), float(np.linalg.norm(grad))
-
-
 def inertia(spectrum, zero: float) -> tuple[int, int]:
     """(negative, zero) counts with multiplicities; zero is at most `zero` in modulus."""
     return int(sum(m for v, m in spectrum if v < -zero)), int(sum(m for v, m in spectrum if abs(v) <= zero))
 
 
-def _leaving_rank(stratum: Stratum, tol: float) -> tuple[int, int]:
-    """At D = 2 only: directions that raise the rank, (d - r) for each singular value of G_perp above, at Lam."""
+def _leaving_rank(stratum: Stratum) -> tuple[np.ndarray, int, np.ndarray]:
+    """(eigenvalues, multiplicity, which are free of rounding) of the directions that raise the rank, at D = 2 only: one for each sigma of G_perp.
+
+    The lower eigenvalue of [[lam_0, -sigma], [-sigma, lam_1]] is (Lam - sigma)(Lam + sigma)/upper. Under a loss that does not see shifts 1'G = 0
+    and 1'U = 0, so that the least sigma is zero exactly.
+    """
     problem, r = stratum.point.problem, stratum.point.rank
-    if problem.D != 2 or not stratum.G_perp.size:
-        return 0, 0
-    sigma, free = np.linalg.svd(stratum.G_perp, compute_uv=False), problem.widths[0] - r
-    level = problem.Lam
-    return free * int(np.sum(sigma > level * (1 + tol))), free * int(np.sum(np.abs(sigma - level) <= tol * level))
-
-
-def _within_class_index(stratum: Stratum) -> int:
-    """Negative directions of within-class variation; none for a convex loss."""
-    return 0 if stratum.point.problem.loss.convex else int(sum(m for v, m in Dense(stratum).within() if v < 0))
+    if problem.D != 2 or not stratum.G_perp.size or problem.widths[0] == r:
+        return np.zeros(0), 0, np.zeros(0, dtype=bool)
+    sigma, (a, b) = np.linalg.svd(stratum.G_perp, compute_uv=False), problem.lams
+    known = np.zeros(len(sigma), dtype=bool)
+    if problem.loss.shift_invariant and len(sigma) == problem.K - r:
+        sigma[-1], known[-1] = 0.0, True
+    upper = 0.5 * (a + b + np.hypot(a - b, 2 * sigma))
+    return (problem.Lam - sigma) * (problem.Lam + sigma) / upper, problem.widths[0] - r, known
 
 
 def _loss_symmetry(stratum: Stratum) -> int:

@@ -48,7 +48,7 @@ AT_ONCE = 2_000_000
 def spectrum_of(parts: Dense | Split, merge: float = MERGE) -> list[tuple[float, int]]:
     """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters; eigenvalues closer than merge times the largest are one."""
     found = [*parts.core(), *_unused(parts.point, parts.leaving()), *parts.within()]
-    return _merged([(float(v), int(m)) for v, m in found if m], merge)
+    return merged([(float(v), int(m)) for v, m in found if m], merge)
 
 
 def core_size(point: LogitPoint) -> int:
@@ -360,7 +360,7 @@ def coupling(problem: Problem, sigma: float) -> np.ndarray:
     return np.array([[problem.lams[0], -sigma], [-sigma, problem.lams[-1]]])
 
 
-def _merged(parts, merge: float) -> list[tuple[float, int]]:
+def merged(parts, merge: float = MERGE) -> list[tuple[float, int]]:
     """Ascending; runs of eigenvalues that start within the tolerance of each other become their mean."""
     gap = merge * max(abs(v) for v, _ in parts)
     runs: list[list[tuple[float, int]]] = []

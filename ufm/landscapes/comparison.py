@@ -101,9 +101,7 @@ class Comparison(ByContent):
             "singular_values": at.s.tolist() if at else hidden_values(p.point),
             "ranks": list(p.ranks),
             "grad_norm": p.grad_norm,
-            "index": p.index,
-            "nullity": p.nullity,
-            "nullity_symmetry": p.nullity_symmetry,
+            **p.signature.to_dict(),
             "lowest": p.lowest,
             "highest": p.highest,
             "status": p.status,
@@ -132,7 +130,7 @@ class Comparison(ByContent):
         head = f"{'structure':<{width}}  {'rank':>4}  {'F':>16}  {'|grad|':>8}  {'index':>6}  {'nullity':>8}  {'status':<14}  hits"
         lines = [repr(self.problem), "", head, "-" * len(head)]
         for p in sorted(self.points, key=lambda p: p.fun):
-            index, nullity = ("-" if v is None else str(v) for v in (p.index, p.nullity))
+            index, nullity = p.signature.index, p.signature.nullity
             rank = "-" if p.rank is None else str(p.rank)
             hits = str(self.hits.get(p.name, ""))
             row = f"{p.name:<{width}}  {rank:>4}  {p.fun:>16.12f}  {p.grad_norm:>8.1e}  {index:>6}  {nullity:>8}  {p.status:<14}  {hits}"

@@ -68,7 +68,7 @@ def descend_both(saddle: CriticalPoint | LogitPoint, mode: int = 0, *, step: flo
     """
     critical = critical_of("saddle", saddle)
     mode, step, tol = arguments.integer("mode", mode, 0), arguments.positive("step", step), arguments.positive("tol", tol)
-    if not critical.index:
+    if not critical.descends:
         raise ValueError(f"saddle must be a critical point with negative curvature; got {critical!r}.")
     point = as_logit_point("saddle", critical.point)
     objective = reduced_objective(point)
@@ -159,13 +159,14 @@ def _descend(objective: FactorObjective, saddle: CriticalPoint, eigenvalue, move
     while True:
         reach = step * (float(np.linalg.norm(record.x)) or 1.0)
         x = _step_off(objective, here.fun, move, sign * reach)
-        end = _flow_down(objective, x, here.fun, tol, record)
-        if not end.index or len(via) == 20:
-            return Descent(end, *record.arrays(), eigenvalue, tuple(via))
+        if x is None and here is saddle:
+            raise ValueError(f"F does not fall along the mode in floating point: its curvature is too small at F={saddle.fun:.12g}.")
+        end = here if x is None else _flow_down(objective, x, here.fun, tol, record)
+        modes = escape_modes(objective, Stratum(end.point), end.tolerances["zero_below"]) if end.descends and x is not None else []
+        if not modes or len(via) == 20:
+            return Descent(end, *record.arrays(), eigenvalue, tuple(via[:-1] if x is None else via))
         via.append(end)
-        here, stratum = end, Stratum(end.point)
-        _, move = escape_modes(objective, stratum, end.tolerances["zero_below"])[0]
-        move = _in_frames_of(objective, record.x, move)
+        here, move = end, _in_frames_of(objective, record.x, modes[0][1])
         ahead = [np.linalg.norm(objective.logits(move(s * reach)) - objective.logits(record.before)) for s in (-1.0, 1.0)]
         sign = -1.0 if ahead[0] < ahead[1] else 1.0
 
@@ -176,13 +177,13 @@ def _in_frames_of(objective: FactorObjective, x, move):
 
 
 def _step_off(objective: FactorObjective, fun: float, move, t: float):
-    """x at distance t along the mode, t halved until F has fallen."""
+    """x at distance t along the mode, t halved until F has fallen; None where it does not fall in floating point."""
     for _ in range(20):
         x = move(t)
         if objective.value(x) < fun:
             return x
         t *= 0.5
-    raise ValueError(f"F does not fall along the mode in floating point: its curvature is too small at F={fun:.12g}.")
+    return None
 
 
 def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: _Recorder) -> CriticalPoint:
@@ -195,7 +196,7 @@ def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: 
         fun = float(objective.value(here))
         found, _ = finish(objective, here, fun, tol, accept_saddle=True)
         near = found is not None and fun - found.fun <= 1e-2 * (start - fun)
-        if near and (level <= 1e-4 or not classify(found.point, extremes=False).index):
+        if near and (level <= 1e-4 or not classify(found.point, extremes=False).descends):
             end = found
             break
     else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ufm import structures
 from ufm.critical.identify import identify
-from ufm.critical.signature import ROUNDING, CriticalPoint, classify
+from ufm.critical.signature import CriticalPoint, classify
 from ufm.landscapes.merge import free_name, group_order, same_point
 from ufm.landscapes.modes import explain, mse_families
 from ufm.landscapes.search import RUNS, search
@@ -22,6 +22,7 @@ from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import ROUNDING, asked
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -126,7 +127,7 @@ class Landscape(ByContent):
         head = f"{'point':<{width}}  {'rank':>4}  {'F':>16}  {'index':>6}  {'nullity':>8}  {'status':<14}  {'group':>9}  {'hits':>5}"
         lines = [repr(self.problem), "", head, "-" * len(head)]
         for p in self.points:
-            index, nullity, group = ("-" if v is None else str(v) for v in (p.index, p.nullity, p.group_order))
+            index, nullity, group = p.signature.index, p.signature.nullity, "-" if p.group_order is None else str(p.group_order)
             lines.append(f"{p.name:<{width}}  {p.rank:>4}  {p.fun:>16.12f}  {index:>6}  {nullity:>8}  {p.status:<14}  {group:>9}  {p.hits:>5}")
         minima, saddles = len(self.minima), len(self.saddles)
         lines += ["", f"{len(self)} critical points: {minima} local minima, {saddles} strict saddles, {len(self) - minima - saddles} other"]
@@ -226,7 +227,7 @@ class _Merged:
 
     def add(self, how: str, point: LogitPoint) -> None:
         stratum = Stratum(point)
-        if stratum.grad_norm > max(ROUNDING, min(1e-12, 1e-6 * stratum.ridge_norm)):
+        if stratum.grad_norm > (max(asked(1e-12, stratum.ridge_norm), stratum.rounding) if point.rank else ROUNDING):
             return  # not critical, such as the fixed shape of odd pairs
         fun = stratum.fun
         for kind in self._kinds:
@@ -260,9 +261,7 @@ def _row(p: Found) -> dict:
         "name": p.name,
         "fun": p.fun,
         "rank": p.rank,
-        "index": p.index,
-        "nullity": p.nullity,
-        "nullity_symmetry": p.nullity_symmetry,
+        **p.signature.to_dict(),
         "status": p.status,
         "grad_norm": p.grad_norm,
         "singular_values": np.sort(p.point.s)[::-1].tolist(),

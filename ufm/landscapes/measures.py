@@ -157,7 +157,7 @@ def _critical(point, grad_tol: float) -> Dense | Split:
     stratum, split = Stratum(logit), Split.of(logit)
     exact = split is not None and split.deviation <= EXACT
     below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, split if exact else stratum)
-    if norm > below:
+    if norm > below + (0.0 if exact else stratum.rounding):
         raise ValueError(f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's).")
     if exact or (split is not None and core_size(logit) > CORE_LIMIT):
         return split

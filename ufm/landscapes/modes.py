@@ -145,7 +145,7 @@ class Family(ByContent):
         Raises ArithmeticError if the gradient norm does not vanish to 1e-6 of the ridge's.
         """
         stratum = Stratum(self.point)
-        below = critical_below(stratum.ridge_norm)
+        below = critical_below(stratum.ridge_norm, rounding=stratum.rounding)
         if stratum.grad_norm > below:
             raise ArithmeticError(
                 f"{self.name} should be critical but its gradient norm is {stratum.grad_norm:.1e}; Lam={self.point.problem.Lam:.3g} is out of range."

@@ -67,7 +67,7 @@ class Network(ByContent):
 
     def to_dict(self) -> dict:
         def row(p):
-            return {"name": p.name, "fun": p.fun, "rank": p.rank, "index": p.index, "status": p.status}
+            return {"name": p.name, "fun": p.fun, "rank": p.rank, **p.signature.to_dict(), "status": p.status}
 
         return {
             "minima": [row(p) | {"name": name} for p, name in zip(self.minima, self.names, strict=True)],

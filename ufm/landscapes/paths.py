@@ -63,7 +63,7 @@ class Path(ByContent):
 
     def to_dict(self) -> dict:
         keys = ("kind", "barrier", "converged", "residual", "message", "steps", "refined", "top_fun")
-        top = {"name": self.top.name, "index": self.top.index, "rank": self.top.rank} if self.refined else None
+        top = {"name": self.top.name, **self.top.signature.to_dict(), "rank": self.top.rank} if self.refined else None
         rest = {"t": self.t.tolist(), "fun": self.fun.tolist(), "names": list(self.names), "permutation": list(self.permutation), "top": top}
         return {key: getattr(self, key) for key in keys} | rest
 
@@ -237,7 +237,7 @@ def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, dra
             while True:
                 state.run(max_steps, bar)
                 top = state.refine()
-                if top is None or top.index <= 1 or shaken == 5 or state.steps >= max_steps:
+                if top is None or top.index_range[0] <= 1 or shaken == 5 or state.steps >= max_steps:
                     break
                 shaken += 1
                 state.shake(draw)

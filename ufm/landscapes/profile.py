@@ -43,7 +43,7 @@ class Lowest(ByContent):
 
     def to_dict(self) -> dict:
         c = self.critical
-        rest = {"grad_norm": c.grad_norm, "index": c.index, "nullity": c.nullity, "singular_values": self.point.s.tolist()}
+        rest = {"grad_norm": c.grad_norm, **c.signature.to_dict(), "singular_values": self.point.s.tolist()}
         return {"rank": self.rank, "fun": self.fun, "name": self.name, "status": self.status, "how": self.how, **rest}
 
 
@@ -143,7 +143,7 @@ def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | No
 
 def _critical(point: LogitPoint) -> bool:
     stratum = Stratum(point)
-    return stratum.grad_norm <= critical_below(stratum.ridge_norm)
+    return stratum.grad_norm <= critical_below(stratum.ridge_norm, rounding=stratum.rounding)
 
 
 def _ends(problem: Problem, run: Result, how) -> list[tuple]:

@@ -101,7 +101,7 @@ class String:
                 found.append((gap, end.point))
         for _, point in sorted(found, key=lambda pair: pair[0]):
             critical = classify(point)
-            if critical.index:
+            if critical.descends:
                 return replace(critical, name=identify(point).name)
         return None
 

@@ -407,7 +407,7 @@ def _spans(nearest, near) -> list[tuple[int, int, int]]:
 
 
 def _classified(point) -> CriticalPoint:
-    if isinstance(point, CriticalPoint) and (point.lowest is not None or not point.index):
+    if isinstance(point, CriticalPoint) and (point.lowest is not None or not point.descends):
         return point
     return classify(point.point if isinstance(point, CriticalPoint) else point)
 
@@ -427,7 +427,7 @@ def _plateau(name: str, k: int, i: int, j: int, steps, curve, critical: Critical
         critical.status,
         observed,
         _predicted_rate(critical, lr, momentum) if lr is not None else None,
-        critical.lowest if critical.index else None,
+        critical.lowest if critical.descends else None,
     )
 
 
@@ -444,7 +444,7 @@ def _predicted_rate(critical: CriticalPoint, lr: float, momentum: float) -> floa
 
     A mode of eigenvalue h grows by the larger root of m^2 - (1 + momentum - lr h) m + momentum = 0 per step.
     """
-    if not critical.index or critical.lowest is None or critical.lowest >= 0:
+    if not critical.descends or critical.lowest is None or critical.lowest >= 0:
         return None
     half = 0.5 * (1.0 + momentum - lr * critical.lowest)
     factor = half + np.sqrt(half * half - momentum)

@@ -117,6 +117,12 @@ class Stratum:
         return float(np.sqrt(np.sum(p.problem.lams) * p.problem.Lam * np.sum(p.s ** (2.0 / p.problem.D))))
 
     @property
+    def rounding(self) -> float:
+        """Rounding of `grad_norm`: eps |G| s_1^((D-1)/D) (sum_l lam_l/Lam)^(1/2), G being larger than what of it a saddle's modes see."""
+        p, s = self.point.problem, np.max(self.point.s, initial=0.0)
+        return float(np.finfo(float).eps * np.linalg.norm(self.G) * s ** ((p.D - 1.0) / p.D) * np.sqrt(np.sum(p.lams) / p.Lam))
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(r, K, M)."""
         return self.point.rank, self.point.problem.K, len(self.point.right)

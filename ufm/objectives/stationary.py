@@ -26,9 +26,9 @@ ROUNDING = 2e-14
 """Gradient norm that is zero where the ridge's own vanishes."""
 
 
-def critical_below(ridge_norm: float, grad_tol: float = GRADIENT) -> float:
-    """Gradient norm up to which a point is critical: grad_tol times that of the ridge alone, rounding where there is none."""
-    return grad_tol * ridge_norm if ridge_norm > 0 else ROUNDING
+def critical_below(ridge_norm: float, grad_tol: float = GRADIENT, rounding: float = 0.0) -> float:
+    """Gradient norm up to which a point is critical: grad_tol times that of the ridge alone, and its rounding; ROUNDING where there is no ridge."""
+    return grad_tol * ridge_norm + rounding if ridge_norm > 0 else ROUNDING
 
 
 def asked(tol: float, ridge_norm):

@@ -15,10 +15,11 @@ def landscape(atlas: Landscape, ax=None, names: int = 8):
     """
     with house_style():
         ax = new_axes(ax, figsize=(6, 4.2))
-        points = [p for p in atlas.points if p.index is not None]
+        points = [p for p in atlas.points if p.index_range is not None]
         for p in points:
             tint, minimum = colour(p.name), p.status == "local minimum"
-            ax.plot(p.index, p.fun, "o", ms=4 + 1.2 * p.rank**0.8, mfc=tint if minimum else "none", mec=tint, alpha=0.85, ls="")
+            ax.plot(p.index_range, (p.fun, p.fun), "-", color=tint, lw=1)  # an open index is a line between its ends
+            ax.plot(p.index_range[0], p.fun, "o", ms=4 + 1.2 * p.rank**0.8, mfc=tint if minimum else "none", mec=tint, alpha=0.85, ls="")
         _label(ax, [p for p in points if p.status == "local minimum"][:names], points)
         ax.set(xlabel="index", ylabel="F", title=f"{len(atlas)} critical points, {len(atlas.minima)} local minima")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -33,11 +34,11 @@ def _label(ax, minima, points) -> None:
     places = np.array([p.fun for p in minima])
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + step)
-    right = max(p.index for p in points)
+    right = max(p.index_range[1] for p in points)
     for p, place in zip(minima, places, strict=True):
         ax.annotate(
             f"{p.name}  {p.fun:.6f}",
-            (p.index, p.fun),
+            (p.index_range[0], p.fun),
             xytext=(right * 1.08 + 0.4, place),
             fontsize=8,
             color=colour(p.name),
