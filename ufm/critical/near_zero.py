@@ -71,6 +71,10 @@ class Count:
     critical: bool = True
     why: str = ""
 
+    def decreed(self) -> Count:
+        """The same where what is not told from zero is taken to be zero."""
+        return replace(self, index=(self.index[0],) * 2)
+
 
 def third_bound(size: float, s: float, D: int) -> float:
     """size (D/a)(3 + s): the third derivative in factor space where the Hessian is of size `size` and the largest singular value s = a^D."""

@@ -23,7 +23,7 @@ from scipy import linalg
 
 from ufm.critical.near_zero import Spectrum, counted, third_bound, unmeasured
 from ufm.critical.relu_names import RANK, hidden_rank, rank_of
-from ufm.critical.signature import CriticalPoint, critical_below
+from ufm.critical.signature import CriticalPoint, critical_below, zero_below
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -92,8 +92,8 @@ def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
     return tuple(rank_of(M, tol) for M in matrices)
 
 
-def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
-    """`critical.signature.classify` for models that are not linear."""
+def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = False, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
+    """`critical.signature.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be zero."""
     objective, x = objective_of(point)
     kinks = clarke(point) if kinked(point.problem) else None
     fun, grad = objective.value_grad(x)
@@ -122,6 +122,8 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, restarts: int = 0, 
     symmetry = rotations(point, kinks is not None)
     spectrum = Spectrum(None, values, np.ones(len(values), dtype=int), third, symmetry=symmetry, grad_norm=grad_norm)
     count = counted(spectrum, tolerances["eigenvalue"] * point.problem.Lam, zero=unmeasured(spectrum))
+    if decreed:
+        count = counted(spectrum, 0.0, zero=zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])).decreed()
     tolerances["zero_below"], (low, high) = count.zero, count.index
     status = "strict saddle" if low else "degenerate" if high or count.nullity > symmetry else "local minimum"
     blank |= {"index": low if low == high else None, "nullity": count.nullity, "nullity_symmetry": min(symmetry, count.nullity)}

@@ -47,6 +47,8 @@ DENSE_LIMIT = 1500
 """Largest stratum whose Hessian is formed."""
 COLUMN_LIMIT = 3e7
 """Largest K^2 M for which the K x K Hessians of all M columns are formed."""
+SYMMETRIC = 1e-6
+"""Size in units of Lam up to which the zeros that symmetry explains are looked for."""
 EXTREMES_LIMIT = 700
 """Largest width-r factor Hessian formed to report the lowest and highest eigenvalue."""
 
@@ -64,7 +66,7 @@ class CriticalPoint(ByContent):
     nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and the output.
     tolerances: a point is critical when its gradient norm is at most `gradient` times that of the ridge alone (the two
     parts that cancel there), kept as `critical_below`, and Newton's method finds a critical point next to it; an eigenvalue has a sign beyond
-    `zero_below`, and zeros of symmetry are looked for up to `eigenvalue` Lam.
+    `zero_below`, and the zeros of symmetry are looked for up to `eigenvalue` Lam.
     """
 
     point: LogitPoint | FactorPoint
@@ -135,12 +137,15 @@ def _range(low: int, high: int) -> str:
 
 @named_arguments
 @own_numpy_state
-def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
+def classify(
+    point, *, grad_tol: float = 1e-6, eig_tol: float | None = None, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None
+) -> CriticalPoint:
     """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
 
     grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
     `not critical` and gets no signature; a FactorPoint that is zero up to its own size (`objectives.stationary`) is judged as zero.
-    eig_tol: size in units of Lam up to which the zeros of symmetry are looked for. extremes: also the lowest and highest eigenvalue.
+    eig_tol: size in units of Lam up to which an eigenvalue is taken to be zero; without one, what is not told from zero is open.
+    extremes: also the lowest and highest eigenvalue.
     restarts, noise, rng: perturbed restarts of a stationary point on kinks (`critical.nonlinear.local_minimum_test`); not used elsewhere.
 
     >>> from ufm.problem import Problem
@@ -153,12 +158,12 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
     point = point.point if isinstance(point, Result) else point
     if not isinstance(point, (LogitPoint, FactorPoint)):
         raise ValueError(f"point must be a LogitPoint, FactorPoint or Result; got {type(point).__name__}.")
-    tolerances = {"gradient": grad_tol, "eigenvalue": eig_tol}
+    tolerances = {"gradient": grad_tol, "eigenvalue": SYMMETRIC if eig_tol is None else eig_tol}
     if not point.problem.linear:
         from ufm.critical.nonlinear import classify_nonlinear
 
         restarts, noise = arguments.integer("restarts", restarts, 0), arguments.positive("noise", noise)
-        return classify_nonlinear(point, tolerances, restarts, noise, rng)
+        return classify_nonlinear(point, tolerances, eig_tol is not None, restarts, noise, rng)
     logit, fun, grad_norm = _seen(point, grad_tol)
     stratum = Stratum(logit)
     split = Split.of(logit) if logit.problem.K > SPLIT_FROM and stratum.size else None
@@ -179,8 +184,10 @@ def classify(point, *, grad_tol: float = 1e-6, eig_tol: float = 1e-6, extremes: 
     found = _spectrum(stratum, split, exact)
     if found is None:
         return without("unknown", f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it")
-    loose = eig_tol * logit.problem.Lam
+    loose = tolerances["eigenvalue"] * logit.problem.Lam
     count = settled(found, counted(found, loose), loose, _dense if _formed(stratum) else None)
+    if eig_tol is not None and count.critical:
+        count = counted(found, loose, zero=zero_below(logit.problem, found.size, found.grad_norm, eig_tol)).decreed()
     tolerances["zero_below"] = count.zero
     if not count.critical:
         return without("not critical", f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}")

@@ -181,7 +181,7 @@ def _values(point, grad_tol: float):
 
 def _zero_level(parts: Dense | Split, size: float) -> float:
     slope = parts.grad_norm if isinstance(parts, Split) else parts.stratum.grad_norm
-    return zero_below(parts.point.problem, size, slope)
+    return zero_below(parts.point.problem, size, slope, 0.0)
 
 
 # Directions
