@@ -1,7 +1,7 @@
 """Minima of low rank that random starts of full width hardly ever reach: descents in narrow models, and from known codes.
 
 From K = 12 on, descents at full width end at ranks above the best one (K = 16, L = 2, lam = 1e-3: 20 and 200 of them at 2.2 % above the
-Clebsch code), while most descents in a model of width 4 to 6 find it. Their ends are critical points of the problem itself, and minima of it
+Clebsch code), while half of the descents in a model of width 6 find it. Their ends are critical points of the problem itself, and minima of it
 for L >= 2 (signature theorem). At L = 1, and under MSE, where modes decouple, there is nothing to be found this way.
 """
 
@@ -24,8 +24,8 @@ from ufm.solvers.multistart import Multistart, multistart
 from ufm.solvers.result import Result
 from ufm.solvers.starts import near
 
-WIDTHS = (5, 4, 6, 3, 2)
-"""Widths of narrow descents, in the order in which they are run: among K = 12..16, L = 2..4 no other finds the lowest value as often as 5."""
+AROUND = (0, -1, 1, -2, -3)
+"""Widths of narrow descents beside `usual_width`, in the order in which they are run."""
 LEAST_K = 11
 """Classes from which descents at full width miss low ranks."""
 JITTER = 1e-3
@@ -53,11 +53,16 @@ def pays(problem: Problem) -> bool:
     return problem.linear and problem.L >= 2 and not problem.loss.quadratic and problem.K >= 4 and (problem.K >= LEAST_K or problem.max_rank < problem.K - 1)
 
 
+def usual_width(K: int) -> int:
+    """1.4 sqrt(K): where descents find the lowest known value most often at L = 2 to 4 (5 at K = 12, 6 at K = 16, 8 at K = 30), one or two above its rank."""
+    return round(1.4 * K**0.5)
+
+
 def widths_for(problem: Problem) -> tuple[int, ...]:
-    """Widths of narrow descents: `WIDTHS` where below K, and for a problem narrower than its logits its own rank r, r + 1 and r + 2."""
-    most = problem.max_rank
+    """Widths of narrow descents: those around the usual one, and for a problem narrower than its logits its own rank r, r + 1 and r + 2."""
+    most, usual = problem.max_rank, usual_width(problem.K)
     bottleneck = () if most >= problem.K - 1 else tuple(w for w in (most + 1, most + 2, most) if w <= problem.K)
-    return tuple(dict.fromkeys((*bottleneck, *(w for w in WIDTHS if w <= min(most + 2, problem.K - 1)))))
+    return tuple(dict.fromkeys((*bottleneck, *(w for w in (usual + a for a in AROUND) if 1 <= w <= min(most + 2, problem.K - 1)))))
 
 
 def low_rank_ends(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> LowRankEnds:
