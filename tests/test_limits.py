@@ -159,9 +159,9 @@ def test_an_answer_nobody_can_read_is_not_computed():
 
 def test_a_reader_who_leaves_early_costs_no_file(tmp_path):
     code = (
-        "import sys; from ufm import cli; show = cli.writing.show\n"
+        "import sys; from ufm.cli import main, writing; show = writing.show\n"
         "import ufm.cli.landscape as verb; verb.show = lambda value: [show('x' * 200_000) for _ in range(3)]\n"
-        "sys.exit(cli.main(sys.argv[1:]))"
+        "sys.exit(main(sys.argv[1:]))"
     )
     words = ["landscape", *SMALL, "--starts", "0", "--save", str(tmp_path / "points.json")]
     process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -15,9 +15,9 @@ VERBS = [name for name, home in ufm._HOME.items() if home and name != "Loss"]
 
 @pytest.mark.parametrize("name", VERBS)
 def test_no_public_verb_answers_a_wrong_keyword_in_pythons_words(name):
-    over = ({"lam": [0.1]},) if name == "census" else ()
+    given = {"census": (PROBLEM, {"lam": [0.1]}), "phase_diagram": ([3], [1])}.get(name, (PROBLEM,))
     with pytest.raises(ValueError, match=r"no argument 'random_state'|random_state is not a setting"):
-        getattr(ufm, name)(PROBLEM, *over, random_state=0)
+        getattr(ufm, name)(*given, random_state=0)
 
 
 @pytest.mark.parametrize(

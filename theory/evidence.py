@@ -51,8 +51,9 @@ class Evidence:
             raise ValueError(f"exact evidence compares integers or fractions; got left={self.left!r}, right={self.right!r}.")
         gap = self._gap()
         if self.margin is None:
-            put("margin", gap)
-        elif self.relation != "==" and self.margin * gap < 0 and min(abs(self.margin), abs(gap)) > max(self.tol, ROUNDING * abs(self.left)):
+            return put("margin", gap)
+        _scalar("margin", self.margin)
+        if self.relation != "==" and self.margin * gap < 0 and min(abs(self.margin), abs(gap)) > max(self.tol, ROUNDING * abs(self.left)):
             raise ValueError(f"margin must agree with left {self.relation} right; got margin={self.margin!r}, left={self.left!r}, right={self.right!r}.")
 
     def _pair(self):

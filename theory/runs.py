@@ -133,7 +133,7 @@ class Record:
                     file.write("\n")
         except (OSError, UnicodeDecodeError) as mistake:
             raise ValueError(f"file {str(path)!r} cannot be used as a record of finished cases: {mistake}") from None
-        self._lines = {line["key"]: line for line in map(_parsed, text.splitlines()) if "key" in line}
+        self._lines = {line["key"]: line for line in map(_parsed, text.splitlines()) if isinstance(line.get("key"), str)}
 
     def find(self, claim: Claim, case: Case) -> Outcome | None:
         """The outcome of the case, if it is there and can be read."""
@@ -164,7 +164,7 @@ def _refuse_other(path: Path, text: str) -> None:
 def _parsed(line: str) -> dict:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -18,6 +18,8 @@ from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.words import named_arguments
 
+HEAVIEST = 1e100
+"""The largest ridge weight."""
 LAYERS = 100_000
 """So many layers a problem may have: each has its weight, its width and its name."""
 
@@ -70,7 +72,7 @@ class Problem:
 
     def __post_init__(self):
         put = functools.partial(object.__setattr__, self)
-        put("K", arguments.integer("K", self.K, 2, "Fewer than two classes leave nothing to separate."))
+        put("K", arguments.integer("K", self.K, 2, "Fewer than two classes leave nothing to separate.", most=arguments.WHOLE))
         arguments.room(f"K={self.K} is too large: one matrix of class logits", self.K, self.K, instead="take fewer classes")
         put(
             "L", arguments.integer("L", self.L, 1, "L counts weight layers; the plain model, one layer on free features, is L=1.", LAYERS, "Take fewer layers.")
@@ -79,7 +81,7 @@ class Problem:
         put("d", _one_or_many("d", self.K if self.d is None else self.d, self.L, f"{self.L}, one width per hidden layer H_1, ..., H_L", _width))
         if self.lam is None:
             raise ValueError("lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L).")
-        put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", arguments.positive))
+        put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", _ridge))
         put("loss", losses.loss(self.loss))
         put("activation", activations.activation(self.activation))
         if self.bias is not None:
@@ -226,6 +228,13 @@ def _one_or_many(name: str, value, length: int, meaning: str, check):
         raise ValueError(f"{name} must be one number or have length {meaning}; got length {len(values)}.")
     values = tuple(check(name, v) for v in values)
     return values[0] if len(set(values)) == 1 else values
+
+
+def _ridge(name: str, value) -> float:
+    number = arguments.positive(name, value)
+    if number > HEAVIEST:
+        raise ValueError(f"{name} must be at most {HEAVIEST:g}, whose square float64 holds with room; got {name}={value!r}. Zero is the minimum long before.")
+    return number
 
 
 def _width(name: str, value) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
 from ufm.numerics import balls
+from ufm.numerics.arguments import choice
 from ufm.numerics.content import ByContent
+from ufm.numerics.documents import Fields, read_json
 from ufm.numerics.files import write_atomically
 from ufm.numerics.records import fingerprint
 
@@ -129,9 +132,16 @@ def save(certificates, path) -> None:
 
 
 def load(path) -> list[Certificate]:
-    """The certificates of a JSON file; ValueError naming the file when it cannot be read. Nothing is checked yet."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return [Certificate(**entry) for entry in json.load(file)["certificates"]]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"file {str(path)!r} does not hold certificates: {error}") from None
+    """The certificates of a JSON file; ValueError naming the file and the field when it cannot be read. Nothing is checked yet."""
+    return [_read(entry) for entry in read_json(path, "certificates").rows("certificates")]
+
+
+def _read(entry: Fields) -> Certificate:
+    known = {f.name for f in dataclasses.fields(Certificate)}
+    for name in entry.values:
+        if name not in known:
+            entry.refuse(name, "is no field of a certificate")
+    entry.take("kind", lambda kind: choice("kind", kind, KINDS))
+    words = {name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")}
+    tables = {name: entry.table(name) for name in ("data", "versions")}
+    return Certificate(**words, **tables, holds=entry.truth("holds"), margin=entry.real("margin", none=True), seconds=entry.real("seconds"))

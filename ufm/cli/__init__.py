@@ -70,7 +70,9 @@ def _run(argv: list[str] | None) -> int:
 
 
 def _refused(why: str) -> int:
-    print(f"ufm: error: {' '.join(why.split())}", file=sys.stderr)
+    from ufm.cli.parser import one_line
+
+    print(f"ufm: error: {one_line(why)}", file=sys.stderr)
     return 2
 
 

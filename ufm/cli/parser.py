@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     """Mistakes are one line on standard error and exit code 2."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {one_line(message)}\n")
 
     def parse_args(self, args=None, namespace=None):
         found, extra = self.parse_known_args(args, namespace)
@@ -48,6 +48,15 @@ class Parser(argparse.ArgumentParser):
         if action.choices is not None and value not in action.choices:
             hint = suggestion(value, action.choices)
             raise argparse.ArgumentError(action, f"{value!r} is not {known_names(value, action.choices)}{hint and '; ' + hint}")
+
+
+def one_line(message: str) -> str:
+    """The message on one line, words of unreasonable length cut.
+
+    >>> one_line("K must be an integer;\\n got " + 100 * "9")
+    'K must be an integer; got 999999999999999999999999999999999999999999999999999999999999...'
+    """
+    return re.sub(r"\S{80,}", lambda word: f"{word[0][:60]}...", " ".join(message.split()))
 
 
 def whole_parser() -> tuple[Parser, argparse._SubParsersAction]:

@@ -10,6 +10,7 @@ import numpy as np
 from ufm.landscapes.ends import End, distinct
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.documents import Fields
 from ufm.numerics.records import fingerprint, plain
 from ufm.numerics.rows import Store, fields
 from ufm.numerics.seeds import seed_record, seed_sequence
@@ -90,7 +91,8 @@ class Run:
             fields(known, getattr(store, "path", ""), rng=dict)
         record = seed_record(seed_sequence(known["rng"] if known and rng is None else rng))
         if known and plain(known["rng"]) != plain(record):
-            raise ValueError(f"rng must be that of the blocks in out, {known['rng']}, or None; got rng={record}. --fresh (fresh=True) begins a store anew.")
+            where = repr(str(getattr(store, "path", "")))
+            raise ValueError(f"rng must be that of the blocks in out {where}, {known['rng']}, or None; got rng={record}. --fresh (fresh=True) begins anew.")
         if not known:
             store.add(plain({"key": self.key, **_cell(self.problem, self.method, self.space, self.said), "rng": record}))
         return replace(self, rng=record)
@@ -107,7 +109,7 @@ class Run:
 
     def blocks(self, count: int, store, progress) -> list[dict]:
         """Rows of finished blocks, in the order of their starts; what is missing is run and stored. Ctrl-C ends it."""
-        done = sorted((_checked(row, store) for row in store.rows.values() if row.get("run") == self.key), key=lambda row: row["from"])
+        done = sorted((_checked(row, store, self.problem.K) for row in store.rows.values() if row.get("run") == self.key), key=lambda row: row["from"])
         gaps, most = _missing(done, count), self._most()
         size = min(FIRST, most)
         try:
@@ -153,14 +155,16 @@ def _cell(problem: Problem, method: str, space: str, said: dict) -> dict:
     return {"problem": problem.to_dict(), "method": method, "space": space, "settings": said}
 
 
-def _checked(row: dict, store) -> dict:
+def _checked(row: dict, store, K: int) -> dict:
     """A stored block; ValueError naming the field that is damaged."""
-    fields(row, getattr(store, "path", ""), **{"from": int, "to": int, "ends": list, "which": list})
-    for name in (*STORED, "logits", "b"):
-        if not all(isinstance(end, dict) and name in end for end in row["ends"]):
-            raise ValueError(f"store {str(getattr(store, 'path', ''))!r}: row {row['key']!r}: field 'ends' has one without {name!r}.")
-    if len(row["which"]) != row["to"] - row["from"]:
-        raise ValueError(f"store {str(getattr(store, 'path', ''))!r}: row {row['key']!r}: field 'which' must have an entry for each start.")
+    block = Fields(f"store {str(getattr(store, 'path', ''))!r}: row {row['key']!r}", row)
+    ends, which = block.rows("ends"), block.array("which", (max(0, block.whole("to") - block.whole("from")),))
+    if np.any(which != np.round(which)) or np.any(which < -1) or np.any(which >= len(ends)):
+        block.refuse("which", f"must hold places in `ends`, -1 to {len(ends) - 1}")
+    for end in ends:
+        end.real("fun"), end.whole("rank", none=True, most=K), end.whole("first"), end.whole("count"), end.truth("continuum"), end.array("logits", (K, K))
+        if end.take("b") is not None:
+            end.array("b", (K,))
     return row
 
 

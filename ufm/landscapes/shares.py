@@ -11,6 +11,7 @@ import numpy as np
 from ufm.landscapes.ends import End
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.documents import Fields, read_json
 from ufm.numerics.files import write_atomically
 from ufm.numerics.records import own, plain
 from ufm.numerics.statistics import wilson
@@ -174,15 +175,22 @@ class Basins(ByContent):
 
 
 def load(path) -> Basins:
-    """The census written by `Basins.save`; ValueError naming the file when it is not one."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-        listed = []
-        for row, logits, b in zip(data["basins"], data["logits"], data["b"], strict=True):
-            row = {**row, "scales": tuple(row["scales"])}
-            listed.append(Basin(**row, logits=np.array(logits), b=None if b is None else np.array(b)))
-        said = (data[name] for name in ("requested", "dynamics", "method", "space", "settings", "rng", "level", "seconds"))
-        return Basins(Problem.from_dict(data["problem"]), tuple(listed), np.array(data["ends"], dtype=int), *said)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"file {str(path)!r} does not hold a census of basins: {error}") from None
+    """The census written by `Basins.save`; ValueError naming the file and the field when it is not one."""
+    data = read_json(path, "a census of basins")
+    problem, K = data.take("problem", Problem.from_dict), data.fields("problem").whole("K")
+    rows = data.rows("basins")
+    logits, b = data.arrays("logits", len(rows), (K, K)), data.arrays("b", len(rows), (K,), none=True)
+    listed = tuple(_basin(*parts, K) for parts in zip(rows, logits, b, strict=True))
+    ends = data.array("ends", (None,))
+    if np.any(ends != np.round(ends)) or np.any(ends < -1) or np.any(ends >= len(listed)):
+        data.refuse("ends", f"must hold places in `basins`, -1 to {len(listed) - 1}")
+    words = {name: data.text(name) for name in ("dynamics", "method", "space")}
+    numbers = {"requested": data.whole("requested"), "level": data.real("level"), "seconds": data.real("seconds")}
+    return Basins(problem, listed, ends.astype(int), settings=data.table("settings"), rng=data.table("rng"), **words, **numbers)
+
+
+def _basin(row: Fields, logits, b, K: int) -> Basin:
+    numbers = {name: row.real(name, none=name == "distance") for name in ("share", "low", "high", "fun", "distance")}
+    whole = {"count": row.whole("count"), "rank": row.whole("rank", none=True, most=K), "first": row.whole("first")}
+    scales = tuple(row.array("scales", (None,)).tolist())
+    return Basin(name=row.text("name"), scales=scales, logits=logits, b=b, **numbers, **whole)

@@ -10,6 +10,7 @@ import numpy as np
 from ufm.networks.network import Network
 from ufm.networks.steps import State
 from ufm.networks.trace import Trace
+from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 
 BUDGET = ("steps", "max_steps")
@@ -21,19 +22,24 @@ def save(path, task: dict, state: State, trace: Trace | None, traced, start) -> 
     arrays = {"x": state.x, "start": start, **(trace.arrays() if trace is not None else {})}
     if traced is not None:
         arrays["traced"] = traced
-    arrays |= {f"memory_{name}": np.array(value) for name, value in state.memory.items()}
-    save_arrays(path, ufm_checkpoint=np.array(json.dumps({"task": task, "step": state.step})), **arrays)
+    memory = {name: np.array(value) for name, value in state.memory.items()}
+    header = {"task": task, "step": state.step, "memory": {name: value.shape for name, value in memory.items()}}
+    save_arrays(path, ufm_checkpoint=np.array(json.dumps(header)), **arrays, **{f"memory_{name}": value for name, value in memory.items()})
 
 
 def load(path, task: dict, net: Network) -> tuple[State, Trace, np.ndarray | None, np.ndarray]:
-    """(state, trace, last x recorded, first x) of the file; ValueError naming the first difference to `task` but for its budget."""
-    arrays = load_arrays(path)
-    if "ufm_checkpoint" not in arrays:
-        raise ValueError(f"file {str(path)!r} is not a checkpoint of a training run.")
-    header = json.loads(str(arrays["ufm_checkpoint"]))
-    _same(path, header["task"], json.loads(json.dumps(task)))
-    memory = {name[7:]: _value(value) for name, value in arrays.items() if name.startswith("memory_")}
-    return State(header["step"], arrays["x"], memory), Trace.from_arrays(net, arrays), arrays.get("traced"), arrays["start"]
+    """(state, trace, last x recorded, first x) of the file; ValueError naming the first difference to `task` but for its budget, or what is damaged."""
+    arrays = Fields(f"file {str(path)!r} is not a checkpoint of a training run", load_arrays(path))
+    header = arrays.document("ufm_checkpoint")
+    header.fields("task").table("settings")
+    _same(path, header.table("task"), json.loads(json.dumps(task)))
+    x, start = (arrays.array(name, (net.size,)) for name in ("x", "start"))
+    traced = arrays.array("traced", (net.size,)) if "traced" in arrays.values else None
+    remembered = header.fields("memory")
+    for name in {f"memory_{name}" for name in remembered.values} ^ {name for name in arrays.values if name.startswith("memory_")}:
+        arrays.refuse(name, "is missing" if name not in arrays.values else "is not noted in the file's own list")
+    memory = {name: _value(arrays.array(f"memory_{name}", tuple(remembered.listed(name)))) for name in remembered.values}
+    return State(header.whole("step"), x, memory), Trace.read(net, arrays), traced, start
 
 
 def exists(path) -> bool:

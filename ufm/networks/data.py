@@ -12,6 +12,7 @@ import numpy as np
 
 from ufm.numerics import arguments, install
 from ufm.numerics.content import ByContent
+from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_sequence
@@ -125,8 +126,10 @@ class Data(ByContent):
         """
         arrays = load_arrays(path)
         if "ufm_data" in arrays and X is None and y is None:
-            about = json.loads(str(arrays["ufm_data"]))
-            return Data(arrays["X"].T, arrays["y"], about["K"], about["name"], arrays.get("T"))
+            fields = Fields(f"file {str(path)!r} does not hold a data set", arrays)
+            about = fields.document("ufm_data")
+            K, name, given = about.whole("K", 2), about.text("name"), fields.array("X", (None, None)).T
+            return fields.take("y", lambda y: Data(given, y, K, name, arrays.get("T")))
         return Data.from_arrays(_pick(arrays, "X", X, path), _pick(arrays, "y", y, path), str(path))
 
     def save(self, path) -> None:

@@ -12,6 +12,7 @@ from ufm.networks.losses import has_log, log_mean
 from ufm.networks.network import Network
 from ufm.networks.objective import Objective
 from ufm.numerics.content import ByContent
+from ufm.numerics.documents import Fields
 
 NUMBERS = ("step", "epoch", "time", "fun", "loss", "log_loss", "grad_norm", "accuracy", "norm", "moved", "lr_sum")
 
@@ -68,13 +69,18 @@ class Trace(ByContent):
         return result | ({"trace_x": self.x} if "x" in self.rows[0] else {})
 
     @staticmethod
-    def from_arrays(net: Network, arrays: dict) -> Trace:
+    def read(net: Network, arrays: Fields) -> Trace:
+        """The trace written by `arrays`; ValueError naming the array that is missing or of another length."""
+        if "trace_step" not in arrays.values:
+            return Trace(net)
+        count = arrays.take("trace_step", len)
+        spectra, more = [f"trace_spectra_{l}" for l in range(1, net.L + 1)], ("x",) if "trace_x" in arrays.values else ()
+        columns = {name: arrays.take(f"trace_{name}", _records(count)) for name in (*NUMBERS, "tcv", "tcv_ratio", "balance", *more)}
+        spectra = [arrays.take(name, _records(count)) for name in spectra]
         rows = []
-        for i in range(len(arrays.get("trace_step", ()))):
-            row = {name: arrays[f"trace_{name}"][i].item() for name in NUMBERS}
-            row |= {name: arrays[f"trace_{name}"][i] for name in ("tcv", "tcv_ratio", "balance")}
-            row["spectra"] = tuple(arrays[f"trace_spectra_{l}"][i] for l in range(1, net.L + 1))
-            rows.append(row | ({"x": arrays["trace_x"][i]} if "trace_x" in arrays else {}))
+        for i in range(count):
+            row = {name: column[i].item() if name in NUMBERS else column[i] for name, column in columns.items()}
+            rows.append(row | {"spectra": tuple(s[i] for s in spectra)})
         return Trace(net, tuple(rows))
 
     def __repr__(self) -> str:
@@ -83,6 +89,17 @@ class Trace(ByContent):
         a, b = self.rows[0], self.rows[-1]
         ends = f"F {a['fun']:.6g} -> {b['fun']:.6g}, |grad| {a['grad_norm']:.2e} -> {b['grad_norm']:.2e}"
         return f"Trace({len(self)} records, steps {a['step']}..{b['step']}, {ends})"
+
+
+def _records(count: int):
+    """The check of a column: so many records of numbers (NaN where something was not defined)."""
+
+    def checked(column):
+        if np.shape(column)[:1] != (count,) or column.dtype.kind not in "fi":
+            raise ValueError(f"it must hold {count} records of numbers; got shape {np.shape(column)} of {column.dtype}")
+        return column
+
+    return checked
 
 
 def measure(objective: Objective, x, previous=None, keep: bool = False, **known) -> dict:

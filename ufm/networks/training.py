@@ -15,6 +15,7 @@ from ufm.networks.network import Network
 from ufm.networks.objective import Objective
 from ufm.networks.trace import Trace, spectra
 from ufm.numerics.content import ByContent
+from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.ranks import numerical_rank
 from ufm.numerics.records import own
@@ -125,14 +126,13 @@ _NUMBERS = ("fun", "loss", "grad_norm", "accuracy", "success", "message", "metho
 
 
 def load(path) -> Training:
-    """The run written by `Training.save`; ValueError naming the file when it cannot be read."""
-    arrays = load_arrays(path)
-    try:
-        header = json.loads(str(arrays["ufm_training"]))
-        net = Network.from_dict(header["network"])
-        params = net.check([arrays[f"param_{name}"] for name in net.names])
-        trace = Trace.from_arrays(net, arrays) if "trace" in arrays else None
-        decay = Decay(**header["decay"])
-        return Training(net, params, loss_of(header["loss_function"]), decay, trace=trace, **{name: header[name] for name in _NUMBERS})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"file {str(path)!r} does not hold a training run: {error}") from None
+    """The run written by `Training.save`; ValueError naming the file and the field when it cannot be read."""
+    arrays = Fields(f"file {str(path)!r} does not hold a training run", load_arrays(path))
+    header = arrays.document("ufm_training")
+    net, decay = header.take("network", Network.from_dict), header.take("decay", lambda said: Decay(**said))
+    params = [arrays.array(f"param_{name}", shape) for name, shape in net.layout]
+    trace = Trace.read(net, arrays) if "trace" in arrays.values else None
+    numbers = {name: header.number(name) for name in ("fun", "loss", "grad_norm", "accuracy", "lr_sum", "seconds")}
+    words = {name: header.text(name) for name in ("message", "method", "about_data")}
+    rest = {"success": header.truth("success"), "steps": header.whole("steps"), "rng": header.table("rng"), "settings": header.table("settings")}
+    return Training(net, params, header.take("loss_function", loss_of), decay, trace=trace, **numbers, **words, **rest)

@@ -54,11 +54,16 @@ class Fields:
             self.refuse(name, f"must be {wanted}{' or null' if none else ''}; got {_shown(value)}")
         return value
 
-    def whole(self, name: str, least: int = 0, none: bool = False) -> int:
-        return self._checked(name, lambda v: type(v) is int and v >= least, f"an integer of at least {least}", none)
+    def whole(self, name: str, least: int = 0, none: bool = False, most: int = arguments.WHOLE) -> int:
+        beyond = "" if most == arguments.WHOLE else f" and at most {most}"
+        return self._checked(name, lambda v: type(v) is int and least <= v <= most, f"an integer of at least {least}{beyond}", none)
 
     def real(self, name: str, none: bool = False) -> float:
         return self._checked(name, lambda v: type(v) in (int, float) and math.isfinite(v), "a finite number", none)
+
+    def number(self, name: str) -> float:
+        """A number, NaN and infinities included."""
+        return self._checked(name, lambda v: type(v) in (int, float), "a number", False)
 
     def text(self, name: str, none: bool = False) -> str:
         return self._checked(name, lambda v: isinstance(v, str), "a text", none)
@@ -87,7 +92,12 @@ class Fields:
 
     def array(self, name: str, shape: tuple | None = None) -> np.ndarray:
         """A finite array of numbers; None entries of the shape are free."""
-        return self.take(name, lambda value: arguments.array("it", value, shape=shape))
+        return self.take(name, lambda value: arguments.array("the value", value, shape=shape))
+
+    def arrays(self, name: str, length: int, shape: tuple, none: bool = False) -> list[np.ndarray | None]:
+        """A list of so many finite arrays of one shape."""
+        values = self.listed(name, length)
+        return self.take(name, lambda _: [None if none and v is None else arguments.array(f"entry {i}", v, shape=shape) for i, v in enumerate(values)])
 
 
 def read_json(path, what: str) -> Fields:

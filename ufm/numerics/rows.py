@@ -228,7 +228,8 @@ def _rows(data: bytes, path, name: str = "store") -> list[dict]:
         if row is not None:
             found.setdefault(row["key"], row)
         elif number > 1 or "ufm" not in (_parsed(text) or {}):
-            raise ValueError(f"{name} {str(path)!r}: line {number} is not a row of a store.")
+            why = "" if _parsed(text) is None else ": field 'key', a text, is missing"
+            raise ValueError(f"{name} {str(path)!r}: line {number} is not a row of a store{why}.")
     return list(found.values())
 
 

@@ -121,21 +121,21 @@ def _answering(function: Callable, name: str) -> Callable:
     def called(*args, **kwargs):
         try:
             return function(*args, **kwargs)
-        except TypeError as mistake:
-            if mistake.__traceback__.tb_next is not None:  # raised inside, not by the call itself
+        except TypeError:
+            said = _sentence(inspect.signature(function), name, args, kwargs)
+            if not said:  # the call was right: something inside went wrong
                 raise
-            said = _sentence(function, name, args, kwargs) or str(mistake)
         raise WrongWord(said)
 
     return called
 
 
-def _sentence(function: Callable, name: str, args: tuple, given: dict) -> str:
-    """What is wrong with a call that Python refused."""
-    signature = inspect.signature(function)
-    taken = [p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD and p.name != "self"]
+def _sentence(signature: inspect.Signature, name: str, args: tuple, given: dict) -> str:
+    """What is wrong with a call; empty where nothing is."""
+    kinds = {p.name: p.kind for p in signature.parameters.values()}
+    taken = [word for word, kind in kinds.items() if kind is not inspect.Parameter.VAR_KEYWORD and word != "self"]
     unknown = next((word for word in given if word not in taken), None)
-    if unknown is not None:
+    if unknown is not None and inspect.Parameter.VAR_KEYWORD not in kinds.values():
         hint = suggestion(unknown, taken)
         return f"{name} has no argument {unknown!r}; {hint + ' It' if hint else 'it'} has {', '.join(taken)}."
     try:

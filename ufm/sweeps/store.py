@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ufm.numerics import rows as files
 from ufm.numerics.arguments import integer
+from ufm.numerics.documents import Fields
 from ufm.numerics.records import fingerprint
+from ufm.sweeps.spec import Spec
 
 
 def shard_of(text: str) -> tuple[int, int]:
@@ -53,4 +55,12 @@ def others(rows, cells, specs: dict[str, dict], path) -> list[str]:
 def parted(rows: dict[str, dict], path) -> tuple[list[tuple[dict, tuple[int, int]]], dict[str, dict]]:
     """((spec, shard) of every note, the rows proper by key)."""
     notes = [files.fields(row, path, spec=dict, shard=list) for row in rows.values() if "spec" in row]
+    for row in notes:
+        if len(row["shard"]) != 2 or not all(type(part) is int for part in row["shard"]) or not 1 <= row["shard"][0] <= row["shard"][1]:
+            raise ValueError(f"store {str(path)!r}: row {row['key']!r}: field 'shard' must be [i, n] with 1 <= i <= n; got {row['shard']!r:.60}.")
     return [(row["spec"], tuple(row["shard"])) for row in notes], {key: row for key, row in rows.items() if "spec" not in row}
+
+
+def spec_of(noted: dict, path) -> Spec:
+    """The spec noted in a store; ValueError naming the file where it is none."""
+    return Fields(f"store {str(path)!r}", {"spec": noted}).take("spec", Spec.read)

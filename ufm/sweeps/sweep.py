@@ -159,8 +159,8 @@ def load(*paths) -> Sweep:
     rows = {r["key"]: r for path in paths for r in files.read(path, KIND)}
     specs, rows = stores.parted(rows, paths[0] if paths else "")
     for r in rows.values():
-        files.fields(r, paths[0], verb=str, problem=dict, settings=dict, repeat=int, ok=bool)
-    spec = Spec.read(specs[0][0]) if len({str(spec) for spec, _ in specs}) == 1 else None
+        files.fields(r, paths[0], verb=str, problem=dict, settings=dict, repeat=int, **_outcome(r))
+    spec = stores.spec_of(specs[0][0], paths[0]) if len({str(spec) for spec, _ in specs}) == 1 else None
     cells = {} if spec is None else {c.key: None for _, (i, n) in specs for c in spec.cells()[i - 1 :: n]}
     order = cells if spec is None else {c.key: None for c in spec.cells()}
     listed = [rows[key] for key in order if key in rows] + [r for key, r in rows.items() if key not in order]
@@ -217,9 +217,14 @@ def _here(todo: list[Cell]):
     yield from map(row, todo)
 
 
+def _outcome(row: dict) -> dict:
+    """The fields in which a row says how its cell ended."""
+    return {"ok": bool, "result": dict} if row.get("ok") else {"ok": bool, "error": str}
+
+
 def _checked(found: dict, path, cell: Cell) -> dict:
     """A stored row; ValueError naming the field where it is not one of this cell."""
-    files.fields(found, path, ok=bool, **({"result": dict} if found.get("ok") else {"error": str}))
+    files.fields(found, path, **_outcome(found))
     for name, value in cell.to_dict().items():
         if found.get(name) != value:
             raise ValueError(f"store {str(path)!r}: row {cell.key!r}: field {name!r} is not that of the cell with this key; delete that line, or start anew.")
