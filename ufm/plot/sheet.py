@@ -37,6 +37,9 @@ class Sheet(Figure):
         ax._repr_png_ = self._repr_png_
         return ax
 
+    def __repr__(self) -> str:
+        return super().__repr__().replace("<Sheet", "<Figure", 1)
+
     def _repr_png_(self) -> bytes:
         stream = io.BytesIO()
         self.savefig(stream, format="png", bbox_inches="tight", metadata={"Software": None})
