@@ -84,13 +84,24 @@ def test_a_case_refuses_what_cannot_be_written_down(value):
 
 @pytest.mark.parametrize(
     "text, values",
-    [("4:6", [4, 5, 6]), ("4:4", [4]), ("2:9:3", [2, 5, 8]), ("4,6,8", [4, 6, 8]), ("1e-3,2**-10", [1e-3, 2**-10]), ("2:3,7", [2, 3, 7])],
+    [
+        ("4:6", [4, 5, 6]),
+        ("4-6", [4, 5, 6]),
+        ("4 \u2013 6,9", [4, 5, 6, 9]),
+        ("2-9:3", [2, 5, 8]),
+        ("2**-1,8-2**2", [0.5, 4]),
+        ("4:4", [4]),
+        ("2:9:3", [2, 5, 8]),
+        ("4,6,8", [4, 6, 8]),
+        ("1e-3,2**-10", [1e-3, 2**-10]),
+        ("2:3,7", [2, 3, 7]),
+    ],
 )
 def test_grids_of_the_command_line(text, values):
     assert values_of("K", text) == values
 
 
-@pytest.mark.parametrize("text", ["", "4:", "6:4", "1:2:3:4", "0.1:0.5", "4:8:0", "x", "1:10**9", "4,,5", "1e400"])
+@pytest.mark.parametrize("text", ["", "4:", "6:4", "40-4", "1:2:3:4", "0.1:0.5", "4:8:0", "x", "1:10**9", "4,,5", "1e400"])
 def test_grids_that_mean_nothing_are_refused_by_name(text):
     with pytest.raises(ValueError, match="K"):
         values_of("K", text)
@@ -182,7 +193,79 @@ def test_a_margin_of_a_certificate_may_be_smaller_but_not_of_the_other_sign():
         Evidence(0.0, "<", 1.0, strength="certified", margin=-0.9)
 
 
+@pytest.mark.parametrize(
+    "left, relation, error, verdict",
+    [
+        (3e-7, "==", 0.0, REFUTED),
+        (3e-7, "==", 1e-6, UNDECIDED),  # rounding alone may have made it
+        (0.0, "==", 1e-6, UNDECIDED),  # nor does such rounding let 1e-9 be seen
+        (0.0, "==", 1e-12, SUPPORTED),
+        (3e-7, "<=", 0.0, REFUTED),
+        (3e-7, "<=", 1e-6, UNDECIDED),
+        (-3e-7, "<=", 1e-6, UNDECIDED),
+        (-3e-7, "<=", 1e-8, SUPPORTED),
+        (1.0, "==", math.inf, UNDECIDED),
+        (0.0, "<=", math.nan, UNDECIDED),
+    ],
+)
+def test_a_margin_inside_the_error_of_its_computation_decides_nothing(left, relation, error, verdict):
+    evidence = Evidence(left, relation, 0.0, 1e-9, error=error)
+    assert evidence.verdict == verdict
+    assert repr(Evidence.from_dict(json.loads(json.dumps(evidence.to_dict())))) == repr(evidence)
+
+
+def test_an_error_is_not_negative_and_is_shown():
+    with pytest.raises(ValueError, match=r"error must not be negative; got error=-1\.0"):
+        Evidence(0.0, "<", 1.0, 0.0, error=-1.0)
+    seen = claim(check=lambda c: Evidence(c.x, "<", 20 if c.x > 4 else 0, 0.0, error=0.25), controls=[Case(x=3)]).verify()
+    assert "margin 15 ± 0.25, float" in report.text([seen], verbose=True)
+
+
+def test_a_search_that_ends_above_a_minimum_decides_nothing_and_one_that_ends_below_refutes_it():
+    assert strength.searched(1.0, 1.0, 1e-9).verdict == SUPPORTED
+    assert strength.searched(1.1, 1.0, 1e-9).verdict == UNDECIDED
+    assert strength.searched(0.9, 1.0, 1e-9).verdict == REFUTED
+
+
 # claims
+
+
+def reaching(least, kind, **changes):
+    """At least `least`, from x = 5 on; the control x = 3 falls short."""
+    return claim(check=lambda c: Evidence(c.x, ">=", least, strength="exact"), controls=[planted("no x", x=3)], kind=kind, **changes)
+
+
+def test_one_witness_supports_an_existential_claim_and_none_refutes_it():
+    found = reaching(9, "existential").verify()
+    assert found.verdict == SUPPORTED and found.margin == 0 and [c.verdict for c in found.cases] == [UNDECIDED] * 4 + [SUPPORTED] * 3
+    none = reaching(50, "existential").verify()
+    assert none.verdict == UNDECIDED and "7 of 7 cases without a witness, the first at x=5: the property fails here" in none.why
+    assert none.counterexample is None and len(none.broken) == 1
+    blind = reaching(9, "existential", hypotheses={}).verify(x=range(9, 12))
+    assert blind.verdict == SUPPORTED
+    assert replace(reaching(9, "existential"), controls=[planted("x is 9", x=9)]).verify().verdict == UNDECIDED
+
+
+def test_what_was_seen_on_runs_is_not_refuted_by_another_run():
+    assert reaching(5, "empirical").verify().verdict == SUPPORTED and reaching(9, "universal").verify().verdict == REFUTED
+    against = reaching(9, "empirical").verify()
+    assert against.verdict == UNDECIDED and "4 of 7 cases undecided, the first at x=5: what was seen elsewhere fails here" in against.why
+    with pytest.raises(ValueError, match="kind must be one of"):
+        claim(kind="vague")
+
+
+def test_sizes_are_sizes_and_a_hypothesis_rests_on_those_before_it():
+    sized = claim(
+        cases=grid(x=[5, 6], K=4, n=2),
+        controls=[planted("the power is 3", x=6, K=4, n=2, power=3)],
+        hypotheses={"x >= 5": lambda c: c.x >= 5, "a root": lambda c: math.sqrt(c.x - 5) >= 0},
+    )
+    assert sized.violated(Case(x=3, K=4, n=2)) == ("x >= 5",)
+    assert "K at least 2" in sized.violated(Case(x=6, K=1, n=2))[0] and sized.violated(Case(x=6, K=4, n=(1, 0)))
+    assert sized.plan({"K": "1:3", "n": "0:1"})[1] == 8  # of 3 x 2 x 2 points
+    wrong = replace(sized, hypotheses={"a root": lambda c: math.sqrt(c.x - 5) >= 0})
+    with pytest.raises(ValueError, match="the hypothesis 'a root' cannot be read at x=3"):
+        wrong.violated(Case(x=3, K=4, n=2))
 
 
 def test_planted_errors_in_a_claim_are_refuted_with_the_smallest_counterexample():
@@ -328,6 +411,18 @@ def test_failed_cases_are_tried_again_and_damaged_records_are_not_believed(tmp_p
         file.write_text(header)
         assert runs.verify([claim()], jobs=1, resume=file).reused == 0
         assert runs.verify([claim()], jobs=1, resume=file).reused == 10
+
+
+def test_a_record_has_one_run_at_a_time(tmp_path):
+    pytest.importorskip("fcntl")
+    file = tmp_path / "done.jsonl"
+    CALLS.clear()
+    with runs.Record(file):
+        with pytest.raises(ValueError, match=r"done\.jsonl' is the record of another run that is still going on; wait for it"):
+            runs.verify([claim()], jobs=1, resume=file)
+        assert not CALLS
+    assert runs.verify([claim()], jobs=1, resume=file).reused == 0
+    assert runs.verify([claim()], jobs=1, resume=file).reused == 10
 
 
 def test_other_files_are_not_taken_for_records(tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 from ufm.numerics.arguments import short
 from ufm.numerics.arithmetic import number
@@ -101,6 +102,33 @@ def planted(reason: str, **values) -> Case:
     return Case(reason, **values)
 
 
+_LEAST = {"K": 2, "n": 1, "d": 1, "L": 1, "width": 1, "lam": 0, "lr": 0, "sigma": 0}
+USUAL = "K at least 2; n, d, L and width at least 1; lam, lr and sigma at least 0"
+
+
+def floors(cases: Iterable[Case]) -> dict[str, float]:
+    """The least value that each usual name may have: that of the things they stand for, or of the cases where these use a name otherwise.
+
+    >>> floors([Case(K=1, x=-3), Case(K=4)])["K"], floors([Case(L=3)])["L"]
+    (1, 1)
+    """
+    cases = tuple(cases)
+    return {name: min([least, *(v for case in cases if name in case for v in _entries(case[name]))]) for name, least in _LEAST.items()}
+
+
+def usual(case: Case, least: Mapping[str, float] = _LEAST) -> bool:
+    """Whether the values of the usual names are what these names stand for, entry by entry; None and words are no numbers and pass.
+
+    >>> usual(Case(K=4, n=(2, 1), lam=0.0)), usual(Case(K=4, n=0)), usual(Case(lam=-1e-3))
+    (True, False, False)
+    """
+    return all(entry >= floor for name, floor in least.items() if name in case for entry in _entries(case[name]))
+
+
+def _entries(value) -> list:
+    return [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, (int, float))]
+
+
 def grid(**values) -> list[Case]:
     """All combinations, the first name slowest. Lists, ranges and arrays run; a number, a word or a tuple is one value.
 
@@ -159,25 +187,31 @@ def _truth(name: str, word: str) -> bool:
 def values_of(name: str, text: str) -> list:
     """The values meant by `4:40` (both ends included), `4:40:2` (every second), `4,6,8`, `1e-3,2**-10`, or a mixture.
 
-    >>> values_of("K", "4:6,10"), values_of("K", "2:8:3"), values_of("lam", "2**-2")
-    ([4, 5, 6, 10], [2, 5, 8], [0.25])
+    A hyphen between two whole numbers is a range too, as on paper: 4-40 is 4:40, and not -36. Elsewhere `-` is arithmetic.
+
+    >>> values_of("K", "4:6,10"), values_of("K", "2:8:3"), values_of("lam", "2**-2"), values_of("K", "4-6")
+    ([4, 5, 6, 10], [2, 5, 8], [0.25], [4, 5, 6])
 
     Raises ValueError naming the parameter and the text.
     """
     found = []
     for part in text.split(","):
         try:
-            ends = [_whole(number(end)) for end in part.split(":")]
+            ends = [_whole(number(end)) for end in _HYPHEN.sub(r"\1:\2", part).split(":")]
         except ValueError as mistake:
             raise ValueError(f"{name}: {mistake}") from None
         found += _range(name, part, ends) if len(ends) > 1 else ends
     return found
 
 
+_HYPHEN = re.compile(r"^\s*(\d+)\s*[-\u2010-\u2013]\s*(\d+)\s*(?=:|$)")
+"""first-last at the start of a value, also with the dashes that word processors make of a hyphen."""
+
+
 def _range(name: str, part: str, ends: list) -> range:
     first, last, step = (*ends, 1) if len(ends) == 2 else ends if len(ends) == 3 else (0.5, 0, 0)
     if not all(isinstance(end, int) for end in (first, last, step)) or step < 1 or last < first:
-        raise ValueError(f"{name} must be numbers, or first:last or first:last:step of rising integers; got {name}={part!r}.")
+        raise ValueError(f"{name} must be numbers, or first:last or first:last:step of rising integers, as 4:40; got {name}={part!r}.")
     if (last - first) // step >= MOST:
         raise ValueError(f"{name} must run over at most {MOST} values; got {name}={part!r}.")
     return range(first, last + 1, step)

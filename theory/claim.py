@@ -29,7 +29,11 @@ gk25:example: supported (exact, margin 0.209877), 48 cases, 3 of 3 controls brea
 * `controls` are outside at least one hypothesis, where the same check should come out refuted; or `planted`, where
   the check itself falsifies something that the case names. At least one control, and every planted one, must break
   the claim, or it is undecided: a check that cannot fail proves nothing.
-* A tolerance belongs to every float comparison. Inside it `<` and `<=` are undecided; `==` holds within it.
+* A tolerance belongs to every float comparison. Inside it `<` and `<=` are undecided; `==` holds within it. What the numbers of the case
+  allow to be known, rounding over lam or a gradient that a run has left, is the `error` of the Evidence: a margin inside it is undecided.
+* `kind` says what one case can do. `universal`, the default: one refuted case refutes the claim. `existential` ("there are runs ..."): one
+  supported case, a witness, supports it; a case without the property says nothing. `empirical` (seen on runs, and no theorem): supported
+  where every case shows it, undecided where one does not. Controls break a claim of any kind where the check fails at them.
 * `strength` says what stands behind the numbers: `sampled` (random points or a search), `float` (computed to rounding),
   `certified` (enclosures or a checked certificate), `exact` (integers and fractions). A claim is as strong as its weakest case.
   `theory.strength.order(problem, "pairs", "dnc")` is evidence that one structure costs less, certified where that can be proved.
@@ -39,12 +43,13 @@ gk25:example: supported (exact, margin 0.209877), 48 cases, 3 of 3 controls brea
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from theory.cases import Case, grid, planted, replaced
+from theory.cases import USUAL, Case, floors, grid, planted, replaced, usual
 from theory.evidence import REFUTED, STRENGTHS, SUPPORTED, UNDECIDED, Evidence
 from ufm.numerics.arguments import choice
 from ufm.numerics.content import ByContent
@@ -52,23 +57,29 @@ from ufm.numerics.content import ByContent
 __all__ = ["REFUTED", "STRENGTHS", "SUPPORTED", "UNDECIDED", "Case", "Claim", "Evidence", "Outcome", "Verdict", "attempt", "grid", "planted"]
 
 PACES = ("quick", "slow")
+KINDS = ("universal", "existential", "empirical")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check returned at one case; `failed` is the message of the exception that ended it, if one did."""
+    """What a check returned at one case of a claim of a kind; `failed` is the message of the exception that ended it, if one did."""
 
     case: Case
     evidence: tuple[Evidence, ...]
     seconds: float
     failed: str = ""
+    kind: str = "universal"
+
+    @property
+    def fails(self) -> bool:
+        """Whether what the check says is false here: a counterexample to a universal claim, no witness of an existential one."""
+        return any(e.verdict == REFUTED for e in self.evidence)
 
     @property
     def verdict(self) -> str:
-        found = {e.verdict for e in self.evidence}
-        if REFUTED in found:
-            return REFUTED
-        return SUPPORTED if found == {SUPPORTED} and not self.failed else UNDECIDED
+        if self.fails:
+            return REFUTED if self.kind == "universal" else UNDECIDED
+        return SUPPORTED if self.evidence and all(e.verdict == SUPPORTED for e in self.evidence) and not self.failed else UNDECIDED
 
     def to_dict(self) -> dict:
         """JSON-able."""
@@ -76,8 +87,8 @@ class Outcome:
         return data | ({"failed": self.failed} if self.failed else {}) | ({"planted": self.case.planted} if self.case.planted else {})
 
 
-def attempt(check: Callable, case: Case) -> Outcome:
-    """Run the check; an exception ends it, keeps the evidence given until then, and becomes the message `failed`."""
+def attempt(check: Callable, case: Case, kind: str = "universal") -> Outcome:
+    """Run the check of a claim of this kind; an exception ends it, keeps the evidence given until then, and becomes the message `failed`."""
     began, evidence, failed = time.perf_counter(), [], ""
     try:
         found = check(case)
@@ -89,7 +100,7 @@ def attempt(check: Callable, case: Case) -> Outcome:
             raise ValueError("the check returned no evidence.")
     except Exception as error:
         failed = message(error)
-    return Outcome(case, tuple(evidence), time.perf_counter() - began, failed)
+    return Outcome(case, tuple(evidence), time.perf_counter() - began, failed, kind)
 
 
 def message(error: BaseException) -> str:
@@ -103,7 +114,7 @@ class Claim(ByContent):
     """One theorem; how to write one is in the docstring of this module.
 
     id: `key:name`. source: the key in refs.bib and the number there, `gk25, Theorem 1`. hypotheses: name -> predicate on a case.
-    uses: ids of the claims its proof stands on. pace: `quick` or `slow` (left out unless asked for).
+    kind: `universal`, `existential` or `empirical`. uses: ids of the claims its proof stands on. pace: `quick` or `slow` (left out unless asked for).
     scope: what was looked at, where the statement says more. corrected_by: the id of the claim that puts this one right.
     """
 
@@ -117,6 +128,7 @@ class Claim(ByContent):
     hypotheses: Mapping[str, Callable[[Case], bool]] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
     pace: str = "quick"
+    kind: str = "universal"
     scope: str = ""
     corrected_by: str = ""
 
@@ -124,6 +136,7 @@ class Claim(ByContent):
         if self.id.count(":") != 1 or not all(self.id.split(":")) or self.id.split() != [self.id]:
             raise ValueError(f"id must be a source key and a name, as gk25:thm1; got id={self.id!r}.")
         choice("pace", self.pace, PACES)
+        choice("kind", self.kind, KINDS)
         for name in ("cases", "controls"):
             object.__setattr__(self, name, tuple(case if isinstance(case, Case) else Case(**case) for case in getattr(self, name)))
         if isinstance(self.uses, str):
@@ -136,14 +149,30 @@ class Claim(ByContent):
 
         return (registered, (self.id,)) if registered(self.id) is self else super().__reduce_ex__(protocol)
 
+    @functools.cached_property
+    def _floors(self) -> dict[str, float]:
+        return floors(self.cases)
+
     @property
     def key(self) -> str:
         """The key of its source in refs.bib."""
         return self.source.split(",")[0].strip()
 
     def violated(self, case: Case) -> tuple[str, ...]:
-        """The hypotheses that the case does not satisfy. ValueError where one cannot be read there."""
-        return tuple(name for name, holds in self.hypotheses.items() if not _read(self, name, holds, case))
+        """The hypotheses that the case does not satisfy, first of all that its sizes are sizes (`cases.usual`).
+
+        A hypothesis may rest on those before it: one that cannot be read where an earlier one fails says nothing.
+        ValueError where one cannot be read although those before it hold.
+        """
+        found: list[str] = [] if usual(case, self._floors) else [USUAL]
+        for name, holds in self.hypotheses.items():
+            try:
+                if not holds(case):
+                    found.append(name)
+            except Exception as error:
+                if not found:
+                    raise ValueError(f"{self.id}: the hypothesis {name!r} cannot be read at {case}: {error}") from None
+        return tuple(found)
 
     def validate(self) -> None:
         """ValueError unless there are cases and controls, all cases are inside the hypotheses, and each control is outside one or planted."""
@@ -176,17 +205,11 @@ class Claim(ByContent):
     def verify(self, **grids) -> Verdict:
         """Evidence on every case and control, here and now. `theory.runs.verify` does many claims in parallel."""
         cases, outside = self.plan(grids)
-        return Verdict(self, tuple(attempt(self.check, c) for c in cases), tuple(attempt(self.check, c) for c in self.controls), len(cases), outside)
+        ran, controls = (tuple(attempt(self.check, case, self.kind) for case in some) for some in (cases, self.controls))
+        return Verdict(self, ran, controls, len(cases), outside)
 
     def __repr__(self) -> str:
         return f"{self.id}: {self.title} [{self.source}]"
-
-
-def _read(claim: Claim, name: str, holds: Callable, case: Case) -> bool:
-    try:
-        return bool(holds(case))
-    except Exception as error:
-        raise ValueError(f"{claim.id}: the hypothesis {name!r} cannot be read at {case}: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +240,13 @@ class Verdict(ByContent):
     @property
     def broken(self) -> tuple[Outcome, ...]:
         """The controls that break the claim."""
-        return tuple(control for control in self.controls if control.verdict == REFUTED)
+        return tuple(control for control in self.controls if control.fails)
+
+    @property
+    def telling(self) -> tuple[Outcome, ...]:
+        """The cases that the verdict stands on: the witnesses of an existential claim that has some, else all."""
+        witnesses = tuple(case for case in self.cases if case.verdict == SUPPORTED) if self.claim.kind == "existential" else ()
+        return witnesses or self.cases
 
     @property
     def why(self) -> str:
@@ -227,11 +256,12 @@ class Verdict(ByContent):
         return next((reason for reason in self._doubts() if reason), "")
 
     def _doubts(self):
-        unsettled = [case for case in self.cases if case.verdict == UNDECIDED]
-        blind = [control for control in self.controls if control.case.planted and control.verdict != REFUTED]
+        unsettled = [case for case in self.telling if case.verdict == UNDECIDED]
+        blind = [control for control in self.controls if control.case.planted and not control.fails]
         if unsettled:
             first = unsettled[0]
-            yield f"{len(unsettled)} of {len(self.cases)} cases undecided, the first at {first.case}: {first.failed or 'a margin within the tolerance, or NaN'}"
+            what = "without a witness" if self.claim.kind == "existential" else "undecided"
+            yield f"{len(unsettled)} of {len(self.cases)} cases {what}, the first at {first.case}: {_doubt(first)}"
         if len(self.cases) < self.planned or len(self.controls) < len(self.claim.controls):
             yield f"interrupted after {len(self.cases)} of {self.planned} cases and {len(self.controls)} of {len(self.claim.controls)} controls"
         if not self.cases:
@@ -248,12 +278,12 @@ class Verdict(ByContent):
         worst = self.counterexample
         if worst is not None:
             return max((e.strength for e in worst.evidence if e.verdict == REFUTED), key=STRENGTHS.index)
-        return min((e.strength for case in self.cases for e in case.evidence), key=STRENGTHS.index, default=STRENGTHS[0])
+        return min((e.strength for case in self.telling for e in case.evidence), key=STRENGTHS.index, default=STRENGTHS[0])
 
     @property
     def margin(self) -> float:
         """The smallest of its evidence; NaN where there is none, or where one is NaN and the claim is not refuted."""
-        margins = [_float(e.margin) for case in self.cases for e in case.evidence]
+        margins = [_float(e.margin) for case in self.telling for e in case.evidence]
         known = [margin for margin in margins if not math.isnan(margin)]
         return min(known) if known and (len(known) == len(margins) or self.counterexample) else math.nan
 
@@ -265,7 +295,7 @@ class Verdict(ByContent):
     def to_dict(self, evidence: bool = False) -> dict:
         """The JSON shape of one claim in `ufm verify --json`; with `evidence`, every case."""
         claim, worst = self.claim, self.counterexample
-        controls = [control.to_dict() | {"violates": list(claim.violated(control.case)), "breaks": control.verdict == REFUTED} for control in self.controls]
+        controls = [control.to_dict() | {"violates": list(claim.violated(control.case)), "breaks": control.fails} for control in self.controls]
         return {
             "id": claim.id,
             "title": claim.title,
@@ -286,6 +316,7 @@ class Verdict(ByContent):
             "hypotheses": list(claim.hypotheses),
             "uses": list(claim.uses),
             "pace": claim.pace,
+            "kind": claim.kind,
             "control_evidence": controls,
         } | ({"evidence": [case.to_dict() for case in self.cases]} if evidence else {})
 
@@ -293,6 +324,13 @@ class Verdict(ByContent):
         counts = f"{len(self.cases)} cases, {len(self.broken)} of {len(self.controls)} controls break it"
         reason = f"; {self.why}" if self.why else f"; counterexample {self.counterexample.case}" if self.counterexample else ""
         return f"{self.claim.id}: {self.verdict} ({self.strength}, margin {self.margin:.6g}), {counts}{reason}"
+
+
+def _doubt(outcome: Outcome) -> str:
+    """Why an outcome does not support its claim."""
+    if outcome.fails:
+        return "what was seen elsewhere fails here" if outcome.kind == "empirical" else "the property fails here"
+    return outcome.failed or "a margin within the tolerance or the error of the check, or NaN"
 
 
 def _float(value) -> float:

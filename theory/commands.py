@@ -30,14 +30,16 @@ def add_verify(verbs) -> None:
     verb.add_argument("--slow", action="store_true", help="include claims of slow pace (one named by its id is always run)")
     verb.add_argument("-v", "--verbose", action="store_true", help="hypotheses, every case and every control; with --json every case")
     group = verb.add_argument_group(
-        "other cases (VALUES: 4:40, both ends included; 4:40:2; 4,6,8; 1e-3,2**-10; points outside the hypotheses are counted apart)"
+        "other cases (VALUES: 4:40 or 4-40, both ends included; 4:40:2; 4,6,8; 1e-3,2**-10; points outside the hypotheses are counted apart)"
     )
     for name in PARAMETERS:
         group.add_argument(f"--{name}", default=None, metavar="VALUES", help=f"run over these values of {name}")
     group.add_argument("--set", action="append", default=[], metavar="NAME=VALUES", help="the same for any parameter of the claim")
     group = verb.add_argument_group("running")
     group.add_argument("--jobs", default=None, metavar="N", help="processes (default: cores)")
-    group.add_argument("--resume", metavar="FILE", help="record of finished cases: read first, added to; start a new one after changing the package")
+    group.add_argument(
+        "--resume", metavar="FILE", help="record of finished cases: read first, added to, one run at a time; start a new one after changing the package"
+    )
     group = verb.add_argument_group("reports")
     for name, what in (("markdown", "a Markdown page"), ("latex", "a booktabs table"), ("html", "one self-contained page"), ("graph", "what uses what")):
         group.add_argument(f"--{name}", metavar="FILE", help=f"write {what} ({', '.join(_FILES[name])})")
@@ -81,7 +83,7 @@ def _paced(chosen: list[Claim], arguments) -> tuple[list[Claim], list[Claim]]:
 
 def _list(chosen: list[Claim], as_json: bool) -> int:
     if as_json:
-        names = ("id", "title", "statement", "source", "pace", "uses", "scope")
+        names = ("id", "title", "statement", "source", "pace", "kind", "uses", "scope")
         listed = [{name: getattr(c, name) for name in names} | {"hypotheses": list(c.hypotheses), "parameters": _parameters(c)} for c in chosen]
         print_json({"claims": listed})
         return 0

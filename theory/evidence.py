@@ -19,15 +19,21 @@ RELATIONS = ("<", "<=", "==", ">=", ">", "in")
 
 @dataclass(frozen=True)
 class Evidence:
-    """left relation right. A margin > tol supports, < -tol refutes, and one within tol decides nothing.
+    """left relation right. A margin > tol supports, < -tol refutes, and one within tol, or within `error`, decides nothing.
 
     relation: `<`, `<=`, `>`, `>=`: the margin is the gap in the claimed direction; `in`: right is a pair (low, high) and the margin the
     distance to the nearer end; `==`: the margin is tol - |left - right|, which decides by its sign. NaN decides nothing.
     Exact strict inequalities are decided at margin 0 too: false; weak ones true.
     tol: required for strengths `sampled` and `float`. note: what else a reader should know (an L_0, a rate).
     margin: where something better than the difference of two floats is known, a certificate's; left and right stay for the reader.
+    error: how far rounding and leftover gradients of this very computation may have moved the margin, measured at the case; infinite or NaN
+    where there is no knowing. `tol` is chosen beforehand and says what counts as equal; `error` is known only afterwards.
 
-    Raises ValueError for an unknown relation or strength, a missing tolerance, `exact` on floats, or a margin that left and right contradict.
+    >>> Evidence(3e-7, "==", 0, 1e-9).verdict, Evidence(3e-7, "==", 0, 1e-9, error=1e-6).verdict
+    ('refuted', 'undecided')
+
+    Raises ValueError for an unknown relation or strength, a missing tolerance, a negative error, `exact` on floats, or a margin that left
+    and right contradict.
     """
 
     left: float | int | Fraction
@@ -37,6 +43,7 @@ class Evidence:
     strength: str = "float"
     note: str = ""
     margin: float | None = field(default=None, kw_only=True)
+    error: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self):
         def put(name, value):
@@ -47,13 +54,16 @@ class Evidence:
         put("left", _scalar("left", self.left))
         put("right", tuple(_scalar("right", v) for v in self._pair()) if self.relation == "in" else _scalar("right", self.right))
         put("tol", self._tolerance())
+        put("error", _scalar("error", self.error))
+        if self.error < 0:
+            raise ValueError(f"error must not be negative; got error={self.error!r}.")
         if self.strength == "exact" and not all(map(_is_exact, self._numbers())):
             raise ValueError(f"exact evidence compares integers or fractions; got left={self.left!r}, right={self.right!r}.")
         gap = self._gap()
         if self.margin is None:
             return put("margin", gap)
         _scalar("margin", self.margin)
-        if self.relation != "==" and self.margin * gap < 0 and min(abs(self.margin), abs(gap)) > max(self.tol, ROUNDING * abs(self.left)):
+        if self.relation != "==" and self.margin * gap < 0 and min(abs(self.margin), abs(gap)) > max(self.tol, self.error, ROUNDING * abs(self.left)):
             raise ValueError(f"margin must agree with left {self.relation} right; got margin={self.margin!r}, left={self.left!r}, right={self.right!r}.")
 
     def _pair(self):
@@ -82,8 +92,8 @@ class Evidence:
 
     @property
     def verdict(self) -> str:
-        margin = self.margin
-        if margin != margin:
+        margin, error = self.margin, self.error
+        if margin != margin or error != error or (error and abs(margin) <= error):
             return UNDECIDED
         if self.relation == "==":
             return SUPPORTED if margin >= 0 else REFUTED
@@ -95,14 +105,15 @@ class Evidence:
 
     def to_dict(self) -> dict:
         """JSON-able, with the verdict; `from_dict` reads it back. Fractions and non-finite numbers are texts."""
-        names = ("left", "relation", "right", "tol", "strength", "note", "margin")
+        names = ("left", "relation", "right", "tol", "strength", "note", "margin", "error")
         return {name: _text(getattr(self, name)) for name in names} | {"verdict": self.verdict}
 
     @classmethod
     def from_dict(cls, data: dict) -> Evidence:
         """The evidence that `to_dict` wrote."""
-        read = {name: _untext(data[name]) for name in ("left", "right", "tol", "margin")}
-        return cls(read["left"], data["relation"], read["right"], read["tol"], data["strength"], data["note"], margin=read["margin"])
+        read = {name: _untext(data[name]) for name in ("left", "right", "tol", "margin", "error")}
+        more = {name: read[name] for name in ("margin", "error")}
+        return cls(read["left"], data["relation"], read["right"], read["tol"], data["strength"], data["note"], **more)
 
 
 def _scalar(name: str, value):

@@ -71,7 +71,7 @@ def because(verdict: Verdict, control: Outcome) -> str:
         reason = f"planted: {control.case.planted}"
     else:
         reason = "violates " + " and ".join(verdict.claim.violated(control.case))
-    if control.verdict == REFUTED:
+    if control.fails:
         return f"{reason}; breaks the claim: {_refuting(control)}"
     effect = "does not break the claim" if control.verdict == SUPPORTED else "decides nothing"
     return f"{reason}; {effect}" + (f" ({control.failed})" if control.failed else "")
@@ -95,11 +95,11 @@ def text(verdicts: Sequence[Verdict], verbose: bool = False) -> str:
 
 def _details(verdict: Verdict) -> list[str]:
     claim = verdict.claim
-    lines = [claim.statement, f"source: {claim.source}", "hypotheses: " + ("; ".join(claim.hypotheses) or "none")]
+    lines = [claim.statement, f"source: {claim.source}", f"kind: {claim.kind}", "hypotheses: " + ("; ".join(claim.hypotheses) or "none")]
     lines += [f"uses: {', '.join(claim.uses)}"] if claim.uses else []
     for case in verdict.cases:
         lines.append(f"case {case.case}: {case.verdict}" + (f" ({case.failed})" if case.failed else ""))
-        lines += [f"  {relation(e)}  {e.verdict}, margin {_margin(e.margin)}, {e.strength}{_noted(e)}" for e in case.evidence]
+        lines += [f"  {relation(e)}  {e.verdict}, margin {_margin(e.margin)}{_error(e)}, {e.strength}{_noted(e)}" for e in case.evidence]
     lines += [f"control {control.case}: {because(verdict, control)}" for control in verdict.controls]
     return [f"    {line}" for line in lines]
 
@@ -128,7 +128,8 @@ def markdown_escape(words: str) -> str:
 def _facts(verdict: Verdict) -> list[str]:
     claim = verdict.claim
     uses = [f"uses: {', '.join(claim.uses)}"] if claim.uses else []
-    return ["hypotheses: " + ("; ".join(claim.hypotheses) or "none"), *uses, *remarks(verdict)]
+    kind = [] if claim.kind == "universal" else [f"kind: {claim.kind}"]
+    return ["hypotheses: " + ("; ".join(claim.hypotheses) or "none"), *kind, *uses, *remarks(verdict)]
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
@@ -225,12 +226,16 @@ def _section(verdict: Verdict) -> str:
 
 def _evidence_rows(case: Outcome) -> list[list[str]]:
     name = escape(str(case.case))
-    found = [[name, _word(e.verdict), escape(relation(e)), _margin(e.margin), e.strength, escape(e.note)] for e in case.evidence]
+    found = [[name, _word(e.verdict), escape(relation(e)), _margin(e.margin) + _error(e), e.strength, escape(e.note)] for e in case.evidence]
     return found + ([[name, _word(UNDECIDED), "", "", "", escape(case.failed)]] if case.failed else [])
 
 
 def _noted(e: Evidence) -> str:
     return f" ({e.note})" if e.note else ""
+
+
+def _error(e: Evidence) -> str:
+    return f" ± {_margin(e.error)}" if e.error else ""
 
 
 def _show(value) -> str:

@@ -17,6 +17,7 @@ from theory.claim import Case, Claim, Evidence, Outcome, Verdict, attempt, messa
 from ufm import __version__
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.locks import locked
 from ufm.numerics.state import own_numpy_state
 from ufm.sweeps.workers import cores, unordered
 
@@ -51,17 +52,24 @@ def verify(
     progress: a bar on standard error after two seconds; None shows it on a terminal.
 
     Ctrl-C keeps what is finished. Exceptions in a check are outcomes, and are tried again on resuming. The verdicts do not depend on `jobs`.
-    Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that is not such a record or cannot be written.
+    Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that is not such a record, cannot be written,
+    or is the record of another run that is still going on.
     """
     claims = tuple(claims)
     jobs = arguments.workers(cores() if jobs is None else jobs)
     plans = [claim.plan(grids) for claim in claims]
     work = [(claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)]
-    record = Record(resume) if resume is not None else None
+    with contextlib.nullcontext() if resume is None else Record(resume) as record:
+        done, interrupted, reused = _done(work, record, jobs, progress)
+    return Run(tuple(_verdicts(claims, plans, done)), interrupted, reused)
+
+
+def _done(work, record: Record | None, jobs: int, progress: bool | None) -> tuple[dict[int, Outcome], bool, int]:
+    """(outcomes by position, whether Ctrl-C ended it, how many came from the record)."""
     done = {} if record is None else {i: known for i, (claim, case) in enumerate(work) if (known := record.find(claim, case))}
     reused, interrupted = len(done), False
     pending = [i for i in range(len(work)) if i not in done]
-    outcomes = _outcomes([(work[i][0].check, work[i][1]) for i in pending], jobs)
+    outcomes = _outcomes([(work[i][0].check, work[i][1], work[i][0].kind) for i in pending], jobs)
     try:
         for at, outcome in _bar(outcomes, len(pending), progress):
             done[pending[at]] = outcome
@@ -71,7 +79,7 @@ def verify(
         interrupted = True
     finally:
         outcomes.close()
-    return Run(tuple(_verdicts(claims, plans, done)), interrupted, reused)
+    return done, interrupted, reused
 
 
 def _verdicts(claims, plans, done: dict[int, Outcome]) -> Iterator[Verdict]:
@@ -87,7 +95,7 @@ def _bar(outcomes, total: int, progress: bool | None):
     return progress_bar(outcomes, total=total, desc="cases", progress=progress)
 
 
-def _outcomes(work: Sequence[tuple[Callable, Case]], jobs: int) -> Iterator[tuple[int, Outcome]]:
+def _outcomes(work: Sequence[tuple[Callable, Case, str]], jobs: int) -> Iterator[tuple[int, Outcome]]:
     """(position, outcome) as they come: here until the patience ends, then in parallel."""
     began, at = time.perf_counter(), 0
     while at < len(work) and (jobs == 1 or len(work) - at < 2 or time.perf_counter() - began < PATIENCE):
@@ -108,46 +116,81 @@ def _parallel(work, positions: range, jobs: int) -> Iterator[tuple[int, Outcome]
                 yield i, outcome
     except Exception as error:  # a worker died or a check could not be sent to it
         for i in sorted(left):
-            yield i, Outcome(work[i][1], (), 0.0, message(error))
+            yield i, Outcome(work[i][1], (), 0.0, message(error), work[i][2])
 
 
-def _numbered(item: tuple[int, Callable, Case]) -> tuple[int, Outcome]:
-    i, check, case = item
-    return i, attempt(check, case)
+def _numbered(item: tuple) -> tuple[int, Outcome]:
+    i, *work = item
+    return i, attempt(*work)
 
 
 class Record:
-    """Finished cases in a file of JSON lines, one header and one line each; a torn line is as if it had not been written."""
+    """Finished cases in a file of JSON lines, one header and one line each; a torn line is as if it had not been written.
+
+    One process at a time may have it open: the work of two runs is not done twice. `with` closes it.
+    """
 
     def __init__(self, path: str | Path):
-        """Open the file, or begin it. ValueError naming it where it is something else or cannot be written."""
+        """Open the file, or begin it. ValueError naming it where it is something else, cannot be written, or is another run's at the moment."""
         self.path = Path(path)
         try:
-            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-            _refuse_other(self.path, text)
-            with open(self.path, "a", encoding="utf-8") as file:
-                if not _is_header(text.partition("\n")[0]):
-                    file.truncate(0)
-                    file.write(json.dumps(_HEADER) + "\n")
-                elif not text.endswith("\n"):
-                    file.write("\n")
+            self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (kept open and locked until the run ends)
+        except OSError as mistake:
+            raise _unusable(path, mistake) from None
+        try:
+            if locked(self._file) is False:
+                raise ValueError(f"file {str(path)!r} is the record of another run that is still going on; wait for it, or name another file.")
+            text = self._begun()
         except (OSError, UnicodeDecodeError) as mistake:
-            raise ValueError(f"file {str(path)!r} cannot be used as a record of finished cases: {mistake}") from None
+            self.close()
+            raise _unusable(path, mistake) from None
+        except ValueError:
+            self.close()
+            raise
         self._lines = {line["key"]: line for line in map(_parsed, text.splitlines()) if isinstance(line.get("key"), str)}
+
+    def _begun(self) -> str:
+        """The text of the file, which has a header and ends its last line from here on."""
+        self._file.seek(0)
+        text = self._file.read()
+        _refuse_other(self.path, text)
+        if not _is_header(text.partition("\n")[0]):
+            self._file.truncate(0)
+            self._write(json.dumps(_HEADER) + "\n")
+        elif not text.endswith("\n"):
+            self._write("\n")
+        return text
+
+    def _write(self, text: str) -> None:
+        self._file.write(text)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self._file.close()
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
 
     def find(self, claim: Claim, case: Case) -> Outcome | None:
         """The outcome of the case, if it is there and can be read."""
         line = self._lines.get(case_key(claim, case))
         try:
-            return line and Outcome(case, tuple(map(Evidence.from_dict, line["evidence"])), float(line["seconds"]))
+            return line and Outcome(case, tuple(map(Evidence.from_dict, line["evidence"])), float(line["seconds"]), kind=claim.kind)
         except (KeyError, TypeError, ValueError):
             return None
 
     def add(self, claim: Claim, case: Case, outcome: Outcome) -> None:
         """Append one outcome; only the process that collects the results calls it."""
         line = {"key": case_key(claim, case), "claim": claim.id, **outcome.to_dict()}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self._write(json.dumps(line) + "\n")
+
+
+def _unusable(path, mistake: Exception) -> ValueError:
+    return ValueError(f"file {str(path)!r} cannot be used as a record of finished cases: {mistake}")
 
 
 def _is_header(line: str) -> bool:

@@ -54,6 +54,14 @@ def dnc_is_global(problem: Problem) -> Evidence | None:
     return None
 
 
+def searched(least: float, claimed: float, tol: float, note: str = "", strength: str = "sampled") -> Evidence:
+    """Evidence that `claimed` is the minimum of F, from the least value that a search met.
+
+    A lower one refutes it; one within tol agrees; a higher one is the search's own shortfall, its error, and decides nothing.
+    """
+    return Evidence(least, "==", claimed, tol, strength, note, error=max(0.0, least - claimed) if least - claimed > tol else 0.0)
+
+
 def _proof(left, right, problem: Problem):
     """The certificate of `left < right`, or None where there is none to be had."""
     try:
