@@ -16,6 +16,10 @@ def test_the_registry_is_in_order():
     audit(claims())
 
 
+def test_every_claim_has_a_planted_error_that_its_check_must_see():
+    assert [claim.id for claim in claims() if not any(control.planted for control in claim.controls)] == []
+
+
 SHORT = {f"gk25:{name}" for name in ("lemma1", "qk", "thm1", "thm1-all", "thm1-k4", "thm5", "thm5-corrected", "thm5-dimension", "thm7", "thm7-sharp", "dang")}
 
 
@@ -66,4 +70,6 @@ def test_the_grid_of_the_command_line_counts_what_lies_outside_the_theorem(capsy
     assert main(["verify", "gk25:thm1", "--K", "4:40", "--L", "2:12", "--json"]) == 0
     (claim,) = json.loads(capsys.readouterr().out)["claims"]
     assert (claim["cases"], claim["outside"], claim["verdict"]) == (405, 2, "supported")
+    assert main(["verify", "gk25:thm1", "--K", "4-40", "--L", "2-12", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["claims"][0]["cases"] == 405
     assert main(["verify", "gk25:thm1", "--lam", "0.1"]) == 2 and "the parameters are K, L" in capsys.readouterr().err

@@ -151,7 +151,8 @@ def test_the_depth_of_theorem_3i_is_where_the_bound_falls_below_the_rate():
         case = Case(K=K, n=1, L=2, c=c, alpha=alpha, rate=rate, rng=0)
         L = thm3i.last_depth(case)
         for later in (L + 1, 2 * L, 100 * L + 7):
-            assert thm3i.ceiling(K, later, c * float(later) ** -alpha) <= -rate * later
+            bound = 0.5 * (later + 1) * math.log(2 * math.log(K) / ((later + 1) * c * float(later) ** -alpha))
+            assert bound <= -rate * later  # log of (2 log K / (D lam))^(D/2), the largest s of a point that costs no more than zero
     assert thm3i.last_depth(Case(K=4, c=0.3, alpha=1.0, rate=0.1)) == math.inf
 
 

@@ -19,7 +19,7 @@ from theory.claim import Claim, Verdict
 
 FILE = Path(__file__).resolve().parents[1] / "theory_results.json"
 PAGES = FILE.parent / "theory"
-SAME = ("title", "statement", "source", "scope", "pace")
+SAME = ("title", "statement", "source", "scope", "pace", "kind")
 """What an entry repeats of its claim, word for word."""
 
 

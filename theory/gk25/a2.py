@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from theory.claim import Case, Claim, grid
+from theory.claim import Case, Claim, grid, planted
 from theory.gk25 import thm3i, thm3ii
 
 CLAIMS = (
@@ -14,7 +14,10 @@ CLAIMS = (
         hypotheses=thm3i.HYPOTHESES,
         check=thm3i.check,
         cases=[case.but(R=R) for R, every in ((2.0, 3), (10.0, 5)) for case in thm3i.CASES[::every]],
-        controls=[case.but(R=3.0) for case in thm3i.CONTROLS],
+        controls=[
+            *(case.but(R=3.0) for case in thm3i.CONTROLS),
+            planted("lam in the penalty is a fiftieth of what it is", **thm3i.LIGHT, R=3.0),
+        ],
         uses=("gk25:lemma1", "gk25:thm3i"),
         scope="lam_L = c L^-alpha at the declared rates, R = 2 and 10; by the a-priori bound for every minimiser, and at the lowest point of a search",
     ),
@@ -29,6 +32,7 @@ CLAIMS = (
         controls=[
             *[Case(K=K, n=2, L=12, c=0.05, alpha=2.0, R=2.0, rng=0, point="shallow") for K in (4, 6)],
             *grid(K=[4, 6], n=1, L=12, c=1.0, alpha=0.5, R=3.0, rng=0, point="lowest"),
+            planted("the shallow minimum is taken for the lowest point", K=5, n=1, L=12, c=0.02, alpha=2.0, R=3.0, rng=0, point="shallow"),
         ],
         uses=("gk25:lemma1", "gk25:qk", "gk25:a1", "gk25:thm3ii"),
         scope="for the lowest point of a search, not proved global; K <= 6, L <= 12, R = 2 and 10",

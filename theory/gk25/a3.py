@@ -39,7 +39,7 @@ def in_frame(problem: Problem, frame: LogitPoint, size: float) -> LogitPoint | N
     U, V, fit, phi = frame.U, frame.right, Fit.of(problem, True), schatten(problem)
 
     def fun(x):
-        s = np.exp(x)
+        s = np.exp(np.maximum(x, -600.0))  # a mode on its way to zero stays a number
         g, G, _ = fit.value_grad((U * s) @ V.T)
         return (g + phi.phi(s).sum()) / problem.Lam, s * (np.einsum("ir,ij,jr->r", U, G, V) + phi.derivative(s)) / problem.Lam
 

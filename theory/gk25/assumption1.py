@@ -9,6 +9,8 @@ It is no theorem about matrices: a neuron that is negative on every class has a 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, planted
@@ -27,9 +29,10 @@ EARLY = 0.2
 
 
 def mean_ratio(M) -> float:
-    """|M 11'/K|_F / |M (I - 11'/K)|_F of a matrix with one column per class."""
+    """|M 11'/K|_F / |M (I - 11'/K)|_F of a matrix with one column per class; inf where its columns are equal, NaN where it is zero."""
     mean = M.mean(axis=1, keepdims=True)
-    return float(np.sqrt(M.shape[1]) * np.linalg.norm(mean) / np.linalg.norm(M - mean))
+    size, rest = float(np.sqrt(M.shape[1]) * np.linalg.norm(mean)), float(np.linalg.norm(M - mean))
+    return size / rest if rest > 0 else math.inf if size > 0 else math.nan
 
 
 def ratios(problem: Problem, factors) -> list[tuple[float, float]]:
@@ -61,6 +64,11 @@ def holds(pair: tuple[float, float]) -> bool:
     return before <= after * (1 + ROUNDING)
 
 
+def known(pair: tuple[float, float]) -> bool:
+    """Whether both ratios are numbers: the layer tells some classes apart before its ReLU and after it."""
+    return all(map(math.isfinite, pair))
+
+
 def check(case):
     """Readings at which the assumption fails: none at the end of the run, and along it in its early part alone."""
     if case.get("dead"):
@@ -70,10 +78,13 @@ def check(case):
     problem = case.problem(activation="relu")
     path = trajectory(problem, case.rng, case.steps)
     readings = [(step, l + 2, pair) for step, pairs in path for l, pair in enumerate(pairs)]
-    failed = [(step, l) for step, l, pair in readings if not holds(pair)]
+    failed = [(step, l) for step, l, pair in readings if not holds(pair) and known(pair)]
     where = f"; fails at {len(failed)} of {len(readings)}, steps {failed[0][0]} to {failed[-1][0]}, layers {sorted({l for _, l in failed})}" if failed else ""
     end = path[-1]
-    tightest = max(before / after for before, after in end[1])
+    if not all(map(known, end[1])):
+        yield Evidence(math.nan, "==", 0, 0, "sampled", f"at step {end[0]} the features of a layer do not tell the classes apart: no ratio")
+        return
+    tightest = max((before / after for before, after in end[1] if after > 0), default=math.nan)
     yield Evidence(sum(not holds(pair) for pair in end[1]), "==", 0, 0, "sampled", f"at step {end[0]}; largest r/r~ {tightest:.4f}")
     last = max((step for step, _ in failed), default=0)
     yield Evidence(last, "<", EARLY * case.steps, 0, "sampled", f"last step at which it fails, of {case.steps}{where}")
@@ -91,6 +102,7 @@ CLAIM = Claim(
         "no neuron is dead on all classes": lambda c: not c.get("dead"),
     },
     check=check,
+    kind="empirical",
     cases=[Case(K=10, n=5, d=20, L=L, lam=lam, rng=rng, steps=1500) for L, lam, rngs in ((3, 2**-9, 3), (4, 2**-9, 3)) for rng in range(rngs)],
     controls=[
         *(Case(K=4, n=1, d=8, L=4, lam=2**-9, rng=rng, steps=1500) for rng in (7, 9)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from theory.claim import Case, Claim, Evidence
+import numpy as np
+
+from theory.claim import Case, Claim, Evidence, planted
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import value
 from ufm.solvers.minimize import minimize
@@ -18,7 +20,10 @@ def check(case) -> Evidence:
     if case.steps is None and not result.success:
         raise RuntimeError(f"the run did not reach a critical point: {result.message}")
     objective, x = objective_of(result.point)
-    return Evidence(float(objective.value(x)), "==", value(result.logit_point()), TOL, note=f"|grad| = {result.grad_norm:.1e}")
+    point = result.logit_point()
+    D, power = point.problem.D, 2 / (point.problem.D - case.get("fewer", 0))
+    other = 0.5 * D * point.problem.Lam * float(np.sum(point.s**power) - np.sum(point.s ** (2 / D)))
+    return Evidence(float(objective.value(x)), "==", value(point) + other, TOL, note=f"|grad| = {result.grad_norm:.1e}")
 
 
 CLAIM = Claim(
@@ -33,6 +38,9 @@ CLAIM = Claim(
         for K, n, L, lam in [(3, 2, 1, 0.01), (4, 1, 2, 0.01), (5, 2, 3, 2e-3)]
         for rng in range(4)
     ],
-    controls=[Case(K=4, n=1, L=2, lam=0.01, rng=rng, method="gd", steps=3) for rng in range(3)],
+    controls=[
+        *(Case(K=4, n=1, L=2, lam=0.01, rng=rng, method="gd", steps=3) for rng in range(3)),
+        planted("the exponent 2/D is replaced by 2/L", K=4, n=1, L=2, lam=0.01, rng=0, method="lbfgs", steps=None, fewer=1),
+    ],
     scope="at the end points of descents from random starts, at d = K + 2",
 )

@@ -86,18 +86,27 @@ def ray_minimum(problem: Problem, Z: np.ndarray, rank: int) -> tuple[float, floa
     return min([(zero, 0.0), *found])
 
 
-def candidates(problem: Problem, rng=0, below: int | None = None) -> list[LogitPoint]:
-    """Critical points found: closed forms, descents from codes of every rank below `below` (default K), random descents where L is small."""
+def ends(problem: Problem, rng=0, below: int | None = None) -> list[LogitPoint]:
+    """Ends of descents from codes of every rank below `below` (default K), and of random descents where L is small: no closed form among them."""
     seed, K = seed_sequence(rng), problem.K
     below = K if below is None else below
-    points, _ = structures.existing(problem)
-    found = [p for p in points.values() if p.rank < below]
     codes = [] if K == 2 else [code(K, r, generator(child(seed, i)) if i else None) for i, r in enumerate([2, *range(2, min(below, 9))])]
     two = [np.array([[1.0, -1.0]])] if K == 2 and below > 1 else []
     runs = [minimize(problem, start=from_matrix(problem, 8.0 * X.T @ X, rank=len(X))) for X in two + [X for X in codes if len(X) < below]]
     if problem.L <= DESCENTS and below >= K:
         runs += [minimize(problem, rng=child(seed, 100 + i)) for i in range(2)]
-    return found + [p for p in (run.logit_point() for run in runs) if p.rank < below]
+    return [p for p in (run.logit_point() for run in runs) if p.rank < below]
+
+
+def candidates(problem: Problem, rng=0, below: int | None = None) -> list[LogitPoint]:
+    """Critical points found: closed forms of rank below `below` (default K), and `ends`."""
+    points, _ = structures.existing(problem)
+    return [p for p in points.values() if p.rank < (below or problem.K)] + ends(problem, rng, below)
+
+
+def descended(problem: Problem, rng=0) -> LogitPoint:
+    """The lowest of `ends`."""
+    return min(ends(problem, rng), key=value)
 
 
 def lowest(problem: Problem, rng=0, below: int | None = None) -> LogitPoint:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 from scipy import optimize
 
 from theory import strength
 from theory.claim import Case, Claim, Evidence, grid, planted
-from theory.gk25.lowest import lowest
+from theory.gk25.lowest import descended, lowest
 from theory.gk25.thm1 import exists
 from ufm.objectives.logits import value
 from ufm.problem import Problem
-from ufm.structures import blocks, dnc, zero
+from ufm.structures import blocks, dnc, existing, zero
 
 PAIRS_AT_4 = 0.01176049807928839417706
 """K = 4, L = 2: pairs and DNC cost the same at this x."""
@@ -41,7 +42,7 @@ def check_crossing(rival: str, crossing: float):
 
 def check_interval(case) -> Evidence:
     """One certificate for all x in [low, high]; without the extra [certify], the orders at nine points of it."""
-    names = ("dnc", "pairs") if case.low < PAIRS_AT_4 else ("pairs", "dnc")
+    names = ("dnc", "pairs") if case.low < case.get("crossing", PAIRS_AT_4) else ("pairs", "dnc")
     try:
         from ufm.certificates.certified_phases import order_on
 
@@ -54,6 +55,11 @@ def check_interval(case) -> Evidence:
         return Evidence(0, "<", float(proof.margin), strength="certified", note=proof.statement)
     ends = [strength.order(Problem(K=case.K, L=case.L, lam=x), *names) for x in (case.low, case.high)]
     return min(ends, key=lambda e: e.margin)
+
+
+def both_exist(case) -> bool:
+    """Whether pairs and DNC exist at lam, and so below it."""
+    return {"pairs", "dnc"} <= existing(case.problem())[0].keys()
 
 
 @functools.cache
@@ -79,7 +85,7 @@ def rank_one_window(L: int) -> tuple[float, float]:
 
 def check_rank_one(case):
     """blocks(2,1) against dnc and against zero, at x a given share of the way through the window."""
-    low, high = rank_one_window(case.L)
+    low, high = (case.get("shift", 1.0) * end for end in rank_one_window(case.L))
     x = low ** (1 - case.share) * high**case.share
     problem = Problem(K=case.K, n=case.n, L=case.L, lam=x / case.n ** (1 / (case.L + 1)))
     for rival in ("dnc", "zero"):
@@ -89,13 +95,18 @@ def check_rank_one(case):
 def check_three_global(case):
     """DNC against the other closed forms, and as the global minimum: by branch and bound where it ends, else against the lowest point found."""
     problem = case.problem()
+    if "stretch" in case:
+        point = dnc(problem)
+        off = value(replace(point, s=case.stretch * point.s))
+        yield Evidence(off, "==", value(lowest(problem)), 1e-9 * off, "sampled", f"dnc at {case.stretch} times its scale against the lowest point found")
+        return
     for rival in ("blocks(2,1)", "pairs", "zero"):
         yield strength.order(problem, "dnc", rival)
     if proof := strength.dnc_is_global(problem):
         yield proof
     else:
         best = value(dnc(problem))
-        yield Evidence(best, "==", min(best, value(lowest(problem))), 1e-9 * best, "sampled", "against the lowest point found")
+        yield strength.searched(value(descended(problem)), best, 1e-9 * best, "against the lowest end of descents")
 
 
 HERE = {"dnc exists at lam": exists}
@@ -131,11 +142,17 @@ CLAIMS = (
         hypotheses={
             "K = 4": lambda c: c.K == 4,
             "L = 2": lambda c: c.L == 2,
+            "pairs and dnc exist on the interval": lambda c: both_exist(c.but(n=1, lam=c.high)),
             "the interval does not hold the crossing": lambda c: c.low <= c.high and not c.low <= PAIRS_AT_4 <= c.high,
         },
         check=check_interval,
         cases=[Case(K=4, L=2, low=low, high=high) for low, high in [(1e-8, 1e-3), (1e-3, 0.0117), (0.0117, 0.011760498), (0.011760499, 0.012), (0.012, 0.1)]],
-        controls=[Case(K=4, L=2, low=0.01, high=0.02), Case(K=4, L=3, low=1e-3, high=1e-2), Case(K=10, L=2, low=1e-3, high=1e-2)],
+        controls=[
+            Case(K=4, L=2, low=0.01, high=0.02),
+            Case(K=4, L=3, low=1e-3, high=1e-2),
+            Case(K=10, L=2, low=1e-3, high=1e-2),
+            planted("the crossing is put 1% too high", K=4, L=2, low=1.002 * PAIRS_AT_4, high=1.005 * PAIRS_AT_4, crossing=1.01 * PAIRS_AT_4),
+        ],
         uses=("gk25:thm1-k4",),
     ),
     Claim(
@@ -162,7 +179,12 @@ CLAIMS = (
         hypotheses={"K = 3": lambda c: c.K == 3, "lam n^(1/(L+1)) <= 0.4/(L+1)": lambda c: effective(c) <= 0.4 / (c.L + 1), **HERE},
         check=check_three_global,
         cases=[Case(K=3, n=n, L=L, lam=lam) for n, L, lam in [(1, 2, 1e-2), (1, 3, 1e-2), (4, 5, 1e-2)]],
-        controls=[Case(K=3, n=1, L=2, lam=0.18), Case(K=3, n=1, L=3, lam=0.15), Case(K=3, n=1, L=12, lam=0.06)],
+        controls=[
+            Case(K=3, n=1, L=2, lam=0.18),
+            Case(K=3, n=1, L=3, lam=0.15),
+            Case(K=3, n=1, L=12, lam=0.06),
+            planted("the scale of DNC is one per cent too large", K=3, n=1, L=2, lam=1e-2, stretch=1.01),
+        ],
         uses=("gk25:lemma1",),
         scope="branch and bound at the declared lam for L <= 5; the other closed forms where that does not finish",
     ),
@@ -175,7 +197,10 @@ CLAIMS = (
         hypotheses={"K = 3": lambda c: c.K == 3, "L >= 2": lambda c: c.L >= 2, "inside the window": lambda c: 0 < c.share < 1},
         check=check_rank_one,
         cases=grid(K=3, n=[1, 6], L=[2, 3, 4, 8], share=[0.01, 0.5]),
-        controls=grid(K=3, n=1, L=[2, 3, 6], share=[-0.05, 1.05]),
+        controls=[
+            *grid(K=3, n=1, L=[2, 3, 6], share=[-0.05, 1.05]),
+            planted("the window lies two per cent lower", K=3, n=1, L=3, share=0.01, shift=0.98),
+        ],
         uses=("gk25:lemma1",),
         scope="L <= 8; the window closes neither with L nor with n",
     ),

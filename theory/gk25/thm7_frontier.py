@@ -68,7 +68,7 @@ def frontier(L: int, features: str = "hadamard", most: int = 10_000) -> int | No
 
 def check_exact(case) -> Evidence:
     """The integers of the construction."""
-    left, right = matched_scale(case.K, case.L) if case.features == "plain" else hadamard_sides(case.K, case.L, case.get("root", 1))
+    left, right = matched_scale(case.K, case.L, case.get("ones", 1)) if case.features == "plain" else hadamard_sides(case.K, case.L, case.get("root", 1))
     return Evidence(Fraction(left, right), "<", 1, strength="exact")
 
 
@@ -137,6 +137,7 @@ SHARP = _claim(
     statement="16 m^3 (m+1)^(L-2) < (2m-1)^(L+1), m = floor(K/2), holds on this set and nowhere else; there, for d >= K, no ReLU DNC point is global.",
     uses=("gk25:thm7-construction", "gk25:thm7-bound"),
     scope="integers for K up to 60 and L up to 20; ufm.certificates.theorems proves it for all K and L",
+    controls=(planted("m + 1 is replaced by m + 2", K=8, L=6, features="plain", ones=2),),
 )
 
 HADAMARD = _claim(
@@ -167,7 +168,11 @@ LOSSES = Claim(
         for case in grid(K=[6, 7, 8, 9, 10, 11, 22, 23], n=[1, 4], d=[23], L=[2, 3, 4, 6], lam=[1e-2, 1e-3, 1e-6], features="hadamard")
         if inside(case.K, case.L, "hadamard") and bound_is_below_zero(case)
     ],
-    controls=[*grid(K=[10, 20], n=1, d=20, L=2, lam=1e-6, features="hadamard"), *grid(K=[4, 5], n=1, d=8, L=6, lam=1e-3, features="hadamard")],
+    controls=[
+        *grid(K=[10, 20], n=1, d=20, L=2, lam=1e-6, features="hadamard"),
+        *grid(K=[4, 5], n=1, d=8, L=6, lam=1e-3, features="hadamard"),
+        planted("every factor is a tenth too small", K=22, n=1, d=22, L=2, lam=1e-3, features="hadamard", stretch=0.9),
+    ],
     uses=("gk25:thm7-hadamard",),
     scope="lam from 1e-2 to 1e-6 where the bound is below the zero point; gk25:thm7-hadamard is the proof for every lam",
 )

@@ -37,7 +37,8 @@ CLAIM = Claim(
     "every point and for every lam, also lam = 0; and at most its sine |P|/|G_B|, which is sharper, always below 1, and attained.",
     source="gsgp22, the bound without decay",
     hypotheses={
-        "B <= N": lambda c: c.point == "tight" or c.B <= c.K * c.n,
+        "a tight point is one layer on whole inputs": lambda c: c.point != "tight" or c.get("patches", 1) == 1,
+        "B <= N": lambda c: c.point == "tight" or ("n" in c and c.B <= c.K * c.n),
         "a tight point needs K > B, d > B and lam > 0": lambda c: c.point != "tight" or (min(c.K, c.d) > c.B and c.lam > 0),
     },
     check=check,

@@ -78,6 +78,7 @@ CLAIM = Claim(
         "samples differ within classes: sigma >= 0.5": lambda c: c.sigma >= 0.5,
     },
     check=check,
+    kind="empirical",
     cases=[Case(**BASE, rng=0), Case(**{**BASE, "B": 3, "activation": "relu"}, rng=1), Case(**{**BASE, "L": 2, "K": 4, "lams": (1e-2, 3.5e-2)}, rng=2)],
     controls=[
         Case(**{**BASE, "lams": (0.0,)}, rng=0),

@@ -49,6 +49,7 @@ CLAIM = Claim(
         "cross-entropy": lambda c: c.get("loss", "ce") == "ce",
     },
     check=check,
+    kind="empirical",
     cases=[Case(**SMALL, rng=rng) for rng in range(2)] + [Case(**{**SMALL, "activation": "tanh", "L": 4, "steps": 1000, "K": 4, "n": 25, "width": 30}, rng=2)],
     controls=[
         Case(**{**SMALL, "count": "epochs"}, rng=0),

@@ -42,7 +42,7 @@ def forgotten(sizes: list, lrs: list, lam: float, eps: float) -> tuple[int, floa
 
 def hopeful(case) -> bool:
     """B log(1/eps)/-log(1 - lr lam), the bound for constant |W|, is at most four fifths of the width."""
-    return 0 < case.lr * case.lam < 1 and case.B * least_steps(case.lr * case.lam, case.eps) <= 0.8 * case.width
+    return 0 < case.lr * case.lam < 1 and 0 < case.eps < 1 and case.B * least_steps(case.lr * case.lam, case.eps) <= 0.8 * case.width
 
 
 BASE = {"K": 4, "n": 30, "d": 120, "width": 120, "L": 2, "B": 1, "lr": 0.4, "lam": 0.08, "eps": 0.1, "epochs": 8, "sigma": 0.3}
@@ -63,6 +63,7 @@ CLAIM = Claim(
         "W_0 is forgotten: lr lam (N/B) epochs >= 20": lambda c: c.lr * c.lam * (c.n * c.K // c.B) * c.epochs >= 20,
     },
     check=check,
+    kind="existential",
     cases=[
         *(Case(**BASE, rng=rng) for rng in range(3)),
         Case(**{**BASE, "lam": 0.04, "L": 3, "epochs": 12} | WIDE, rng=3),

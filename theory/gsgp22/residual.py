@@ -85,7 +85,8 @@ CLAIM = Claim(
     source="gsgp22, the bound by the regularised gradient of a batch",
     hypotheses={
         "lam > 0": lambda c: c.lam > 0,
-        "B <= N": lambda c: c.point == "tight" or c.B <= c.K * c.n,
+        "a tight point is one layer on whole inputs": lambda c: c.point != "tight" or c.get("patches", 1) == 1,
+        "B <= N": lambda c: c.point == "tight" or ("n" in c and c.B <= c.K * c.n),
         "a tight point needs K > B and d > B": lambda c: c.point != "tight" or min(c.K, c.d) > c.B,
     },
     check=check,

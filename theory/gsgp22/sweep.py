@@ -113,6 +113,7 @@ CLAIM = Claim(
         "cross-entropy": lambda c: c.get("loss", "ce") == "ce",
     },
     check=check,
+    kind="empirical",
     cases=[
         *(Case(**BASE, rng=rng) for rng in range(2)),
         Case(**{**BASE, "batches": (3, 6, 15, 30), "lrs": (0.08, 0.15, 0.3), "lams": (2e-3, 6e-3, 1.8e-2), "activation": "tanh"}, rng=2),

@@ -60,6 +60,8 @@ CLAIM = Claim(
     "before a ReLU.",
     source="lj22",
     hypotheses={
+        "two orthogonal points: d >= 2": lambda c: c.d >= 2,
+        "a small start: scale <= 0.06": lambda c: c.scale <= 0.06,
         "each point has neurons of its sign": lambda c: c.activation == "linear" or c.width >= 12,
         "run to its end": lambda c: c.get("floor", FLOOR) == FLOOR,
     },

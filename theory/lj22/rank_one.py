@@ -66,7 +66,8 @@ def check(case):
     ratio = float(np.max(tails[:, inner] / bounds[inner])) * case.get("times", 1)
     yield Evidence(ratio, "<=", 1, CURVE, note=f"largest tail over bound on {len(trace)} records to log-loss {trace.log_loss[-1]:.4g}")
     share, first = tails / norms, float(np.max(tails[0] / norms[0]))
-    yield Evidence(float(np.max(share[-1])), "<", first, 1e-12, note=f"tail/|W|^2 at the end and at the start; bound {np.max(bounds / norms[-1]):.2e}")
+    if first > 0:  # else there never was a tail
+        yield Evidence(float(np.max(share[-1])), "<", first, 1e-12, note=f"tail/|W|^2 at the end and at the start; bound {np.max(bounds / norms[-1]):.2e}")
     if K == 1:
         yield Evidence(
             alignment(trace.net.weights(trace.params(len(trace) - 1))[case.body :]), ">", 0.98, 1e-9, note="alignment of neighbouring layers at the end"

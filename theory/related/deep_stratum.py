@@ -10,6 +10,8 @@ curvature 2 Lam; what touches an unused hidden direction meets the fit only thro
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.linalg import LinAlgError
 
@@ -29,6 +31,8 @@ BALANCED = 1e-8
 """Relative: unbalancedness of the end of a Newton run with gradient norm 1e-11."""
 NEWTON = 120
 """Most coordinates for Newton runs in factor space; larger models are left to the descent."""
+ROUNDING = 1e-15
+"""Of the size of the factors: rounding of the gradient, whose terms are of size one however small lam is."""
 SLOPE = 1e-6
 """Of the ridge's own gradient: slope on the stratum of the product of such factors; small singular values magnify its rounding."""
 
@@ -94,13 +98,29 @@ def check_union(case):
     if not points:
         raise RuntimeError("no run in factor space reached a critical point.")
     for point in points:
-        size = max(float(np.linalg.norm(A)) ** 2 for A in point.factors)
-        yield Evidence(point.balancedness(), "<=", BALANCED * problem.Lam * max(1.0, size), 0.0, note=f"unbalancedness at a critical point of size {size:.3g}")
+        point = tilted(point, case.get("tilt", 1.0))
+        size = max(float(np.linalg.norm(A)) for A in point.factors)
+        x = objective.pack(point.factors, point.b)
+        left = 0.0 if case.get("steps") is not None or "tilt" in case else float(np.linalg.norm(objective.grad(x))) + ROUNDING * size
+        note = f"unbalancedness at a critical point of size {size:.3g}, |grad| = {left:.1e}"
+        yield Evidence(point.balancedness(), "<=", BALANCED * problem.Lam * max(1.0, size**2), 0.0, error=2 * left * size, note=note)
         logits = point.to_logits(tol=1e-9, collapse=False)
         here = Stratum(logits)
-        fun = float(objective.value(objective.pack(point.factors, point.b)))
-        yield Evidence(here.grad_norm, "<=", SLOPE * max(here.ridge_norm, problem.Lam), 0.0, note=f"slope of F_r at its product, rank {logits.rank}")
-        yield Evidence(fun, "==", here.fun, 1e-9, note="F of the factors and F_r of the product")
+        note = f"slope of F_r at its product, rank {logits.rank}"
+        yield Evidence(here.grad_norm, "<=", SLOPE * max(here.ridge_norm, problem.Lam), 0.0, error=left / smallest(point), note=note)
+        yield Evidence(float(objective.value(x)), "==", here.fun, 1e-9, error=left * size / min(problem.lams), note="F of the factors and F_r of the product")
+
+
+def tilted(point: FactorPoint, tilt: float) -> FactorPoint:
+    """The same product, the first factor times `tilt` and the second over it."""
+    first, second, *rest = point.factors
+    return replace(point, factors=(tilt * first, second / tilt, *rest))
+
+
+def smallest(point: FactorPoint) -> float:
+    """The least singular value of a factor that is not zero to rounding: the slope in Z is the slope in the factors over powers of it; 1 at zero."""
+    kept = [s[s > 1e-9 * max(1.0, s[0])] for s in (np.linalg.svd(A, compute_uv=False) for A in point.factors)]
+    return min([1.0, *(float(s[-1]) ** point.problem.L for s in kept if len(s))])
 
 
 SHAPES = (
@@ -148,7 +168,10 @@ CLAIMS = (
         hypotheses=LINEAR | CONVEX | {"critical: Newton has converged": lambda c: c.get("steps") is None},
         check=check_union,
         cases=[Case(**shape, tries=4, rng=20 + i) for i, shape in enumerate(SHAPES)],
-        controls=[Case(**SHAPES[0], tries=1, rng=0, steps=0)],
+        controls=[
+            Case(**SHAPES[0], tries=1, rng=0, steps=0),
+            planted("one factor is a thousandth larger and the next one smaller", **SHAPES[0], tries=4, rng=20, tilt=1.001),
+        ],
         uses=("gk25:lemma1",),
         scope="at ends of Newton runs and of descents in the space of all factors, from Gaussian starts",
     ),

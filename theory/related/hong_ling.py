@@ -79,16 +79,27 @@ def check_vanishing(case):
             yield from global_value(problem, value(point), 1e-9, solve=False)
 
 
+def flat(problem: Problem, run) -> float:
+    """How far a leftover gradient and rounding let the logits be from those of the minimum: |grad| over a curvature about Lam, times the other factor."""
+    return (run.grad_norm + 1e-15) / problem.Lam * max(float(np.linalg.norm(A)) for A in run.point.factors)
+
+
 def check_collapse(case):
     """Within-class variation where a descent over all samples ends."""
     problem = at(case, case.n, case.lam)
-    end = minimize(problem, rng=case.rng, space="factors", tol=1e-12).point
-    means = end.factors[0] @ (problem.samples.Y.T / problem.counts)
-    within = np.linalg.norm(end.factors[0] - means[:, problem.labels]) / np.linalg.norm(end.factors[0])
-    yield Evidence(within if not case.get("between") else collapse(end.factors[0].T, problem.labels).nc2, "<", 1e-6, 1e-8, note="within-class variation")
+    run = minimize(problem, rng=case.rng, space="factors", tol=1e-12)
+    H = run.point.factors[0]
+    means = H @ (problem.samples.Y.T / problem.counts)
+    apart, size = float(np.linalg.norm(H - means[:, problem.labels])), float(np.linalg.norm(H))
+    within = apart / size if size else 0.0
+    left = (run.grad_norm + 1e-15) / problem.lams[0]  # within a class F grows by lam_H/2 times the square of the distance, and more
+    error = left / size if size else 0.0
+    if case.get("between"):
+        within, error = collapse(H.T, problem.labels).nc2, 0.0
+    yield Evidence(within, "<", 1e-6, 1e-8, error=error, note=f"within-class variation, |H| = {size:.3g}, |grad| = {run.grad_norm:.1e}")
     M = class_product(minimum(problem, case.rng))
-    found = class_product(end.to_logits(collapse=True))
-    yield Evidence(np.max(np.abs(found - M)), "==", 0.0, 1e-6, note="logits of the collapsed problem")
+    found = class_product(run.point.to_logits(collapse=True))
+    yield Evidence(np.max(np.abs(found - M)), "==", 0.0, 1e-6, error=flat(problem, run), note="logits of the collapsed problem")
 
 
 HYPOTHESES = {"L = 1": lambda c: c.L == 1, "d >= K": lambda c: c.more >= 0}

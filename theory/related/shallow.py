@@ -14,14 +14,19 @@ from dataclasses import replace
 import numpy as np
 
 from theory.claim import Evidence
+from theory.related.deep_tools import newton_points
 from theory.strength import global_proof
-from ufm.objectives.logits import Stratum
+from ufm.critical.signature import classify
+from ufm.objectives.logits import Stratum, value
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
+from ufm.structures import zero
 
 SOLVER = 2e-6
 """How far the convex programme's value may be off: 1e-8 of the size of its terms, with room."""
+MINIMUM = 1e-9
+"""Of F, and at least of 1: so near the minimum a critical point counts as one."""
 SIDES = (-0.01, 0.01)
 """Relative distances from a threshold at which both its sides are looked at."""
 
@@ -55,6 +60,27 @@ def is_saddle(point: LogitPoint) -> bool:
     problem = point.problem
     convex = problem.L == 1 and problem.loss.convex and problem.max_rank == problem.K
     return convex and float(np.linalg.norm(Stratum(point).G, 2)) > problem.Lam * (1 + 1e-4)
+
+
+def saddles(problem: Problem, tries: int, rng: int) -> list[LogitPoint]:
+    """Critical points that no descent chose: zero, and ends of Newton runs on the strata from random matrices of random rank, one for each value."""
+    found = {}
+    for point in (zero(problem), *newton_points(problem, tries, rng, 2.0)):
+        found.setdefault(round(value(point), 9), point)
+    return list(found.values())
+
+
+def benign(problem: Problem, minimum: float, tries: int, rng: int, saddle: str = "strict saddle"):
+    """Evidence that every critical point met costs `minimum` or is a strict saddle. `saddle` names another status, and falsifies it."""
+    tol = MINIMUM * max(1.0, abs(minimum))
+    for point in saddles(problem, tries, rng):
+        excess = value(point) - minimum
+        if abs(excess) <= tol:
+            continue
+        found = classify(point, extremes=False)
+        decided = 0.0 if found.status != "degenerate" else math.inf
+        note = f"rank {point.rank}, {excess:.3g} above the minimum: {found.status}, index {found.index}"
+        yield Evidence(int(found.status == saddle), "==", 1, 0, "float", note, error=decided)
 
 
 def class_product(point: LogitPoint) -> np.ndarray:

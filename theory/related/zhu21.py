@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, grid, planted
-from theory.related.shallow import SIDES, class_product, global_value, minimum, softmax_loss, spread_lam
+from theory.related.shallow import SIDES, benign, class_product, global_value, minimum, softmax_loss, spread_lam
 from ufm.objectives.logits import value
 from ufm.solvers.multistart import multistart
 
@@ -64,13 +64,17 @@ def check_threshold(case):
 
 
 def check_landscape(case):
-    """Random starts, over all samples and at full width: the values at which they come to rest."""
-    runs = multistart(problem_of(case), case.starts, case.rng, space="factors", progress=False)
-    yield Evidence(sum(r.success for r in runs), "==", case.starts, 0, "sampled", "converged")
-    values = [r.fun for r in runs]
-    F = loss(case.K, case.n, problem_of(case).Lam, scale(case.K, case.n, problem_of(case).Lam))
-    yield Evidence(max(values) - min(values), "<", TOL, TOL / 10, "sampled", "spread of the values")
+    """Random starts, over all samples and at full width: the values at which they come to rest; and what critical points above the minimum are."""
+    problem = problem_of(case)
+    runs = multistart(problem, case.starts, case.rng, space="factors", progress=False)
+    values = [r.fun for r in runs if r.success]
+    yield Evidence(len(values), "==", case.starts, 0, "sampled", "converged", error=case.starts - len(values))
+    if not values:
+        return
+    F = loss(case.K, case.n, problem.Lam, scale(case.K, case.n, problem.Lam))
+    yield Evidence(max(values) - min(values), "<", TOL, TOL / 10, "sampled", "spread of the values at which descents converged")
     yield Evidence(min(values), "==", F, TOL, "sampled", "the closed form")
+    yield from benign(problem, F, case.starts, case.rng, case.get("saddle", "strict saddle"))
 
 
 PLAIN = {"balanced": lambda c: isinstance(c.n, int), "L = 1": lambda c: c.L == 1, "d >= K - 1": lambda c: c.more >= -1}
@@ -127,8 +131,9 @@ CLAIMS = (
         controls=[
             Case(K=6, n=1, L=1, more=-3, lam=1e-3, spread=1.0, bias=None, rng=0, starts=20),
             Case(K=4, n=1, L=2, more=0, lam=1e-2, spread=1.0, bias=None, rng=0, starts=20),
+            planted("saddles are taken for local minima", K=4, n=1, L=1, more=0, lam=1e-2, spread=1.0, bias=None, rng=0, starts=6, saddle="local minimum"),
         ],
         uses=("related:zhu21-minimum",),
-        scope="the paper's theorem is for d > K; random starts only, at the declared parameters",
+        scope="the paper's theorem is for d > K; ends of descents from random starts, and critical points of every rank that Newton's method met",
     ),
 )

@@ -30,13 +30,15 @@ def check(case):
     post = objective.net.features(params, objective.data)
     within = [tcv(Z, objective.data.y) for Z in post]
     f = factors(objective.net, params, case.get("factor", "spectral"))
-    steps = [within[l] / (f[l - 1] ** 2 * within[l - 1]) for l in range(1, case.L)]
+    bounds = [f[l - 1] ** 2 * within[l - 1] for l in range(1, case.L)]
+    steps = [after / bound if bound > 0 else math.inf if after > 0 else 0.0 for after, bound in zip(within[1 : case.L], bounds, strict=True)]
     yield Evidence(max(steps), "<=", 1, SLACK, note="TCV(z^l) / f_l^2 TCV(z^(l-1)), the largest over layers")
     rows, ratios = layer_bounds(objective, params), []
     for l, row in enumerate(rows, 1):
         for m in range(l):
             bound = math.sqrt(row.tcv_delta * within[m]) * math.prod(f[m : l - 1]) / lams[l - 1] + row.grad
-            ratios.append((row.dist - 1e-14 * row.norm) / bound)
+            dist = row.dist - 1e-14 * row.norm
+            ratios.append(0.0 if dist <= 0 else dist / bound if bound > 0 else math.inf)
     yield Evidence(max(ratios), "<=", 1, SLACK, note="dist_K(W_l) over the bound from layer m, the largest over m < l")
 
 
@@ -51,6 +53,8 @@ CLAIM = Claim(
     | {
         "1-Lipschitz activation": lambda c: c.activation.split("(")[0] in LIPSCHITZ,
         "sigma > 0": lambda c: c.sigma > 0,
+        "lam > 0": lambda c: c.lam > 0,
+        "some class has two samples": lambda c: np.max(c.n) >= 2,
         "L >= 2": lambda c: c.L >= 2,
     },
     check=check,
