@@ -132,6 +132,8 @@ class Claims(SphinxDirective):
     def _facts(self, claim: Claim, entries: Entries):
         yield "hypotheses", "; ".join(claim.hypotheses) or "none"
         yield "source", self._cited(claim)
+        if claim.kind != "universal":
+            yield "kind", f"{claim.kind}: {theory_results.KINDS[claim.kind]}"
         if claim.id in entries.results:
             found = entries.of(claim)
             yield "verdict", f"{found['verdict']}; strength {found['strength']}, least margin {entries.shown(claim, 'margin')}"

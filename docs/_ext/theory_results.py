@@ -21,6 +21,11 @@ FILE = Path(__file__).resolve().parents[1] / "theory_results.json"
 PAGES = FILE.parent / "theory"
 SAME = ("title", "statement", "source", "scope", "pace", "kind")
 """What an entry repeats of its claim, word for word."""
+KINDS = {
+    "existential": "one witness supports it, and a case without the property says nothing",
+    "empirical": "seen on runs, and no theorem; a run against it leaves it undecided",
+}
+"""What a kind other than universal means."""
 
 
 def described(claim: Claim) -> dict:

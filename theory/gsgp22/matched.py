@@ -43,6 +43,7 @@ CLAIM = Claim(
     source="gsgp22, rank against batch size",
     hypotheses={
         "equal numbers of steps": lambda c: c.count == "steps",
+        "a hidden matrix: L >= 2": lambda c: c.L >= 2,
         "2 <= B <= N": lambda c: min(c.batches) >= 2 and max(c.batches) <= c.K * c.n,
         "lr <= 0.2": lambda c: max(c.lrs) <= 0.2,
         "E <= 6": lambda c: max(c.lrs) * max(c.lams) * c.steps <= 6,
