@@ -354,6 +354,16 @@ def test_the_page_draws_at_the_place_where_it_once_froze(pictures):
         assert len(labels(picture)) < 60
 
 
+def test_marks_of_rays_stay_inside_their_frame(pictures):
+    code = """(() => { const P = UFM.problem(p), all = UFM.structures(P); return Draw.rays(300, P, all.filter((s) => s.exists && s.rank), all[0].fun); })()"""
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        problem = random_problem(rng, "ce" if rng.random() < 0.7 else "mse", most=9)
+        picture = pictures(code, p=as_js(problem))
+        for x, y in re.findall(r'<circle cx="([^"]+)" cy="([^"]+)"', picture):
+            assert 40 <= float(x) <= 300 and 15 <= float(y) <= 216, (problem, x, y)
+
+
 ODD = [0, -1, 1, 1 + 2e-16, 1e-300, -1e300, 1e308, 5e-324, 1e21, math.log(6)]
 DRAWINGS = [
     "Draw.trace(300, [0, 1, 2], [{ y: [a, b, a], stroke: 'x' }], 'F', '', [{ y: b, stroke: 'x', name: '' }], true)",

@@ -96,6 +96,7 @@ class Browser:
         """As a hand on the slider does: value, then the input event; back when the page has drawn."""
         code = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('input', { bubbles: true }));"
         self.js(code, name, value)
+        self.later("requestAnimationFrame(() => setTimeout(done, 0));")
         self.wait("return document.getElementById('K').value == UFM_PAGE.now.P.K && UFM_PAGE.now.P.lam === UFM_PAGE.state.lam")
 
     def close(self):
@@ -357,6 +358,11 @@ def test_words_picture_and_slider_of_every_step_are_seen_together(browser, file,
                 browser.wait("return document.getElementById('ten').disabled === false")
             assert browser.js(TOGETHER) == [], step
             assert browser.js(OVERLAPS) == [], step
+            for name in browser.js("return TOUR[UFM_PAGE.state.step - 1].asks.map((a) => (a === 'lam' ? 'lam-log' : a))"):
+                for end in ("min", "max"):
+                    browser.slide(name, browser.js("return document.getElementById(arguments[0])[arguments[1]]", name, end))
+                    assert browser.js(TOGETHER) == [], (step, name, end)
+                browser.click("#tour-reset")
             browser.click("#tour-reveal summary")
             assert browser.js(TOGETHER) == [], f"{step}, answered"
             browser.click("#tour-next")

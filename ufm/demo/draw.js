@@ -89,14 +89,15 @@ const Draw = (() => {
   function rays(w, P, items, top, h = 250) {
     const reach = most(items.map((s) => s.t), 1) ** (1 / P.D) * 1.16, xs = Array.from({ length: 121 }, (_, i) => (i / 120) * reach);
     const curves = items.map((st) => ({ st, ys: UFM.ray(P, st, xs.map((x) => x ** P.D)) }));
-    const low = least(curves.flatMap((c) => c.ys), top), depth = Math.max(top - low, 0.05 * top) || 1, roof = top + 0.14 * depth;
+    const low = least(curves.flatMap((c) => c.ys), top), depth = Math.max(top - low, 0.05 * top) || 1, roof = Math.max(top + 0.14 * depth, most(items.map((s) => s.fun), top) + 0.05 * depth);
     const { X, Y, body } = frame(w, h, [0, reach], [Math.max(0, low - 0.08 * depth), roof], "size of one factor, t<tspan dy='-4' font-size='10'>1/(L+1)</tspan>", "F");
+    const mark = (t, F, r, fill, more) => (F <= roof ? dot(X(t ** (1 / P.D)), Y(F), r, fill, more) : "");
     let inside = "";
     for (const { st, ys } of curves) {
       const seen = xs.map((x, i) => [X(x), Y(Math.min(ys[i], roof))]);
       inside += path(seen, tint(st.family), 2.4);
-      if (st.barrier) inside += dot(X(st.barrier ** (1 / P.D)), Y(UFM.ray(P, st, [st.barrier])[0]), 5.5, "var(--card)", `stroke="${tint(st.family)}" stroke-width="2.4"`);
-      inside += dot(X(st.t ** (1 / P.D)), Y(st.fun), 6, tint(st.family), 'class="edge"');
+      if (st.barrier) inside += mark(st.barrier, UFM.ray(P, st, [st.barrier])[0], 5.5, "var(--card)", `stroke="${tint(st.family)}" stroke-width="2.4"`);
+      inside += mark(st.t, st.fun, 6, tint(st.family), 'class="edge"');
     }
     const words = curves.map(({ st }) => `${st.name}: minimum ${number(st.fun)} at scale ${number(st.t)}${st.barrier ? `, barrier at scale ${number(st.barrier)}` : ""}`);
     const legend = curves.length ? "" : text(w / 2, h / 2, "Only zero is left here.", "middle");

@@ -161,8 +161,9 @@ const Page = (() => {
   // ---- Structures
   function listed() {
     const { here, winner, shown } = now, basic = ["zero", "dnc", "pairs", "pairs+apex", "circle", "petersen"];
-    const mixtures = here.filter((s) => !basic.includes(s.name)).slice(0, 3);
-    return here.filter((s) => basic.includes(s.name) || mixtures.includes(s) || s === winner || s === shown).slice(0, 10);
+    const always = here.filter((s) => basic.includes(s.name) || s === winner || s === shown), room = Math.max(0, (low() ? 7 : 10) - always.length);
+    const mixtures = here.filter((s) => !always.includes(s)).slice(0, Math.min(3, room));
+    return here.filter((s) => always.includes(s) || mixtures.includes(s));
   }
 
   function showBars() {
