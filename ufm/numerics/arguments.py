@@ -75,8 +75,8 @@ def real(name: str, value) -> float:
     """A finite real number, or a ValueError naming it."""
     try:
         number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # a whole number beyond the floats
-        number = math.inf
+    except OverflowError:
+        raise ValueError(f"{name} must be a finite real number; got {name} too large for a float, which ends at 1.8e308.") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite real number; got {name}={value!r}.")
     return number
