@@ -210,3 +210,28 @@ def test_rotations_of_features_explain_zeros_under_any_activation():
         found = classify(minimize(Problem(K=3, d=d, L=2, lam=0.01, activation=activation), rng=0))
         if found.index is not None:
             assert found.status == "local minimum" and found.nullity == found.nullity_symmetry > 0
+
+
+@pytest.mark.parametrize("K, L, lam", [(4, 2, 1e-80), (5, 2, 1e-100), (3, 3, 1e-100), (4, 9, 1e-200), (25, 2, 1e-100)])
+def test_small_roots_down_to_the_smallest_float(K, L, lam):
+    for loss in ("ce", "mse"):
+        problem = Problem(K=K, L=L, lam=lam, loss=loss)
+        small = structures.dnc(problem, "small")
+        s = (lam * K) ** ((L + 1) / (L - 1))  # to leading order the pull is that of zero
+        assert small.s[0] == pytest.approx(s, rel=1e-10)
+        found = classify(small)
+        free = K - 1 if loss == "ce" else K
+        assert found.status == "strict saddle" and found.index == free * (free + 1) // 2
+        assert classify(structures.blocks(problem, (2, *[1] * (K - 2)), "small")).descends
+    with pytest.raises(ValueError, match=r"no small root above .*, the smallest number"):
+        structures.dnc(Problem(K=K, L=2, lam=1e-104), "small")
+    with pytest.raises(ValueError, match="single scale at L=1"):
+        structures.dnc(Problem(K=K, L=1, lam=lam), "small")
+
+
+def test_large_roots_down_to_the_smallest_lam():
+    for lam in (1e-100, 1e-250, 1e-300):
+        pair = structures.blocks(Problem(K=4, L=9, lam=lam), (2, 1, 1))
+        b = pair.scales[0]
+        assert np.log(0.5) - b / 2 == pytest.approx(np.log(lam) - 0.8 * np.log(b), rel=1e-12)
+        assert classify(structures.dnc(Problem(K=4, L=2, lam=lam))).status == "local minimum"

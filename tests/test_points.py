@@ -317,3 +317,17 @@ def test_other_records_keep_arrays_of_their_own():
         A += 1.0
     trace.record(1, 0.5, 0.5)
     assert data.X[1, 0] == 0 and scheme.idempotents[0][0, 0] == 0.5 and result.settings["start"][0] == 0 and len(result.trace) == 1
+
+
+def test_frames_that_are_not_orthonormal_are_refused():
+    problem = Problem(K=3, n=2, L=2, lam=0.01)
+    good = structures.dnc(problem)
+    for name, wrong in (("U", good.U * [1.0, 1.001]), ("U", np.ones((3, 2)) / np.sqrt(3)), ("U", 2 * good.U), ("U", np.zeros((3, 2)))):
+        with pytest.raises(ValueError, match=rf"{name} must have orthonormal columns; {name}'{name} is off the identity by .*from_matrix"):
+            LogitPoint(problem, wrong, good.s, good.right)
+        with pytest.raises(ValueError, match="right must have orthonormal columns"):
+            LogitPoint(problem, good.U, good.s, wrong)
+    assert LogitPoint(problem, good.U + 1e-11, good.s, good.right).rank == 2
+    large = structures.pairs(Problem(K=1200, L=2, lam=1e-6))
+    with pytest.raises(ValueError, match="right must have orthonormal"):
+        LogitPoint(large.problem, large.U, large.s, np.hstack([large.right[:, 1:], large.right[:, 1:2]]))

@@ -102,7 +102,7 @@ class LogitPoint(ByContent):
     that nothing of size N is formed. `right` (N, r) is a general point.
 
     `name` and `scales` say which structure it is, where it came from one. Arrays are copied.
-    Raises ValueError for wrong shapes, non-finite entries, or singular values that are not positive.
+    Raises ValueError for wrong shapes, non-finite entries, singular values that are not positive, or frames that are not orthonormal.
     """
 
     problem: Problem
@@ -123,6 +123,9 @@ class LogitPoint(ByContent):
         put(self, "right", arguments.array("right", self.right, shape=(None, len(s))))
         if len(self.right) not in (K, self.problem.N):
             raise ValueError(f"right must have {K} rows (classes) or {self.problem.N} rows (samples); got {len(self.right)}.")
+        _check_frame("U", self.U)
+        if self.right is not self.U:
+            _check_frame("right", self.right)
         put(self, "b", _bias(self.problem, self.b))
         own(self, "U", "s", "right", "b")
 
@@ -241,6 +244,26 @@ def _save(path, kind: str, point: Any, arrays: dict) -> None:
     if point.b is not None:
         arrays = {**arrays, "b": point.b}
     save_arrays(path, ufm=np.array(json.dumps(header)), **arrays)
+
+
+ORTHONORMAL = 1e-9
+"""Largest entry of U'U - I; F is wrong by as much, relatively."""
+LARGE_FRAME = 10**8
+"""Multiplications of U'U above which it is seen through two vectors only."""
+
+
+def _check_frame(name: str, U: np.ndarray) -> None:
+    """ValueError unless the columns of U (m, r) are orthonormal."""
+    m, r = U.shape
+    if m * r * r <= LARGE_FRAME:
+        off = np.max(np.abs(U.T @ U - np.eye(r)), initial=0.0)
+    else:
+        v = np.cos(np.arange(1.0, 2 * r + 1).reshape(2, r).T ** 2)
+        off = np.max(np.abs(U.T @ (U @ v) - v))
+    if not off <= ORTHONORMAL:
+        raise ValueError(
+            f"{name} must have orthonormal columns; {name}'{name} is off the identity by {off:.2g}. points.from_matrix takes any matrix of logits."
+        )
 
 
 def _bias(problem: Problem, b) -> np.ndarray | None:

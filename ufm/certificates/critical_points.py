@@ -21,13 +21,10 @@ from ufm.certificates.check.rejected import Rejected
 from ufm.losses import MSE, CrossEntropy
 from ufm.numerics import balls
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import GRADIENT, critical_below
 from ufm.points import FactorPoint, LogitPoint, from_matrix
 from ufm.solvers.newton import scaled_hessian
 
-GRADIENT = 1e-6
-"""Gradient norm, in units of the ridge term's own, up to which a point is taken to be near a critical one."""
-ROUNDING = 1e-14
-"""Gradient norm that is zero whatever the scale of the ridge."""
 MOVED = 1e-3
 """Relative distance over which the last digits may move the factors."""
 DEGENERATE = 1e-6
@@ -118,7 +115,7 @@ def _on_classes(given) -> LogitPoint:
 
 
 def _require_critical(stratum: Stratum) -> None:
-    below = GRADIENT * stratum.ridge_norm + ROUNDING
+    below = critical_below(stratum.ridge_norm, GRADIENT, stratum.rounding)
     if not stratum.grad_norm <= below:
         raise _Undecided(f"the point is not critical: gradient norm {stratum.grad_norm:.1e} exceeds {below:.1e}.")
 

@@ -111,7 +111,7 @@ def counted(found: Spectrum, loose: float, change=0.0, zero: float = 0.0) -> Cou
 
 def settled(found: Spectrum, count: Count, loose: float, dense: Callable[[Stratum], Spectrum] | None) -> Count:
     """The count that stands: the given one where h is small, else that of the critical point Newton's method finds; dense: None where none is formed."""
-    h = found.third * found.grad_norm / count.least**2
+    h = found.third / count.least * (found.grad_norm / count.least)
     moot = count.index[0] < count.index[1] and found.grad_norm > ROUND * found.size
     if h <= SAFE and not moot:
         return count

@@ -299,7 +299,7 @@ def _loss_symmetry(stratum: Stratum) -> int:
             H = linalg.null_space(np.ones((1, k))) if k > 1 else np.zeros((1, 0))
             block = H.T @ block @ H
         values = np.sort(linalg.eigvalsh(0.5 * (block + block.T))) if block.size else np.zeros(0)
-        clusters = np.split(values, np.flatnonzero(np.diff(values) > 1e-6 * max(1e-300, np.max(np.abs(values), initial=0.0))) + 1)
+        clusters = np.split(values, np.flatnonzero(np.diff(values) > 1e-6 * np.max(np.abs(values), initial=0.0)) + 1)
         sizes = [len(c) for c in clusters]
         total += (sum(sizes) ** 2 - sum(k * k for k in sizes)) // 2
     return total

@@ -31,6 +31,7 @@ from scipy import linalg
 from ufm.critical.symmetry import Commutant, Element, kinds_of, refined, representations
 from ufm.numerics import products
 from ufm.numerics.content import ByContent
+from ufm.numerics.spectra import length
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
 from ufm.objectives.logits import Stratum, schatten
@@ -154,7 +155,7 @@ class Split(ByContent):
     @functools.cached_property
     def grad_norm(self) -> float:
         """Norm of the gradient, which every symmetry of the point fixes, at the balanced lift."""
-        return float(np.linalg.norm(self.whole.gradient()))
+        return length([self.whole.gradient()])
 
     def core(self) -> list[tuple[float, int]]:
         found = []

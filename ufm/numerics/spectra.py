@@ -50,6 +50,14 @@ def thin_svd(Z: np.ndarray, rank: int | None = None, tol: float = 1e-10) -> Thin
     return ThinSVD(U[:, :rank], s[:rank], Vt[:rank].T)
 
 
+def length(parts) -> float:
+    """Euclidean norm of arrays taken together, without under- or overflow of squares."""
+    largest = max((float(np.max(np.abs(a), initial=0.0)) for a in parts), default=0.0)
+    if not 0.0 < largest < np.inf:
+        return largest
+    return largest * float(np.sqrt(sum(np.sum((a / largest) ** 2) for a in parts)))
+
+
 def complement(U: np.ndarray) -> np.ndarray:
     """An orthonormal basis (m, m - r) of the orthogonal complement of the columns of U (m, r)."""
     m, r = U.shape

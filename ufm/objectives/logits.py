@@ -20,10 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.numerics.spectra import SpectralFunction, complement, divided_differences, leaving, thin_svd
+from ufm.numerics.spectra import SpectralFunction, complement, divided_differences, leaving, length, thin_svd
 from ufm.objectives.fit import Fit
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+
+TINY = 1e-70
+"""Singular values below which powers are taken relative to the largest."""
+SQUARES = 1e-250
+"""Sums of squares above which nothing has underflowed that counts."""
 
 
 def schatten(problem: Problem) -> SpectralFunction:
@@ -103,7 +108,12 @@ class Stratum:
         total = share[0] * np.sum((edge[:, None] * B) ** 2) + share[-1] * np.sum((C * edge) ** 2)
         for l in range(D):
             total += share[l] * np.sum((s[:, None] ** ((D - 1.0 - l) / D) * A * s ** (l / D)) ** 2)
-        return float(np.sqrt(total + (0.0 if db is None else db @ db)))
+        total = total + (0.0 if db is None else db @ db)
+        if total > SQUARES:
+            return float(np.sqrt(total))
+        inner = [np.sqrt(share[l]) * s[:, None] ** ((D - 1.0 - l) / D) * A * s ** (l / D) for l in range(D)]
+        ends = [np.sqrt(share[0]) * edge[:, None] * B, np.sqrt(share[-1]) * C * edge]
+        return length([*inner, *ends, *([] if db is None else [db])])
 
     @functools.cached_property
     def logits(self) -> np.ndarray:
@@ -114,7 +124,10 @@ class Stratum:
     def ridge_norm(self) -> float:
         """Norm of the ridge's own gradient (lam_l A_l)_l at the balanced lift: what the fit's gradient must cancel."""
         p = self.point
-        return float(np.sqrt(np.sum(p.problem.lams) * p.problem.Lam * np.sum(p.s ** (2.0 / p.problem.D))))
+        size = np.sum(p.problem.lams) * p.problem.Lam * np.sum(p.s ** (2.0 / p.problem.D))
+        if size > SQUARES or not p.rank:
+            return float(np.sqrt(size))
+        return float(np.sqrt(np.sum(p.problem.lams)) * np.sqrt(p.problem.Lam)) * length([p.s ** (1.0 / p.problem.D)])
 
     @property
     def rounding(self) -> float:
@@ -136,8 +149,11 @@ class Stratum:
     @functools.cached_property
     def scale(self) -> np.ndarray:
         """Norm of dZ (and db) produced by unit factor motion, per coordinate."""
+        return self._scale(self.point.s)
+
+    def _scale(self, s) -> np.ndarray:
         r, K, M = self.shape
-        D, s = self.point.problem.D, self.point.s
+        D = self.point.problem.D
         powers = s[:, None] ** (np.arange(D) / D)
         inner = np.sqrt((powers**2)[:, ::-1] @ (powers**2).T)
         edge = s ** ((D - 1.0) / D)
@@ -203,12 +219,24 @@ class Stratum:
 
     @functools.cached_property
     def _spectral(self):
-        phi, s = schatten(self.point.problem), self.point.s
+        return self._spectral_at(self.point.s)
+
+    def _spectral_at(self, s):
+        phi = schatten(self.point.problem)
         plus, minus = divided_differences(s, phi.derivative(s), phi.second(s))
         return plus, minus, leaving(s, phi.derivative(s), phi.second(s))
 
-    def hessian(self, limit: int = 4000) -> np.ndarray:
-        """Dense Hessian of F_r in flat coordinates; refuses sizes above `limit`."""
+    def scaled_hessian(self) -> np.ndarray:
+        """The Hessian in scaled coordinates: inertia unchanged, eigenvalues of the size of factor-space ones.
+
+        Powers of tiny singular values, which would overflow one by one, are taken relative to the largest of them.
+        """
+        unit = float(self.point.s[0]) if self.point.rank and self.point.s[-1] < TINY else 1.0
+        scale = self._scale(self.point.s / unit)
+        return scale[:, None] * self.hessian(unit=unit) * scale
+
+    def hessian(self, limit: int = 4000, unit: float = 1.0) -> np.ndarray:
+        """Dense Hessian of F_r in flat coordinates; refuses sizes above `limit`. unit: of A, B and C, times unit^(1/D), and of singular values."""
         if self.size > limit:
             raise ValueError(f"a dense Hessian needs size <= limit={limit}; this stratum has {self.size} dimensions.")
         r, K, M = self.shape
@@ -230,16 +258,19 @@ class Stratum:
             H[:upper, upper + lower :] = cross[:r].reshape(upper, K)
             H[upper : upper + lower, upper + lower :] = cross[r:, :r].reshape(lower, K)
             H[upper + lower :, upper + lower :] = column.sum(axis=0) + self.point.problem.bias * np.eye(K)
+        if unit != 1.0:
+            power = np.where(np.arange(self.size) < upper + lower, unit ** (1.0 - 1.0 / self.point.problem.D), 1.0)
+            H = power[:, None] * H * power
         H = np.triu(H) + np.triu(H, 1).T
         rows = np.arange(upper).reshape(r, M)  # from (row, column) order to A, then B
         order = np.concatenate([rows[:, :r].ravel(), rows[:, r:].ravel(), np.arange(upper, self.size)])
         H = H[np.ix_(order, order)]
-        self._add_spectral(H)
+        self._add_spectral(H, unit)
         return H
 
-    def _add_spectral(self, H) -> None:
+    def _add_spectral(self, H, unit: float) -> None:
         r, K, M = self.shape
-        plus, minus, edge = self._spectral
+        plus, minus, edge = self._spectral if unit == 1.0 else self._spectral_at(self.point.s / unit)
         A = np.arange(r * r).reshape(r, r)
         B = r * r + np.arange(r * (M - r)).reshape(r, M - r)
         C = r * r + r * (M - r) + np.arange((K - r) * r).reshape(K - r, r)
@@ -247,7 +278,7 @@ class Stratum:
         H[A, A.T] += 0.5 * (minus - plus)
         H[B, B] += edge[:, None]
         H[C, C] += edge
-        bend = self.G_perp[:, None, :] / self.point.s[:, None]
+        bend = self.G_perp[:, None, :] / (self.point.s / unit)[:, None] * unit ** (1.0 - 2.0 / self.point.problem.D)
         H[C[:, :, None], B[None, :, :]] += bend
         H[B[None, :, :], C[:, :, None]] += bend
 

@@ -22,6 +22,8 @@ FORMED = 1500
 KRYLOV = {"rtol": 1e-5, "maxiter": 3000}
 """How exactly MINRES solves for the step on larger ones."""
 
+scaled_hessian = Stratum.scaled_hessian
+
 
 def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True):
     """(Stratum at the end, steps, sentence): Newton for critical points of F_r from a LogitPoint.
@@ -48,11 +50,6 @@ def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50
             return here, steps, f"Newton stalled at gradient norm {here.grad_norm:.2e}"
         here = after
     return here, max_steps, f"Newton used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
-
-
-def scaled_hessian(stratum: Stratum) -> np.ndarray:
-    """The stratum's Hessian in scaled coordinates: inertia unchanged, eigenvalues of the size of factor-space ones."""
-    return stratum.scale[:, None] * stratum.hessian() * stratum.scale
 
 
 def _newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:

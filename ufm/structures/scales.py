@@ -5,7 +5,7 @@ A structure whose singular value s = c t (multiplicity aside) feels the fit's pu
     gamma(t) = phi'(s) = Lam s^(2/D - 1)   <=>   log gamma(t) + (1 - 2/D) log s - log Lam = 0.
 
 For D >= 3 the left side rises, peaks at the fold and falls: none or two roots (barrier and minimum of the
-ray). For D = 2 it only falls: none or one. Worked in log t, so that roots of 1e-200 and of 40 are equally exact.
+ray). For D = 2 it only falls: none or one. Worked in log t, so that roots of 1e-300 and of 400 are equally exact.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import numpy as np
 from scipy import optimize
 
 from ufm.problem import Problem
+
+SMALLEST = float(np.finfo(float).tiny)
+"""The least root that is sought: below, numbers lose their digits."""
 
 
 def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float = 1.0) -> tuple[list[float], float]:
@@ -51,12 +54,12 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
 
 def _grid(pull, factor, D, level, size: int) -> np.ndarray:
     """log t from below the smallest possible root to where every loss has gone flat."""
-    high = np.log(800.0)
+    high = np.log(max(800.0, 3.0 * abs(level)))  # a pull falls like e^(-t/2) at least
     if D == 2:
         return np.linspace(np.log(1e-16), high, size)
     start = float(pull(np.array([1e-250]))[0])
     low = np.log(1e-12) if start <= 0 else D / (D - 2) * (level - np.log(start)) - np.log(factor) - 5.0
-    low = min(max(low, np.log(1e-280)), high - 10.0)
+    low = min(max(low, np.log(SMALLEST)), high - 10.0)
     return np.unique(np.concatenate([np.linspace(low, high, size), np.linspace(max(low, np.log(1e-3)), high, size // 2)]))
 
 
@@ -66,8 +69,10 @@ def pick(roots: list[float], fold: float, which: str, name: str, problem: Proble
         raise ValueError(f"{name} does not exist at Lam={problem.Lam:.6g}: its scale equation has a positive root only up to the fold Lam={fold:.6g}.")
     if which == "large":
         return roots[-1]
-    if len(roots) < 2:
+    if len(roots) < 2 and problem.D == 2:
         raise ValueError(f"{name} has a single scale at L={problem.L}, Lam={problem.Lam:.6g}; there is no small root.")
+    if len(roots) < 2:
+        raise ValueError(f"{name} has no small root above {SMALLEST:.3g}, the smallest number of float64, at L={problem.L}, Lam={problem.Lam:.6g}.")
     return roots[0]
 
 
