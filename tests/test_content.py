@@ -53,7 +53,7 @@ NOUNS = {
     "LowRankEnds": lambda: low_rank_ends(ufm.Problem(7, d=3, L=2, lam=0.01), 1, seed_sequence(0)),
     "Comparison": lambda: ufm.compare(PROBLEM, 1, 0),
     "Comparison, relu": lambda: ufm.compare(RELU, 0, 0),
-    "Landscape": lambda: ufm.landscape(ufm.Problem(3, L=2, lam=0.02), 1, 0),
+    "Landscape": lambda: ufm.landscape(ufm.Problem(3, L=2, lam=0.02), 0, 0),
     "Landscape, mse": lambda: ufm.landscape(ufm.Problem(3, L=2, lam=0.02, loss="mse")),
     "Profile": lambda: ufm.profile(PROBLEM, 1, 0),
     "Basins": lambda: ufm.basins(PROBLEM, 3, 0),
@@ -140,6 +140,7 @@ INNER = {
 """Records that live inside one computation and are never handed out, and the numbers of interval arithmetic."""
 
 
+@pytest.mark.slow
 def test_records_with_arrays_compare_by_content():
     """No public record falls back on comparing arrays with ==, whose answer is an array, or on being the same object."""
     import importlib

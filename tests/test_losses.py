@@ -298,7 +298,10 @@ LOGISTIC = Loss.from_function(lambda Z, Y: anp.sum(anp.log1p(anp.exp((1 - 2 * Y)
 SQUARES = Loss.from_function(lambda Z, Y: 0.5 * anp.sum((Z - Y) ** 2, axis=0), "squares", convex=True)
 
 
-@pytest.mark.parametrize("K, L, lam, n", [(4, 2, 0.01, 1), (4, 1, 0.02, 2), (6, 3, 1e-3, 1), (3, 2, 1e-4, 3), (8, 4, 1e-5, 1)])
+@pytest.mark.parametrize(
+    "K, L, lam, n",
+    [(4, 1, 0.02, 2), (6, 3, 1e-3, 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in [(4, 2, 0.01, 1), (3, 2, 1e-4, 3), (8, 4, 1e-5, 1)])],
+)
 @pytest.mark.parametrize("loss", [HUBER, LOGISTIC, SQUARES], ids=lambda loss: loss.name)
 def test_collapse_under_a_loss_that_sees_shifts_has_rank_K_and_is_critical(loss, K, L, lam, n):
     point = Stratum(dnc(Problem(K, n=n, L=L, lam=lam, loss=loss)))
@@ -317,7 +320,7 @@ def test_below_width_K_collapse_that_sees_shifts_is_the_simplex_alone():
         dnc(Problem(4, L=2, lam=0.01, loss=HUBER, bias=0.1))
 
 
-@pytest.mark.parametrize("name", ["pseudo-huber", "mse", "ce"])
+@pytest.mark.parametrize("name", ["pseudo-huber", "mse", pytest.param("ce", marks=pytest.mark.slow)])
 def test_a_users_loss_is_compared_by_what_it_does_whatever_its_name(name):
     problem = Problem(4, L=2, lam=0.01, loss=Loss.from_function(pseudo_huber, name, convex=True))
     table = compare(problem, starts=2, rng=0)

@@ -40,7 +40,7 @@ QUICK = {
     "classify": lambda: ufm.classify(structures.dnc(TINY)),
     "identify": lambda: ufm.identify(np.eye(5) * 1e-200),
     "collapse": lambda: ufm.collapse(X * 1e-200, Y),
-    "compare": lambda: ufm.compare(Problem(5, L=4, lam=1e-9), 1, 0),
+    "compare": lambda: ufm.compare(Problem(4, L=3, lam=1e-9), 1, 0, prove=False),
     "loss": lambda: [PROBLEM.loss.hvp(1e3 * np.eye(4), np.eye(4), np.eye(4)), Problem(3, lam=1, loss="focal").loss.grad(1e3 * np.eye(3), np.eye(3))],
 }
 SLOW = {
