@@ -43,7 +43,9 @@ def test_files_are_checked_again_and_a_changed_digit_fails(tmp_path, capsys):
     assert main(["certify", "-K", "6", "-L", "2", "--lam", "0.01", "--what", "order", "--save", str(file)]) == 0
     capsys.readouterr()
     assert main(["certify", "--check", str(file)]) == 0
-    assert "stands: pairs < dnc (order)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "stands: pairs < dnc (order)" in said
+    assert said.startswith("about K=6, n=1, d=6, L=2, lam=0.01, cross-entropy, linear layers:\n") and said.count("about") == 1
     data = json.loads(file.read_text())
     number = data["certificates"][0]["data"]["left"]["loss"]
     data["certificates"][0]["data"]["left"]["loss"] = number[:-1] + str((int(number[-1]) + 1) % 10)
@@ -57,6 +59,7 @@ def test_files_are_checked_again_and_a_changed_digit_fails(tmp_path, capsys):
     certificate.save(resealed, file)
     assert main(["certify", "--check", str(file), "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
+    assert [row["problem"] for row in printed["certificates"]][-1].startswith("K=6, n=1, d=6, L=2, lam=0.01, cross-entropy")
     assert not printed["stand"] and [row["holds"] for row in printed["certificates"]].count(False) == 1
 
 

@@ -52,17 +52,21 @@ class Certificate(ByContent):
 
     def objection(self) -> str:
         """What `check` found wrong, a sentence; empty when the proof stands."""
+        return self.examine()[0]
+
+    def examine(self) -> tuple[str, str]:
+        """(what is wrong, a sentence, empty when the proof stands; the problem the proof is about, in words, as the checker read it)."""
         if not self.holds:
-            return f"not proved: {self.why}"
+            return f"not proved: {self.why}", ""
         if self.fingerprint != self._fingerprint():
-            return "the certificate was changed after it was made."
+            return "the certificate was changed after it was made.", ""
         try:
             found = _check(self.method, self.data)
         except Rejected as reason:
-            return str(reason)
+            return str(reason), ""
         if (found.kind, found.statement, found.arithmetic, found.margin) != (self.kind, self.statement, self.arithmetic, self.margin):
-            return f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin {self.margin})."
-        return ""
+            return f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin {self.margin}).", found.problem
+        return "", found.problem
 
     def to_dict(self) -> dict:
         """The JSON shape of one certificate in `ufm certify --json`, with everything `check` needs."""

@@ -58,13 +58,18 @@ def _recheck(arguments) -> int:
 
     rows = []
     for certificate in load(arguments.check):
-        objection = certificate.objection()
+        objection, problem = certificate.examine()
         rows.append({"kind": certificate.kind, "statement": certificate.statement, "holds": not objection, "why": objection, "claimed": certificate.holds})
+        rows[-1]["problem"] = problem
     fallen = [row for row in rows if row["claimed"] and not row["holds"]]
     if arguments.json:
         print_json({"certificates": rows, "stand": not fallen})
     else:
+        about = ""
         for row in rows:
+            if row["problem"] not in ("", about):
+                about = row["problem"]
+                show(f"about {about}:")
             word = "stands" if row["holds"] else "FAILS" if row["claimed"] else "was not proved"
             show(f"{word}: {row['statement']} ({row['kind']})" + (f"; {row['why']}" if row in fallen else ""))
     return 1 if fallen else 0

@@ -44,6 +44,8 @@ from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
 METHOD = "bound"
+PROBLEM = "model"
+"""The field of the data that says what problem the proof is about."""
 MOST = 4_000_000
 """Boxes after which the covering gives up."""
 SHARES = (1.0, 0.95, 0.88, 0.8, 0.7)
@@ -52,7 +54,7 @@ SHARES = (1.0, 0.95, 0.88, 0.8, 0.7)
 
 def check(data: dict) -> Checked:
     """data: model, lower (exact text), best (name of a closed-form structure whose value bounds the minimum from above), digest."""
-    model = Model.from_dict(opened(data)["model"])
+    model = Model.from_dict(opened(data)[PROBLEM])
     cover(Bound.of(model), data["lower"])
     with balls.precision(128):
         gap = balls.to_float(closed.enclose(model, data["best"]).loss - balls.ball(data["lower"]))

@@ -44,6 +44,8 @@ from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
 
 METHOD = "critical"
+PROBLEM = "problem"
+"""The field of the data that says what problem the proof is about."""
 BITS = 192
 DECIMALS = 30
 UNIT = f"1e-{DECIMALS}"
@@ -55,7 +57,7 @@ def check(data: dict) -> Checked:
 
     The statement's `no other within rho` is about critical points of the same rank, entry by entry, in the same gauge.
     """
-    model = Model.from_dict(data["problem"])
+    model = Model.from_dict(data[PROBLEM])
     with balls.precision(BITS):
         system = System.of(model, data)
         place = Place(system, system.read(data))

@@ -39,12 +39,14 @@ from ufm.certificates.check.scales import Undecided
 from ufm.numerics import balls
 
 METHOD = "dual"
+PROBLEM = "model"
+"""The field of the data that says what problem the proof is about."""
 BITS = 160
 
 
 def check(data: dict) -> Checked:
     """data: model, claim (`global` or `bound`), lower, upper (exact texts or None), witness (A, B, b, shrink, mix, or None), digest."""
-    model = Model.from_dict(opened(data)["model"])
+    model = Model.from_dict(opened(data)[PROBLEM])
     refuse(model)
     if data["witness"] is None:
         return _closed(model, data)

@@ -33,6 +33,8 @@ from ufm.certificates.check.scales import Undecided, block_equation, penalty, so
 from ufm.numerics import arithmetic, balls
 
 METHOD = "modes"
+PROBLEM = "model"
+"""The field of the data that says what problem the proof is about."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Mode:
 
 def check(data: dict) -> Checked:
     """data: model, claim (`global` or `bound`), lower (exact text at most the minimum), digest."""
-    model = Model.from_dict(opened(data)["model"])
+    model = Model.from_dict(opened(data)[PROBLEM])
     name, value, margin, arithmetic_used = decided(lambda: minimum(model))
     proved_below(value, data["lower"])
     if data["claim"] == "bound":

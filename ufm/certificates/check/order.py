@@ -31,6 +31,8 @@ from ufm.numerics.arithmetic import exact
 from ufm.numerics.records import fingerprint
 
 METHOD = "order"
+PROBLEM = "problem"
+"""The field of the data that says what problem the proof is about."""
 GUARD = 8
 MOST_DIGITS = 550
 _DECIMAL = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -39,7 +41,7 @@ _LABEL = re.compile(r"[\w(),+=. #-]+")
 
 def check(data: dict) -> Checked:
     """F(left) < F(right), from the stated enclosures after both were recomputed. Raises Rejected."""
-    model = Model.from_dict(data["problem"])
+    model = Model.from_dict(data[PROBLEM])
     if data["seal"] != seal(data):
         raise Rejected("the problem or a point was changed: the seal does not fit.")
     intervals = [_verified(model, data[side], side) for side in ("left", "right")]

@@ -47,6 +47,8 @@ from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
 METHOD = "symmetric"
+PROBLEM = "problem"
+"""The field of the data that says what problem the proof is about."""
 KIND, ARITHMETIC = "completeness", "interval"
 BITS, DIGITS = 192, 20
 MOST_BOXES = 4_000_000
@@ -667,7 +669,7 @@ def _stays(system: System, inside: list[int], t) -> bool:
 
 def read(data: dict) -> tuple[Model, Class]:
     """The problem and the class of a certificate; Rejected where this proof does not apply."""
-    model = Model.from_dict(data["problem"])
+    model = Model.from_dict(data[PROBLEM])
     if model.loss != "ce":
         raise Rejected(f"completeness in a symmetry class is proved for cross-entropy; got loss {model.loss}.")
     if not model.balanced:
@@ -792,7 +794,4 @@ def name(key) -> str:
 
 def statement(model: Model, label: str, count) -> str:
     """The sentence of a certificate."""
-    lam = model.lam[0] if len(set(model.lam)) == 1 else f"({', '.join(model.lam)})"
-    d = model.d[0] if len(set(model.d)) == 1 else f"({', '.join(map(str, model.d))})"
-    problem = f"K={model.K}, n={model.n[0]}, d={d}, L={model.L}, lam={lam}, cross-entropy, linear layers"
-    return f"the nonzero collapsed critical points with symmetry {label} are exactly {count} ({problem})"
+    return f"the nonzero collapsed critical points with symmetry {label} are exactly {count} ({model.words()})"

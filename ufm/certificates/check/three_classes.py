@@ -57,6 +57,8 @@ from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
 METHOD = "three_classes"
+PROBLEM = "model"
+"""The field of the data that says what problem the proof is about."""
 BITS = 128
 CHUNK = 20_000
 """Boxes handled at once: memory stays near 100 MB."""
@@ -433,7 +435,7 @@ def count(data: dict, report: Callable[[int], object] | None = None) -> int:
 def cases(data: dict) -> list[Case]:
     """The searches that prove the statement."""
     if "model" in data:
-        model = Model.from_dict(data["model"])
+        model = Model.from_dict(data[PROBLEM])
         refuse(model)
         if data["claim"] == "dnc" and model.max_rank < 2:
             raise DoesNotExist(f"dnc needs widths of at least its rank 2; got d={list(model.d)}.")

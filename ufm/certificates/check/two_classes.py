@@ -36,11 +36,13 @@ from ufm.certificates.check.scales import DoesNotExist, Undecided, block_equatio
 from ufm.numerics import balls
 
 METHOD = "two_classes"
+PROBLEM = "model"
+"""The field of the data that says what problem the proof is about."""
 
 
 def check(data: dict) -> Checked:
     """data: model, claim (`global` or `bound`), lower (exact text at most the minimum), digest."""
-    model = Model.from_dict(opened(data)["model"])
+    model = Model.from_dict(opened(data)[PROBLEM])
     name, value, margin = decided(lambda: minimum(model))
     proved_below(value, data["lower"])
     if data["claim"] == "bound":
