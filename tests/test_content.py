@@ -127,6 +127,7 @@ def test_a_problem_with_lambdas_travels_to_another_process_and_back():
 
 
 INNER = {
+    "ufm.critical.near_zero.Spectrum",
     "ufm.networks.steps.State",
     "ufm.numerics.intervals.Interval",
     "ufm.objectives.gated.Gated",
