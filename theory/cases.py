@@ -143,16 +143,21 @@ def _runs(value) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, tuple))
 
 
+def refuse_unknown(cases: tuple[Case, ...], names: Iterable[str]) -> None:
+    """ValueError for the first parameter that the cases do not have, naming those they have."""
+    known = list(dict.fromkeys(name for case in cases for name in case.to_dict()))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no parameter {name}; the parameters are {', '.join(known) or 'none'}.")
+
+
 def replaced(cases: tuple[Case, ...], grids: dict) -> tuple[Case, ...]:
     """The cases with some parameters run over a grid instead, doubles dropped; the grid is the slowest.
 
     grids: name -> values, or a text that `values_of` reads. What a grid does not name keeps every value it has in the cases.
     Raises ValueError for a parameter that the cases do not have, naming those they have, and for a grid of too many points.
     """
-    known = list(dict.fromkeys(name for case in cases for name in case.to_dict()))
-    for name in grids:
-        if name not in known:
-            raise ValueError(f"there is no parameter {name}; the parameters are {', '.join(known) or 'none'}.")
+    refuse_unknown(cases, grids)
     bases = [case for case in cases if all(name in case for name in grids)]
     if not bases:
         raise ValueError(f"no case has all of the parameters {', '.join(grids)} at once.")

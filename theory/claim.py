@@ -49,7 +49,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from theory.cases import USUAL, Case, floors, grid, planted, replaced, usual
+from theory.cases import USUAL, Case, floors, grid, planted, refuse_unknown, replaced, usual
 from theory.evidence import REFUTED, STRENGTHS, SUPPORTED, UNDECIDED, Evidence
 from ufm.numerics.arguments import choice
 from ufm.numerics.content import ByContent
@@ -201,6 +201,13 @@ class Claim(ByContent):
             raise ValueError(f"{self.id}: {mistake}") from None
         inside = tuple(case for case in points if not self.violated(case))
         return inside, len(points) - len(inside)
+
+    def refuse_unknown(self, names) -> None:
+        """ValueError for the first parameter that the claim does not have."""
+        try:
+            refuse_unknown(self.cases, names)
+        except ValueError as mistake:
+            raise ValueError(f"{self.id}: {mistake}") from None
 
     def verify(self, **grids) -> Verdict:
         """Evidence on every case and control, here and now. `theory.runs.verify` does many claims in parallel."""

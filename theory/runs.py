@@ -57,6 +57,8 @@ def verify(
     """
     claims = tuple(claims)
     jobs = arguments.workers(cores() if jobs is None else jobs)
+    for claim in claims:  # first of all of them: to lay out one grid may take a while
+        claim.refuse_unknown(grids or ())
     plans = [claim.plan(grids) for claim in claims]
     work = [(claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)]
     with contextlib.nullcontext() if resume is None else Record(resume) as record:

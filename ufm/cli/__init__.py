@@ -60,7 +60,7 @@ def _run(argv: list[str] | None) -> int:
     except OSError as mistake:
         return _refused(f"{mistake.filename or 'standard output'}: {mistake.strerror}" if mistake.strerror else str(mistake))
     except ImportError as missing:
-        return _refused(f"something is not installed: {missing}")
+        return _refused(str(missing))
     except MemoryError as mistake:
         return _refused(f"out of memory{f' ({mistake})' if str(mistake) else ''}; take a smaller K, n, d or L, or fewer starts.")
     except RecursionError:

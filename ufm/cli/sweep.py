@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from ufm.cli.parser import add_json, add_verb
 from ufm.cli.reading import check_save_file, read_integer
 from ufm.cli.writing import print_json, show
@@ -32,20 +34,20 @@ def add(verbs) -> None:
 def _sweep(arguments) -> int:
     from pathlib import Path
 
+    from ufm.numerics import install
     from ufm.sweeps.sweep import sweep
 
     check_save_file(arguments.csv, "--csv")
     check_save_file(arguments.parquet, "--parquet")
+    if arguments.parquet and importlib.util.find_spec("pyarrow") is None:
+        raise install.missing("--parquet", "pyarrow")
     out = arguments.out or str(Path(arguments.spec).with_suffix(".jsonl"))
     jobs = None if arguments.jobs is None else read_integer("--jobs", arguments.jobs, 1)
     done = sweep(arguments.spec, out, shard=arguments.shard, jobs=jobs, fresh=arguments.fresh)
     if arguments.csv:
         done.to_csv(arguments.csv)
     if arguments.parquet:
-        try:
-            done.to_parquet(arguments.parquet)
-        except ImportError as missing:
-            raise ValueError(str(missing)) from None
+        done.to_parquet(arguments.parquet)
     if arguments.json:
         counts = {"missing": done.missing, "failed": len(done.failed), "interrupted": done.interrupted, "notes": list(done.notes)}
         print_json({"rows": list(done.rows), **counts, "store": str(done.path)})
