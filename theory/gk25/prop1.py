@@ -97,6 +97,7 @@ CLAIM = Claim(
     "its rows lie in the span of the means (DNC3).",
     source="gk25, Proposition 1",
     hypotheses={
+        "two roots: L >= 2 for the small one": lambda c: c.point != "dnc(small)" or c.L >= 2,
         "the point is dnc, or the end of a descent beside it": lambda c: c.point in ("dnc", "dnc(small)", "descent"),
         "dnc exists at (K, n, L, lam), and d >= K - 1": exists,
         "Z = a S (x) 1_n' at the end of a descent": lambda c: exists(c) and at_simplex(c),

@@ -57,6 +57,11 @@ def alignment(weights) -> float:
     return min((abs(float(a[0][:, 0] @ b[2][0])) for a, b in itertools.pairwise(found)), default=1.0)
 
 
+def turned(weights) -> float:
+    """How much of the alignment, at most, the imbalance C = B'B - A A' that the flow keeps may still take at norms like these: (|C|/s_1^2)^2."""
+    return max(float(np.linalg.norm(B.T @ B - A @ A.T, 2) / np.linalg.norm(B, 2) ** 2) ** 2 for A, B in itertools.pairwise(weights))
+
+
 def check(case):
     """Tails over their bounds along the whole curve; the share outside rank K at the end, and alignment (one output)."""
     K = 1 if case.loss != "ce" else case.K
@@ -69,9 +74,8 @@ def check(case):
     if first > 0:  # else there never was a tail
         yield Evidence(float(np.max(share[-1])), "<", first, 1e-12, note=f"tail/|W|^2 at the end and at the start; bound {np.max(bounds / norms[-1]):.2e}")
     if K == 1:
-        yield Evidence(
-            alignment(trace.net.weights(trace.params(len(trace) - 1))[case.body :]), ">", 0.98, 1e-9, note="alignment of neighbouring layers at the end"
-        )
+        last = trace.net.weights(trace.params(len(trace) - 1))[case.body :]
+        yield Evidence(alignment(last), ">", 0.98, 1e-9, error=turned(last), note="alignment of neighbouring layers at the end")
 
 
 CLAIM = Claim(
