@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,25 @@ def test_numbers_that_are_read_stay_exact():
 
     assert evaluate("2**-1074", Fraction) == Fraction(1, 2**1074) and exact("-12.50e-3") == Fraction(-1, 80) and exact("2/6") == Fraction(1, 3)
     assert number("5e-324") == 5e-324 and number("0e5") == 0 and number("0.0") == 0
+
+
+def test_hostile_numbers_in_certificates_are_objections_and_cost_nothing():
+    pytest.importorskip("flint")
+    proofs = list(ufm.certify(ufm.Problem(K=3, L=2, lam=0.1), ["order", "critical"]))
+    assert {"order", "critical"} <= {proof.kind for proof in proofs}
+    for proof in proofs:
+        for hostile in ("1e-999999999", "0.1+1e-99999999", "2**10**10", "(" * 3000, "9" * 100_000):
+            damaged = replace(proof, data=_everywhere(proof.data, hostile))
+            assert replace(damaged, fingerprint=damaged._fingerprint()).objection()
+
+
+def _everywhere(value, text: str):
+    """The value with every text in it replaced but for words."""
+    if isinstance(value, dict):
+        return {key: _everywhere(inner, text) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_everywhere(inner, text) for inner in value]
+    return text if isinstance(value, str) and not value.isidentifier() else value
 
 
 def test_memory_and_depth_are_sentences(capsys, monkeypatch):

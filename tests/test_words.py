@@ -7,9 +7,13 @@ import pytest
 import ufm
 from theory.registry import claims
 from ufm.cli import main
+from ufm.networks.data import Data
+from ufm.networks.network import Network
+from ufm.networks.train import train
 from ufm.numerics.words import LISTED, known_names, named_arguments, nearest
 
 PROBLEM = ufm.Problem(K=3, lam=0.1)
+DATA = Data.mixture(K=3, n=2, d=4, rng=0)
 VERBS = [name for name, home in ufm._HOME.items() if home and name != "Loss"]
 
 
@@ -32,6 +36,9 @@ def test_no_public_verb_answers_a_wrong_keyword_in_pythons_words(name):
         (lambda: ufm.basins(PROBLEM, 3, method="adam", learning_rate=1), "did you mean 'lr'?"),
         (lambda: ufm.minimize(PROBLEM, max_iter=9), "did you mean 'max_steps'?"),
         (lambda: ufm.minimize(PROBLEM, method="sgd"), "Did you mean 'gd'?"),
+        (lambda: train(Network([4, 3]), DATA, seed=0), "did you mean 'rng'?"),
+        (lambda: train(Network([4, 3]), DATA, learning_rate=1), "did you mean 'lr'?"),
+        (lambda: Network([4, 3], nonlinearity="relu"), "did you mean 'activation'?"),
         (lambda: ufm.Problem(K=3, weight_decay=0.1), "Problem has no argument 'weight_decay'; did you mean 'lam'?"),
         (lambda: ufm.Problem(lam=0.1), "Problem: missing a required argument: 'K'"),
         (lambda: ufm.Problem(K=3, lam=0.1, loss="cross_entropy"), "Did you mean 'ce'?"),

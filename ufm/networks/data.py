@@ -16,11 +16,13 @@ from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_sequence
+from ufm.numerics.words import named_arguments
 
 ALIASES = {"X": ("X", "features", "H", "x", "data"), "y": ("y", "labels", "targets", "Y")}
 """Names under which files keep samples and labels, tried in order."""
 
 
+@named_arguments
 @dataclass(frozen=True, eq=False)
 class Data(ByContent):
     """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2 of them, each with a sample; T (m, N) targets other than labels.

@@ -18,8 +18,10 @@ import numpy as np
 
 from ufm.networks.network import Network
 from ufm.numerics import arguments
+from ufm.numerics.words import named_arguments
 
 
+@named_arguments
 @dataclass(frozen=True)
 class Decay:
     """kind `standard` or `ufm`; W one number or one per (head) matrix, in order; H the feature weight lam_H; head the head's depth.

@@ -20,6 +20,7 @@ from ufm import activations
 from ufm.activations import LINEAR, RELU, TANH, Activation
 from ufm.numerics import arguments
 from ufm.numerics.seeds import generator, seed_sequence
+from ufm.numerics.words import named_arguments
 
 KINDS = ("identity", "diagonal", "trainable")
 
@@ -59,6 +60,7 @@ class Workspace:
         return found
 
 
+@named_arguments
 @dataclass(frozen=True)
 class Network:
     """A fully connected network of the given widths (d_0, ..., d_L): inputs, hidden layers, outputs.

@@ -23,6 +23,8 @@ from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
+from ufm.numerics.words import named_arguments
+from ufm.solvers.choices import refuse_unknown
 
 SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
@@ -49,6 +51,7 @@ class Progress(ByContent):
         return self.objective.net.unpack(self.x)
 
 
+@named_arguments
 def train(
     net: Network,
     data: Data,
@@ -242,9 +245,7 @@ def _bar(method: str, settings: dict, progress: bool | None):
 
 
 def _settings(method: str, given: dict, objective: Objective) -> dict:
-    for name in given:
-        if name not in SETTINGS[method]:
-            raise ValueError(f"{name} is not a setting of method {method!r}; it has {', '.join(SETTINGS[method])}.")
+    refuse_unknown(method, given, SETTINGS[method])
     result = SETTINGS[method] | given
     for name in ("lr", "time", "rtol", "atol", "step"):
         if name in result:
