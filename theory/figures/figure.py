@@ -98,6 +98,7 @@ class PaperFigure:
 
         path = Path(path)
         check_file(path)
+        _refuse_others_files(path, csv)
         data = self.compute(fast, rng, cache, progress, jobs)
         with paper_style():
             save(settled(self.draw(data)), path)
@@ -221,6 +222,25 @@ def _keyed(item: tuple[str, Callable, dict]):
     key, function, cell = item
     with interruption.whole():
         return key, function(cell)
+
+
+def _refuse_others_files(path: Path, csv: bool) -> None:
+    """ValueError, before any work, where a file that no figure wrote stands in the place of the record, or of the numbers."""
+    from ufm.numerics.files import check_writable
+
+    record = path.with_suffix(".json")
+    check_writable(record)
+    try:
+        ours = not record.exists() or "figure" in json.loads(record.read_bytes())
+    except (ValueError, TypeError):
+        ours = False
+    numbers = path.with_suffix(".csv")
+    if csv:
+        check_writable(numbers)
+    if not ours or (csv and numbers.exists() and not record.exists()):
+        raise ValueError(
+            f"file {str(numbers if ours else record)!r} beside the picture was not written by a figure and would be replaced; name another picture."
+        )
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ Finished rows of stores are on disk by then, and worker processes end with the o
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -32,6 +33,8 @@ class Listening:
 
     def __enter__(self) -> Listening:
         if threading.current_thread() is threading.main_thread():
+            atexit.unregister(_deaf)
+            atexit.register(_deaf)
             for number in SIGNALS:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self._before[number] = signal.signal(number, self._heard)
@@ -51,11 +54,25 @@ class Listening:
             raise KeyboardInterrupt
         if time.monotonic() - self._since > GRACE:
             self._give_up("")
-        _later(WAIT, lambda: signal.raise_signal(number))
+        _later(WAIT, lambda: _send(number))
 
     def _give_up(self, why: str = "; what was running did not stop in time, so its summary is left out") -> None:
         os.write(2, f"ufm: interrupted{why}\n".encode())
         os._exit(self.code)
+
+
+def _deaf() -> None:
+    """At the end of the process, when the verb has its exit code: no signal changes it any more."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _send(number: int) -> None:
+    """The signal once more, to the main thread, which may be asleep."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _later(seconds: float, call) -> threading.Timer:

@@ -21,6 +21,7 @@ from ufm.networks.training import Training
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.files import check_writable
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.words import named_arguments
@@ -103,6 +104,8 @@ def train(
     settings = _settings(method, settings, objective)
     tol, every = arguments.nonnegative("tol", tol), arguments.integer("trace", trace, 0)
     checkpoint_every = arguments.integer("checkpoint_every", checkpoint_every, 1)
+    if checkpoint is not None:
+        check_writable(checkpoint, "checkpoint")
     seed = seed_sequence(rng)
     if rng is None and files.exists(checkpoint):
         raise ValueError("rng must be given to go on from a checkpoint: the run it continues has a seed of its own.")
