@@ -434,3 +434,10 @@ def test_a_figure_replaces_no_file_of_others_beside_its_picture(tmp_path):
             _refuse_others_files(picture, csv)
     (tmp_path / "data.json").write_text('{"figure": "toy"}')
     _refuse_others_files(picture, True)
+
+
+def test_a_pipe_or_a_folder_is_no_record_of_claims(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        assert main(["verify", "gk25:thm1", "--resume", str(path)]) == 2
+        assert str(path) in capsys.readouterr().err

@@ -135,6 +135,8 @@ class Record:
     def __init__(self, path: str | Path):
         """Open the file, or begin it. ValueError naming it where it is something else, cannot be written, or is another run's at the moment."""
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_file():
+            raise _unusable(path, "it is no regular file")
         try:
             self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (kept open and locked until the run ends)
         except OSError as mistake:
