@@ -34,7 +34,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.result import Result
 
-ZERO = 1e-9
+ZERO = 1e-13
 """Eigenvalues below ZERO Lam (plus rounding) count as zero."""
 BLIND = 1e-8
 """A mode is blind to mu when its share of the gradient's derivative in mu is below this."""
