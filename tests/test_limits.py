@@ -16,6 +16,7 @@ from ufm.numerics.arithmetic import evaluate, exact, number
 
 ENTRY = [sys.executable, "-c", "import sys; from ufm.cli import main; sys.exit(main())"]
 SMALL = ["-K", "3", "--lam", "0.1"]
+SMOOTH = ufm.Problem(K=4, L=2, lam=0.01)
 
 
 def refused(capsys, words: list[str]) -> str:
@@ -89,6 +90,8 @@ def test_specs_beyond_reason_are_refused(capsys, tmp_path, text, said):
         lambda: ufm.compare(ufm.Problem(K=3, lam=0.1), 10**12),
         lambda: ufm.minimize(ufm.Problem(K=3, lam=0.1, n=10**12), method="gd"),
         lambda: ufm.multistart(ufm.Problem(K=3, lam=0.1), 10**9),
+        lambda: ufm.phase_diagram([3], [1], grid=10**12),
+        lambda: ufm.path(ufm.structures.dnc(SMOOTH), ufm.structures.pairs(SMOOTH), images=10**7),
         lambda: ufm.Problem(K=3, n=10**12, lam=0.1).samples,
         lambda: ufm.Problem(K=3, n=10**12, lam=0.1).labels,
         lambda: ufm.sweep({"grid": {"K": [3]}, "fixed": {"lam": 0.1}, "repeats": 10**9}),

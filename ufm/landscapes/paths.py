@@ -109,12 +109,13 @@ def path(
     Raises ValueError for unknown kinds, nonlinear models, ends of different problems or stored over samples. Source: e07 (string), henkelman00 (climbing).
     """
     kind = arguments.choice("kind", kind, KINDS)
-    images, max_steps = arguments.integer("images", images, 5), arguments.integer("max_steps", max_steps, 1)
+    images, max_steps = arguments.count("images", images, 5), arguments.integer("max_steps", max_steps, 1)
     tol = arguments.positive("tol", tol)
     draw = generator(seed_sequence(rng))
     a, b = (_named(as_logit_point(name, getattr(p, "point", p))) for name, p in (("a", a), ("b", b)))
     if a.problem != b.problem:
         raise ValueError(f"a and b must belong to one problem; got {a.problem!r} and {b.problem!r}.")
+    arguments.room("all images of a path", images, a.problem.K, a.problem.K, instead="take fewer images")
     if not (a.collapsed and b.collapsed):
         raise ValueError("a and b must be within-class collapsed points; one of them stores a column per sample.")
     objective = reduced_objective(a)

@@ -175,7 +175,7 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
     low, high = arguments.positive("low", low), arguments.positive("high", high)
     if not low < high:
         raise ValueError(f"low must be below high; got low={low!r}, high={high!r}.")
-    starts, grid = arguments.count("starts", starts, 0), arguments.integer("grid", grid, 2)
+    starts, grid = arguments.count("starts", starts, 0), arguments.count("grid", grid, 2)
     seed = seed_sequence(rng)
     makers = _structure_values(problem, _chosen(problem, None if names is None else list(names)))
     branches = _searched(problem, makers, _search_lams(low, high), grid, starts, seed) if starts else {}
@@ -213,6 +213,7 @@ def phase_diagram(
     began, seed = time.perf_counter(), seed_sequence(rng)
     Ks, Ls = (tuple(arguments.integer(name, v, least) for v in values) for name, values, least in (("Ks", Ks, 2), ("Ls", Ls, 1)))
     lams = tuple(sorted({arguments.positive("lams", lam) for lam in (DEFAULT_LAMS if lams is None else lams)}))
+    starts, grid = arguments.count("starts", starts, 0), arguments.count("grid", grid, 2)
     if not Ks or not Ls or not lams:
         raise ValueError("Ks, Ls and lams must each hold at least one value.")
     names = None if names is None else tuple(names)
