@@ -279,6 +279,14 @@ def test_a_dead_worker_of_a_sweep_is_a_sentence_and_its_cells_are_tried_again(tm
     assert main(["sweep", str(spec), "--jobs", "1"]) == 0
 
 
+def test_a_dead_worker_of_a_figure_is_a_line_on_standard_error(tmp_path, capsys, monkeypatch):
+    from theory.figures.figure import PaperFigure
+
+    monkeypatch.setattr(PaperFigure, "compute", lambda *_: (_ for _ in ()).throw(WorkerDied))
+    assert main(["figure", "gk25-1", "--out", str(tmp_path / "f.png")]) == 2
+    assert capsys.readouterr().err.startswith("ufm: error: a worker process died")
+
+
 # real signals at real moments ------------------------------------------------------------------
 
 GRID = 'verb = "solve"\n[grid]\nK = [6, 8]\nlam = [1e-2, 3e-3, 1e-3]\nL = [2, 3]\n[fixed]\nstarts = 4\n'

@@ -441,3 +441,10 @@ def test_a_pipe_or_a_folder_is_no_record_of_claims(tmp_path, capsys):
     for path in (tmp_path / "pipe", tmp_path):
         assert main(["verify", "gk25:thm1", "--resume", str(path)]) == 2
         assert str(path) in capsys.readouterr().err
+
+
+def test_a_file_of_blocks_says_what_else_is_in_it(tmp_path):
+    path = tmp_path / "b.jsonl"
+    assert not basins(SMALL, 4, 0, out=path).note
+    other = basins(SMALL, 4, 0, method="gd", steps=5, out=path)
+    assert other.starts == 4 and "1 other problem or settings" in repr(other)

@@ -12,7 +12,7 @@ from ufm.certificates.check import Rejected, dual, modes, two_classes
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import decided, sealed
 from ufm.certificates.models import model, unknown_loss
-from ufm.numerics import arguments, balls
+from ufm.numerics import arguments, balls, interruption
 from ufm.points import FactorPoint, LogitPoint, from_matrix
 from ufm.problem import Problem
 
@@ -125,7 +125,8 @@ def witness_point(problem: Problem, witness) -> LogitPoint:
         if witness == "minimize":
             from ufm.solvers.minimize import minimize
 
-            found = minimize(wide, rng=0, space="reduced").point
+            with interruption.whole():
+                found = minimize(wide, rng=0, space="reduced").point
             return found if isinstance(found, LogitPoint) else found.to_logits(collapse=True)
         from ufm.certificates.convex import convex_point
 
@@ -142,7 +143,8 @@ def refined(point: LogitPoint) -> LogitPoint:
     """The critical point downhill of this one: a convex solver's gradient is good to 1e-5, and the dual value is linear in it."""
     from ufm.solvers.minimize import minimize
 
-    return minimize(point.problem, start=point, rng=0, space="reduced").point
+    with interruption.whole():
+        return minimize(point.problem, start=point, rng=0, space="reduced").point
 
 
 def witness_data(point: LogitPoint, slack: float) -> dict:

@@ -34,10 +34,11 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (it stands in for a closed one until the process ends)
     with Listening() as signals:
         try:
-            return _run(argv)
+            code = _run(argv)
         except KeyboardInterrupt as stop:
             say_interrupted(str(stop))
             return signals.code
+        return code if signals.came is None else signals.code
 
 
 def _run(argv: list[str] | None) -> int:

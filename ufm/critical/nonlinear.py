@@ -24,7 +24,7 @@ from scipy import linalg
 from ufm.critical.near_zero import Spectrum, counted, third_bound, unmeasured
 from ufm.critical.relu_names import RANK, hidden_rank, rank_of
 from ufm.critical.signature import CriticalPoint, critical_below, zero_below
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import Clarke, clarke, kinked, merged
@@ -78,7 +78,8 @@ def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3,
     def start(_: FactorObjective, draw: np.random.Generator) -> np.ndarray:
         return x + size * draw.standard_normal(len(x))
 
-    ends = [minimize(point.problem, start, rng=child(seed, i), space=space, progress=False) for i in range(trials)]
+    with interruption.whole():
+        ends = [minimize(point.problem, start, rng=child(seed, i), space=space, progress=False) for i in range(trials)]
     values, same = np.array([end.fun for end in ends]), SAME * max(abs(fun), 1e-12)
     best = ends[int(np.argmin(values))]
     returned, lower = int(np.sum(np.abs(values - fun) <= same)), int(np.sum(values < fun - same))

@@ -85,7 +85,10 @@ def basins(
         blocks = run.blocks(count, store, progress)
     if not blocks:
         raise KeyboardInterrupt(f"after 0 of {count} starts")
-    return replace(_count(run, blocks, count, level), seconds=time.perf_counter() - began)
+    others = sum("problem" in row for row in store.rows.values()) - 1
+    notes = [f"also in {out}: blocks of {others} other problem{'s' * (others > 1)} or settings, not counted here"] if others else []
+    notes += [f"{out} was deleted while it was being written; it has been written again"] if store.restored else []
+    return replace(_count(run, blocks, count, level), seconds=time.perf_counter() - began, note="; ".join(notes))
 
 
 def _count(run: Run, blocks: list[dict], count: int, level: float) -> Basins:

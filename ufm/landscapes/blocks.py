@@ -47,6 +47,8 @@ def store_for(out, settings, scale, fresh: bool = False):
 class Memory:
     """Blocks of this call alone."""
 
+    restored = False
+
     def __init__(self):
         self.rows: dict[str, dict] = {}
 

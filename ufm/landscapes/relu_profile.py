@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ufm import structures
 from ufm.critical.relu_names import hidden_rank
 from ufm.landscapes.relu_search import low_rank_search, reference
-from ufm.numerics import arguments
+from ufm.numerics import arguments, interruption
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -45,7 +45,10 @@ class LowestAtRank(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class ReluProfile(ByContent):
-    """Lowest found at each rank, ascending in rank: upper bounds of the least value there, not proofs. `reference`: F of DNC (or zero)."""
+    """Lowest found at each rank, ascending in rank: upper bounds of the least value there, not proofs. `reference`: F of DNC (or zero).
+
+    interrupted: how far the search came where Ctrl-C ended it, such as "after 3 of 8 ranks"; else empty.
+    """
 
     problem: Problem
     entries: tuple[LowestAtRank, ...]
@@ -53,6 +56,7 @@ class ReluProfile(ByContent):
     starts: int
     rng: dict
     seconds: float
+    interrupted: str = ""
 
     @property
     def best(self) -> LowestAtRank:
@@ -72,7 +76,7 @@ class ReluProfile(ByContent):
         raise ValueError(f"rank must be one of {[e.rank for e in self.entries]}, where a stationary point was found; got rank={rank!r}.")
 
     def to_dict(self) -> dict:
-        rest = {"reference": self.reference, "starts": self.starts, "rng": self.rng, "seconds": self.seconds}
+        rest = {"reference": self.reference, "starts": self.starts, "rng": self.rng, "seconds": self.seconds, "interrupted": bool(self.interrupted)}
         return {"problem": self.problem.to_dict(), "entries": [e.to_dict() for e in self.entries], "best": self.best.rank, **rest}
 
     def save(self, path) -> None:
@@ -86,6 +90,7 @@ class ReluProfile(ByContent):
         for e in self.entries:
             mark = "  <- lowest found" if e is self.best else ""
             lines.append(f"{e.rank:>4}  {e.fun:>16.12f}  {e.fun / self.reference:>8.5f}  {e.name:<{width}}  {e.how}{mark}")
+        lines += [f"interrupted {self.interrupted}"] if self.interrupted else []
         return "\n".join([*lines, "rank: of the last hidden pre-activations; other ranks: no stationary point found"])
 
 
@@ -112,17 +117,27 @@ def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, pr
         if residual <= STATIONARY:
             objective, x = merged(point)
             found.append(LowestAtRank(hidden_rank(point), float(objective.value(x)), name, residual, "structure", point))
-    for r in ranks if starts else ():
-        narrow = replace(problem, d=tuple(min(d, r) for d in problem.widths[:-1]) + problem.widths[-1:])
-        for end in low_rank_search(narrow, starts, child(seed, r), ranks=[r], hops=1, progress=progress):
-            if end.residual <= STATIONARY:
-                found.append(LowestAtRank(end.rank, end.fun, end.name, end.residual, f"search at width {r}, {end.start}", _widened(problem, end.point)))
+    done, ended = 0, ""
+    try:
+        for r in ranks if starts else ():
+            narrow = replace(problem, d=tuple(min(d, r) for d in problem.widths[:-1]) + problem.widths[-1:])
+            with interruption.whole():
+                ends = low_rank_search(narrow, starts, child(seed, r), ranks=[r], hops=1, progress=progress)
+            for end in ends:
+                if end.residual <= STATIONARY:
+                    found.append(LowestAtRank(end.rank, end.fun, end.name, end.residual, f"search at width {r}, {end.start}", _widened(problem, end.point)))
+            done += 1
+    except KeyboardInterrupt:
+        interruption.pass_on()
+        ended = f"after {done} of {len(ranks)} ranks"
+        if not found:
+            raise KeyboardInterrupt(ended) from None
     lowest = {}
     for entry in found:  # structures come first and stay among equals
         if entry.rank not in lowest or entry.fun < lowest[entry.rank].fun * (1 - 1e-9):
             lowest[entry.rank] = entry
     entries = tuple(lowest[r] for r in sorted(lowest))
-    return ReluProfile(problem, entries, reference(problem), starts, seed_record(seed), time.perf_counter() - began)
+    return ReluProfile(problem, entries, reference(problem), starts, seed_record(seed), time.perf_counter() - began, ended)
 
 
 def _widened(problem: Problem, point: FactorPoint) -> FactorPoint:

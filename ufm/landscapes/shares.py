@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Basins(ByContent):
     starts: finished ones, of `requested`. converged: those with a named or unnamed end; the others are `not_converged`, an end of their own.
     ends (starts,): place in `basins` of each start's end, -1 where it did not converge. dynamics: what was run, and what it says nothing about.
     A name that several ends carry is followed by #2, #3, ... in ascending F. `continuum(rank=r)`: ends of one loss and spectrum that no permutation
-    joins, on a manifold of critical points (MSE).
+    joins, on a manifold of critical points (MSE). note: what else the file of its blocks holds.
     """
 
     problem: Problem
@@ -75,6 +75,7 @@ class Basins(ByContent):
     rng: dict
     level: float = 0.95
     seconds: float = 0.0
+    note: str = field(default="", compare=False)
 
     def __post_init__(self):
         own(self, "ends", "settings", "rng")
@@ -171,7 +172,8 @@ class Basins(ByContent):
             share, low, high = self.share("not converged")
             lines.append(f"{'not converged':<{width}}  {'-':>4}  {'-':>16}  {self.not_converged:>7}  {share:>6.4f}  {low:.4f}-{high:.4f}")
         some = f"interrupted after {self.starts} of {self.requested}" if self.interrupted else f"{self.starts}"
-        return "\n".join([*lines, "", f"{some} starts, {self.converged} converged; rng={self.rng}", f"dynamics: {self.dynamics}"])
+        notes = [self.note] if self.note else []
+        return "\n".join([*lines, "", f"{some} starts, {self.converged} converged; rng={self.rng}", f"dynamics: {self.dynamics}", *notes])
 
 
 def load(path) -> Basins:

@@ -7,6 +7,7 @@ the process that started them is gone.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import os
 import queue
@@ -21,7 +22,7 @@ THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THR
 CODE = "import sys; sys.path[:] = {!r}; from ufm.sweeps.worker import main; main({})"
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(ChildProcessError):
     """A worker process ended before its work; the message is one sentence."""
 
     def __init__(self):
@@ -37,7 +38,10 @@ def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> I
     if _chosen():
         import joblib
 
-        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(function)(item) for item in items)
+        try:
+            yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(function)(item) for item in items)
+        except concurrent.futures.BrokenExecutor:
+            raise WorkerDied from None
         return
     crew = _Crew(function, items)
     try:
