@@ -109,6 +109,8 @@ def endings(count: int, seed: int, place, tmp_path):
 def test_two_thousand_random_command_lines_end_in_an_answer_or_one_line(place, tmp_path):
     for verb in ("compare", "solve", "landscape", "basins"):  # what is imported once is no work
         main([verb, "-K", "3", "--lam", "0.1", "--starts", "1"])
+    for words in (["certify", "-K", "3", "--lam", "0.1"], ["verify", "--list"], ["figure", "--list"]):
+        main(words)
     bad, codes, refusals = [], collections.Counter(), []
     for words, code, seconds, why in endings(2000, 1, place, tmp_path):
         codes[code] += 1

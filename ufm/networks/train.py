@@ -24,6 +24,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.files import check_writable
 from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.solvers.choices import refuse_unknown
 
@@ -53,6 +54,7 @@ class Progress(ByContent):
 
 
 @named_arguments
+@own_numpy_state
 def train(
     net: Network,
     data: Data,

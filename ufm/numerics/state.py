@@ -6,12 +6,16 @@ Numpy is imported when it is needed.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 from collections.abc import Callable
 
 DEFAULTS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 """The error state of numpy as it is imported."""
+
+_ENTERED = contextvars.ContextVar("entered", default=False)
+"""Whether the caller is this package itself."""
 
 
 def numpy_defaults():
@@ -40,7 +44,13 @@ def own_numpy_state(thing: Callable) -> Callable:
 def _inside(function: Callable) -> Callable:
     @functools.wraps(function)
     def run(*args, **kwargs):
-        with numpy_defaults():
+        if _ENTERED.get():  # what the package says of numpy further out holds
             return function(*args, **kwargs)
+        token = _ENTERED.set(True)
+        try:
+            with numpy_defaults():
+                return function(*args, **kwargs)
+        finally:
+            _ENTERED.reset(token)
 
     return run
