@@ -26,7 +26,8 @@ def value(K, n, L, lam, name, loss="ce"):
     """Float value of a structure, or None where it does not exist."""
     problem = Problem(K=K, n=n, L=L, lam=lam, loss=loss)
     try:
-        return Stratum(structures.catalogue(problem)[name]()).fun
+        structure = structures.catalogue(problem)["dnc" if K == 2 and name == "pairs" else name]
+        return Stratum(structure()).fun
     except ValueError:
         return None
 

@@ -330,7 +330,7 @@ def test_refusals_say_why():
     moved = LogitPoint(moved.problem, moved.U, moved.s * 1.01, moved.right)
     cases = {
         "not critical: gradient norm": moved,
-        "linear model": FactorPoint(Problem(**plain, activation="relu"), tuple(np.ones((3, 3)) for _ in range(3))),
+        "only linear layers are covered": FactorPoint(Problem(**plain, activation="relu"), tuple(np.ones((3, 3)) for _ in range(3))),
         "focal": zero(Problem(**plain, loss="focal(2)")),
         "whole families": ufm.multistart(Problem(K=4, d=2, L=2, lam=0.01, loss="mse"), starts=1, rng=0).results[0].point,
         "too close to Lam": zero(Problem(K=4, L=1, lam=0.25)),

@@ -223,7 +223,7 @@ REFUSED = [
 def test_what_is_not_a_finite_real_number_is_refused_by_name(text):
     with pytest.raises(ValueError) as refusal:
         number(text)
-    assert repr(text) in str(refusal.value)
+    assert (repr(text) if len(text) <= 60 else f"{text[:60]!r}... ({len(text)} characters)") in str(refusal.value)
 
 
 # seeds -----------------------------------------------------------------------------------------

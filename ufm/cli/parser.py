@@ -51,12 +51,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def one_line(message: str) -> str:
-    """The message on one line, words of unreasonable length cut.
+    """The message on one line; what is longer than the name of a file can be (255) is cut, a path is never.
 
-    >>> one_line("K must be an integer;\\n got " + 100 * "9")
+    >>> one_line("K must be an integer;\\n got " + 300 * "9")
     'K must be an integer; got 999999999999999999999999999999999999999999999999999999999999...'
     """
-    return re.sub(r"\S{80,}", lambda word: f"{word[0][:60]}...", " ".join(message.split()))
+    return re.sub(r"[^\s/\\]{260,}", lambda word: f"{word[0][:60]}...", " ".join(message.split()))
 
 
 def whole_parser() -> tuple[Parser, argparse._SubParsersAction]:

@@ -156,7 +156,7 @@ def enclose_at_precision(model: Model, kind: str, parts: tuple[int, ...], roots:
     if kind == "pairs+apex":
         return _apex(model, name, start)
     found = _blocks(model, parts, roots, name)
-    if kind != "pairs" and (set(parts) != {2} or len(parts) == 1):
+    if set(parts) != {2} or len(parts) == 1:  # a single pair is the simplex of two classes, and called so
         return found
     values = tuple(a / 2 for a in found.scales)
     return Enclosed(found.loss, values[:1] if model.balanced and len(set(roots)) == 1 else values, found.singular_values)
