@@ -307,7 +307,7 @@ def test_other_arrays_give_the_same_gradient(name):
         np.testing.assert_allclose(on.take_out(slope), grad, atol=1e-12 * np.max(np.abs(grad)))
 
 
-@pytest.mark.parametrize("name", ["deep", "biased", "tanh", "focal"])
+@pytest.mark.parametrize("name", ["deep", "biased", "focal", pytest.param("tanh", marks=pytest.mark.slow)])
 def test_other_arrays_end_where_numpy_does(name):
     for xp in others():
         for options in ({}, GD, {**GD, "batch": 2, "momentum": 0.5}, {"method": "adam", "steps": 30}):

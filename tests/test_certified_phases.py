@@ -55,10 +55,12 @@ def test_no_interval_across_the_boundary_is_proved(half_width):
         assert all(c.holds and c.check() for c in side)
 
 
-def test_colours_are_true_inside_their_cells(diagram):
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("count", [120, 250])
+def test_colours_are_true_inside_their_cells(diagram, count):
     rng = np.random.default_rng(11)
     seen = set()
-    for _ in range(250):
+    for _ in range(count):
         cell = diagram.cells[rng.integers(len(diagram.cells))]
         if cell.winner is None:
             continue
@@ -96,9 +98,11 @@ def test_theorem_one_and_the_diagram_agree(diagram):
             assert cell.winner in ("dnc", ABSENT, None)
 
 
-def test_random_orders_against_floats():
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("count", [20, 40])
+def test_random_orders_against_floats(count):
     rng, proved = np.random.default_rng(5), 0
-    for _ in range(40):
+    for _ in range(count):
         K, n, L = int(rng.integers(2, 11)), int(rng.integers(1, 6)), int(rng.integers(1, 7))
         low = math.exp(rng.uniform(math.log(1e-7), math.log(0.1)))
         high = low * math.exp(rng.uniform(0.01, 3))
@@ -115,7 +119,7 @@ def test_random_orders_against_floats():
             assert certificate.margin <= min(gaps) + 1e-12
         elif true and None not in order[-1] and order[0][1] is not None:
             assert min(b - a for a, b in order) < 1e-3
-    assert proved > 8
+    assert proved > 0.2 * count
 
 
 def test_where_a_structure_ceases_to_exist():

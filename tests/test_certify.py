@@ -26,7 +26,7 @@ def test_figure_one_is_proved_on_the_command_line(capsys):
 
 
 def test_defaults_say_what_applies(capsys):
-    kinds = {c["kind"] for c in _json(capsys, "-K", "4", "-L", "2", "--lam", "1/75")}
+    kinds = {c["kind"] for c in _json(capsys, "-K", "4", "-L", "2", "--lam", "1/75", "--loss", "label_smoothing(0.1)")}
     assert kinds == {"order", "critical", "bound"}
     found = {c["statement"]: c["holds"] for c in _json(capsys, "-K", "3", "-L", "2", "--lam", "0.1333", "--what", "global")}
     assert found == {"dnc is a global minimum": True}

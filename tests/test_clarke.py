@@ -41,7 +41,7 @@ def test_codes_that_are_stationary_are_so_to_rounding(r, L):
     assert identities(code(r, L)).worst <= 1e-9
 
 
-@pytest.mark.parametrize(("r", "L"), [(4, 3), (4, 4), (4, 5), (8, 3), (7, 4)])
+@pytest.mark.parametrize(("r", "L"), [(4, 3), (4, 4), (4, 5), (7, 4), pytest.param(8, 3, marks=pytest.mark.slow)])
 def test_codes_that_are_not_stationary_are_clearly_not(r, L):
     assert clarke(code(r, L, spare=0)).relative > 0.01
 

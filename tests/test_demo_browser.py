@@ -460,7 +460,8 @@ def test_every_picture_is_drawn_at_every_fold(browser, file, loss):
     assert found["slow"] == [] and found["drawn"] > 1000
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (768, "light"), (360, "dark")])
+@pytest.mark.quick(2)
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark"), (1440, "dark"), (768, "light")])
 def test_nothing_overlaps_or_leaves_the_screen(browser, file, width, scheme):
     try:
         browser.resize(width, 900)

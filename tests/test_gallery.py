@@ -239,7 +239,7 @@ def drawn(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem[5:7] in SLOW else []) for stem in EXAMPLES])
 def test_the_example_draws_and_its_story_holds(stem, drawn):
     if stem == "plot_07_certified_phases":

@@ -64,8 +64,10 @@ def test_the_slope_test_sees_a_point_that_is_not_stationary():
     assert not result.success and downhill(result.point) < -1e-5
 
 
-def test_the_central_problem_of_the_literature_converges():
-    result = minimize(CENTRAL, rng=0)
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("rng", [2, 0])
+def test_the_central_problem_of_the_literature_converges(rng):
+    result = minimize(CENTRAL, rng=rng)
     assert result.success and result.message.startswith("converged to Clarke residual") and result.space == "reduced"
     assert clarke(result.point, 1e-10).residual <= 1e-12 and identities(result.point).worst < 1e-8
     assert 0.0809 < result.fun < 0.0992  # between the code of K_5 and DNC of one column per class, n = 1

@@ -151,7 +151,7 @@ def disturbed(family, rng, size):
     return stratum.retract(size * np.linalg.norm(family.point.s) / np.linalg.norm(noise) * noise)
 
 
-@pytest.mark.quick(9)
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("problem", SOLVED, ids=lambda p: f"D{p.D}-n{p.n}-bias{p.bias}")
 def test_no_random_solve_lands_outside_the_list(problem):
     families, rng = mse_families(problem), np.random.default_rng(problem.K + problem.D)

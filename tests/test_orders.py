@@ -52,6 +52,7 @@ def makers(problem, rng):
     return made
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("seed", range(8))
 def test_enclosures_contain_what_the_structures_compute(seed):
     rng, seen = random.Random(seed), 0
@@ -202,10 +203,12 @@ def independent(problem, k):
         return fit + mpmath.mpf(D) / 2 * lam * (K // k) * (k - 1) * (mpmath.sqrt(n) * low) ** (mpmath.mpf(2) / D)
 
 
-def test_verdicts_agree_with_an_independent_evaluation():
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("count", [20, 40])
+def test_verdicts_agree_with_an_independent_evaluation(count):
     pytest.importorskip("mpmath")
     rng, verdicts = random.Random(11), []
-    for _ in range(40):
+    for _ in range(count):
         problem = Problem(2 * rng.randint(2, 9), rng.randint(1, 8), L=rng.randint(1, 6), lam=round(10 ** rng.uniform(-7, -1), 9))
         with_lam = replace(problem, lam=float(repr(problem.lam)))
         left, right = independent(with_lam, 2), independent(with_lam, problem.K)
@@ -216,12 +219,14 @@ def test_verdicts_agree_with_an_independent_evaluation():
         assert (forward.holds, backward.holds) == (left < right, right < left)
         proof = forward if forward.holds else backward
         assert proof.check() and abs(float(abs(left - right)) / proof.margin - 1) < 1e-5
-    assert len(verdicts) > 25 and len(set(verdicts)) == 2
+    assert len(verdicts) > 0.6 * count and len(set(verdicts)) == 2
 
 
-def test_verdicts_agree_with_floats_wherever_the_gap_is_large():
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("count", [80, 150])
+def test_verdicts_agree_with_floats_wherever_the_gap_is_large(count):
     rng, seen = random.Random(2), 0
-    for _ in range(150):
+    for _ in range(count):
         problem = replace(random_problem(rng), bias=None)
         points = {name: make for name, make in makers(problem, rng).items() if name != "pairs+apex"}
         left, right = rng.sample(sorted(points), 2)
@@ -235,7 +240,7 @@ def test_verdicts_agree_with_floats_wherever_the_gap_is_large():
             seen += 1
             assert proof.holds == (gap > 0), (problem, left, right)
         assert proof.check() == proof.holds
-    assert seen > 40
+    assert seen > 0.27 * count
 
 
 @pytest.mark.parametrize("exponent", range(3, 15))

@@ -60,13 +60,12 @@ def test_a_row_does_not_depend_on_the_grid_around_it():
     assert repeats.rows[0] == alone[0] and len({r["key"] for r in repeats}) == 3
 
 
-SCRIPT = """
+SIXTY = {"verb": "solve", "grid": {"K": [3, 4], "lam": [10 ** -(1 + i / 10) for i in range(15)], "L": [1, 2]}}
+SCRIPT = f"""
 import sys
-from ufm.sweeps import sweep as module
 from ufm.sweeps.sweep import sweep
 if __name__ == "__main__":
-    spec = {"verb": "solve", "grid": {"K": [3, 4], "lam": [10**-(1 + i / 10) for i in range(15)], "L": [1, 2]}}
-    sweep(spec, sys.argv[1], jobs=int(sys.argv[2]))
+    sweep({SIXTY!r}, sys.argv[1], jobs=int(sys.argv[2]))
 """
 
 
@@ -74,7 +73,7 @@ def test_killed_sweeps_resume_with_nothing_lost_or_repeated(tmp_path):
     script, out = tmp_path / "run.py", tmp_path / "killed.jsonl"
     script.write_text(SCRIPT)
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    for least in (1, 15, 30):
+    for least in (1, 30):
         process = subprocess.Popen([sys.executable, str(script), str(out), "1"], env=environment)
         limit = time.monotonic() + 60
         while (not out.exists() or len(_lines(out)) < least) and process.poll() is None and time.monotonic() < limit:
@@ -87,7 +86,7 @@ def test_killed_sweeps_resume_with_nothing_lost_or_repeated(tmp_path):
             file.write(b'{"key": "torn')
     subprocess.run([sys.executable, str(script), str(out), "2"], env=environment, check=True)
     whole = tmp_path / "whole.jsonl"
-    subprocess.run([sys.executable, str(script), str(whole), "2"], env=environment, check=True)
+    sweep(SIXTY, whole, jobs=1)
     assert len(_lines(out)) == 60 and _lines(out) == _lines(whole)
 
 

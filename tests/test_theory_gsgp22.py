@@ -46,7 +46,7 @@ def test_claims_are_supported_and_every_control_breaks(name):
         ("gsgp22:window", {"lr": "1e-4,0.7", "lam": "1e-5,0.9", "eps": "0.2,1e-9"}),
         ("gsgp22:nonvacuous", {"K": "2,5", "lam": "0.05", "rng": "9", "L": "2", "epochs": "10"}),
         ("gsgp22:vacuous", {"B": "4,1000", "lam": "1e-5,6e-3", "width": "99,4500"}),
-        ("gsgp22:forgetting", {"K": "2,5", "lam": "0.05,0.2", "lr": "0.1,0.4", "B": "1,5", "rng": "3"}),
+        pytest.param("gsgp22:forgetting", {"K": "2,5", "lam": "0.05,0.2", "lr": "0.1,0.4", "B": "1,5", "rng": "3"}, marks=pytest.mark.slow),
         ("gsgp22:residual", {"K": "3,6", "lam": "1e-5,2", "B": "1,3", "rng": "8"}),
         ("gsgp22:angle", {"K": "3,6", "lam": "0,0.3", "B": "2", "rng": "8"}),
         ("gsgp22:noise", {"K": "2,3", "n": "2", "lam": "1e-2,0.3,5", "B": "1,2", "rng": "6", "L": "2", "d": "4"}),
@@ -212,7 +212,7 @@ def test_figures_compute_draw_and_write_every_number(monkeypatch):
     assert {"gsgp22-sweep", "gsgp22-displacement"} <= set(known)
 
     def quick(cell):
-        return {**cell, "epochs": 2} if "epochs" in cell else {**cell, "steps": 60}
+        return {**cell, "epochs": 1} if "epochs" in cell else {**cell, "steps": 60}
 
     run, curve = gsgp22_sweep.trained, gsgp22_displacement.curve
     monkeypatch.setattr(gsgp22_sweep, "trained", lambda cell: run(quick(cell)))

@@ -46,8 +46,8 @@ def test_each_claim_is_supported_and_every_control_breaks_it(name):
         ("steps", {"K": "4", "L": "3", "lam": "0.3", "lr": "0.02,0.3", "rng": "3", "steps": 10}),
         ("balance", {"K": "3", "L": "4", "lam": "1e-5,2", "d": "3,9", "rng": "6"}),
         ("tails", {"K": "3,8", "d": "2,8", "L": "3,9", "noise": "0.1,10", "rng": "7"}),
-        ("rank-one", {"K": 2, "n": 4, "d": 4, "width": 6, "L": 3, "scale": "0.4", "rng": "3", "loss": "exponential"}),
-        ("counterexample", {"width": 25, "d": 3, "rng": "4", "activation": "linear,relu"}),
+        pytest.param("rank-one", {"K": 2, "n": 4, "d": 4, "width": 6, "L": 3, "scale": "0.4", "rng": "3", "loss": "exponential"}, marks=pytest.mark.slow),
+        pytest.param("counterexample", {"width": 25, "d": 3, "rng": "4", "activation": "linear,relu"}, marks=pytest.mark.slow),
     ],
 )
 def test_the_claims_hold_at_other_parameters(name, grids):

@@ -19,6 +19,8 @@ FOUND = [c for m in MODULES for c in (*getattr(m, "CLAIMS", ()), getattr(m, "CLA
 CLAIMS = {c.id.split(":")[1]: c for c in FOUND}
 LONG = ("hong-two-clusters", "hong-vanishing", "dang24-deaths", "zhu21-threshold", "zhou22b-threshold", "ji22-flow")
 """Claims about thresholds, where descents are slow, and flows; run with the slow tests, the thresholds themselves being tested in test_sel.py."""
+LONG_ELSEWHERE = ("zhu21-minimum", "zhu21-benign")
+"""Claims whose other parameters are left to the slow tests."""
 
 
 def some(claim, most=4):
@@ -34,7 +36,7 @@ def test_the_claims_are_registered_and_in_order():
 
 
 def paced(name, *rest):
-    return pytest.param(name, *rest, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+    return pytest.param(name, *rest, id=name, marks=[pytest.mark.slow] if name in LONG or (rest and name in LONG_ELSEWHERE) else [])
 
 
 @pytest.mark.parametrize("name", [paced(name) for name in sorted(CLAIMS)])

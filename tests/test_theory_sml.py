@@ -72,7 +72,7 @@ def test_the_strengths_are_those_promised():
         ("sml23:lemma", {"rows": "2,7", "size": "2,1000", "rng": "3"}),
         ("sml23:twin", {"L": "2,7", "d": "2,8", "n": "2", "lam": "1e-5,3", "rng": "4"}),
         ("sml23:value", {"L": "1:9:4", "lam": "1e-6,0.1,2", "n": "5", "d": "4", "rng": "2"}),
-        ("sml23:threshold", {"L": "4,6", "n": "2", "d": "5", "times": "0.95,1.05", "rng": "1"}),
+        pytest.param("sml23:threshold", {"L": "4,6", "n": "2", "d": "5", "times": "0.95,1.05", "rng": "1"}, marks=pytest.mark.slow),
         ("sml23:threshold", {"L": "3", "n": "1", "d": "5", "times": "0.5", "spread": "0.0", "rng": "59"}),
         ("sml23:tie", {"K": "2,7", "L": "2:11:3", "d": "9", "n": "3", "rng": "1"}),
         ("sml24:rho", {"r": "4:61:19", "L": "3:9"}),
@@ -84,7 +84,7 @@ def test_the_strengths_are_those_promised():
         ("sml24:collapsed", {"K": "2,4", "L": "2", "d": "5", "n": "3", "lam": "0.01", "rng": "6"}),
         ("sml24:scaling", {"K": "4", "L": "3", "d": "4", "n": "6", "lam": "0.2", "rng": "8"}),
         ("sml24:degenerate", {"K": "2,6", "L": "2,4", "d": "7", "n": "2", "lam": "5e-3", "rng": "3"}),
-        ("sml24:stationary", {"r": "4,5", "L": "3:5", "lam": "3e-4", "n": "2"}),
+        pytest.param("sml24:stationary", {"r": "4,5", "L": "3:5", "lam": "3e-4", "n": "2"}, marks=pytest.mark.slow),
         ("sml24:two-layers", {"K": "3", "d": "5", "lam": "0.02,0.2", "rng": "7"}),
     ],
 )

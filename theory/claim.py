@@ -176,6 +176,11 @@ class Claim(ByContent):
 
     def validate(self) -> None:
         """ValueError unless there are cases and controls, all cases are inside the hypotheses, and each control is outside one or planted."""
+        _ = self._sound
+
+    @functools.cached_property
+    def _sound(self) -> bool:
+        """True, once the claim is found valid; a claim is frozen, and stays so."""
         if not self.cases or not self.controls:
             raise ValueError(f"{self.id} needs at least one case and one control; it has {len(self.cases)} and {len(self.controls)}.")
         for case in self.cases:
@@ -186,6 +191,7 @@ class Claim(ByContent):
         for case in self.controls:
             if not case.planted and not self.violated(case):
                 raise ValueError(f"{self.id}: the control {case} satisfies every hypothesis; put it outside one, or plant an error and say which.")
+        return True
 
     def plan(self, grids: Mapping | None = None) -> tuple[tuple[Case, ...], int]:
         """(cases, outside): the cases to run, with some parameters on a grid if given; how many grid points were outside the hypotheses.

@@ -26,8 +26,8 @@ def bound(problem: Problem, lam=None) -> Certificate:
     is wider. Unequal counts at K >= 3, L >= 2 are refused. lam: exact text(s), by default the problem's floats.
     Raises ValueError for nonlinear models.
 
-    >>> bound(Problem(K=10, L=2, lam=0.001)).statement[:11]
-    'F >= 0.0347'
+    >>> bound(Problem(K=10, L=2, lam=0.001, bias=0.1)).statement[:11]
+    'F >= 0.0288'
     """
     arguments.instance("problem", problem, Problem)
     reason = unproved(problem)

@@ -71,8 +71,8 @@ def three_classes_interval(L: int, C_low, C_high, limit: int = RANGE_LIMIT, prog
     one branch and bound that compares F with a tangent of F(dnc) in C. limit: boxes of all attempts together.
     Raises ValueError for L < 2 and unless 0 < C_low < C_high.
 
-    >>> three_classes_interval(3, 0.001, 0.002)
-    proved: dnc is a global minimum for K=3, L=3, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [0.001, 0.002] (global, interval)
+    >>> three_classes_interval(3, 0.001, 0.0011)
+    proved: dnc is a global minimum for K=3, L=3, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [0.001, 0.0011] (global, interval)
     """
     L = arguments.integer("L", L, 2, "At L=1 the problem is convex.")
     limit = arguments.integer("limit", limit, 1)
