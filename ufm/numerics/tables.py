@@ -1,0 +1,105 @@
+"""Rows in columns: aligned text, HTML, LaTeX and pandas from one description of the columns. Needs no numpy.
+
+A `Column` says its head, what of a row it shows, and how. Whatever prints a table says its columns once, and every form follows.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ufm.numerics.install import missing
+
+ESCAPES = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
+"""What LaTeX reads as commands."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its head, the attribute or function that says a row's value, the text of a value, least width, and side (`<` or `>`).
+
+    latex: the head in LaTeX (default: the head, escaped).
+    """
+
+    head: str
+    of: str | Callable[[Any], Any]
+    form: str | Callable[[Any], str] = ""
+    width: int = 0
+    side: str = ">"
+    latex: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The column's name in a data frame."""
+        return self.of if isinstance(self.of, str) else self.head
+
+    def value(self, row) -> Any:
+        return getattr(row, self.of) if isinstance(self.of, str) else self.of(row)
+
+    def text(self, row) -> str:
+        """The value of a row as it is printed; `-` for None."""
+        value = self.value(row)
+        if callable(self.form):
+            return self.form(value)
+        return "-" if value is None else format(value, self.form)
+
+
+def text_lines(rows: Iterable, columns: Sequence[Column]) -> list[str]:
+    """Head, rule and one line a row, two blanks between columns.
+
+    >>> from types import SimpleNamespace as Row
+    >>> print(*text_lines([Row(name="dnc", fun=0.5)], [Column("point", "name", side="<"), Column("F", "fun", ".3f", 8)]), sep="\\n")
+    point         F
+    ---------------
+    dnc       0.500
+    """
+    cells = [[column.text(row) for column in columns] for row in rows]
+    widths = [max([column.width, len(column.head), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+
+    def line(texts) -> str:
+        return "  ".join(f"{text:{column.side}{width}}" for text, column, width in zip(texts, columns, widths, strict=True))
+
+    head = line([column.head for column in columns])
+    return [head.rstrip(), "-" * len(head), *(line(texts).rstrip() for texts in cells)]
+
+
+def html_table(rows: Iterable, columns: Sequence[Column], caption: str = "") -> str:
+    """The rows as an HTML table of its own, for a notebook; texts are escaped."""
+    side = {"<": "left", ">": "right"}
+
+    def cell(tag: str, text: str, column: Column) -> str:
+        return f'<{tag} style="text-align:{side[column.side]}">{html.escape(text)}</{tag}>'
+
+    head = "".join(cell("th", column.head, column) for column in columns)
+    body = "\n".join("<tr>" + "".join(cell("td", column.text(row), column) for column in columns) + "</tr>" for row in rows)
+    said = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
+    return f"<table>\n{said}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def latex_table(rows: Iterable, columns: Sequence[Column]) -> str:
+    r"""The rows as a LaTeX tabular with booktabs rules; needs \usepackage{booktabs}."""
+    sides = "".join({"<": "l", ">": "r"}[column.side] for column in columns)
+    head = " & ".join(column.latex or escaped(column.head) for column in columns)
+    body = [" & ".join(escaped(column.text(row)) for column in columns) + r" \\" for row in rows]
+    lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{sides}}}", r"\toprule", head + r" \\", r"\midrule", *body]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def escaped(text: str) -> str:
+    r"""The text with LaTeX's special characters escaped.
+
+    >>> print(escaped("code(S_3+S_2:1|1)#2"))
+    code(S\_3+S\_2:1|1)\#2
+    """
+    return "".join(ESCAPES.get(letter, letter) for letter in text)
+
+
+def data_frame(records: Sequence[dict]):
+    """A pandas DataFrame of flat records; ImportError naming a command that works where pandas is missing."""
+    try:
+        import pandas
+    except ImportError:
+        raise missing("a data frame", "pandas", "table") from None
+    return pandas.DataFrame.from_records(list(records))
