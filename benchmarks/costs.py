@@ -18,7 +18,7 @@ from scipy import linalg
 
 from benchmarks.__main__ import cpu, versions
 from ufm import structures
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.critical.spectrum import Split
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum

@@ -15,7 +15,7 @@ from benchmarks.measure import End, Job, Tool, clock
 from benchmarks.referee import closed, judge
 from benchmarks.solves import F1, ours, peer
 from ufm.landscapes.basins import basins
-from ufm.landscapes.shares import Basins
+from ufm.landscapes.table import Landscape
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers import starts
@@ -43,7 +43,7 @@ def _basins(count: int, threads: int):
     return lambda seed: lambda: basins(F1, count, rng=seed, threads=threads, progress=False)
 
 
-def _census_end(found: Basins) -> End:
+def _census_end(found: Landscape) -> End:
     known = closed(found.problem)
     off = max((abs(b.fun - known[b.name]) for b in found if b.name in known), default=None)
     counts = ", ".join(f"{b.name} {b.count}" for b in list(found)[:4])
@@ -86,7 +86,7 @@ def many(quick: bool) -> Job:
     return Job(f"census of {count} starts, K=6, L=3, lam=1e-3", (tool,), repeats=1, warm=False, limit=1800)
 
 
-def _resumed(count: int, seed: int) -> Basins:
+def _resumed(count: int, seed: int) -> Landscape:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "starts.jsonl"
         basins(SIX, count // 2, rng=seed, out=out, progress=False)

@@ -6,15 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from ufm.critical.signature import classify
+from ufm.critical import kinds as ends_module
+from ufm.critical.classify import classify
+from ufm.critical.kinds import Ends, kinds, orders
+from ufm.critical.same import same_point
 from ufm.landscapes import blocks
-from ufm.landscapes import ends as ends_module
-from ufm.landscapes.basins import basins
-from ufm.landscapes.census import census
-from ufm.landscapes.dynamics import dynamics
-from ufm.landscapes.ends import End, distinct, orders
-from ufm.landscapes.merge import same_point
-from ufm.landscapes.shares import load
+from ufm.landscapes.basins import basins, dynamics
+from ufm.landscapes.table import Landscape
 from ufm.numerics.statistics import wilson
 from ufm.plot import basins as pictures
 from ufm.points import LogitPoint
@@ -25,6 +23,7 @@ from ufm.solvers.batch.finish import finish
 from ufm.solvers.minimize import minimize
 from ufm.solvers.starts import near
 from ufm.structures import dnc, existing, pairs
+from ufm.sweeps.census import census
 
 SMALL = Problem(K=6, n=2, d=8, L=2, lam=0.01)
 MANY = Problem(K=7, n=(1, 1, 2, 2, 3, 3, 3), L=3, lam=2e-3, bias=0.1)
@@ -33,12 +32,21 @@ DESCENT = {"method": "gd", "steps": 1500}
 
 def ends_of(problem, count, rng=0):
     run = run_batch(problem, count, rng, tol=1e-9)
-    b = run.biases()
-    return [End(float(f), int(r), M, None if b is None else b[i], 1, i) for i, (f, r, M) in enumerate(zip(run.fun, run.rank, run.class_logits(), strict=True))]
+    return Ends.of(run.fun, run.rank, run.class_logits(), run.biases(), np.arange(count))
 
 
-def permuted(end, p, first):
-    return End(end.fun, end.rank, end.logits[np.ix_(p, p)], None if end.b is None else end.b[p], end.count, first, end.continuum)
+def one_end(fun, rank, M, first=0):
+    return Ends.of([fun], [rank], [M], None, [first])
+
+
+def permuted(ends, i, p, first):
+    """End i with its classes permuted, as another run's."""
+    b = None if ends.b is None else ends.b[i][p][None]
+    return Ends.of(ends.fun[[i]], ends.rank[[i]], ends.logits[i][np.ix_(p, p)][None], b, [first])
+
+
+def joined(*parts):
+    return Ends.joined(parts, parts[0].logits.shape[1])
 
 
 # ends --------------------------------------------------------------------------------------------
@@ -48,51 +56,50 @@ def permuted(end, p, first):
 def test_a_permuted_copy_is_the_same_end_and_needs_no_search(problem, monkeypatch):
     monkeypatch.setattr(ends_module, "same_point", lambda *a: pytest.fail("the proposed order did not align two copies"))
     ends, draw = ends_of(problem, 30), np.random.default_rng(0)
-    once, _ = distinct(problem, ends)
-    copies = [permuted(end, draw.permutation(problem.K), 30 + i) for i, end in enumerate(ends)]
-    both, place = distinct(problem, ends + copies)
+    once, _ = kinds(problem, ends)
+    copies = [permuted(ends, i, draw.permutation(problem.K), 30 + i) for i in range(30)]
+    both, place = kinds(problem, joined(ends, *copies))
     assert len(both) == len(once)
     assert place[:30].tolist() == place[30:].tolist()
-    assert [end.count for end in both] == [2 * end.count for end in once]
-    assert all(end.first < 30 for end in both)
+    assert both.count.tolist() == [2 * count for count in once.count]
+    assert np.all(both.first < 30)
 
 
 def test_pairwise_comparison_of_points_agrees():
     ends = ends_of(MANY, 40)
-    _, place = distinct(MANY, ends)
-    points = [end.point(MANY) for end in ends]
+    _, place = kinds(MANY, ends)
+    points = [ends.point(MANY, i) for i in range(40)]
     assert len(set(place.tolist())) > 10
     for i, j in itertools.combinations(range(40), 2):
-        if abs(ends[i].fun - ends[j].fun) < 1e-6:
+        if abs(ends.fun[i] - ends.fun[j]) < 1e-6:
             assert (place[i] == place[j]) == same_point(points[i], points[j])
 
 
 def test_class_counts_are_part_of_an_end():
-    end = ends_of(MANY, 1)[0]
+    ends = ends_of(MANY, 1)
     within, across = [1, 0, 2, 3, 4, 5, 6], [2, 1, 0, 3, 4, 5, 6]
-    assert len(distinct(MANY, [end, permuted(end, within, 1)])[0]) == 1
-    assert len(distinct(MANY, [end, permuted(end, across, 1)])[0]) == 2  # not the same point: classes 0 and 2 differ in size
+    assert len(kinds(MANY, joined(ends, permuted(ends, 0, within, 1)))[0]) == 1
+    assert len(kinds(MANY, joined(ends, permuted(ends, 0, across, 1)))[0]) == 2  # not the same point: classes 0 and 2 differ in size
 
 
 def test_equal_losses_alone_make_nothing_one():
     problem, draw = Problem(K=6, L=2, lam=0.01), np.random.default_rng(1)
     A = draw.standard_normal((6, 6))
     Q = np.linalg.qr(draw.standard_normal((6, 6)))[0]
-    one, other = End(0.1, 6, A, None, 1, 0), End(0.1, 6, Q @ A @ Q.T, None, 1, 1)  # same rank, loss and spectrum
-    assert len(distinct(problem, [one, other])[0]) == 2
-    assert len(distinct(problem, [one, permuted(one, draw.permutation(6), 1)])[0]) == 1
-    slightly = End(0.1, 6, A + 1e-3 * draw.standard_normal((6, 6)), None, 1, 1)
-    assert len(distinct(problem, [one, slightly])[0]) == 2
-    assert len(distinct(problem, [one, End(0.1, 5, A, None, 1, 1)])[0]) == 2
-    assert distinct(problem, [])[0] == []
+    one, other = one_end(0.1, 6, A), one_end(0.1, 6, Q @ A @ Q.T, 1)  # same rank, loss and spectrum
+    assert len(kinds(problem, joined(one, other))[0]) == 2
+    assert len(kinds(problem, joined(one, permuted(one, 0, draw.permutation(6), 1)))[0]) == 1
+    assert len(kinds(problem, joined(one, one_end(0.1, 6, A + 1e-3 * draw.standard_normal((6, 6)), 1)))[0]) == 2
+    assert len(kinds(problem, joined(one, one_end(0.1, 5, A, 1)))[0]) == 2
+    assert len(kinds(problem, Ends.joined([], 6))[0]) == 0
 
 
 def test_a_poor_order_costs_time_and_no_truth(monkeypatch):
     ends, draw = ends_of(SMALL, 12), np.random.default_rng(0)
-    copies = ends + [permuted(end, draw.permutation(6), 12 + i) for i, end in enumerate(ends)]
-    expected = [end.count for end in distinct(SMALL, copies)[0]]
+    copies = joined(ends, *(permuted(ends, i, draw.permutation(6), 12 + i) for i in range(12)))
+    expected = kinds(SMALL, copies)[0].count.tolist()
     monkeypatch.setattr(ends_module, "orders", lambda M, counts: np.tile(np.arange(M.shape[1]), (len(M), 1)))
-    assert [end.count for end in distinct(SMALL, copies)[0]] == expected
+    assert kinds(SMALL, copies)[0].count.tolist() == expected
 
 
 def test_orders_are_permutations_and_respect_copies():
@@ -111,9 +118,9 @@ def test_orders_are_permutations_and_respect_copies():
 def test_a_continuum_is_one_end():
     found = basins(Problem(K=6, L=3, lam=1e-3, loss="mse"), 100, 0)
     names = {b.name: b for b in found}
-    assert set(names) == {"dnc", "continuum(rank=5)"}
-    assert names["continuum(rank=5)"].rank == 5
-    assert names["continuum(rank=5)"].count > 5
+    assert set(names) == {"dnc", "blocks(6)"}
+    assert names["blocks(6)"].rank == 5 and names["blocks(6)"].continuum
+    assert names["blocks(6)"].count > 5
 
 
 # the census --------------------------------------------------------------------------------------
@@ -128,22 +135,22 @@ def test_counts_are_those_of_single_runs_named_one_by_one():
     seed = {"entropy": 3, "spawn_key": []}
     for i in range(8):
         run = minimize(SMALL, rng={**seed, "spawn_key": [i]})
-        end = found.basins[found.ends[i]]
+        end = found[found.ends[i]]
         assert end.fun == pytest.approx(run.fun, abs=1e-10)
         assert end.rank == run.point.rank
     for b in found:
         assert (b.low, b.high) == wilson(b.count, 25)
         assert b.low <= b.share == b.count / 25 <= b.high
-        assert found.ends[b.first] == found.basins.index(b)
-        assert not np.any(found.ends[: b.first] == found.basins.index(b))
+        assert found.ends[b.first] == found.rows.index(b)
+        assert not np.any(found.ends[: b.first] == found.rows.index(b))
 
 
 def test_the_winner_is_the_structure():
     found = basins(Problem(K=10, n=5, d=70, L=2, lam=2**-10), 60, 0)
     assert found.winner == "pairs"
-    best = found.basins[0]
+    best = found[0]
     assert best.fun == pytest.approx(classify(pairs(found.problem)).fun, abs=1e-10)
-    assert classify(found.point("pairs")).status == "local minimum"
+    assert classify(found["pairs"]).status == "local minimum"
     assert found.lowest.fun <= best.fun
 
 
@@ -162,14 +169,14 @@ def test_block_mixtures_are_named_by_their_blocks():
             continue
         found = basins(problem, 3, 0, start=near(point, 0.01))
         assert found.winner == name
-        assert found.basins[0].rank == point.rank
+        assert found[0].rank == point.rank
 
 
 def test_shares_of_ranks_and_of_ends_nobody_reached():
     found = basins(SMALL, 30, 1)
     assert sum(share for share, _, _ in found.ranks().values()) == pytest.approx(1.0)
     assert found.share("petersen") == (0.0, *wilson(0, 30))
-    assert found.share(found.winner)[0] == found.basins[0].share
+    assert found.share(found.winner)[0] == found[0].share
     assert found.share("not converged")[0] == 0.0
 
 
@@ -206,12 +213,12 @@ def test_descent_at_full_width_ends_where_newton_confirms_it():
     assert found.converged > 0
     run = run_batch(problem, 12, 0, "gd", steps=1500)
     for i in np.flatnonzero(found.ends >= 0):
-        end = found.basins[found.ends[i]]
+        end = found[found.ends[i]]
         assert end.fun <= run.fun[i] + 1e-9
         M = run.class_logits()[i]
         gap = min(np.linalg.norm(M - end.logits[np.ix_(p, p)]) for p in itertools.permutations(range(4)))
         assert gap <= blocks.NEAR * np.linalg.norm(M)
-        assert classify(found.point(end.name)).status == "local minimum"
+        assert classify(found[end.name]).status == "local minimum"
 
 
 def test_width_matters_to_gradient_descent_and_not_to_the_reduction():
@@ -248,13 +255,12 @@ def test_finish_needs_points_of_a_linear_model():
         finish(run_batch(Problem(K=3, L=2, lam=0.02, bias=0.1), 2, 0, "gd", steps=3, keep="numbers"), 1e-9)
 
 
-def test_nonlinear_models_are_counted_without_rank():
+def test_ends_of_nonlinear_models_are_points_too():
     found = basins(Problem(K=3, n=2, d=4, L=2, lam=0.02, activation="tanh"), 10, 0)
     assert found.converged == 10
     assert sum(b.count for b in found) == 10
-    assert found.basins[0].rank is None
-    with pytest.raises(ValueError, match="linear model"):
-        found.point(found.winner)
+    end = found[found.winner]
+    assert classify(end).status == end.status == "local minimum" and end.rank == 2
 
 
 # blocks, files, interruptions --------------------------------------------------------------------
@@ -328,15 +334,15 @@ def test_a_file_holds_several_problems_and_refuses_another_seed(tmp_path):
 def test_save_and_load(tmp_path):
     found = basins(MANY, 30, 0)
     found.save(tmp_path / "b.json")
-    again = load(tmp_path / "b.json")
+    again = Landscape.load(tmp_path / "b.json")
     assert repr(again) == repr(found)
     assert again.to_dict() == json.loads(json.dumps(found.to_dict()))
-    point = again.point(again.winner)
+    point = again[again.winner].point
     assert isinstance(point, LogitPoint)
-    np.testing.assert_array_equal(point.class_logits(), found.point(found.winner).class_logits())
+    np.testing.assert_array_equal(point.class_logits(), found[found.winner].point.class_logits())
     (tmp_path / "c.json").write_text("{}")
     with pytest.raises(ValueError, match=r"c\.json"):
-        load(tmp_path / "c.json")
+        Landscape.load(tmp_path / "c.json")
 
 
 # the census over a parameter ---------------------------------------------------------------------
@@ -382,7 +388,7 @@ def test_other_parameters(over, options):
         (lambda: census(SMALL, {"lr": [0.1]}), "lr.*'lbfgs'"),
         (lambda: census(SMALL, {"scale": [1.0, -2.0]}), "scale=-2.0"),
         (lambda: census(SMALL, {"scale": [1.0]}, scale=2.0), "both"),
-        (lambda: basins(SMALL, 3, 0).point("dncc"), "name='dncc'"),
+        (lambda: basins(SMALL, 3, 0)["dncc"], "name='dncc'"),
     ],
 )
 def test_bad_arguments_are_refused(call, said):
@@ -404,7 +410,7 @@ def test_pictures(tmp_path):
     words = pictures.census(census(SMALL, {"method": ["lbfgs"]}, 5, 0))
     assert [tick.get_text() for tick in words.get_xticklabels()] == ["lbfgs"]
     bars = pictures.shares(found.cells[0])
-    assert bars.patches[0].get_width() == pytest.approx(found.cells[0].basins[0].share)
+    assert bars.patches[0].get_width() == pytest.approx(found.cells[0][0].share)
     assert pictures.shares(basins(SMALL, 3, 0, method="gd", steps=3)).get_yticklabels()[0].get_text() == "not converged"
     with pytest.raises(ValueError, match="kind='pie'"):
         pictures.census(found, kind="pie")

@@ -14,7 +14,7 @@ from ufm.certificates.check import check as check_data
 from ufm.certificates.check.critical import BITS, DECIMALS, Place, System, decimal, pivots, read_decimal
 from ufm.certificates.check.matrices import floats, inertia, matrix
 from ufm.certificates.critical_points import certify_landscape, critical
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.numerics import balls
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum

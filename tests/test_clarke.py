@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
+from ufm.critical.classify import classify
 from ufm.critical.nonlinear import local_minimum_test, ranks
-from ufm.critical.signature import classify
 from ufm.numerics.bounded import least_squares
 from ufm.numerics.graphs import complete
 from ufm.objectives.clarke import clarke, kinked, slope_of

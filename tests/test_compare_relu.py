@@ -6,7 +6,7 @@ import pytest
 
 import ufm
 from ufm.cli import main
-from ufm.landscapes.comparison import hidden_values
+from ufm.critical.relu_names import hidden_values
 from ufm.problem import Problem
 
 

@@ -16,7 +16,7 @@ from ufm.certificates.check import groups as check_groups
 from ufm.certificates.check import symmetric as proof
 from ufm.certificates.completeness import complete, groups, points
 from ufm.certificates.models import model
-from ufm.landscapes.symmetric import scheme_pairs, scheme_roots, two_orbit_roots
+from ufm.landscapes.sources.symmetric import scheme_pairs, scheme_roots, two_orbit_roots
 from ufm.numerics import balls
 from ufm.numerics.schemes import schemes
 from ufm.objectives.logits import Stratum
@@ -32,7 +32,7 @@ def by_system(data):
 
 
 def float_search(problem, group):
-    """{(modes, coupled): roots found} by `ufm.landscapes.symmetric`."""
+    """{(modes, coupled): roots found} by `ufm.landscapes.sources.symmetric`."""
     if "+" in group:
         found = [two_orbit_roots(problem, a, b) for a, b in scheme_pairs(problem.K, 5) if f"{a.name}+{b.name}" == group]
     else:

@@ -7,18 +7,19 @@ import pytest
 from matplotlib.figure import Figure
 
 from ufm import structures
-from ufm.critical.signature import classify
-from ufm.landscapes import descents
-from ufm.landscapes import network as networks
-from ufm.landscapes import paths as lines
-from ufm.landscapes.descents import descend_both
-from ufm.landscapes.gauge import align_gauge
-from ufm.landscapes.network import connect, same_minimum
-from ufm.landscapes.paths import path, schatten_value
-from ufm.landscapes.strings import String
-from ufm.landscapes.tree import disconnectivity
+from ufm.critical.classify import classify
+from ufm.critical.same import same_kind
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum, value
+from ufm.paths import descents
+from ufm.paths import network as networks
+from ufm.paths import path as lines
+from ufm.paths.descents import descend_both
+from ufm.paths.gauge import align_gauge
+from ufm.paths.network import connect
+from ufm.paths.path import path, schatten_value
+from ufm.paths.strings import String
+from ufm.paths.tree import disconnectivity
 from ufm.plot.connections import disconnectivity_graph, paths
 from ufm.points import from_matrix
 from ufm.problem import Problem
@@ -210,7 +211,7 @@ def test_the_network_matches_ends_and_adds_new_ones(saddle, ends):
 
 def test_copies_of_a_minimum_are_one(ends):
     a, b = classify(ends[1]), classify(lines.permuted(ends[1], [0, 2, 1, 3]))
-    assert same_minimum(a, b) and not same_minimum(a, classify(ends[0]))
+    assert same_kind(a, b) and not same_kind(a, classify(ends[0]))
 
 
 def test_ctrl_c_keeps_the_saddles_finished(saddle, ends, monkeypatch):

@@ -14,7 +14,7 @@ from theory.cases import Case
 from theory.evidence import Evidence
 from theory.registry import claims
 from ufm.activations import Activation, activation, smoothed
-from ufm.landscapes.low_rank_starts import low_rank_ends
+from ufm.landscapes.sources.narrow import low_rank_ends
 from ufm.losses import Loss, loss
 from ufm.networks.data import Data
 from ufm.networks.network import Network
@@ -53,7 +53,7 @@ NOUNS = {
     "LowRankEnds": lambda: low_rank_ends(ufm.Problem(7, d=3, L=2, lam=0.01), 1, seed_sequence(0)),
     "Comparison": lambda: ufm.compare(PROBLEM, 1, 0),
     "Comparison, relu": lambda: ufm.compare(RELU, 0, 0),
-    "Landscape": lambda: ufm.landscape(ufm.Problem(3, L=2, lam=0.02), 0, 0),
+    "Landscape": lambda: ufm.landscape(ufm.Problem(3, L=2, lam=0.02), starts=0, rng=0),
     "Landscape, mse": lambda: ufm.landscape(ufm.Problem(3, L=2, lam=0.02, loss="mse")),
     "Profile": lambda: ufm.profile(PROBLEM, 1, 0),
     "Basins": lambda: ufm.basins(PROBLEM, 3, 0),

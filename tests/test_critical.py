@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ufm import structures
+from ufm.critical.classify import classify
 from ufm.critical.identify import identify
-from ufm.critical.signature import DENSE_LIMIT, classify, inertia
+from ufm.critical.signature import DENSE_LIMIT, inertia
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.points import from_matrix

@@ -11,7 +11,7 @@ import pytest
 import ufm
 from theory import runs
 from theory.registry import claims
-from ufm.landscapes import shares
+from ufm.landscapes.table import Landscape
 from ufm.networks import training
 from ufm.networks.data import Data
 from ufm.networks.network import Network
@@ -51,7 +51,7 @@ def certificates(path):
 
 
 READERS = {
-    "basins.json": (basins, lambda path: (repr(found := shares.load(path)), found.to_dict(), found.point(found.winner))),
+    "basins.json": (basins, lambda path: (repr(found := Landscape.load(path)), found.to_dict(), found[found.winner].point)),
     "proofs.json": (proofs, certificates),
     "training.npz": (lambda path: trained().save(path), lambda path: (repr(found := training.load(path)), found.trace and found.trace.fun)),
     "checkpoint.npz": (trained, trained),

@@ -8,7 +8,7 @@ import pytest
 from theory.figures import ufm_bifurcation, ufm_death, ufm_morse
 from theory.figures.figure import PAGE
 from theory.references import references
-from ufm.landscapes.modes import binodal, mse_families, spinodal
+from ufm.structures.modes import binodal, mse_families, spinodal
 
 MODULES = {"ufm-bifurcation": ufm_bifurcation, "ufm-death": ufm_death, "ufm-morse": ufm_morse}
 

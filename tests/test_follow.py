@@ -8,16 +8,16 @@ import pytest
 from scipy import optimize
 
 from ufm import structures
-from ufm.critical.signature import classify
-from ufm.landscapes import follow as module
-from ufm.landscapes import phases
-from ufm.landscapes.follow import at_lam, crossing, follow, structure_crossing
-from ufm.landscapes.phases import phase_diagram, winners
+from ufm.critical.classify import classify
 from ufm.landscapes.profile import profile
 from ufm.objectives.logits import value
+from ufm.paths import follow as module
+from ufm.paths.follow import at_lam, crossing, follow, structure_crossing
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.multistart import multistart
+from ufm.sweeps import phases
+from ufm.sweeps.phases import phase_diagram, winners
 
 DUEL = 0.01176049807928839417706
 """Lam where DNC and pairs have equal value at K = 4, L = 2, n = 1."""
@@ -185,7 +185,7 @@ def test_refusals_name_what_is_wrong():
     with pytest.raises(ValueError, match="point must be critical"):
         off = structures.dnc(problem)
         follow(LogitPoint(problem, off.U, 1.1 * off.s, off.right), 1.0)
-    with pytest.raises(ValueError, match="point must be a LogitPoint"):
+    with pytest.raises(ValueError, match="point must be a point"):
         follow(np.eye(4), 1.0)
     with pytest.raises(ValueError, match="back must not lie"):
         follow(structures.dnc(problem), 1.0, back=0.1)
@@ -194,7 +194,7 @@ def test_refusals_name_what_is_wrong():
     with pytest.raises(ValueError, match="structure must be one of"):
         structure_crossing(problem, "dnc", "pears", 0.02, 0.1)
     with pytest.raises(ValueError, match="linear"):
-        profile(Problem(K=3, L=2, lam=0.1, activation="relu"))
+        profile(Problem(K=3, L=2, lam=0.1, activation="tanh"))
     with pytest.raises(ValueError, match="names must be one of"):
         winners(problem, 0.1, 1.0, ["nobody"])
     with pytest.raises(ValueError, match="low must be below high"):

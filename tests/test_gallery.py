@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ufm
-from ufm.landscapes.measures import spectrum
+from ufm.critical.measures import spectrum
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import value
 from ufm.plot.bars import costs, split

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from ufm.critical.relu_names import hidden_rank
-from ufm.landscapes.graph_search import graph_search, low_rank_search, refine
-from ufm.landscapes.refine import lifted, one_each, reduced, smooth_relu
-from ufm.landscapes.relu_profile import relu_profile
+from ufm.landscapes.profile import profile
+from ufm.landscapes.sources.graph_search import graph_search
+from ufm.landscapes.sources.refine import lifted, one_each, reduced, refine, smooth_relu
+from ufm.landscapes.sources.relu_search import low_rank_search
+from ufm.landscapes.table import Landscape
 from ufm.numerics.graphs import complete, complete_multipartite, simple_graphs
 from ufm.objectives.checks import taylor_check
 from ufm.objectives.clarke import clarke
 from ufm.objectives.factors import value
 from ufm.plot import graphs as drawn
+from ufm.plot.phases import plot_profile
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import graph_codes, relu_collapse
@@ -111,30 +114,33 @@ def test_a_search_replays_and_is_saved(tmp_path):
     assert [e.fun for e in first] == [e.fun for e in again]
     first.save(tmp_path / "found.json")
     data = json.loads((tmp_path / "found.json").read_text())
-    assert data["found"][0]["fun"] == first.best.fun and np.shape(data["found"][0]["factors"][0]) == (5, 8)
+    assert data["found"][0]["fun"] == first.best.fun and np.shape(data["rows"][0]["point"]["factors"][0]) == (5, 8)
+    assert Landscape.load(tmp_path / "found.json").best.fun == first.best.fun
 
 
 @pytest.mark.parametrize("problem", [Problem(K=4, L=3, lam=0.01), relu(4, 3, 0.01, bias=0.1), Problem(K=4, L=3, lam=0.01, activation="tanh")])
 def test_searches_refuse_other_models(problem):
-    for search in (low_rank_search, relu_profile):
-        with pytest.raises(ValueError, match="needs activation='relu'"):
-            search(problem)
+    with pytest.raises(ValueError, match="needs activation='relu'"):
+        low_rank_search(problem)
+    if not problem.linear:
+        with pytest.raises(ValueError, match="profile needs a linear model, or relu without bias"):
+            profile(problem)
 
 
 def test_profile_orders_ranks_and_finds_less_than_dnc_at_low_rank():
-    found = relu_profile(relu(5, 4, 0.004, d=8), starts=6, rng=0, ranks=[3])
+    found = profile(relu(5, 4, 0.004, d=8), starts=6, rng=0, ranks=[3])
     assert found[5].name == "dnc" and found[0].name == "zero" and found[1].name == "partial(1)"
     assert found.best.rank == 3 and found.best.fun < 0.935 * found.reference and found[2].name == "partial(2)"
-    assert all(e.residual < 1e-6 and value(e.point) == pytest.approx(e.fun, rel=1e-12) for e in found)
+    assert all(e.grad_norm < 1e-6 and value(e.point) == pytest.approx(e.fun, rel=1e-12) for e in found)
     assert "lowest found" in repr(found) and found.to_dict()["best"] == 3
-    ax = drawn.relu_profile(found)
+    ax = plot_profile(found)
     assert ax.get_xlabel().startswith("rank")
     with pytest.raises(ValueError, match="rank must be one of"):
         found[7]
 
 
 def test_profile_without_starts_knows_the_structures():
-    names = [e.name for e in relu_profile(relu(10, 4, 0.004), starts=0)]
+    names = [e.name for e in profile(relu(10, 4, 0.004), starts=0)]
     assert names == ["zero", "partial(1)", "srg(r=5)", "partial(9)", "dnc"]
 
 

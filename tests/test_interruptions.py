@@ -18,13 +18,13 @@ from ufm import compare, landscape, minimize, multistart, profile
 from ufm.cli import main
 from ufm.cli.signals import Listening
 from ufm.landscapes import compare as compare_module
-from ufm.landscapes import landscape as landscape_module
-from ufm.landscapes.phases import phase_diagram
+from ufm.landscapes import gather
 from ufm.numerics import interruption
 from ufm.problem import Problem
 from ufm.solvers import minimize as minimize_module
 from ufm.solvers.multistart import Multistart
 from ufm.sweeps import workers
+from ufm.sweeps.phases import phase_diagram
 from ufm.sweeps.sweep import sweep
 from ufm.sweeps.workers import WorkerDied, unordered
 
@@ -126,24 +126,25 @@ def test_compare_says_that_its_search_was_cut(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["interrupted"] is True
 
 
-@pytest.mark.parametrize("stage", ["_classified", "lower_bound", "_prove"])
+@pytest.mark.parametrize("stage", ["classify", "lower_bound", "_prove"])
 def test_compare_keeps_what_it_has_wherever_it_is_cut(monkeypatch, stage):
-    real, calls = getattr(compare_module, stage), []
+    home = gather if stage == "classify" else compare_module
+    real, calls = getattr(home, stage), []
 
-    def stop(*args):
+    def stop(*args, **options):
         calls.append(args)
-        if stage != "_classified" or len(calls) == 3:
+        if stage != "classify" or len(calls) == 3:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **options)
 
-    monkeypatch.setattr(compare_module, stage, stop)
+    monkeypatch.setattr(home, stage, stop)
     found = compare(FOUR, 0, 0, prove=True)
-    assert found.interrupted == ("after 2 of 6 structures" if stage == "_classified" else "before its proofs")
-    assert len(found.points) == (2 if stage == "_classified" else 6) and found.winner and "interrupted" in repr(found)
+    assert found.interrupted == ("after 2 of 6 structures" if stage == "classify" else "before its proofs")
+    assert len(found.points) == (2 if stage == "classify" else 6) and found.winner and "interrupted" in repr(found)
 
 
 def test_nothing_at_all_is_an_interruption(monkeypatch, capsys):
-    monkeypatch.setattr(compare_module, "_classified", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(gather, "classify", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt, match=r"after 0 of \d+ structures"):
         compare(FOUR, 0)
     assert main(["compare", *TOLD]) == 130
@@ -152,7 +153,7 @@ def test_nothing_at_all_is_an_interruption(monkeypatch, capsys):
 
 
 def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(monkeypatch, capsys):
-    from ufm.landscapes import symmetric
+    from ufm.landscapes.sources import search, symmetric
 
     real, calls = symmetric._one_orbit, []
 
@@ -163,8 +164,8 @@ def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(mon
         return real(*args)
 
     monkeypatch.setattr(symmetric, "_one_orbit", stop)
-    monkeypatch.setattr(landscape_module, "search", lambda *_: pytest.fail("Ctrl-C began the search"))
-    atlas = landscape(FOUR, 0, 5)
+    monkeypatch.setattr(search, "search", lambda *_: pytest.fail("Ctrl-C began the search"))
+    atlas = landscape(FOUR, starts=5, rng=0)
     assert atlas.interrupted.endswith("symmetry classes") and "pairs" in {p.name for p in atlas} and atlas.interrupted in repr(atlas)
     calls.clear()
     assert main(["landscape", *TOLD]) == 130
@@ -180,7 +181,7 @@ def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, monkeypatch, cap
     ctrl_c(3)
     assert "interrupted after 2 of 8 descents" in repr(profile(FOUR, 2, 0))
     monkeypatch.undo()
-    from ufm.landscapes import phases
+    from ufm.sweeps import phases
 
     real, calls = phases._column, []
 

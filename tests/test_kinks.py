@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ufm import activations
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.numerics.graphs import complete
 from ufm.objectives.clarke import clarke
 from ufm.objectives.factors import FactorObjective, objective_of

@@ -7,14 +7,14 @@ import pytest
 
 from ufm import structures
 from ufm.landscapes.compare import compare
-from ufm.landscapes.low_rank_starts import code_ends, low_rank_ends, pays, widths_for
-from ufm.landscapes.phases import phase_diagram
 from ufm.landscapes.profile import profile
+from ufm.landscapes.sources.narrow import code_ends, low_rank_ends, pays, widths_for
 from ufm.numerics import codes
 from ufm.numerics.seeds import seed_sequence
 from ufm.objectives.logits import Stratum
 from ufm.problem import Problem
 from ufm.solvers.multistart import multistart
+from ufm.sweeps.phases import phase_diagram
 
 
 def angles(X):
@@ -51,7 +51,7 @@ def test_every_code_of_the_library_has_unit_rows_its_own_name_and_distinct_point
 def test_compare_finds_the_lowest_known_value_where_full_width_misses_it(K, L, lam, fun, rank):
     table = compare(Problem(K, L=L, lam=lam), starts=2, rng=0, prove=False)
     assert abs(table.winner.fun - fun) < 1e-9 and table.winner.rank == rank and table.winner.status == "local minimum"
-    assert min(table.search.best.fun, table["pairs"].fun if K % 2 == 0 else 1) > fun + 1e-4
+    assert min(table.runs.best.fun, table["pairs"].fun if K % 2 == 0 else 1) > fun + 1e-4
     assert "known codes" in repr(table) and sum(table.hits.values()) <= 2
 
 
@@ -82,7 +82,7 @@ def test_a_width_equal_to_the_rank_is_no_obstacle():
     wider = multistart(problem, 12, 0, widths=(4, 5))
     assert wider.best.point.rank == 3 and abs(wider.best.fun - Stratum(structures.pairs(problem)).fun) < 1e-12
     found = profile(problem, starts=3, rng=0)
-    assert found.best.rank == 3 and found.best.name == "pairs" and "search" in found[3].how and max(e.rank for e in found) == 3
+    assert found.best.rank == 3 and found.best.name == "pairs" and "search" in found[3].said and max(e.rank for e in found) == 3
     assert compare(Problem(8, d=3, L=3, lam=1e-2), starts=4, rng=0, prove=False).winner.fun < 0.28035
 
 

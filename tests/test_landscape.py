@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import ufm
 from ufm import structures
 from ufm.critical.identify import identify
+from ufm.critical.same import group_order, same_point
 from ufm.landscapes.landscape import landscape
-from ufm.landscapes.merge import group_order, same_point
 from ufm.numerics.groups import automorphism_count, canonical_order, colours
 from ufm.objectives.logits import Stratum
 from ufm.points import from_matrix
@@ -204,7 +204,7 @@ def test_at_tiny_ridge_weights_every_listed_point_is_critical_on_the_scale_of_th
 
 
 def test_ctrl_c_in_a_descent_ends_the_search_and_keeps_what_was_found(monkeypatch):
-    from ufm.landscapes import search
+    from ufm.landscapes.sources import search
 
     real, calls = search.minimize, []
 

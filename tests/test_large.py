@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from theory.gk25.dnc_spectrum import closed_spectrum
 from ufm import structures
 from ufm.critical import spectrum as spectra
-from ufm.critical.signature import DENSE_LIMIT, classify
+from ufm.critical.classify import classify
+from ufm.critical.measures import escape_direction, escape_rate, flatness, spectrum
+from ufm.critical.signature import DENSE_LIMIT
 from ufm.critical.spectrum import Dense, Invariant, Split, core_size, spectrum_of
 from ufm.critical.symmetry import Commutant, Element, kinds_of, refined, representations
 from ufm.landscapes.compare import compare
-from ufm.landscapes.measures import escape_direction, escape_rate, flatness, spectrum
 from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.logits import Stratum, value
 from ufm.points import LogitPoint, from_matrix

@@ -9,14 +9,14 @@ import pytest
 
 from theory.gk25.dnc_spectrum import closed_spectrum
 from ufm import structures
-from ufm.critical.signature import classify
-from ufm.landscapes.measures import escape_direction, escape_rate, flatness, solution_dimension, spectrum
-from ufm.landscapes.modes import mse_families
+from ufm.critical.classify import classify
+from ufm.critical.measures import escape_direction, escape_rate, flatness, solution_dimension, spectrum
 from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_stratum
+from ufm.structures.modes import mse_families
 
 SMALL = [
     Problem(K=4, n=2, d=6, L=2, lam=2e-3),
@@ -152,7 +152,7 @@ def test_the_orbit_of_solutions_has_the_dimension_of_its_tangent_space(problem):
 
 
 def test_the_check_of_the_orbit_can_fail(monkeypatch):
-    from ufm.landscapes import measures
+    from ufm.critical import measures
 
     monkeypatch.setattr(measures, "gauge_nullity", lambda point: 18)  # Grassmannians in place of frames
     point = structures.dnc(Problem(K=4, d=6, L=2, lam=1e-3))
@@ -242,7 +242,7 @@ def test_descent_leaves_a_saddle_at_the_rate_predicted(problem, name, method):
 
 def test_a_cell_of_newton_ends_has_a_spectrum_whatever_the_index():
     problem, rng = Problem(K=4, n=2, d=5, L=2, lam=5e-3), np.random.default_rng(0)
-    from ufm.landscapes.search import random_point
+    from ufm.landscapes.sources.search import random_point
 
     checked = 0
     for _ in range(30):

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from ufm import structures
 from ufm.certificates.global_bound import lower_bound
-from ufm.critical.signature import classify
-from ufm.landscapes.modes import DOUBLE, binodal, explain, family_count, mode_groups, mse_families, spinodal
-from ufm.landscapes.search import random_point
+from ufm.critical.classify import classify
+from ufm.landscapes.sources.modes import critical_point
+from ufm.landscapes.sources.search import random_point
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum, value
 from ufm.problem import Problem
 from ufm.solvers.multistart import multistart
 from ufm.solvers.newton import newton_on_stratum
+from ufm.structures.modes import DOUBLE, binodal, explain, family_count, mode_groups, mse_families, spinodal
 
 
 def mse(K, n=1, D=3, lam=1e-2, **more):
@@ -52,7 +53,7 @@ def test_every_family_is_critical_with_the_signature_and_value_it_claims(problem
     families = mse_families(problem)
     assert len({f.name for f in families}) == len(families) == family_count(problem)[0]
     for family in families:
-        critical, found = family.critical(), classify(family.point, extremes=False)
+        critical, found = critical_point(family), classify(family.point, extremes=False)
         assert critical.grad_norm < 1e-13
         assert family.fun == pytest.approx(value(family.point), abs=1e-14)
         claimed = (family.index, family.nullity, family.nullity_symmetry, family.status)
@@ -239,7 +240,7 @@ def test_a_double_root_is_degenerate_with_its_zeros_counted():
         k = f.counts[0][2]
         assert f.nullity - f.nullity_symmetry == k * (k + 1) // 2 and f.index == 0
         assert f.status == ("degenerate" if k else "local minimum")
-        assert f.critical().grad_norm < 1e-12
+        assert critical_point(f).grad_norm < 1e-12
         objective, x = objective_of(f.point.lift(rng=1))
         values = np.linalg.eigvalsh(objective.hessian(x))
         assert np.sum(np.abs(values) < 1e-9) == f.nullity and values[0] > -1e-9

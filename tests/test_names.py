@@ -10,12 +10,12 @@ import ufm
 from ufm import structures
 from ufm.critical.geometry import LARGEST, code_name, orbit_name
 from ufm.critical.identify import identify
-from ufm.landscapes.merge import group_order
-from ufm.landscapes.symmetric import block_points
+from ufm.critical.same import group_order
 from ufm.numerics.groups import automorphism_count, automorphism_orbits, colours, pattern
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.newton import newton_on_stratum
+from ufm.structures.blocks import block_points
 
 PROBLEMS = [
     Problem(K=2, L=2, lam=0.02),

@@ -10,7 +10,8 @@ import pytest
 from ufm import Problem, classify, compare, landscape, minimize, multistart, profile, structures
 from ufm.cli import main
 from ufm.critical.near_zero import Spectrum, counted
-from ufm.critical.signature import Signature, gauge_nullity
+from ufm.critical.point import Signature
+from ufm.critical.signature import gauge_nullity
 from ufm.points import FactorPoint, LogitPoint
 from ufm.solvers.newton import newton_on_stratum
 
@@ -125,7 +126,7 @@ def test_an_open_index_is_shown_as_open_everywhere(capsys):
     assert all({"index", "index_range"} <= set(row) for row in json.loads(capsys.readouterr().out)["structures"])
     main(["solve", "-K", "4", "-L", "2", "--lam", "1e-3", "--json"])
     assert json.loads(capsys.readouterr().out)["best"]["index_range"] == [0, 0]
-    assert profile(OPEN.problem, starts=0)[1].to_dict()["index_range"] == [2, 2]
+    assert profile(OPEN.problem, starts=0)[1].flat()["index_range"] == [2, 2]
     assert compare(OPEN.problem, 0)["dnc"].signature.index == "0"
     degenerate = Signature((2, 4), 9, 7)
     assert (degenerate.index, degenerate.nullity, Signature(None, None, None).index) == ("2 to 4", "7 to 9", "-")

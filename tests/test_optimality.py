@@ -20,11 +20,11 @@ from ufm.certificates.check.record import sealed
 from ufm.certificates.global_bound import lower_bound
 from ufm.certificates.models import model
 from ufm.certificates.optimality import global_minimum, witness_data, witness_point
-from ufm.landscapes.modes import mse_families
 from ufm.losses import Loss
 from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 from ufm.objectives.logits import value
+from ufm.structures.modes import mse_families
 
 
 def lower(certificate) -> float:

@@ -1,6 +1,7 @@
 """What the package draws is shown by a notebook when a cell returns it, without `%matplotlib inline`, and only once with it."""
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -39,7 +40,8 @@ point = ufm.structures.pairs(ufm.Problem(K=4, L=2, lam=0.01))
 assert ufm.plot.logits(point)._repr_png_()
 assert "matplotlib.pyplot" not in sys.modules and "IPython" not in sys.modules and dict(mpl.rcParams) == before
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+    env = {**os.environ, "MPLBACKEND": "Agg"}  # else reading rcParams looks for a backend, by importing pyplot
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=env)
 
 
 def test_axes_of_the_caller_stay_the_callers():

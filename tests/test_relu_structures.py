@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from ufm import structures
+from ufm.critical.classify import classify
 from ufm.critical.identify import identify
 from ufm.critical.relu_names import hidden_rank, name_of
-from ufm.critical.signature import ROUNDING, classify
 from ufm.numerics.graphs import complete, complete_multipartite, cycle, petersen, simple_graphs, wheel
 from ufm.objectives.clarke import clarke
 from ufm.objectives.factors import value
 from ufm.objectives.logits import value as linear_value
+from ufm.objectives.stationary import ROUNDING
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ufm import structures
 from ufm.certificates.convex import convex_minimum, gram_minimum, margin_minimum
 from ufm.certificates.orders import order, orders
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.landscapes.compare import compare
 from ufm.numerics import balls
 from ufm.objectives.factors import FactorObjective

@@ -14,12 +14,12 @@ import pytest
 from ufm import __version__
 from ufm.cli import main
 from ufm.landscapes.basins import basins
-from ufm.landscapes.census import census
 from ufm.numerics import rows as stores
 from ufm.numerics.files import TEMPORARY, check_writable, write_atomically
 from ufm.numerics.rows import Store, read
 from ufm.problem import Problem
 from ufm.sweeps import tasks
+from ufm.sweeps.census import census
 from ufm.sweeps.sweep import load, sweep
 
 GRID = {"grid": {"K": [3, 4], "lam": [0.02]}, "fixed": {"L": 2}}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ufm import structures
-from ufm.landscapes import symmetric
-from ufm.landscapes.symmetric import (
+from ufm.landscapes.sources import symmetric
+from ufm.landscapes.sources.symmetric import (
     a_priori_box,
     block_points,
     scheme_pairs,

@@ -9,8 +9,8 @@ import pytest
 
 from theory.claim import REFUTED, SUPPORTED, Case, Evidence
 from theory.gk25 import assumption1, dnc_spectrum, thm4_sharp, thm4i, thm4ii, thm5, thm5_corrected, thm6, thm7, thm7_bound, thm7_frontier
-from ufm.critical.signature import classify
-from ufm.landscapes.measures import flatness
+from ufm.critical.classify import classify
+from ufm.critical.measures import flatness
 from ufm.numerics import balls
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import value

@@ -30,13 +30,13 @@ from theory.related.deep_mse_law import largest_root_exceeds, mode_polynomial, r
 from theory.related.deep_mse_modes import labelled_points
 from theory.related.deep_tools import dense_inertia, inertia, mean_one_weights, newton_points
 from ufm.cli import main
-from ufm.critical.signature import classify
-from ufm.landscapes.modes import binodal, mse_families, spinodal
+from ufm.critical.classify import classify
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.objectives.logits import Stratum, value
 from ufm.points import from_matrix
 from ufm.problem import Problem
 from ufm.structures import dnc, existing, pairs, zero
+from ufm.structures.modes import binodal, mse_families, spinodal
 
 MODULES = (
     *(deep_apriori, deep_bits, deep_error_bound, deep_margin_codes, deep_mse_critical_set, deep_mse_global),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ufm import structures
-from ufm.critical.signature import classify
-from ufm.landscapes.trajectory import _assignment, _escape_rate, _Matcher, _norms, _swap_gains, align, read_trajectory
+from ufm.critical.classify import classify
+from ufm.paths.trajectory import _assignment, _escape_rate, _Matcher, _norms, _swap_gains, align, read_trajectory
 from ufm.plot.connections import plateaus
 from ufm.problem import Problem
 from ufm.solvers import starts
@@ -200,7 +200,7 @@ def test_rates_need_enough_records():
         ((np.zeros((3, 4, 6)),), {"problem": FOUR, "labels": [0, 0, 1, 1, 2, 2]}, "every class"),
         ((np.zeros((3, 5, 5)),), {"problem": FOUR}, "K=5"),
         ((np.zeros((3, 4, 4)),), {"problem": FOUR, "steps": [0, 2, 2]}, "rise"),
-        ((np.zeros((3, 4, 4)), [3]), {}, "points must be points"),
+        ((np.zeros((3, 4, 4)), [3]), {}, "points must be a point"),
         ((np.zeros((3, 4, 4)), []), {}, "empty"),
         ((np.zeros((3, 4, 4)),), {"problem": FOUR, "lr": 0.0}, "lr must be positive"),
         ((np.full((3, 4, 4), math.nan),), {"problem": FOUR}, "finite"),

@@ -195,6 +195,34 @@ class LogitPoint(ByContent):
         return f"LogitPoint({self.name or 'unnamed'}, K={self.problem.K}, rank {self.rank}, {what}, s={listed})"
 
 
+def class_logits(point: FactorPoint | LogitPoint) -> np.ndarray:
+    """Mean logits of every class, with the bias (K, K)."""
+    if isinstance(point, LogitPoint):
+        return point.class_logits()
+    return point.logits() @ (point.problem.samples.Y.T / point.problem.counts)
+
+
+def point_of(name: str, value) -> FactorPoint | LogitPoint:
+    """The point that a value is or holds: a FactorPoint or LogitPoint, or whatever has one as `.point` (a Result, a CriticalPoint, a row of a table).
+
+    Raises ValueError naming the argument for anything else.
+    """
+    held = value
+    while not isinstance(held, (FactorPoint, LogitPoint)):
+        held = getattr(held, "point", None)
+        if held is None or callable(held):
+            raise ValueError(f"{name} must be a point, or hold one as .point (Result, CriticalPoint, a row of a table); got {type(value).__name__}.")
+    return held
+
+
+def logit_point_of(name: str, value) -> LogitPoint:
+    """`point_of` as a LogitPoint; ValueError for models that are not linear."""
+    point = point_of(name, value)
+    if not point.problem.linear:
+        raise ValueError(f"{name} must belong to a linear model; got activation={point.problem.activation.name!r}.")
+    return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
+
+
 def from_matrix(problem: Problem, Z, rank: int | None = None, tol: float = 1e-10, collapse: bool | None = None, b=None) -> LogitPoint:
     """The LogitPoint of a matrix Z of logits without the bias: (K, N), samples in class blocks.
 

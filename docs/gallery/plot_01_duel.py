@@ -16,7 +16,7 @@ order of its classes.
 import matplotlib.pyplot as plt
 
 import ufm
-from ufm.landscapes.paths import permuted
+from ufm.paths.path import permuted
 from ufm.plot.style import RC, colour
 
 plt.rcParams.update(RC)

@@ -16,7 +16,7 @@ lie lower.
 import matplotlib.pyplot as plt
 
 import ufm
-from ufm.landscapes.follow import structure_crossing
+from ufm.paths.follow import structure_crossing
 from ufm.plot.style import RC
 
 plt.rcParams.update(RC)

@@ -15,7 +15,7 @@ at width :math:`10^5`.
 import matplotlib.pyplot as plt
 
 import ufm
-from ufm.landscapes.measures import flatness, solution_dimension
+from ufm.critical.measures import flatness, solution_dimension
 from ufm.plot.spectra import hessian_spectra
 from ufm.plot.style import RC
 

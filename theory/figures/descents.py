@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ufm.critical.classify import classify
 from ufm.critical.identify import Identity, identify
-from ufm.critical.signature import classify
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.points import FactorPoint, LogitPoint

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from theory.figures.figure import PAGE, PaperFigure, sheet
-from ufm.landscapes.modes import binodal, mse_families, spinodal
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
+from ufm.structures.modes import binodal, mse_families, spinodal
 
 TINTS = {1: "#000000", 2: "#0072B2", 3: "#D55E00", 5: "#009E73", 11: "#CC79A7"}
 """One of Okabe and Ito's colours for every L."""

@@ -6,11 +6,11 @@ import numpy as np
 
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from theory.related.deep_mse_modes import modes
-from ufm.landscapes.modes import binodal, mode_groups
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.starts import near
+from ufm.structures.modes import binodal, mode_groups
 
 COUNTS = (100, 30, 10, 3)
 DEPTHS = (1, 2, 4)

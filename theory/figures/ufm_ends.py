@@ -9,8 +9,8 @@ from theory.figures.ends import CUTS, MEMORY, SCALES, SMALL_SCALES, centre, comm
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from theory.figures.gk25_2 import lam_axis
 from ufm import structures
-from ufm.landscapes.follow import at_lam
 from ufm.objectives.logits import value
+from ufm.paths.follow import at_lam
 from ufm.plot.style import colour
 
 

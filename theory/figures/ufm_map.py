@@ -7,9 +7,9 @@ from dataclasses import replace
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from ufm import structures
 from ufm.critical.identify import identify
-from ufm.critical.signature import critical_below
 from ufm.numerics import balls
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import critical_below
 from ufm.plot.style import colour
 from ufm.problem import Problem
 from ufm.solvers.multistart import multistart

@@ -7,8 +7,8 @@ import numpy as np
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from theory.related.deep_mse_modes import labelled_points
 from theory.related.deep_tools import dense_inertia
-from ufm.landscapes.modes import spinodal
 from ufm.problem import Problem
+from ufm.structures.modes import spinodal
 
 PROBLEMS = (
     {"K": 3, "n": [6, 3, 2], "d": 4, "L": 2, "share": 0.75},

@@ -25,7 +25,7 @@ def lowest(cell: dict) -> dict:
     problem = Problem(K=cell["K"], L=cell["L"], lam=cell["lam"])
     seed = {"entropy": cell["rng"], "spawn_key": [cell["K"], cell["L"], round(1 / cell["lam"])]}
     found = profile(problem, cell["starts"], seed, progress=False)
-    return {**cell, "entries": [{key: e.to_dict()[key] for key in ("rank", "fun", "name", "status", "how", "index")} for e in found if e.rank]}
+    return {**cell, "entries": [{key: e.flat()[key] for key in ("rank", "fun", "name", "status", "how", "index")} for e in found if e.rank]}
 
 
 def rows(data: dict) -> list[dict]:

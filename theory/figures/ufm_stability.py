@@ -9,7 +9,7 @@ import numpy as np
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from theory.gk25.dnc_spectrum import dnc_at, fold_scale, index_of_blocks, lam_at
 from theory.gk25.thm4_sharp import threshold
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.problem import Problem
 from ufm.structures import dnc
 

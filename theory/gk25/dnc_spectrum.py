@@ -23,7 +23,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from theory.claim import Case, Claim, Evidence, grid, planted
-from ufm.landscapes.measures import spectrum
+from ufm.critical.measures import spectrum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import dnc

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.gk25.dnc_spectrum import dnc_at, exponential, fold_scale, index_of_blocks, stratum_blocks
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.numerics import balls
 
 DISTANCES = (Fraction(1, 10**2), Fraction(1, 10**4), Fraction(1, 10**6))

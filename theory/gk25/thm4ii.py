@@ -7,8 +7,8 @@ import math
 from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.gk25.dnc_spectrum import dnc_at, exists, fold_scale, lam_at
 from theory.gk25.thm4_sharp import EIGENVALUE, proved_index, standard_turn, threshold
-from ufm.critical.signature import classify
-from ufm.landscapes.measures import CORE_LIMIT, spectrum
+from ufm.critical.classify import classify
+from ufm.critical.measures import CORE_LIMIT, spectrum
 from ufm.structures import dnc
 
 ROUNDING = 1e-9

@@ -14,9 +14,10 @@ import numpy as np
 
 from theory.claim import Case, Claim, Evidence, grid, planted
 from ufm import structures
-from ufm.critical.signature import classify, critical_below
-from ufm.landscapes.measures import flatness
+from ufm.critical.classify import classify
+from ufm.critical.measures import flatness
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import critical_below
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 

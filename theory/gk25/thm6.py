@@ -23,7 +23,7 @@ import math
 import numpy as np
 
 from theory.claim import Claim, Evidence, grid, planted
-from ufm.landscapes.measures import Flatness, flatness
+from ufm.critical.measures import Flatness, flatness
 from ufm.problem import Problem
 from ufm.structures import dnc, pairs
 

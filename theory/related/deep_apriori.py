@@ -20,7 +20,7 @@ import numpy as np
 from theory.claim import Case, Claim, Evidence, planted
 from theory.related.deep_tools import READABLE, dense_eigenvalues, inertia, newton_points
 from ufm.landscapes.landscape import landscape
-from ufm.landscapes.symmetric import a_priori_box
+from ufm.landscapes.sources.symmetric import a_priori_box
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.logits import Stratum, schatten
 from ufm.points import LogitPoint

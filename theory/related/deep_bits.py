@@ -19,8 +19,8 @@ import numpy as np
 from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.gk25.dnc_spectrum import exists
 from theory.related.deep_tools import READABLE, geometric_mean
-from ufm.critical.signature import critical_below
 from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import critical_below
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import dnc

@@ -17,11 +17,11 @@ from theory.claim import Case, Claim, Evidence, planted
 from theory.related.deep_mse_critical_set import ratios, thinned
 from theory.related.deep_mse_modes import labelled_points
 from theory.related.deep_tools import READABLE, ZERO, newton_points
-from ufm.landscapes.modes import spinodal
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.points import LogitPoint
 from ufm.structures import zero
+from ufm.structures.modes import spinodal
 
 RADII = (1.0, 0.3, 0.1)
 """Lengths of displacements, in units of the length at which the quadratic part of the gradient is `BENT` of sigma (and at most `FAR`)."""
@@ -84,7 +84,7 @@ def flat_direction(objective, x, values, vectors, level: float) -> int:
 
 def symmetric_zeros(point: LogitPoint) -> int:
     """Zeros that rotations of hidden frames, and under MSE rotations among equal classes, explain."""
-    from ufm.critical.signature import classify
+    from ufm.critical.classify import classify
 
     found = classify(point, extremes=False)
     return -1 if found.nullity_symmetry is None else found.nullity_symmetry

@@ -10,8 +10,8 @@ from theory.claim import Case, Claim, Evidence, planted
 from theory.related.deep_mse_modes import Labelled, labelled_points, modes
 from theory.related.deep_tools import READABLE, dense_inertia, newton_points, readable
 from ufm.landscapes.landscape import landscape
-from ufm.landscapes.modes import spinodal
 from ufm.objectives.logits import Stratum, value
+from ufm.structures.modes import spinodal
 
 VALUE = 1e-12
 """Of F: rounding of a fit and a Schatten penalty."""
@@ -182,7 +182,7 @@ CLAIMS = (
             Case(K=3, n=2, d=4, L=2, lam=0.05, bias=None, rng=0, tries=4),
         ],
         uses=("related:deep-mse-spinodal",),
-        scope="completeness rests on the proof in ufm.landscapes.modes; here it is sampled by Newton runs from random points of every rank",
+        scope="completeness rests on the proof in ufm.structures.modes; here it is sampled by Newton runs from random points of every rank",
     ),
     Claim(
         id="related:deep-mse-minima",

@@ -19,11 +19,11 @@ from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.related.deep_mse_modes import labelled_points, modes
 from theory.related.deep_tools import READABLE, geometric_mean, readable
 from theory.strength import searched
-from ufm.landscapes.modes import binodal, spinodal
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.objectives.logits import value
 from ufm.solvers.minimize import minimize
 from ufm.solvers.starts import near
+from ufm.structures.modes import binodal, spinodal
 
 CLOSE = 1e-9
 """Distance of N Lam to a threshold, relative, within which neither side is asserted."""

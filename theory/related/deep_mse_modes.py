@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.landscapes.modes import ModeGroup, mode_groups
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+from ufm.structures.modes import ModeGroup, mode_groups
 
 SAME = 1e-12
 """Relative: modes y, and roots s, that close are equal."""

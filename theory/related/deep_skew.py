@@ -14,7 +14,7 @@ import numpy as np
 
 from theory import strength
 from theory.claim import Claim, Evidence, grid, planted
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.numerics.groups import automorphism_count, colours
 from ufm.objectives.logits import value
 from ufm.points import LogitPoint, from_matrix

@@ -26,12 +26,12 @@ from scipy import linalg
 from theory.claim import Case, Claim, Evidence, planted
 from theory.gk25.dnc_spectrum import curvatures, exists
 from theory.related.deep_tools import READABLE, geometric_mean
-from ufm.landscapes.measures import spectrum
-from ufm.landscapes.modes import spinodal
+from ufm.critical.measures import spectrum
 from ufm.objectives.factors import FactorObjective
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import dnc
+from ufm.structures.modes import spinodal
 
 TOL = 1e-11
 """Of the largest eigenvalue: eigenvalues of dense symmetric matrices of a few hundred rows."""

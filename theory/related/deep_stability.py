@@ -23,7 +23,7 @@ from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.gk25.dnc_spectrum import fold_scale, lam_at
 from theory.gk25.thm4_sharp import threshold
 from theory.related.deep_tools import dense_inertia, mean_one_weights
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-from ufm.landscapes.search import random_point, tolerance
+from ufm.landscapes.sources.search import random_point, tolerance
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum

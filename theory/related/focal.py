@@ -8,7 +8,7 @@ import numpy as np
 
 from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.related.shallow import class_product, spread_lam
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.objectives.logits import value
 from ufm.solvers.multistart import multistart
 from ufm.structures import blocks, dnc, zero

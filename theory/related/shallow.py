@@ -16,7 +16,7 @@ import numpy as np
 from theory.claim import Evidence
 from theory.related.deep_tools import newton_points
 from theory.strength import global_proof
-from ufm.critical.signature import classify
+from ufm.critical.classify import classify
 from ufm.objectives.logits import Stratum, value
 from ufm.points import LogitPoint
 from ufm.problem import Problem

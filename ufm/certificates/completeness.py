@@ -102,7 +102,7 @@ def groups(K: int, most: int = 4) -> list[str]:
 
 
 def points(certificate: Certificate, problem: Problem) -> list[LogitPoint]:
-    """The critical points a completeness certificate lists, lowest loss first, named as `ufm.landscapes.symmetric` names them.
+    """The critical points a completeness certificate lists, lowest loss first, named as `ufm.landscapes.sources.symmetric` names them.
 
     Scales are the active mu of orbit 1, of orbit 2, then x, y. Correct to rounding; the certificate's texts hold the proved digits.
     Raises ValueError for other certificates and for a problem that is not the certificate's.

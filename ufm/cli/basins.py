@@ -35,7 +35,7 @@ def add(verbs) -> None:
 
 def _basins(arguments) -> int:
     from ufm.landscapes.basins import basins
-    from ufm.landscapes.census import census
+    from ufm.sweeps.census import census
 
     names = ("lr", "momentum", "batch", "steps", "max_steps", "tol", "scale")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}

@@ -28,7 +28,7 @@ def _landscape(arguments) -> int:
     check_plot_file(arguments.plot)
     check_save_file(arguments.save)
     starts = None if arguments.starts is None else read_integer("--starts", arguments.starts, 0)
-    atlas = landscape(problem, read_integer("--rng", arguments.rng, 0), starts)
+    atlas = landscape(problem, starts=starts, rng=read_integer("--rng", arguments.rng, 0))
     if arguments.json:
         print_json(atlas.to_dict())
     else:

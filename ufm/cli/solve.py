@@ -28,8 +28,8 @@ def add(verbs) -> None:
 
 
 def _solve(arguments) -> int:
+    from ufm.critical.classify import classify
     from ufm.critical.identify import identify
-    from ufm.critical.signature import classify
     from ufm.solvers import starts
     from ufm.solvers.multistart import multistart
 

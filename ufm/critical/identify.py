@@ -1,8 +1,9 @@
 """A name for anybody's end point: any logit matrix, array of factors, or (features, classifier) pair.
 
 The order of names, for every verb of the package: `zero`; a family of `critical.families` (dnc, pairs, blocks, circle, ...) within `tol` whose rank
-agrees; a known code by its pattern of equal logits (`geometry.code_name`); where some class permutation fixes the logits, `code(1+3+3)` by the
-sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models are read from all layers first (`relu_names`).
+agrees; under MSE what `structures.modes.mode_name` says of its spectrum; a known code by its pattern of equal logits (`geometry.code_name`);
+where some class permutation fixes the logits, `code(1+3+3)` by the sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models
+are read from all layers first (`relu_names`).
 
 At a point of a linear model whose gradient vanishes nothing is left to tolerance: its rank is exact, and so are coincidences of logits. There
 shapes get the name that their structure has in that problem: `dnc(small)` on the small root of its scale equation, `sel` for unequal class counts.
@@ -18,17 +19,20 @@ import numpy as np
 from ufm import losses, metrics
 from ufm.critical.families import Fit, families
 from ufm.critical.geometry import code_name, orbit_name, uniform_distances
-from ufm.critical.relu_names import TOL, hidden_rank, name_of
+from ufm.critical.relu_names import TOL, hidden_rank, nonlinear_name
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.groups import evened
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
+from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import critical_below
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.structures import dnc, pairs, scales
 from ufm.structures.blocks import described, sees_shifts
+from ufm.structures.modes import decouples, mode_name
 from ufm.structures.relu_collapse import keeps_positive
 from ufm.structures.sel import sel
 
@@ -87,7 +91,7 @@ class Given(ByContent):
     """What is named: class-mean logits M (K, K) without the bias, samples per class, and whether a constant added to a column counts.
 
     rank: declared or exact, else None; faint: where it is, the least singular value over the largest. problem: of the point, if it was one.
-    within, collapse: as in `Identity`.
+    within, collapse: as in `Identity`. critical: whether it is known to be a critical point.
     """
 
     M: np.ndarray
@@ -98,6 +102,7 @@ class Given(ByContent):
     collapse: dict
     problem: Problem | None = None
     faint: float = 1.0
+    critical: bool = False
 
     def reach(self, tol: float) -> float:
         """Relative distance within which a name is given: tol, and tol of the faintest mode where the rank is exact."""
@@ -130,7 +135,7 @@ def identify(Z=None, *, features=None, weights=None, labels=None, loss=None, tol
     Z = point if isinstance(point, (FactorPoint, LogitPoint)) else Z
     given = _read(Z, features, weights, labels, loss)
     if isinstance(Z, FactorPoint) and not Z.problem.linear and keeps_positive(Z.problem):
-        return Identity(name_of(Z, tol), hidden_rank(Z), None, (), given.within, given.collapse, (), tol, given)
+        return Identity(nonlinear_name(Z, tol), hidden_rank(Z), None, (), given.within, given.collapse, (), tol, given)
     name, rank, distance, scales, members = _named(given, tol)
     return Identity(name, rank, distance, scales, given.within, given.collapse, members, tol, given)
 
@@ -146,10 +151,19 @@ def _named(given: Given, tol: float):
     if fits:
         fit = min(fits, key=lambda fit: fit.distance + 0.05 * tol * len(fit.scales))
         return fit.name, rank, fit.distance, fit.scales, fit.members
+    if given.critical and rank and decouples(given.problem) and (found := _mode(given, rank)):
+        return found
     shape = given.M if given.rank is None else evened(given.M, rank)
     name, distance = _code(shape, tol, given.rank) or (f"unnamed(rank={rank})", None)
     uneven = next((fit for fit in proper if fit.free is not None and fit.free[0] <= reach), None)  # simplices of one size and several scales
     return name, rank, distance, *((uneven.free[1], uneven.members) if uneven else ((), ()))
+
+
+def _mode(given: Given, rank: int):
+    """The name of a critical point where singular modes decouple, known by its spectrum: rotations of the logits are symmetries there."""
+    spectrum = np.linalg.svd(given.M * np.sqrt(given.counts), compute_uv=False)[:rank]
+    found = mode_name(given.problem, spectrum)
+    return found and (found[0], rank, found[1], (), ())
 
 
 def _code(M: np.ndarray, tol: float, rank: int | None) -> tuple[str, float] | None:
@@ -287,7 +301,8 @@ def _of_logits(point: LogitPoint) -> Given:
     collapse = metrics.summary(point.class_logits().T, np.arange(problem.K)) | ({"nc1": None} if nothing else {})
     rank = point.rank if shifts else _rank(_seen(point.U, False), 1e-8)
     faint = float(np.min(point.s) / np.max(point.s)) if rank else 1.0
-    return Given(_seen(means, shifts), problem.counts, shifts, rank, None if nothing else 0.0, collapse, problem, faint)
+    within = None if nothing else 0.0
+    return Given(_seen(means, shifts), problem.counts, shifts, rank, within, collapse, problem, faint, problem.linear and _is_stationary(point))
 
 
 def _of_factors(point: FactorPoint) -> Given:
@@ -297,15 +312,21 @@ def _of_factors(point: FactorPoint) -> Given:
     collapse = metrics.summary(point.layers()[-1].T, problem.labels, point.factors[-1])
     given = _of_samples(point.product(), problem.labels, shifts, collapse, None, problem)
     size = max(float(np.linalg.norm(A)) for A in point.factors)
-    settled = problem.linear and (point.balancedness() <= 1e-9 * max(problem.lams) * size**2 or _is_critical(point))
+    critical = problem.linear and _is_critical(point)
+    settled = critical or (problem.linear and point.balancedness() <= 1e-9 * max(problem.lams) * size**2)
     if not settled or size == 0.0:
         return given
-    return _exact(given, _rank(given.M * np.sqrt(problem.counts)))
+    return replace(_exact(given, _rank(given.M * np.sqrt(problem.counts))), critical=critical)
 
 
 def _exact(given: Given, rank: int) -> Given:
     s = np.linalg.svd(given.M, compute_uv=False)
     return replace(given, rank=rank, faint=float(s[rank - 1] / s[0]) if rank else 1.0)
+
+
+def _is_stationary(point: LogitPoint) -> bool:
+    stratum = Stratum(point)
+    return stratum.grad_norm <= critical_below(stratum.ridge_norm, EXACT, stratum.rounding)
 
 
 def _is_critical(point: FactorPoint) -> bool:

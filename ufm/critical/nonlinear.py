@@ -22,14 +22,16 @@ import numpy as np
 from scipy import linalg
 
 from ufm.critical.near_zero import Spectrum, counted, third_bound, unmeasured
-from ufm.critical.relu_names import RANK, hidden_rank, rank_of
-from ufm.critical.signature import CriticalPoint, critical_below, zero_below
+from ufm.critical.point import CriticalPoint
+from ufm.critical.relu_names import RANK, class_layers, hidden_rank, name_of, rank_of
+from ufm.critical.signature import zero_below
 from ufm.numerics import arguments, interruption
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import Clarke, clarke, kinked, merged
 from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.fit import Fit
+from ufm.objectives.stationary import critical_below
 from ufm.points import FactorPoint
 from ufm.solvers.minimize import minimize
 
@@ -37,6 +39,8 @@ SMOOTH_RANK = 1e-6
 """`relu_names.RANK` for activations without kinks, where descents end at small gradients."""
 LIMIT = 2000
 """Largest dense Hessian."""
+LARGEST_KINK_WORK = 2e6
+"""Entries of the largest matrix formed for a Clarke residual."""
 SAME = 1e-8
 """Values closer than this, relative to F, are the same."""
 
@@ -94,9 +98,12 @@ def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
 
 
 def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = False, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
-    """`critical.signature.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be zero."""
+    """`critical.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be zero."""
     objective, x = objective_of(point)
-    kinks = clarke(point) if kinked(point.problem) else None
+    try:
+        kinks = _kinks(point)
+    except (_TooManyKinks, np.linalg.LinAlgError) as reason:
+        return _without_slopes(point, str(reason))
     fun, grad = objective.value_grad(x)
     grad_norm = float(np.linalg.norm(grad)) if kinks is None else kinks.residual
     tol = SMOOTH_RANK if kinks is None else RANK
@@ -130,6 +137,35 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = Fal
     blank |= {"index": low if low == high else None, "nullity": count.nullity, "nullity_symmetry": min(symmetry, count.nullity)}
     blank |= {"lowest": float(values[0]), "highest": float(values[-1])}
     return CriticalPoint(**common, **blank, status=status, index_range=(low, high))
+
+
+class _TooManyKinks(Exception):
+    """The least squares behind a Clarke residual would be too large."""
+
+
+def _kinks(point: FactorPoint) -> Clarke | None:
+    """Slopes at kinks at which the gradient is least; None for a smooth activation. At collapse the least squares splits into small ones."""
+    if not kinked(point.problem):
+        return None
+    if _kink_work(point) > LARGEST_KINK_WORK and not name_of(point).startswith(("zero", "dnc", "partial")):
+        raise _TooManyKinks("too many kinks to look for slopes at which the gradient vanishes; |grad| is that of slope 0")
+    return clarke(point)
+
+
+def _kink_work(point: FactorPoint) -> int:
+    """Zero pre-activations of live neurons, times live weights: the size of the matrix that says how slopes act on the gradient."""
+    before, after = class_layers(point)
+    live = [np.any(M, axis=1) for M in after]
+    kinks = sum(int(np.sum(np.abs(M[rows]) <= 1e-9 * np.max(np.abs(M), initial=0.0))) for M, rows in zip(before, live, strict=True))
+    return kinks * sum(int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:])
+
+
+def _without_slopes(point: FactorPoint, why: str) -> CriticalPoint:
+    """The point as `unknown`, with the gradient of slope 0 at kinks."""
+    objective, x = merged(point)
+    fun, grad = objective.value_grad(x)
+    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
+    return CriticalPoint(point, float(fun), float(np.linalg.norm(grad)), hidden_rank(point), **blank, status="unknown", name=None, tolerances={}, why=why)
 
 
 def _rounding(point: FactorPoint) -> float:

@@ -6,11 +6,17 @@ M_l'M_l before the ReLU. W_1 H_1 before its ReLU is left out: at DNC the loss do
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+from ufm import structures
+from ufm.critical.same import same_value
 from ufm.numerics.graphs import Graph, complete, complete_multipartite, components, disjointness, incidence, simple_graphs
 from ufm.numerics.groups import canonical_order
+from ufm.objectives.clarke import merged
 from ufm.points import FactorPoint
+from ufm.problem import Problem
 from ufm.structures import relu_collapse
 from ufm.structures.code_splits import code_label
 
@@ -42,6 +48,12 @@ def hidden_rank(point: FactorPoint, tol: float = RANK) -> int:
     return rank_of(M, tol)
 
 
+def hidden_values(point: FactorPoint) -> list[float]:
+    """Singular values of the class means of the last hidden pre-activations, descending, zeros (1e-10 of the largest) left out."""
+    s = np.linalg.svd(class_layers(point)[0][-1], compute_uv=False)
+    return s[s > 1e-10 * max(s[0], 1e-300)].tolist()
+
+
 def rank_of(M: np.ndarray, tol: float = RANK) -> int:
     """How many singular values lie above tol of the largest; 0 where that is at most ZERO."""
     s = np.linalg.svd(M, compute_uv=False)
@@ -65,6 +77,27 @@ def name_of(point: FactorPoint, tol: float = TOL) -> str:
             return f"partial({len(fitted)})"
         return "dnc(small)" if _is_small(point) else "dnc"
     return (_code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None) or f"unnamed(rank={hidden_rank(point)})"
+
+
+def nonlinear_name(point: FactorPoint, tol: float = TOL) -> str:
+    """`name_of`; where the layers show no name, that of a structure with the same value and rank, which is then the same point (`critical.same`):
+    under MSE classes that share neurons turn freely against each other."""
+    name = name_of(point, tol)
+    if not name.startswith("unnamed"):
+        return name
+    objective, x = merged(point)
+    fun, rank = float(objective.value(x)), hidden_rank(point)
+    return next((known for known, value, r in _structure_values(point.problem) if r == rank and same_value(fun, value)), name)
+
+
+@functools.lru_cache(maxsize=32)
+def _structure_values(problem: Problem) -> tuple[tuple[str, float, int], ...]:
+    """(name, F, rank) of the structures of a nonlinear model."""
+    found = []
+    for name, point in structures.existing(problem)[0].items():
+        objective, x = merged(point)
+        found.append((name, float(objective.value(x)), hidden_rank(point)))
+    return tuple(found)
 
 
 def _is_frame(G: np.ndarray, counts, tol: float) -> bool:

@@ -19,27 +19,19 @@ Sources: gk25 (Lemma 1, Theorem 4); achour24 for the unregularised analogue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import linalg
 
 from ufm.critical.near_zero import ROUND, Spectrum, counted, settled, third_bound
+from ufm.critical.point import CriticalPoint
 from ufm.critical.spectrum import Dense, Split, core_size, merged, spectrum_of
 from ufm.critical.symmetry import EXACT
-from ufm.numerics import arguments
-from ufm.numerics.content import ByContent
-from ufm.numerics.state import own_numpy_state
-from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
-from ufm.objectives.stationary import ROUNDING, critical_below, is_zero
+from ufm.objectives.stationary import critical_below, is_zero
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.newton import scaled_hessian
-from ufm.solvers.result import Result
-
-__all__ = ["ROUNDING", "CriticalPoint", "classify", "critical_below", "gauge_nullity", "inertia", "zero_below"]
 
 SPLIT_FROM = 20
 """Number of classes above which a signature is sought by irreducible blocks first."""
@@ -47,124 +39,13 @@ DENSE_LIMIT = 1500
 """Largest stratum whose Hessian is formed."""
 COLUMN_LIMIT = 3e7
 """Largest K^2 M for which the K x K Hessians of all M columns are formed."""
-SYMMETRIC = 1e-6
-"""Size in units of Lam up to which the zeros that symmetry explains are looked for."""
 EXTREMES_LIMIT = 700
 """Largest width-r factor Hessian formed to report the lowest and highest eigenvalue."""
 
 
-@dataclass(frozen=True, eq=False)
-class CriticalPoint(ByContent):
-    """A critical point with its signature in the problem's own factor space (width d, n samples).
-
-    index: number of negative eigenvalues; None where it is open, and then index_range = (low, high). nullity: number of eigenvalues that are
-    zero or not told from zero; nullity_symmetry: the zeros that symmetry explains. lowest, highest: extreme eigenvalues. None where not
-    computed; `why` says the reason.
-    status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0 for certain), `degenerate` (unexplained
-    zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu (`critical.nonlinear`):
-    grad_norm is the Clarke residual, a point on kinks is at best `stationary`, or `not a local minimum` where a restart from
-    nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and the output.
-    tolerances: a point is critical when its gradient norm is at most `gradient` times that of the ridge alone (the two
-    parts that cancel there), kept as `critical_below`, and Newton's method finds a critical point next to it; an eigenvalue has a sign beyond
-    `zero_below`, and the zeros of symmetry are looked for up to `eigenvalue` Lam.
-    """
-
-    point: LogitPoint | FactorPoint
-    fun: float
-    grad_norm: float
-    rank: int | None
-    index: int | None
-    nullity: int | None
-    nullity_symmetry: int | None
-    lowest: float | None
-    highest: float | None
-    status: str
-    name: str | None
-    tolerances: dict
-    why: str = ""
-    ranks: tuple[int, ...] = ()
-    index_range: tuple[int, int] | None = None
-
-    def __post_init__(self):
-        if self.index_range is None and self.index is not None:
-            object.__setattr__(self, "index_range", (self.index, self.index))
-
-    @property
-    def descends(self) -> bool:
-        """Whether there is negative curvature for certain."""
-        return self.index_range is not None and self.index_range[0] > 0
-
-    @property
-    def signature(self) -> Signature:
-        return Signature(self.index_range, self.nullity, self.nullity_symmetry)
-
-    def __repr__(self) -> str:
-        said = f"index {self.signature.index}, nullity {self.signature.nullity} ({self.nullity_symmetry} by symmetry)"
-        said = self.why if self.index_range is None else said
-        return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {said}; |grad| = {self.grad_norm:.1e}"
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Index and nullity as they are printed and written: `2`, `2 to 4` where open, `-` where not computed."""
-
-    index_range: tuple[int, int] | None
-    zeros: int | None
-    by_symmetry: int | None
-
-    @property
-    def index(self) -> str:
-        return "-" if self.index_range is None else _range(*self.index_range)
-
-    @property
-    def nullity(self) -> str:
-        if self.zeros is None:
-            return "-"
-        low, high = self.index_range or (0, 0)
-        return _range(self.zeros - (high - low), self.zeros)
-
-    def to_dict(self) -> dict:
-        """The fields of a point's JSON: an open index is null, and `index_range` its two ends."""
-        exact = self.index_range is not None and self.index_range[0] == self.index_range[1]
-        index = self.index_range[0] if exact else None
-        ends = None if self.index_range is None else list(self.index_range)
-        return {"index": index, "index_range": ends, "nullity": self.zeros, "nullity_symmetry": self.by_symmetry}
-
-
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low} to {high}"
-
-
-@named_arguments
-@own_numpy_state
-def classify(
-    point, *, grad_tol: float = 1e-6, eig_tol: float | None = None, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None
-) -> CriticalPoint:
-    """The signature of a LogitPoint, FactorPoint or Result; see the module for the theorem used.
-
-    grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
-    `not critical` and gets no signature; a FactorPoint that is zero up to its own size (`objectives.stationary`) is judged as zero.
-    eig_tol: size in units of Lam up to which an eigenvalue is taken to be zero; without one, what is not told from zero is open.
-    extremes: also the lowest and highest eigenvalue.
-    restarts, noise, rng: perturbed restarts of a stationary point on kinks (`critical.nonlinear.local_minimum_test`); not used elsewhere.
-
-    >>> from ufm.problem import Problem
-    >>> from ufm.structures import dnc
-    >>> classify(dnc(Problem(K=4, n=2, d=6, L=2, lam=1e-3)))
-    dnc: F = 0.023358703170, rank 3, local minimum; index 0, nullity 24 (24 by symmetry); |grad| = ...
-
-    Raises ValueError for anything that is not a point.
-    """
-    point = point.point if isinstance(point, Result) else point
-    if not isinstance(point, (LogitPoint, FactorPoint)):
-        raise ValueError(f"point must be a LogitPoint, FactorPoint or Result; got {type(point).__name__}.")
-    tolerances = {"gradient": grad_tol, "eigenvalue": SYMMETRIC if eig_tol is None else eig_tol}
-    if not point.problem.linear:
-        from ufm.critical.nonlinear import classify_nonlinear
-
-        restarts, noise = arguments.integer("restarts", restarts, 0), arguments.positive("noise", noise)
-        return classify_nonlinear(point, tolerances, eig_tol is not None, restarts, noise, rng)
-    logit, fun, grad_norm = _seen(point, grad_tol)
+def classify_linear(point: LogitPoint | FactorPoint, tolerances: dict, decreed: bool = False, extremes: bool = True) -> CriticalPoint:
+    """`critical.classify` for linear models. decreed: eigenvalues up to the tolerance are taken to be zero."""
+    logit, fun, grad_norm = _seen(point, tolerances["gradient"])
     stratum = Stratum(logit)
     split = Split.of(logit) if logit.problem.K > SPLIT_FROM and stratum.size else None
     exact = split is not None and split.deviation <= EXACT
@@ -176,7 +57,7 @@ def classify(
     def without(status: str, why: str) -> CriticalPoint:
         return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status=status, name=named, tolerances=tolerances, why=why)
 
-    below, norm = critical_below(stratum.ridge_norm, grad_tol), max(at.grad_norm, grad_norm if logit.rank else 0.0)
+    below, norm = critical_below(stratum.ridge_norm, tolerances["gradient"]), max(at.grad_norm, grad_norm if logit.rank else 0.0)
     below += stratum.rounding if norm > below and not exact else 0.0
     tolerances["critical_below"] = below
     if norm > below:
@@ -186,8 +67,8 @@ def classify(
         return without("unknown", f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it")
     loose = tolerances["eigenvalue"] * logit.problem.Lam
     count = settled(found, counted(found, loose), loose, _dense if _formed(stratum) else None)
-    if eig_tol is not None and count.critical:
-        count = counted(found, loose, zero=zero_below(logit.problem, found.size, found.grad_norm, eig_tol)).decreed()
+    if decreed and count.critical:
+        count = counted(found, loose, zero=zero_below(logit.problem, found.size, found.grad_norm, tolerances["eigenvalue"])).decreed()
     tolerances["zero_below"] = count.zero
     if not count.critical:
         return without("not critical", f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}")

@@ -7,26 +7,35 @@ at width d is one thing, a descent of the exact reduction another with the same 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ufm.critical.classify import classify
 from ufm.critical.identify import identify
-from ufm.landscapes.blocks import Run, store_for
-from ufm.landscapes.dynamics import dynamics
-from ufm.landscapes.ends import End, distinct
-from ufm.landscapes.merge import free_name
-from ufm.landscapes.shares import Basin, Basins
+from ufm.critical.kinds import Ends, kinds
+from ufm.critical.point import CriticalPoint
+from ufm.critical.same import free_name, same_kind
+from ufm.landscapes.blocks import LOOSE, Run, store_for, stored_ends
+from ufm.landscapes.row import FUN, RANK, Row, flat, name_column, named
+from ufm.landscapes.table import NOT_CONVERGED, Landscape, View
 from ufm.numerics import arguments
+from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.statistics import wilson
+from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
+from ufm.solvers import choices
 from ufm.solvers import starts as start_kinds
 
 PAIRS = 2
 """Stored pairs of L-BFGS in a census: in a batch, short histories are cheaper (0.9 s against 1.4 s for 1000 starts of Figure 1)."""
+
+
+CLASSIFIED = 400
+"""Largest stratum of an end that is classified here."""
 
 
 @named_arguments
@@ -46,7 +55,7 @@ def basins(
     out=None,
     fresh: bool = False,
     **settings,
-) -> Basins:
+) -> Landscape:
     """Shares of the ends of `starts` runs from random starts, ends named and told apart modulo class permutation.
 
     method, space and settings (lr, momentum, batch, betas, steps, max_steps, device, threads, ...) as in `solvers.batch.engine.run_batch`: `lbfgs` runs by
@@ -88,45 +97,160 @@ def basins(
     others = sum("problem" in row for row in store.rows.values()) - 1
     notes = [f"also in {out}: blocks of {others} other problem{'s' * (others > 1)} or settings, not counted here"] if others else []
     notes += [f"{out} was deleted while it was being written; it has been written again"] if store.restored else []
-    return replace(_count(run, blocks, count, level), seconds=time.perf_counter() - began, note="; ".join(notes))
+    return replace(_table(run, blocks, count, level), seconds=time.perf_counter() - began, note="; ".join(notes))
 
 
-def _count(run: Run, blocks: list[dict], count: int, level: float) -> Basins:
-    """Ends of all blocks joined, named and counted; starts beyond `count` are left out."""
-    everyone, which = [], []
-    for row in blocks:
-        inside = np.array(row["which"][: max(0, count - row["from"])], dtype=int)
-        which.append(np.where(inside >= 0, inside + len(everyone), -1))
-        hits = np.bincount(inside[inside >= 0], minlength=len(row["ends"]))
-        everyone += [
-            End(e["fun"], e["rank"], np.array(e["logits"]), None if e["b"] is None else np.array(e["b"]), int(hit), e["first"], e["continuum"])
-            for e, hit in zip(row["ends"], hits, strict=True)
-        ]
-    which = np.concatenate(which) if which else np.zeros(0, dtype=int)
-    seen = np.flatnonzero([end.count > 0 for end in everyone])
-    found, place = distinct(run.problem, [everyone[i] for i in seen], **run.agreement)
-    number = np.full(len(everyone) + 1, -1)
-    number[seen] = place
-    listed = _named_ends(run.problem, found, len(which), level)
-    order = sorted(range(len(listed)), key=lambda i: (-listed[i].count, listed[i].fun))
-    rank = np.full(len(listed) + 1, -1)
+@dataclass(frozen=True, eq=False)
+class Runs(ByContent):
+    """What was run, and where every start went.
+
+    ends (starts,): the row of the table in which each start ended, -1 where it did not converge. requested: starts asked for; level: of the intervals.
+    dynamics: what was run, and what its shares say nothing about.
+    """
+
+    ends: np.ndarray
+    requested: int
+    dynamics: str
+    method: str
+    space: str
+    settings: dict
+    level: float = 0.95
+
+    @property
+    def starts(self) -> int:
+        return len(self.ends)
+
+    @property
+    def converged(self) -> int:
+        return int(np.sum(self.ends >= 0))
+
+    @property
+    def not_converged(self) -> int:
+        return self.starts - self.converged
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+
+def _table(run: Run, blocks: list[dict], count: int, level: float) -> Landscape:
+    """Ends of all blocks joined, named and counted, the most frequent first; starts beyond `count` are left out."""
+    everyone, which = _joined(run.problem, blocks, count)
+    seen = np.flatnonzero(everyone.count > 0)
+    found, place = kinds(run.problem, everyone.take(seen), **run.agreement)
+    signed = [_signed(run, found, i) for i in range(len(found))]
+    home = _homes(signed) if not run.problem.linear else list(range(len(found)))
+    hits = np.bincount(home, found.count, minlength=len(found)).astype(int) if len(found) else found.count
+    order = sorted(set(home), key=lambda i: (-hits[i], found.fun[i]))
+    rank = np.full(len(found) + 1, -1)
     rank[order] = np.arange(len(order))
-    said = dynamics(run.problem, run.method, run.space, run.said), run.method, run.space, run.said, run.rng, level
-    return Basins(run.problem, tuple(listed[i] for i in order), rank[number[which]], count, *said)
+    number = np.full(len(everyone) + 1, -1)
+    number[seen] = np.array(home, dtype=int)[place] if len(found) else place
+    names = _names([signed[i] for i in sorted(order)])
+    rows = [_row(run, found, i, named(signed[i], names[sorted(order).index(i)]), int(hits[i]), len(which), level) for i in order]
+    runs = Runs(rank[number[which]], count, dynamics(run.problem, run.method, run.space, run.said), run.method, run.space, run.said, level)
+    ended = f"after {len(which)} of {count} starts" if len(which) < count else ""
+    return Landscape(run.problem, tuple(rows), BASINS, rng=run.rng, interrupted=ended, runs=runs)
 
 
-def _named_ends(problem: Problem, found: list[End], total: int, level: float) -> list[Basin]:
-    """Basins of distinct ends in ascending F."""
-    result, taken = [], set()
-    for end in found:
-        if end.continuum:
-            name, distance, scales = f"continuum(rank={end.rank})", None, ()
-        else:
-            who = identify(end.point(problem) if problem.linear else end.logits)
-            name, distance, scales = who.name, who.distance, who.scales
-        name = free_name(name, taken)
-        taken.add(name)
-        rank = end.rank if problem.linear else None
-        share = end.count / total, *wilson(end.count, total, level)
-        result.append(Basin(name, end.count, *share, end.fun, rank, distance, scales, end.first, end.logits, end.b))
-    return result
+def _homes(signed: list[CriticalPoint]) -> list[int]:
+    """For each end of a nonlinear model the first that is the same point: their logits agree less than their values and ranks do."""
+    return [next(j for j in range(i + 1) if j == i or same_kind(signed[i], signed[j], LOOSE["value"])) for i in range(len(signed))]
+
+
+def _names(ends: list[CriticalPoint]) -> list[str]:
+    """A name for each, in ascending F, each name once."""
+    names: list[str] = []
+    for end in ends:
+        names.append(free_name(identify(end.point).name, set(names)))
+    return names
+
+
+def _joined(problem: Problem, blocks: list[dict], count: int) -> tuple[Ends, np.ndarray]:
+    """(the ends of all blocks with their counts, for each start the number of its end or -1)."""
+    parts, which, at = [], [np.zeros(0, dtype=int)], 0
+    for row in blocks:
+        inside, ends = np.array(row["which"][: max(0, count - row["from"])], dtype=int), stored_ends(row, problem.K)
+        which.append(np.where(inside >= 0, inside + at, -1))
+        parts.append(replace(ends, count=np.bincount(inside[inside >= 0], minlength=len(ends))))
+        at += len(ends)
+    return Ends.joined(parts, problem.K), np.concatenate(which)
+
+
+def _row(run: Run, found: Ends, i: int, critical: CriticalPoint, hits: int, total: int, level: float) -> Row:
+    """The row of an end."""
+    who = identify(critical.point)
+    share, low, high = hits / total, *wilson(hits, total, level)
+    more = {"share": share, "low": low, "high": high, "distance": who.distance, "first": int(found.first[i]), "scales": who.scales}
+    return Row(critical, hits, {run.method: hits}, more | {"continuum": bool(found.continuum[i]), "logits": found.logits[i]})
+
+
+def _signed(run: Run, found: Ends, i: int) -> CriticalPoint:
+    """An end with its signature, where that is cheap: a census of many classes has many ends."""
+    problem = run.problem
+    if not problem.linear:
+        return classify(run.point(int(found.first[i])), extremes=False)
+    point, rank = found.point(problem, i), int(found.rank[i])
+    if rank * (2 * problem.K - rank) <= CLASSIFIED:
+        return classify(point, extremes=False)
+    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
+    why = "a census leaves large strata unclassified; classify(row) does it"
+    return CriticalPoint(point, float(found.fun[i]), float("nan"), rank, **blank, status="unknown", name=None, tolerances={}, why=why)
+
+
+def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:
+    """One sentence: what was run, from which starts, and what its shares say nothing about."""
+    objective = choices.objective_in(problem, space)
+    width = max(shape[0] for shape in objective.shapes[:-1])
+    scale = settings.get("scale")
+    begin = f"Gaussian starts of scale {scale:g}" if scale is not None else "Gaussian starts of scale 1/sqrt(width)"
+    ran = {"lbfgs": "L-BFGS", "gd": "gradient descent", "adam": "Adam"}[method]
+    if method != "lbfgs":
+        ran += f" (lr={settings['lr']:g}" + (f", momentum={settings['momentum']:g}" if settings.get("momentum") else "")
+        ran += (f", batches of {settings['batch']}" if settings.get("batch") else "") + f", at most {settings['steps']} steps)"
+    end = "; ends finished by Newton on the rank stratum" if problem.linear else ""
+    if space == "factors":
+        return f"{ran} at width {_widths(problem)} in all {objective.size} parameters, {begin}{end}"
+    what = "class means" + (f" and width {width}" if problem.linear else "")
+    return (
+        f"{ran} on the exact reduction of minima to {what} ({objective.size} parameters), {begin}{end}"
+        f" (says nothing of basins of gradient descent at width {_widths(problem)})"
+    )
+
+
+def _widths(problem: Problem) -> str:
+    return str(problem.d) if isinstance(problem.d, int) else ",".join(map(str, problem.d))
+
+
+# how it is shown
+
+
+def _columns(table: Landscape) -> list[Column]:
+    interval = Column(f"{100 * table.level:g}% interval", lambda row: f"{row.low:.4f}-{row.high:.4f}", side="<", width=14)
+    return [name_column("end", len(NOT_CONVERGED)), RANK, FUN, Column("count", "hits", width=7), Column("share", "share", ".4f", width=6), interval]
+
+
+def _foot(table: Landscape) -> list[str]:
+    lines = []
+    if table.not_converged:
+        share, low, high = table.share(NOT_CONVERGED)
+        lines = [f"{NOT_CONVERGED}: {table.not_converged}, share {share:.4f}, {low:.4f}-{high:.4f}"]
+    some = f"interrupted {table.interrupted}" if table.interrupted else f"{table.starts} starts"
+    notes = [table.note] if table.note else []
+    return [*lines, f"{some}, {table.converged} converged; rng={table.rng}", f"dynamics: {table.dynamics}", *notes]
+
+
+def _entry(_: Landscape, row: Row) -> dict:
+    return {**flat(row), "count": row.hits}
+
+
+def _shape(table: Landscape) -> dict:
+    facts = {name: getattr(table.runs, name) for name in ("dynamics", "method", "space", "settings", "requested", "starts", "converged", "not_converged")}
+    return {**facts, "winner": most_frequent(table), "level": table.level}
+
+
+def most_frequent(table: Landscape) -> str | None:
+    """Name of the most frequent end; None if no start converged."""
+    return table.rows[0].name if len(table) else None
+
+
+BASINS = View("basins", "basins", _columns, _foot, _shape, _entry, winner=most_frequent)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ufm.landscapes.ends import End, distinct
+from ufm.critical.kinds import Ends, kinds
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.documents import Fields
 from ufm.numerics.records import fingerprint, plain
 from ufm.numerics.rows import Store, fields
 from ufm.numerics.seeds import seed_record, seed_sequence
+from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.solvers import choices
 from ufm.solvers.batch import engine
@@ -21,8 +22,8 @@ from ufm.solvers.batch.finish import finish
 
 NEAR = 0.05
 """How far, relative, Newton may move the class logits of a descent's end for the end to count as reached."""
-LOOSE = {"loss": 1e-6, "logits": 1e-3}
-"""Agreement of ends that no Newton step sharpened (nonlinear models); see `ends`."""
+LOOSE = {"value": 1e-6, "logits": 1e-3}
+"""Agreement of ends that no Newton step sharpened (nonlinear models); see `critical.kinds`."""
 STORED = ("fun", "rank", "first", "count", "continuum")
 """What a row keeps of an end, besides its logits and bias."""
 MACHINE = ("threads", "device", "xp", "start")
@@ -76,6 +77,8 @@ class Run:
     said: dict
     passed: dict
     key: str
+    points: dict = field(default_factory=dict, repr=False)
+    """Ends of nonlinear models by the number of their start, of the blocks run in this call."""
 
     @staticmethod
     def of(problem, method, space, scale, tol, memory, settings) -> Run:
@@ -106,7 +109,7 @@ class Run:
 
     @property
     def agreement(self) -> dict:
-        """How nearly ends must agree to be one, for `ends.distinct`."""
+        """How nearly ends must agree to be one, for `critical.kinds`."""
         return {} if self.exact else LOOSE
 
     def blocks(self, count: int, store, progress) -> list[dict]:
@@ -136,17 +139,39 @@ class Run:
 
     def _block_row(self, block: range) -> dict:
         """The block's distinct ends; all of them, for fast starts would be over-counted in a part."""
-        with interruption.whole():
-            batch = engine.run_batch(
-                self.problem, block, self.rng, self.method, self.space, tol=self.tol, memory=self.memory, progress=False, keep="points", **self.passed
-            )
-        ends, places = _ends(self, batch)
-        found, place = distinct(self.problem, ends, **self.agreement)
+        batch = self._batch(block)
+        ends = _ends(self, batch)
+        found, place = kinds(self.problem, ends, **self.agreement)
         which = np.full(len(block), -1)
-        which[places] = place
-        rows = [{name: plain(getattr(e, name)) for name in STORED} | {"logits": e.logits.tolist(), "b": None if e.b is None else e.b.tolist()} for e in found]
+        which[ends.first - block.start] = place
+        if not self.problem.linear:
+            self.points.update({int(i): batch.point(i - block.start) for i in found.first})
+        rows = [{name: plain(getattr(found, name)[i]) for name in STORED} for i in range(len(found))]
+        for i, row in enumerate(rows):
+            row |= {"logits": found.logits[i].tolist(), "b": None if found.b is None else found.b[i].tolist()}
         place = {"key": f"{self.key}:{block.start}-{block.stop}", "run": self.key, "from": block.start, "to": block.stop}
         return place | {"ends": rows, "which": which.tolist()}
+
+    def _batch(self, starts):
+        with interruption.whole():
+            return engine.run_batch(
+                self.problem, starts, self.rng, self.method, self.space, tol=self.tol, memory=self.memory, progress=False, keep="points", **self.passed
+            )
+
+    def point(self, start: int) -> FactorPoint:
+        """Where a start of a nonlinear model ended: known, or run again."""
+        if start not in self.points:
+            self.points[start] = self._batch([start]).point(0)
+        return self.points[start]
+
+
+def stored_ends(row: dict, K: int) -> Ends:
+    """The ends of a stored block."""
+    if not row["ends"]:
+        return Ends.joined([], K)
+    columns = {name: np.array([end[name] for end in row["ends"]]) for name in (*STORED, "logits")}
+    b = None if row["ends"][0]["b"] is None else np.array([end["b"] for end in row["ends"]])
+    return Ends(b=b, **columns)
 
 
 def _named(settings: dict) -> dict:
@@ -184,8 +209,8 @@ def _next(size: int, seconds: float, most: int) -> int:
     return max(1, min(most, 4 * size, int(size * SECONDS / max(seconds, 1e-3))))
 
 
-def _ends(run: Run, batch) -> tuple[list[End], np.ndarray]:
-    """(ends of the rows that converged, their rows)."""
+def _ends(run: Run, batch) -> Ends:
+    """Ends of the rows that converged."""
     problem = run.problem
     if run.method == "lbfgs" or not run.exact:
         good, fun, rank, M, b = batch.success, batch.fun, batch.rank, batch.class_logits(), batch.biases()
@@ -193,6 +218,5 @@ def _ends(run: Run, batch) -> tuple[list[End], np.ndarray]:
         at = finish(batch, run.tol)
         good, fun, rank, M, b = at.accepted & (at.moved <= NEAR), at.fun, at.rank, at.logits, at.b
     rows = np.flatnonzero(good)
-    index = batch.index
-    rank = rank if problem.linear else np.full(len(rank), -1)
-    return [End(float(fun[i]), int(rank[i]), M[i], None if b is None else b[i], 1, int(index[i])) for i in rows], rows
+    rank = np.asarray(rank) if problem.linear else np.full(len(fun), -1)
+    return Ends.of(np.asarray(fun)[rows], rank[rows].astype(int), np.asarray(M)[rows], None if b is None else np.asarray(b)[rows], batch.index[rows])

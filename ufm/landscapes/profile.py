@@ -1,176 +1,168 @@
-"""The lowest value found at each rank: how much a problem gains by every further dimension of its logits."""
+"""The lowest value found at each rank: how much a problem gains by every further dimension.
+
+The rank meant is that of the logits for a linear model. With ReLU it is that of M_L = W_{L-1} s(...), the class means of the last hidden
+pre-activations (for L = 2 of s(M_2), M_2 being undetermined at DNC): the output has rank K at DNC and at many low-rank points alike and says nothing.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ufm import structures
-from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint, classify, critical_below
-from ufm.landscapes.low_rank_starts import code_ends
+from ufm.critical.same import SAME
+from ufm.landscapes.gather import STRUCTURE, Gathering, is_critical, met
+from ufm.landscapes.row import FUN, RANK, STATUS, Row, name_column
+from ufm.landscapes.sources.narrow import code_ends
+from ufm.landscapes.sources.relu_search import Searched, low_rank_search, ratio_column, reference
+from ufm.landscapes.sources.structures import closed_forms
+from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
-from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
-from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_stratum
-from ufm.solvers.result import Result
 
-SAME = 1e-9
-"""Values closer than this, relative to 1 + |F|, are one point."""
-
-
-@dataclass(frozen=True, eq=False)
-class Lowest(ByContent):
-    """The lowest critical point found at one rank.
-
-    name, status and signature are those of the full problem (width d); how: `structure`, `search, 3 of 10 starts` or `known code`.
-    """
-
-    rank: int
-    fun: float
-    name: str
-    status: str
-    how: str
-    point: LogitPoint
-    critical: CriticalPoint
-
-    def to_dict(self) -> dict:
-        c = self.critical
-        rest = {"grad_norm": c.grad_norm, **c.signature.to_dict(), "singular_values": self.point.s.tolist()}
-        return {"rank": self.rank, "fun": self.fun, "name": self.name, "status": self.status, "how": self.how, **rest}
-
-
-@dataclass(frozen=True, eq=False)
-class Profile(ByContent):
-    """Lowest found at each rank, ascending in rank; `missing` lists ranks where no critical point was found.
-
-    The values are those of a search: upper bounds of the least value at each rank, not proofs. `best` has the lowest value of all.
-    """
-
-    problem: Problem
-    entries: tuple[Lowest, ...]
-    missing: tuple[int, ...]
-    starts: int
-    rng: dict
-    seconds: float
-    interrupted: bool = False
-    done: int = 0
-
-    @property
-    def best(self) -> Lowest:
-        return min(self.entries, key=lambda e: e.fun)
-
-    def __getitem__(self, rank: int) -> Lowest:
-        """The entry of one rank; ValueError where nothing was found."""
-        for entry in self.entries:
-            if entry.rank == rank:
-                return entry
-        raise ValueError(f"rank must be one of {[e.rank for e in self.entries]}, where a critical point was found; got rank={rank!r}.")
-
-    def __iter__(self):
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def to_dict(self) -> dict:
-        rest = {"starts": self.starts, "rng": self.rng, "seconds": self.seconds, "interrupted": self.interrupted}
-        entries = [e.to_dict() for e in self.entries]
-        return {"problem": self.problem.to_dict(), "entries": entries, "missing": list(self.missing), "best": self.best.rank, **rest}
-
-    def __repr__(self) -> str:
-        width = max(len(e.name) for e in self.entries)
-        head = f"{'rank':>4}  {'lowest F found':>16}  {'structure':<{max(width, 9)}}  {'status':<14}  how"
-        lines = [repr(self.problem), "", head, "-" * len(head)]
-        for e in self.entries:
-            mark = "  <- lowest found" if e is self.best else ""
-            lines.append(f"{e.rank:>4}  {e.fun:>16.12f}  {e.name:<{max(width, 9)}}  {e.status:<14}  {e.how}{mark}")
-        if self.missing:
-            lines.append(f"no critical point found at rank {', '.join(map(str, self.missing))}")
-        if self.interrupted:
-            ranks = len(self.entries) + len(self.missing) - 1
-            lines.append(f"interrupted after {self.done} of {ranks * self.starts} descents")
-        return "\n".join(lines)
+KNOWN_CODE, AT_RANK = "known code", "search for rank "
+"""How points were met."""
+STATIONARY = 1e-6
+"""Clarke residual, relative to the ridge's gradient, up to which an end of a ReLU model counts."""
 
 
 @named_arguments
 @own_numpy_state
-def profile(problem: Problem, starts: int = 10, rng=None, *, progress: bool | None = None) -> Profile:
-    """The lowest value found at each rank r = 0, ..., max_rank of a linear model.
+def profile(problem: Problem, starts: int | None = None, rng=None, *, ranks=None, progress: bool | None = None) -> Landscape:
+    """The lowest critical point found at each rank, ascending in rank; table[r] is that of rank r.
 
-    Candidates: the named structures, the ends of descents from known codes, and for each r >= 1 end points of exact rank r of `starts` descents
-    of the problem with all widths r, r + 1 and r + 2 in turn (at width r alone descents often end too low in rank), polished by Newton on the
-    stratum. End points of another rank count there. Every point is classified in the full problem (width d).
+    Linear models, r = 0, ..., max_rank. Candidates: the named structures, the ends of descents from known codes, and for each r >= 1 end points of
+    exact rank r of `starts` descents (default 10) of the problem with all widths r, r + 1 and r + 2 in turn (at width r alone descents often end too
+    low in rank), polished by Newton on the stratum. End points of another rank count there. Every point is classified in the full problem (width d).
+
+    ReLU without bias, L >= 2, r in `ranks` (default 2, ..., K - 1): stationary structures, and the ends of `starts` descents (default 12) of the
+    problem with d_1, ..., d_{L-1} at most r (`low_rank_search`), which count at the rank they have.
 
     starts: descents per rank, 0 for structures alone; rng: their seed. Ctrl-C keeps what was found.
 
-    >>> print(*(f"{e.rank}: {e.name}" for e in profile(Problem(K=4, L=2, lam=0.02), starts=0)), sep=", ")
+    >>> print(*(f"{row.rank}: {row.name}" for row in profile(Problem(K=4, L=2, lam=0.02), starts=0)), sep=", ")
     0: zero, 1: blocks(2,1,1), 2: pairs, 3: dnc
 
-    Raises ValueError for nonlinear models and bad arguments.
+    Raises ValueError for other nonlinear models and bad arguments.
     """
     arguments.instance("problem", problem, Problem)
-    if not problem.linear:
-        raise ValueError(f"profile needs a linear model; got activation={problem.activation.name!r}.")
-    starts = arguments.count("starts", starts, 0)
+    rectifies = problem.activation.rectifies and problem.bias is None and problem.L >= 2
+    if not problem.linear and not rectifies:
+        said = f"activation={problem.activation.name!r}, bias={problem.bias}, L={problem.L}"
+        raise ValueError(f"profile needs a linear model, or relu without bias and L >= 2; got {said}.")
+    starts = (10 if problem.linear else 12) if starts is None else arguments.count("starts", starts, 0)
+    first = range(1, problem.max_rank + 1) if problem.linear else range(2, problem.K)
+    ranks = list(first) if ranks is None else [arguments.integer("rank", r, 1) for r in ranks]
     began, seed = time.perf_counter(), seed_sequence(rng)
-    known = structures.existing(problem)[0].values()
-    found = [(p.rank, Stratum(p).fun, p, "structure") for p in known if _critical(p)]
-    interrupted, done = False, 0
-    jobs = [(r, i) for r in range(1, problem.max_rank + 1) for i in range(starts)]
+    narrow = (_narrow_descents if problem.linear else _narrow_searches)(problem, ranks, starts, seed, progress)
+    found = Gathering(is_critical).collect(closed_forms(problem), *([narrow] if starts else []))
+    rows = tuple(_in_words(row, starts) for row in _lowest(found.rows()))
+    missing = set(range(problem.max_rank + 1)) - {row.rank for row in rows} if problem.linear else ()
+    runs = Searched(starts, None if problem.linear else reference(problem), tuple(sorted(missing)))
+    seconds = time.perf_counter() - began
+    return Landscape(problem, rows, PROFILE, rng=seed_record(seed), seconds=seconds, interrupted=found.interrupted, runs=runs)
+
+
+@named_arguments
+def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None) -> Landscape:
+    """`profile`, under the name it had for relu; goes with the next release."""
+    warnings.warn("relu_profile is now profile, which takes relu models too.", DeprecationWarning, stacklevel=2)
+    return profile(problem, starts, rng, ranks=ranks, progress=progress)
+
+
+def _narrow_descents(problem: Problem, ranks, starts: int, seed, progress) -> Iterator[tuple]:
+    """The source for linear models: descents at widths r, r + 1, r + 2, and from known codes, polished at their rank."""
+    jobs, done = [(r, i) for r in ranks for i in range(starts)], 0
     try:
         with interruption.whole():
             for r, i in progress_bar(jobs, desc="ranks", progress=progress):
                 run = minimize(replace(problem, d=min(r + i % 3, problem.K)), rng=child(child(seed, r), i))
-                found += _ends(problem, run, r)
                 done += 1
-            for _, run in code_ends(problem, progress) if starts else ():
-                found += _ends(problem, run, "known code")
+                yield f"{AT_RANK}{r}", _polished(problem, run.logit_point())
+            for _, run in code_ends(problem, progress):
+                yield KNOWN_CODE, _polished(problem, run.logit_point())
     except KeyboardInterrupt:
-        interruption.pass_on()
-        interrupted = True
-    entries = tuple(_lowest(r, found, starts) for r in sorted({f[0] for f in found}))
-    missing = tuple(r for r in range(problem.max_rank + 1) if r not in {e.rank for e in entries})
-    return Profile(problem, entries, missing, starts, seed_record(seed), time.perf_counter() - began, interrupted, done)
+        raise KeyboardInterrupt(f"after {done} of {len(jobs)} descents") from None
 
 
-def _critical(point: LogitPoint) -> bool:
-    stratum = Stratum(point)
-    return stratum.grad_norm <= critical_below(stratum.ridge_norm, rounding=stratum.rounding)
+def _narrow_searches(problem: Problem, ranks, starts: int, seed, progress) -> Iterator[tuple]:
+    """The source for ReLU models: low-rank searches whose hidden widths but the last are at most r."""
+    for done, r in enumerate(ranks):
+        narrow = replace(problem, d=tuple(min(d, r) for d in problem.widths[:-1]) + problem.widths[-1:])
+        try:
+            with interruption.whole():
+                ends = low_rank_search(narrow, starts, child(seed, r), ranks=[r], hops=1, progress=progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"after {done} of {len(ranks)} ranks") from None
+        for row in ends:
+            if row.residual <= STATIONARY:
+                yield f"search at width {r}, {row.start}", structures.relu_collapse.embedded(problem, row.point.factors)
 
 
-def _ends(problem: Problem, run: Result, how) -> list[tuple]:
-    """The end of a run as a point of the problem, where it is critical and of a rank that the widths admit."""
-    point = run.logit_point()
-    end = _polished(replace(point, problem=problem)) if point.rank <= problem.max_rank else None
-    return [] if end is None else [(end.rank, Stratum(end).fun, end, how)]
-
-
-def _polished(point: LogitPoint) -> LogitPoint | None:
-    """The critical point of the same rank next to an end point, or None."""
+def _polished(problem: Problem, point: LogitPoint) -> LogitPoint | None:
+    """The critical point of the same rank next to an end point, or None where there is none, or the widths do not admit it."""
+    if point.rank > problem.max_rank:
+        return None
+    point = replace(point, problem=problem)
     if point.rank == 0 and point.b is None:
         return point
-    end = newton_on_stratum(point)[0]
-    return end.point if end.point.rank == point.rank and _critical(end.point) else None
+    end = newton_on_stratum(point)[0].point
+    return end if end.rank == point.rank and is_critical(met(end)) else None
 
 
-def _lowest(rank: int, found: list, starts: int) -> Lowest:
-    """The lowest of the found points of one rank, a structure first among equals."""
-    here = [f for f in found if f[0] == rank]
-    low = min(f[1] for f in here)
-    same = [f for f in here if f[1] <= low + SAME * (1 + abs(low))]
-    named = [f for f in same if f[3] == "structure"]
-    hits = sum(f[3] == rank for f in same)
-    _, fun, point, _ = named[0] if named else same[0]
-    searched = f"search, {hits} of {starts} starts" if hits else "known code" if same[0][3] == "known code" else "search at another width"
-    how = ("structure" + (f"; search, {hits} of {starts} starts" if starts and rank else "")) if named else searched
-    name = point.name if named else identify(point).name
-    critical = classify(replace(point, name=name), extremes=False)
-    return Lowest(rank, fun, name, critical.status, how, replace(point, name=name), critical)
+def _lowest(rows: list[Row]) -> list[Row]:
+    """The lowest of each rank, ascending in rank, a structure first among equals."""
+    found: dict[int, Row] = {}
+    for row in sorted(rows, key=lambda row: (STRUCTURE not in row.how, row.fun)):
+        if row.status in ("not critical", "unknown"):
+            continue
+        if row.rank not in found or row.fun < found[row.rank].fun - SAME * (1 + abs(row.fun)):
+            found[row.rank] = row
+    return [found[rank] for rank in sorted(found)]
+
+
+def _in_words(row: Row, starts: int) -> Row:
+    """How it was met, with the share of the starts that were made for its rank."""
+    if not row.problem.linear:
+        return row
+    hits = row.how.get(f"{AT_RANK}{row.rank}", 0)
+    how = {STRUCTURE: 1} if STRUCTURE in row.how else {}
+    if hits or (how and starts and row.rank):
+        how[f"search, {hits} of {starts} starts"] = hits
+    if not how:
+        how = {KNOWN_CODE: 1} if KNOWN_CODE in row.how else {"search at another width": 1}
+    return replace(row, hits=hits, how=how)
+
+
+# how it is shown
+
+
+def _columns(table: Landscape) -> list[Column]:
+    ratio = [] if table.reference is None else [ratio_column(table.reference)]
+    best = table.best
+    how = Column("how", lambda row: row.said + ("  <- lowest found" if row is best else ""), side="<")
+    return [RANK, replace(FUN, head="lowest F found"), *ratio, name_column("structure", 9), STATUS, how]
+
+
+def _foot(table: Landscape) -> list[str]:
+    lines = [f"no critical point found at rank {', '.join(map(str, table.missing))}"] if table.missing else []
+    if not table.problem.linear:
+        lines.append("rank: of the last hidden pre-activations; other ranks: no stationary point found")
+    return lines + ([f"interrupted {table.interrupted}"] if table.interrupted else [])
+
+
+def _shape(table: Landscape) -> dict:
+    return {"missing": list(table.missing), "best": table.best.rank, "reference": table.reference, "starts": table.starts}
+
+
+PROFILE = View("profile", "entries", _columns, _foot, _shape, by="rank")

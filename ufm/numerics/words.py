@@ -138,6 +138,11 @@ def _sentence(signature: inspect.Signature, name: str, args: tuple, given: dict)
     if unknown is not None and inspect.Parameter.VAR_KEYWORD not in kinds.values():
         hint = suggestion(unknown, taken)
         return f"{name} has no argument {unknown!r}; {hint + ' It' if hint else 'it'} has {', '.join(taken)}."
+    named = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    places = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if len(args) > len(places) and named:
+        call = ", ".join([*(p.name for p in places), *(f"{word}=..." for word in named[: len(args) - len(places)])])
+        return f"{name} takes {', '.join(named)} by name only: {name}({call})."
     try:
         signature.bind(*args, **given)
     except TypeError as mistake:

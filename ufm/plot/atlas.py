@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.landscape import Landscape
+from ufm.landscapes.table import Landscape
 from ufm.plot.style import colour, house_style, new_axes
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ufm.landscapes.census import Census
-from ufm.landscapes.shares import Basins
+from ufm.critical.same import short_name
+from ufm.landscapes.table import Landscape
 from ufm.plot.style import colour, house_style, new_axes
+
+if TYPE_CHECKING:
+    from ufm.sweeps.census import Census
 
 REST = "others"
 GREYS = {REST: "0.75", "not converged": "0.9"}
 
 
-def shares(found: Basins, ax=None, most: int = 12):
+def shares(found: Landscape, ax=None, most: int = 12):
     """Horizontal bars of the most frequent ends with their Wilson intervals; what is not shown is one bar, not converged another."""
     with house_style():
-        rows = [(b.name, b.share, b.low, b.high) for b in found.basins[:most]]
+        rows = [(b.name, b.share, b.low, b.high) for b in found.rows[:most]]
         if len(found) > most:
-            rows.append((f"{len(found) - most} others", *_joined([found], [b.name for b in found.basins[most:]])[0]))
+            rows.append((f"{len(found) - most} others", *_joined([found], [b.name for b in found.rows[most:]])[0]))
         if found.not_converged:
             rows.append(("not converged", *found.share("not converged")))
         ax = new_axes(ax, figsize=(5, 0.9 + 0.28 * len(rows)))
@@ -25,7 +30,7 @@ def shares(found: Basins, ax=None, most: int = 12):
         for y, (name, share, low, high) in enumerate(rows):
             ax.barh(y, share, color=tints[name], height=0.7)
             ax.errorbar(share, y, xerr=[[max(share - low, 0.0)], [max(high - share, 0.0)]], color="0.2", lw=1, capsize=2)
-        ax.set_yticks(range(len(rows)), [_short(row[0]) for row in rows])
+        ax.set_yticks(range(len(rows)), [short_name(row[0]) for row in rows])
         ax.invert_yaxis()
         ax.set(xlim=(0, 1), xlabel=f"share of {found.starts} starts")
         return ax
@@ -52,10 +57,10 @@ def census(found: Census, ax=None, by: str = "name", kind: str = "stack", most: 
         bottom = np.zeros(len(x))
         for name, values in series.items():
             if kind == "stack":
-                ax.bar(x, values[:, 0], bottom=bottom, color=tints[name], width=0.7, edgecolor="white", lw=0.4, label=_short(name))
+                ax.bar(x, values[:, 0], bottom=bottom, color=tints[name], width=0.7, edgecolor="white", lw=0.4, label=short_name(name))
                 bottom = bottom + values[:, 0]
             else:
-                ax.errorbar(x, values[:, 0], yerr=_reach(values), color=tints[name], marker="o", ms=4, lw=1.2, capsize=2, label=_short(name))
+                ax.errorbar(x, values[:, 0], yerr=_reach(values), color=tints[name], marker="o", ms=4, lw=1.2, capsize=2, label=short_name(name))
         if not numeric:
             ax.set_xticks(x, [f"{v:.4g}" if isinstance(v, float) else str(v) for v in found.values])
         elif min(x) > 0 and max(x) > 20 * min(x):
@@ -122,8 +127,3 @@ def _rank_tints(names: list[str]) -> dict:
     ranks = [name for name in names if name not in GREYS]
     shades = colormaps["viridis"](np.linspace(0.05, 0.9, max(len(ranks), 1)))
     return {**dict(zip(ranks, shades, strict=False)), **GREYS}
-
-
-def _short(name: str) -> str:
-    """`unnamed(rank=4, group order=8)` as `unnamed, rank 4, |G| = 8`."""
-    return name.replace("unnamed(rank=", "unnamed, rank ").replace("group order=", "|G| = ").replace(")", "", 1) if name.startswith("unnamed(") else name

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from ufm.landscapes.network import Network
-from ufm.landscapes.paths import Path
-from ufm.landscapes.trajectory import Reading
-from ufm.landscapes.tree import Tree
+from ufm.critical.same import short_name
 from ufm.numerics import arguments
+from ufm.paths.network import Network
+from ufm.paths.path import Path
+from ufm.paths.trajectory import Reading
+from ufm.paths.tree import Tree
 from ufm.plot.style import colour, house_style, new_axes
 from ufm.solvers.result import Result, Trace
 
@@ -149,11 +149,3 @@ def _names_above(ax, spans, first: float, last: float, share: float = 0.011) -> 
         ax.annotate(
             name, (middle, 1.0), xycoords="axes fraction", xytext=(0, 3 + 11 * row), textcoords="offset points", color=colour(name), fontsize=8, ha="center"
         )
-
-
-def short_name(name: str) -> str:
-    """`unnamed(rank=1, group order=2)` as `rank 1, |G| = 2`; other names as they are."""
-    match = re.fullmatch(r"unnamed\(rank=(\d+)(?:, group order=(\d+))?\)(.*)", name)
-    if match is None:
-        return name
-    return f"rank {match[1]}" + (f", |G| = {match[2]}" if match[2] else "") + match[3]

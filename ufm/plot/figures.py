@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from ufm.landscapes.comparison import Comparison
+from ufm.landscapes.table import Landscape
 from ufm.plot import parts
 from ufm.plot.style import house_style
 from ufm.points import LogitPoint
 
 
-def comparison(result: Comparison):
-    """A Comparison in four panels: loss curves over the structures' values, DNC and the winner as heat maps, singular values."""
+def comparison(result: Landscape):
+    """A Landscape in four panels: loss curves over the structures' values, DNC and the winner as heat maps, singular values."""
     from ufm.plot.sheet import Sheet
 
     with house_style():
         figure = Sheet(figsize=(10, 6.4))
         grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
-        runs = result.search.results if result.search else []
+        runs = result.runs.results if result.runs is not None else []
         parts.losses(runs, result, figure.add_subplot(grid[0, 0])).set_title(_title(result))
         shown = _two(result)
         for p, cell in zip(shown, (grid[0, 1], grid[1, 1]), strict=False):
@@ -25,7 +25,7 @@ def comparison(result: Comparison):
         return figure
 
 
-def runs(results, comparison: Comparison | None = None, names=()):
+def runs(results, comparison: Landscape | None = None, names=()):
     """Runs of `solve`: loss curves, the best run's mean logits, and the singular values of each of its factors."""
     from ufm.plot.sheet import Sheet
 
@@ -41,7 +41,7 @@ def runs(results, comparison: Comparison | None = None, names=()):
         return figure
 
 
-def _two(result: Comparison):
+def _two(result: Landscape):
     """The winner and what it is compared with: DNC, or the runner-up where DNC wins or is missing."""
     ranked = sorted((p for p in result.points if p.name != "zero"), key=lambda p: p.fun) or list(result.points)
     winner = result.winner
@@ -49,7 +49,7 @@ def _two(result: Comparison):
     return [p for p in (other, winner) if p is not None]
 
 
-def _title(result: Comparison) -> str:
+def _title(result: Landscape) -> str:
     p = result.problem
     lam = f"{p.lam:.4g}" if isinstance(p.lam, float) else "per factor"
     return f"{p.loss.name}, K={p.K}, n={p.n if p.balanced else 'counts'}, L={p.L}, lam={lam}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.relu_profile import ReluProfile
 from ufm.numerics.graphs import Graph, adjacency
 from ufm.plot.style import colour, house_style, new_axes
 
@@ -32,22 +31,6 @@ def graph_code(graph: Graph, ax=None, title: str | None = None):
         ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), title=title if title is not None else f"{graph.name}: {len(graph)} classes, {graph.vertices} neurons")
         ax.set_aspect("equal")
         ax.set_axis_off()
-        return ax
-
-
-def relu_profile(profile: ReluProfile, ax=None):
-    """Lowest F found against the rank of the last hidden pre-activations, DNC's value as a line; structures are named."""
-    with house_style():
-        ax = new_axes(ax, figsize=(4.6, 3.2))
-        ranks, values = [e.rank for e in profile], [e.fun for e in profile]
-        ax.plot(ranks, values, color="0.6", lw=1, zorder=1)
-        for e in profile:
-            ax.plot(e.rank, e.fun, "o", color=colour("code" if e.name.startswith("srg") else e.name), ms=6, zorder=2)
-            if not e.name.startswith("unnamed"):
-                ax.annotate(e.name, (e.rank, e.fun), xytext=(4, 5), textcoords="offset points", fontsize=8)
-        ax.axhline(profile.reference, color=colour("dnc"), ls="--", lw=0.8, zorder=0)
-        ax.set(xlabel="rank of the last hidden pre-activations", ylabel="lowest F found", yscale="log")
-        ax.set_xticks(ranks)
         return ax
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.landscape import Landscape
-from ufm.plot.connections import short_name
+from ufm.critical.same import short_name
+from ufm.landscapes.table import Landscape
 from ufm.plot.style import colour, house_style, new_axes
 
 
@@ -42,12 +42,4 @@ def _name(minima, ax, step: float) -> None:
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + step)
     for p, place in zip(minima, places, strict=True):
-        ax.text(p.rank + 0.38, place, _short(p.name), fontsize=7, color=colour(p.name), va="center")
-
-
-def _short(name: str) -> str:
-    """`code(antiprism(4)+pair)` as `antiprism(4)+pair`, a name that belongs to nobody as the order of its group."""
-    name = short_name(name)
-    if name.startswith("rank"):
-        return name.split(", ")[-1]
-    return name[5:-1] if name.startswith("code(") and name.endswith(")") else name
+        ax.text(p.rank + 0.38, place, short_name(p.name), fontsize=7, color=colour(p.name), va="center")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.comparison import Comparison
+from ufm.landscapes.table import Landscape
 from ufm.plot.style import colour, house_style, new_axes
-from ufm.points import FactorPoint, LogitPoint
+from ufm.points import FactorPoint, LogitPoint, class_logits
 
 
-def losses(runs, comparison: Comparison | None = None, ax=None, lines: int = 6):
+def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
     """F against step for runs that kept a trace, with horizontal lines at the values of structures.
 
     runs: Results or one Result; ends are coloured by name where `comparison` knows the value. lines: at most so many structures,
@@ -71,13 +71,6 @@ def singular_values(points, ax=None):
         return ax
 
 
-def class_logits(point: LogitPoint | FactorPoint) -> np.ndarray:
-    """Mean logits of every class (K, K)."""
-    if isinstance(point, LogitPoint):
-        return point.class_logits()
-    return point.logits() @ (point.problem.samples.Y.T / point.problem.counts)
-
-
 def factor_spectra(point: LogitPoint | FactorPoint) -> list[np.ndarray]:
     """Singular values of (H_1, W_1, ..., W_L), as many as there are classes, zeros included."""
     problem = point.problem
@@ -92,7 +85,7 @@ def _differ(spectra) -> bool:
     return any(not np.allclose(s, spectra[0], rtol=1e-6, atol=1e-9) for s in spectra[1:])
 
 
-def _lines(comparison: Comparison, most: int):
+def _lines(comparison: Landscape, most: int):
     """Structures to draw: the lowest ones, and always DNC; zero and barriers only if nothing else is there."""
     ranked = sorted((p for p in comparison.points if p.status != "not critical" and p.name != "zero" and "(small)" not in p.name), key=lambda p: p.fun)
     keep = ranked[:most]
@@ -100,7 +93,7 @@ def _lines(comparison: Comparison, most: int):
     return keep or list(comparison.points)
 
 
-def _end_colour(run, comparison: Comparison | None) -> str:
+def _end_colour(run, comparison: Landscape | None) -> str:
     if comparison is None:
         return colour(None)
     gaps = [(abs(p.fun - run.fun), p.name) for p in comparison.points]

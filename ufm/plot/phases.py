@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ufm.landscapes.follow import Branch
-from ufm.landscapes.phases import PhaseDiagram
-from ufm.landscapes.profile import Profile
+from ufm.critical.same import short_name
+from ufm.landscapes.table import Landscape
+from ufm.paths.follow import Branch
 from ufm.plot.style import colour, house_style, new_axes
+
+if TYPE_CHECKING:
+    from ufm.sweeps.phases import PhaseDiagram
 
 MARKERS = {"fold": ">", "bifurcation": "o", "end": "X"}
 
 
-def plot_profile(profile: Profile, ax=None, zero: bool = False):
+def plot_profile(profile: Landscape, ax=None, zero: bool = False):
     """Lowest F found against rank, one colour per structure: filled markers are local minima of the full problem, open ones are not.
 
-    zero: also draw rank 0, which lies far above the rest at small lam.
+    zero: also draw rank 0, which lies far above the rest at small lam. With relu the value of DNC is a line.
     """
     with house_style():
         ax = new_axes(ax, figsize=(5, 3.4))
@@ -28,11 +32,13 @@ def plot_profile(profile: Profile, ax=None, zero: bool = False):
         for e in entries:
             tint = colour(e.name)
             face = tint if e.status == "local minimum" else "white"
-            ax.plot(e.rank, e.fun, "o", ms=7, mec=tint, mfc=face, mew=1.4, zorder=2, label=f"{e.rank}: {_short(e.name)}")
+            ax.plot(e.rank, e.fun, "o", ms=7, mec=tint, mfc=face, mew=1.4, zorder=2, label=f"{e.rank}: {short_name(e.name)}")
+        if profile.reference is not None:
+            ax.axhline(profile.reference, color=colour("dnc"), ls="--", lw=0.8, zorder=0)
         if min(funs) > 0 and max(funs) > 5 * min(funs):
             ax.set_yscale("log")
         ax.set_xticks(ranks)
-        ax.set(xlabel="rank", ylabel="lowest $F$ found")
+        ax.set(xlabel="rank" if profile.problem.linear else "rank of the last hidden pre-activations", ylabel="lowest $F$ found")
         _legend(ax, [("filled: local minimum", "o", "0.4", "0.4"), ("open: not a minimum", "o", "0.4", "white")])
         return ax
 
@@ -48,7 +54,7 @@ def plot_branches(branches: Branch | Iterable[Branch], ax=None):
             lam, fun, stable_at = _with_events(branch)
             for start, stop, stable in _runs(stable_at):
                 piece = slice(start, stop + 1)
-                ax.plot(lam[piece], fun[piece], color=tint, lw=1.4, ls="-" if stable else "--", label=_short(branch.name) if first else None)
+                ax.plot(lam[piece], fun[piece], color=tint, lw=1.4, ls="-" if stable else "--", label=short_name(branch.name or "unnamed") if first else None)
                 first = False
             for event in branch.events:
                 ax.plot(event.lam, event.fun, MARKERS[event.kind], ms=6, mec=tint, mfc="white", mew=1.2, zorder=3)
@@ -88,14 +94,6 @@ def plot_phases(diagram: PhaseDiagram, ax=None, lam: float | None = None):
         if handles:
             ax.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
         return ax
-
-
-def _short(name: str | None) -> str:
-    """`unnamed(rank=4, group order=8)` as `unnamed, |G| = 8`; other names as they are."""
-    name = name or "unnamed"
-    if name.startswith("unnamed(") and "order=" in name:
-        return "unnamed, |G| = " + name.split("order=")[1].replace(")", "")
-    return name.split("(")[0] if name.startswith("unnamed") else name
 
 
 def _with_events(branch: Branch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ufm.landscapes.measures import spectrum
+from ufm.critical.measures import spectrum
 from ufm.plot.style import colour, house_style, new_axes
 
 

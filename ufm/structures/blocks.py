@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -152,3 +153,28 @@ def variants(problem: Problem, largest: int = 10, largest_with_ones: int = 6):
             yield f"blocks({problem.K})", lambda parts=parts: blocks(problem, parts)
         elif name not in ("dnc", "pairs"):
             yield name, lambda parts=parts: blocks(problem, parts)
+
+
+def block_points(problem: Problem, largest: int = 10) -> list[LogitPoint]:
+    """`blocks(problem, parts, root)` for every partition of K and every choice of large and small roots, up to exchange of equal parts.
+
+    Choices that do not exist are left out; [] for K above `largest` (the partitions become too many).
+    """
+    if problem.K > largest:
+        return []
+    found = []
+    for parts in partitions(problem.K, 1):
+        for choice in _root_choices(problem, parts):
+            try:
+                found.append(blocks(problem, parts, choice))
+            except ValueError:
+                continue
+    return found
+
+
+def _root_choices(problem: Problem, parts):
+    words = ("large", "small") if problem.L >= 2 else ("large",)
+    sizes = [(k, len(list(group))) for k, group in itertools.groupby(k for k in parts if k > 1)]
+    for groups in itertools.product(*(itertools.combinations_with_replacement(words, count) for _, count in sizes)):
+        if choice := list(itertools.chain(*groups)):
+            yield choice

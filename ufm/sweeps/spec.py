@@ -10,35 +10,15 @@ from dataclasses import dataclass
 from ufm.numerics import arguments
 from ufm.numerics.arithmetic import number
 from ufm.numerics.documents import read_toml
-from ufm.numerics.records import fingerprint
 from ufm.problem import Problem
+from ufm.sweeps.cells import Cell, as_arguments
+from ufm.sweeps.tasks import VERBS
 
 PROBLEM = ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
 WORDS = ("loss", "activation")
 CELLS = 1_000_000
 """So many cells a sweep may have."""
 FIELDS = ("verb", "rng", "grid", "fixed", "settings", "repeats")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One task: a verb on a problem with settings; `repeat` counts copies that differ by their seed alone.
-
-    key: a hash of everything that determines the result, and nothing else: not the place in the grid.
-    """
-
-    verb: str
-    problem: dict
-    settings: dict
-    repeat: int
-    rng: int
-
-    @property
-    def key(self) -> str:
-        return fingerprint(self.to_dict())[:24]
-
-    def to_dict(self) -> dict:
-        return {"verb": self.verb, "problem": self.problem, "settings": self.settings, "repeat": self.repeat, "rng": self.rng}
 
 
 @dataclass(frozen=True)
@@ -69,8 +49,6 @@ class Spec:
         data = source if isinstance(source, dict) else read_toml(source, "spec file")
         for name in data:
             arguments.choice("spec field", name, FIELDS)
-        from ufm.sweeps.tasks import VERBS
-
         verb = arguments.choice("verb", data.get("verb", "compare"), VERBS)
         grid = {name: _listed(name, values) for name, values in _table("grid", data).items()}
         fixed = {**_table("fixed", data), **_table("settings", data)}
@@ -124,11 +102,6 @@ class Spec:
     def __repr__(self) -> str:
         sizes = " x ".join(self.grid), " x ".join(str(len(v)) for v in self.grid.values())
         return f"Spec({self.verb}; {sizes[0]} = {sizes[1]}, {len(self.cells())} cells, rng={self.rng})"
-
-
-def as_arguments(problem: dict) -> dict:
-    """Lists as tuples, as Problem wants them."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in problem.items()}
 
 
 def _table(name: str, data: dict) -> dict:

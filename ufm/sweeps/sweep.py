@@ -115,12 +115,24 @@ class Sweep(ByContent):
 
 @named_arguments
 @own_numpy_state
-def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progress: bool | None = None, fresh: bool = False) -> Sweep:
+def sweep(
+    spec,
+    out=None,
+    *,
+    over: dict | None = None,
+    fixed: dict | None = None,
+    rng: int = 0,
+    shard: str = "1/1",
+    jobs: int | None = None,
+    progress: bool | None = None,
+    fresh: bool = False,
+) -> Sweep:
     """Run every cell of a spec that the store does not hold yet, in parallel; rows are on disk as they come.
 
-    spec: a dict, a TOML file or a Spec. out: a JSON-lines file (None: nothing is kept on disk). shard `i/n`: cells i, i+n, ...
-    into a file of their own, `runs.2of8.jsonl`; `load` joins them. jobs: worker processes (default: the cores); inside
-    `joblib.parallel_config(backend="dask")` the cluster's. progress: a bar with the remaining time after two seconds.
+    spec: a dict, a TOML file or a Spec; or the name of a verb, with over={"K": [4, 6], "lam": [...]}, fixed={"L": 3} and the seed rng.
+    out: a JSON-lines file (None: nothing is kept on disk). shard `i/n`: cells i, i+n, ... into a file of their own, `runs.2of8.jsonl`;
+    `load` joins them. jobs: worker processes (default: the cores); inside `joblib.parallel_config(backend="dask")` the cluster's.
+    progress: a bar with the remaining time after two seconds.
     fresh: put a store that is there aside, as `runs.jsonl.bak`, and begin anew.
 
     A row depends on its cell and the version of the package alone, so backend, shard, order and interruptions leave no trace in it. A cell that
@@ -132,10 +144,13 @@ def sweep(spec, out=None, *, shard: str = "1/1", jobs: int | None = None, progre
     >>> done, done.column("winner")
     (Sweep: 4 rows, 0 failed; complete, ['pairs', 'pairs', 'pairs', 'pairs'])
 
+    >>> sweep("compare", over={"lam": [0.01, 0.1]}, fixed={"K": 4, "L": 2}, jobs=1).column("winner")
+    ['dnc', 'pairs']
+
     Raises ValueError before any work for a spec, shard or file that cannot be used.
     """
     share, jobs = stores.shard_of(shard), None if jobs is None else arguments.workers(jobs)
-    spec = Spec.read(spec)
+    spec = Spec.read(spec if over is None and fixed is None else {"verb": spec, "grid": over or {}, "fixed": fixed or {}, "rng": rng})
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
     with _Memory() if path is None else files.Store(path, KIND, fresh=fresh) as store:

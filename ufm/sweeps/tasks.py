@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ufm.numerics import interruption
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.problem import Problem
-from ufm.sweeps.spec import Cell, as_arguments
+from ufm.sweeps.cells import Cell, as_arguments
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _solve(problem, rng, starts=1, **settings) -> dict:
 def _landscape(problem, rng, **settings) -> dict:
     from ufm.landscapes.landscape import landscape
 
-    atlas = landscape(problem, rng, progress=False, **settings)
+    atlas = landscape(problem, rng=rng, progress=False, **settings)
     lowest = min(atlas, key=lambda p: p.fun)
     minima = sum(p.status == "local minimum" for p in atlas)
     return {"lowest": lowest.name, "fun": lowest.fun, "points": len(atlas), "minima": minima, "complete": atlas.complete}

@@ -136,7 +136,7 @@ def _gain(model: Model, count: int):
 
 
 def _name(model: Model, found: list[Mode]) -> str:
-    """zero, dnc (every mode that has a root is on, as far as the width allows), or the modes that are on, as in `ufm.landscapes.modes`."""
+    """zero, dnc (every mode that has a root is on, as far as the width allows), or the modes that are on, as in `ufm.structures.modes`."""
     if not any(g.on for g in found):
         return "zero"
     narrow_bias = model.bias is not None and model.max_rank < model.K

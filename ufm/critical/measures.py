@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ufm.critical.signature import critical_below, gauge_nullity, zero_below
+from ufm.critical.signature import gauge_nullity, zero_below
 from ufm.critical.spectrum import CORE_LIMIT, MERGE, Dense, Split, core_hessian, core_objective, core_size, coupling, spectrum_of, within_blocks
 from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
-from ufm.points import FactorPoint, LogitPoint
+from ufm.objectives.stationary import critical_below
+from ufm.points import FactorPoint, LogitPoint, point_of
 from ufm.problem import Problem
 
 
@@ -148,9 +149,7 @@ def escape_direction(point, *, grad_tol: float = 1e-6) -> FactorPoint | None:
 def _critical(point, grad_tol: float) -> Dense | Split:
     """The parts of the spectrum at the point, or a ValueError saying why it has none here."""
     grad_tol = arguments.positive("grad_tol", grad_tol)
-    point = getattr(point, "point", point)
-    if not isinstance(point, (LogitPoint, FactorPoint)):
-        raise ValueError(f"point must be a LogitPoint, a FactorPoint or hold one as .point; got {type(point).__name__}.")
+    point = point_of("point", point)
     if not point.problem.linear:
         raise ValueError(f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}.")
     logit = point.to_logits(tol=1e-9) if isinstance(point, FactorPoint) else point

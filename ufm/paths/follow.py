@@ -30,7 +30,8 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
-from ufm.points import LogitPoint
+from ufm.objectives.stationary import critical_below
+from ufm.points import LogitPoint, logit_point_of
 from ufm.problem import Problem
 from ufm.solvers.result import Result
 
@@ -176,17 +177,14 @@ def follow(
 
     Raises ValueError where the point is not critical, the model not linear, or an argument out of range.
     """
-    point = point.logit_point() if isinstance(point, Result) else point
-    arguments.instance("point", point, LogitPoint)
-    if not point.problem.linear:
-        raise ValueError(f"follow needs a linear model; got activation={point.problem.activation.name!r}.")
+    point = logit_point_of("point", point)
     target = np.log(arguments.positive("lam", lam))
     home = point.problem.Lam
     limit = np.log(home if back is None else arguments.positive("back", back))
     steps, tol = arguments.integer("steps", steps, 1), arguments.positive("tol", tol)
     max_step = arguments.positive("max_step", max_step)
     start = _Place(point, float(np.log(home)))
-    if start.stratum.grad_norm > 1e-6 * start.stratum.ridge_norm + 2e-14:
+    if start.stratum.grad_norm > critical_below(start.stratum.ridge_norm, rounding=start.stratum.rounding):
         raise ValueError(f"point must be critical; its gradient norm is {start.stratum.grad_norm:.2e}, the ridge's alone {start.stratum.ridge_norm:.2e}.")
     if (limit - start.mu) * (target - start.mu) > 0:
         raise ValueError(f"back must not lie between the starting lam {home:.6g} and the target {lam:.6g} or beyond; got back={back!r}.")

@@ -6,17 +6,20 @@ Starts: graph codes plus noise, and Gaussian weights of width r in all layers bu
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufm.landscapes.low_rank import LowRankSearch, Refined
-from ufm.landscapes.refine import COARSE, NOISE, SPARE, coarse, finished, one_each, refine, relu_only, value_of
+from ufm.critical.same import same_kind
+from ufm.landscapes.row import FUN, RANK, Row, flat, name_column
+from ufm.landscapes.sources.refine import COARSE, NOISE, SPARE, coarse, finished, one_each, refine, relu_only, value_of
+from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.graphs import simple_graphs
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
+from ufm.numerics.tables import Column
 from ufm.objectives.factors import FactorObjective
 from ufm.problem import Problem
 from ufm.structures import graph_codes, relu_collapse
@@ -26,14 +29,16 @@ HOP = 0.2
 SPREAD = 0.9
 """Standard deviation of the entries of Gaussian factors."""
 SAME = 1e-7
-"""Values closer than this, relative, are one point in a search."""
+"""Values closer than this, relative to 1 + |F|, are one point in a search: looser than the common rule, for ends may lack their last digits on kinks."""
+LOW_RANK = "low rank"
+"""How points of this search were met."""
 LARGEST_GRAPH_K = 15
 """Classes up to which starts are drawn from all graphs."""
 
 
 def low_rank_search(
     problem: Problem, starts: int = 60, rng=None, ranks: Sequence[int] | None = None, *, keep: int = 6, hops: int = 6, progress: bool | None = None
-) -> LowRankSearch:
+) -> Landscape:
     """Points of a deep ReLU model of low rank and low value: `starts` descents with a smoothed ReLU, the `keep` lowest distinct ones finished, and
     `hops` descents from noise around the best so far.
 
@@ -41,7 +46,8 @@ def low_rank_search(
     Gaussian factors of widths (r, ..., r, 2K), in turn with signs and (widths 3K, broader smoothing) without. r runs through `ranks` (default:
     about sqrt(2K), and its neighbours). All within the problem's widths.
 
-    Returns LowRankSearch. Ctrl-C keeps what was found. Raises ValueError for other activations than relu, with a bias, and for bad arguments.
+    Returns a Landscape whose `runs` know the number of starts and the reference, F of DNC (or of zero where that is lower): lowest found,
+    not proved. Ctrl-C keeps what was found. Raises ValueError for other activations than relu, with a bias, and for bad arguments.
     """
     arguments.instance("problem", problem, Problem)
     relu_only(problem, "low_rank_search")
@@ -51,7 +57,7 @@ def low_rank_search(
         raise ValueError("ranks must name at least one rank.")
     began, seed = time.perf_counter(), seed_sequence(rng)
     one, graphs = one_each(problem), _graph_starts(problem, ranks)
-    ends, interrupted, done = [], False, 0
+    ends, done, ended = [], 0, ""
     try:
         for i in progress_bar(range(starts), desc="starts", progress=progress):
             small, factors, schedule, words = _draw(one, graphs, ranks, i, generator(child(seed, i)))
@@ -60,26 +66,78 @@ def low_rank_search(
             done = i + 1
     except KeyboardInterrupt:
         interruption.pass_on()
-        interrupted = True
-    found: list[Refined] = []
+        ended = f"after {done} of {starts} starts"
+    found: list[Row] = []
     try:
-        for words, point, hits in _distinct(ends, 1 if interrupted else keep):
-            end = replace(finished(problem, point, value_of(point), words), hits=hits)
-            _join(found, end)
-        for i in range(hops if found and not interrupted else 0):
+        for words, point, hits in _distinct(ends, 1 if ended else keep):
+            _join(found, replace(finished(problem, point, value_of(point), words), hits=hits))
+        for i in range(hops if found and not ended else 0):
             best = min(found, key=lambda e: e.fun)
             end = refine(best.point, child(child(seed, starts), i), HOP)
-            _join(found, replace(end, start=f"noise around {best.start.removeprefix('noise around ')}"))
+            start = f"noise around {best.start.removeprefix('noise around ')}"
+            _join(found, replace(end, how={start: 1}, more={**end.more, "start": start}))
     except KeyboardInterrupt:
         interruption.pass_on()
-        interrupted = True
-    ordered = tuple(sorted(found, key=lambda e: e.fun))
-    return LowRankSearch(problem, ordered, reference(problem), done, seed_record(seed), time.perf_counter() - began, interrupted)
+        ended = ended or "before all ends were finished"
+    if not found:
+        raise KeyboardInterrupt(ended)
+    runs, ordered = Searched(done, reference(problem)), tuple(sorted(found, key=lambda e: e.fun))
+    return Landscape(problem, ordered, ENDS, rng=seed_record(seed), seconds=time.perf_counter() - began, interrupted=ended, runs=runs)
 
 
-def _join(found: list[Refined], end: Refined) -> None:
-    """Add an end, or its hits to the one of the same value."""
-    twin = next((k for k, e in enumerate(found) if abs(e.fun - end.fun) <= SAME * abs(end.fun)), None)
+@dataclass(frozen=True)
+class Searched:
+    """How many starts were run, the value that ends of ReLU models are compared with, F of DNC or of zero where that is lower, and ranks at which
+    nothing was found."""
+
+    starts: int
+    reference: float | None = None
+    missing: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return self.starts
+
+
+def low_rank_points(problem: Problem, starts: int, seed, progress: bool | None = None) -> Iterator[tuple]:
+    """The source: the two lowest ends of `low_rank_search`, without hops."""
+    found = low_rank_search(problem, starts, seed, keep=2, hops=0, progress=progress)
+    for row in found:
+        yield LOW_RANK, row.critical, row.hits
+    if found.interrupted:
+        raise KeyboardInterrupt(f"{found.interrupted} of low rank")
+    return ""
+
+
+def ratio_column(reference: float) -> Column:
+    """F over the reference value."""
+    return Column("F/DNC", lambda row: row.fun / reference, "8.5f", width=8)
+
+
+def _columns(table: Landscape) -> list[Column]:
+    residual = Column("residual", "residual", "8.1e", width=8)
+    start = Column("start", "start", side="<")
+    return [name_column("structure", 9), RANK, FUN, ratio_column(table.reference), residual, Column("hits", "hits", width=4), start]
+
+
+def _foot(table: Landscape) -> list[str]:
+    ended = ", interrupted" if table.interrupted else ""
+    return [f"{table.starts} starts{ended}; lowest found, global optimality is open; rng={table.rng}"]
+
+
+def _entry(table: Landscape, row: Row) -> dict:
+    return {**flat(row), "ratio": row.fun / table.reference}
+
+
+def _shape(table: Landscape) -> dict:
+    return {"reference": table.reference, "starts": table.starts}
+
+
+ENDS = View("low_rank_search", "found", _columns, _foot, _shape, _entry)
+
+
+def _join(found: list[Row], end: Row) -> None:
+    """Add an end, or its hits to the one that it is."""
+    twin = next((k for k, e in enumerate(found) if same_kind(e.critical, end.critical, SAME)), None)
     if twin is None:
         found.append(end)
     else:

@@ -8,11 +8,12 @@ import numpy as np
 from scipy import optimize
 from scipy.interpolate import CubicSpline
 
+from ufm.critical.classify import classify
 from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint, classify
-from ufm.landscapes.gauge import align_gauge
+from ufm.critical.point import CriticalPoint
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
+from ufm.paths.gauge import align_gauge
 from ufm.points import LogitPoint
 from ufm.solvers.newton import newton_on_stratum
 

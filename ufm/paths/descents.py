@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import integrate, linalg
 
+from ufm.critical.classify import classify, critical_of
 from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint, classify
-from ufm.landscapes.gauge import align_gauge, class_logits_along
-from ufm.landscapes.trajectory import as_logit_point
+from ufm.critical.point import CriticalPoint
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
-from ufm.points import LogitPoint
+from ufm.paths.gauge import align_gauge, class_logits_along
+from ufm.points import LogitPoint, logit_point_of
 from ufm.solvers.lbfgs import finish, lbfgs
 from ufm.solvers.newton import scaled_hessian
 
@@ -70,24 +70,12 @@ def descend_both(saddle: CriticalPoint | LogitPoint, mode: int = 0, *, step: flo
     mode, step, tol = arguments.integer("mode", mode, 0), arguments.positive("step", step), arguments.positive("tol", tol)
     if not critical.descends:
         raise ValueError(f"saddle must be a critical point with negative curvature; got {critical!r}.")
-    point = as_logit_point("saddle", critical.point)
+    point = logit_point_of("saddle", critical.point)
     objective = reduced_objective(point)
     modes = escape_modes(objective, Stratum(point), critical.tolerances["zero_below"])
     if mode >= len(modes):
         raise ValueError(f"mode must be below {len(modes)}, the number of modes of negative curvature; got mode={mode}.")
     return tuple(_descend(objective, critical, *modes[mode], sign, step, tol) for sign in (-1.0, 1.0))
-
-
-def critical_of(name: str, point) -> CriticalPoint:
-    """A CriticalPoint, classified if need be, of a linear model."""
-    critical = getattr(point, "critical", point)
-    critical = critical if isinstance(critical, CriticalPoint) else classify(as_logit_point(name, critical))
-    as_logit_point(name, critical.point)
-    if critical.status == "not critical":
-        raise ValueError(f"{name} must be a critical point; got one that is not: {critical.why}.")
-    if critical.name is None:
-        critical = replace(critical, name=identify(critical.point).name)
-    return critical
 
 
 def reduced_objective(point: LogitPoint) -> FactorObjective:

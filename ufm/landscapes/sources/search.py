@@ -64,6 +64,18 @@ def search(problem: Problem, starts: int, seed: np.random.SeedSequence, progress
         yield "saddle search", end.point if end.grad_norm <= tol else None
 
 
+def random_points(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> Iterator[tuple]:
+    """The source: what `search` finds. Ctrl-C says after how many runs it came."""
+    done = 0
+    try:
+        for how, point in search(problem, starts, seed, progress) if starts else ():
+            yield how, point
+            done += 1
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"after {done} of {RUNS * starts} runs") from None
+    return f"a search from {2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches" if starts else "no random search"
+
+
 def _descent(problem: Problem, seed: np.random.SeedSequence) -> Result:
     """One run of `minimize`, which turns Ctrl-C into a result; here it ends the search."""
     run = minimize(problem, rng=seed)

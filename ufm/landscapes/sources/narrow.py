@@ -32,6 +32,8 @@ JITTER = 1e-3
 """Relative size of the noise that lets a descent leave a symmetric saddle; always the same."""
 LOW_RANK_SEED = 3
 """Child of the seed whose children start these descents; random starts of full width are the children of the seed themselves."""
+NARROW = "narrow"
+"""How points of these descents were met."""
 PER_START = 2
 """Narrow descents for every random start of full width."""
 
@@ -63,6 +65,19 @@ def widths_for(problem: Problem) -> tuple[int, ...]:
     most, usual = problem.max_rank, usual_width(problem.K)
     bottleneck = () if most >= problem.K - 1 else tuple(w for w in (most + 1, most + 2, most) if w <= problem.K)
     return tuple(dict.fromkeys((*bottleneck, *(w for w in (usual + a for a in AROUND) if 1 <= w <= min(most + 2, problem.K - 1)))))
+
+
+def narrow_points(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> Iterator[tuple]:
+    """The source: converged ends of `low_rank_ends`, lowest first."""
+    try:
+        ends = low_rank_ends(problem, starts, seed, progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("in the starts at small widths") from None
+    for run in sorted(ends, key=lambda run: run.fun):
+        yield NARROW, run
+    widths = ", ".join(map(str, sorted(widths_for(problem))))
+    said = f"also: {len(ends.narrow)} starts at widths {widths} and {len(ends.from_codes)} known codes"
+    return f"{said}, listed where lower than all others; hits do not count them."
 
 
 def low_rank_ends(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> LowRankEnds:

@@ -25,6 +25,7 @@ Sources: dang23 (roots and global minima), zhou22a (bias, L = 1), gk25 (Lemma 1,
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -32,17 +33,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.critical.signature import CriticalPoint, critical_below, gauge_nullity
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
-from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+from ufm.structures.blocks import block_points
 from ufm.structures.scales import helmert, scale_roots
 
 DOUBLE = 1e-12
 """Relative distance of N Lam/w from the spinodal within which its two roots count as one double root."""
+SPECTRUM = 1e-6
+"""Relative distance of singular values up to which two spectra are one."""
+BUILT = 6
+"""Most classes for which blocks on every choice of roots give their names to families."""
+NAMED = 5_000
+"""Most families among which a spectrum is looked up."""
 LIMIT = 100_000
 """Most families listed unless asked for more."""
 
@@ -139,21 +145,6 @@ class Family(ByContent):
     def rank(self) -> int:
         return self.point.rank
 
-    def critical(self) -> CriticalPoint:
-        """The representative as a CriticalPoint: signature from the closed form, gradient norm measured.
-
-        Raises ArithmeticError if the gradient norm does not vanish to 1e-6 of the ridge's.
-        """
-        stratum = Stratum(self.point)
-        below = critical_below(stratum.ridge_norm, rounding=stratum.rounding)
-        if stratum.grad_norm > below:
-            raise ArithmeticError(
-                f"{self.name} should be critical but its gradient norm is {stratum.grad_norm:.1e}; Lam={self.point.problem.Lam:.3g} is out of range."
-            )
-        tolerances = {"gradient": 1e-6, "critical_below": below, "double_root": DOUBLE}
-        signature = (self.index, self.nullity, self.nullity_symmetry)
-        return CriticalPoint(self.point, self.fun, stratum.grad_norm, self.rank, *signature, None, None, self.status, self.name, tolerances)
-
     def __repr__(self) -> str:
         return (
             f"{self.name}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; index {self.index}, "
@@ -225,6 +216,35 @@ def mode_groups(problem: Problem) -> list[ModeGroup]:
         raise ValueError(reason)
     found = [_group(problem, *mode) for mode in _modes(problem)]
     return sorted(found, key=lambda g: -g.strength)
+
+
+def decouples(problem: Problem) -> bool:
+    """Whether the singular modes decouple, so that the complete list of critical points is known."""
+    return _refusal(problem) is None
+
+
+def mode_name(problem: Problem, s) -> tuple[str, float] | None:
+    """(name, relative distance of the spectra) of the critical points whose logits have the singular values s: a structure's name, the first in the
+    catalogue of those with this spectrum, else `modes(large=2, small=1)`; None where s is no choice of roots."""
+    s = np.sort(np.asarray(s, dtype=float))[::-1]
+    size = float(np.linalg.norm(s)) or 1.0
+    alike = ((name, float(np.linalg.norm(s - t)) / size) for name, t in _spectra(problem) if len(t) == len(s))
+    return next((found for found in alike if found[1] <= SPECTRUM), None)
+
+
+@functools.lru_cache(maxsize=64)
+def _spectra(problem: Problem) -> tuple[tuple[str, np.ndarray], ...]:
+    """(name, singular values, descending) of the structures that are critical, then of the families where they are not too many."""
+    from ufm import structures
+
+    if family_count(problem)[0] > NAMED:
+        return ()
+    families = [(family.name, np.sort(family.point.s)[::-1]) for family in mse_families(problem)]
+    points = list(structures.existing(problem)[0].items())
+    points += [(point.name, point) for point in (block_points(problem, BUILT) if problem.balanced else ())]
+    known = [(name, np.sort(point.s)[::-1]) for name, point in points]
+    on_roots = [item for item in known if any(len(item[1]) == len(t) and np.allclose(item[1], t, rtol=SPECTRUM, atol=0) for _, t in families)]
+    return (*on_roots, *families)
 
 
 def _refusal(problem: Problem) -> str | None:
@@ -336,10 +356,16 @@ def _family(problem: Problem, groups, counts, base: float) -> Family:
     gain = sum(k * _gain(problem, g, s) for g, split in zip(groups, counts, strict=True) for s, k in g.levels(split))
     orbit = sum(n0 * (a + b) + a * b for n0, a, b in counts)
     index = _index(problem, groups, counts)
-    symmetry = gauge_nullity(point) + orbit
+    symmetry = _gauge_nullity(point) + orbit
     nullity = symmetry + _accidental(problem, groups, counts)
     status = "strict saddle" if index else "local minimum" if nullity == symmetry else "degenerate"
     return Family(point, counts, base - gain, index, nullity, symmetry, orbit, math.prod(map(_multinomial, counts)), status)
+
+
+def _gauge_nullity(point: LogitPoint) -> int:
+    """sum_l (r d_l - r(r+1)/2): rotations of the hidden frames."""
+    r = point.rank
+    return sum(r * d - r * (r + 1) // 2 for d in point.problem.widths)
 
 
 def _gain(problem: Problem, g: ModeGroup, s: float) -> float:

@@ -8,11 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint
-from ufm.landscapes.descents import reduced_objective
-from ufm.landscapes.gauge import align_gauge, aligned_lifts, class_logits_along
-from ufm.landscapes.strings import String, highest, respaced
-from ufm.landscapes.trajectory import align, as_logit_point
+from ufm.critical.point import CriticalPoint
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -23,7 +19,11 @@ from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
 from ufm.objectives.logits import Stratum, schatten
-from ufm.points import LogitPoint
+from ufm.paths.descents import reduced_objective
+from ufm.paths.gauge import align_gauge, aligned_lifts, class_logits_along
+from ufm.paths.strings import String, highest, respaced
+from ufm.paths.trajectory import align
+from ufm.points import LogitPoint, from_matrix, logit_point_of, point_of
 from ufm.problem import Problem
 
 KINDS = ("straight", "balanced", "string")
@@ -60,6 +60,15 @@ class Path(ByContent):
     def top_fun(self) -> float:
         """F at the highest point."""
         return float(self.fun[0] + self.barrier)
+
+    def point(self, i: int) -> LogitPoint:
+        """Point number i of the path, a matrix of class logits of whatever rank it has. ValueError where a bias hides what is its."""
+        problem = point_of("top", self.top).problem
+        if problem.bias is not None:
+            raise ValueError(
+                f"the points of a path are logits with the bias, which cannot be told apart; got bias={problem.bias}. Its ends and top are points."
+            )
+        return from_matrix(problem, self.points[i], tol=1e-9, collapse=True)
 
     def to_dict(self) -> dict:
         keys = ("kind", "barrier", "converged", "residual", "message", "steps", "refined", "top_fun")
@@ -112,7 +121,7 @@ def path(
     images, max_steps = arguments.count("images", images, 5), arguments.integer("max_steps", max_steps, 1)
     tol = arguments.positive("tol", tol)
     draw = generator(seed_sequence(rng))
-    a, b = (_named(as_logit_point(name, getattr(p, "point", p))) for name, p in (("a", a), ("b", b)))
+    a, b = (_named(logit_point_of(name, p)) for name, p in (("a", a), ("b", b)))
     if a.problem != b.problem:
         raise ValueError(f"a and b must belong to one problem; got {a.problem!r} and {b.problem!r}.")
     arguments.room("all images of a path", images, a.problem.K, a.problem.K, instead="take fewer images")

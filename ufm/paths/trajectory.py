@@ -18,8 +18,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment, quadratic_assignment
 
 from ufm import structures
+from ufm.critical.classify import classify
 from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint, classify
+from ufm.critical.point import CriticalPoint
+from ufm.critical.same import free_name
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -27,7 +29,7 @@ from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
-from ufm.points import FactorPoint, LogitPoint
+from ufm.points import LogitPoint, logit_point_of
 from ufm.problem import Problem
 from ufm.solvers.result import Result, Trace
 
@@ -165,7 +167,7 @@ def read_trajectory(
     threshold = arguments.positive("threshold", threshold)
     M, steps, lr, momentum, problem = _read(run, steps, lr, problem, labels)
     named = _points(points, problem, M.shape[1])
-    targets = [as_logit_point("points", p.point if isinstance(p, CriticalPoint) else p) for p in named.values()]
+    targets = [logit_point_of("points", p) for p in named.values()]
     counts = targets[0].problem.counts.tolist()
     centre = targets[0].problem.loss.shift_invariant
     P = np.array([t.class_logits() for t in targets])
@@ -182,17 +184,6 @@ def read_trajectory(
     known = {k: _classified(values[k]) for k in curves}
     plateaus = tuple(_plateau(names[k], k, i, j, steps, curves[k], known[k], lr, momentum) for k, i, j in spans)
     return Reading(names, steps, nearest, distance, plateaus, {names[k]: c for k, c in curves.items()}, threshold, lr, note)
-
-
-def as_logit_point(name: str, point) -> LogitPoint:
-    """A LogitPoint of a linear model from a LogitPoint, FactorPoint, Result or CriticalPoint."""
-    point = getattr(point, "critical", point)
-    point = point.point if isinstance(point, (Result, CriticalPoint)) else point
-    if not isinstance(point, (LogitPoint, FactorPoint)):
-        raise ValueError(f"{name} must be points (CriticalPoint, LogitPoint, FactorPoint or Result); got {type(point).__name__}.")
-    if not point.problem.linear:
-        raise ValueError(f"{name} must belong to a linear model; got activation={point.problem.activation.name!r}.")
-    return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
 
 
 # ---------------------------------------------------------------------------------------------- what was given
@@ -253,12 +244,10 @@ def _points(points, problem: Problem | None, K: int) -> dict[str, CriticalPoint 
     result: dict[str, CriticalPoint | LogitPoint] = {}
     for name, p in items:
         p = getattr(p, "critical", p)
-        logits = as_logit_point("points", p)
+        logits = logit_point_of("points", p)
         if logits.problem.K != K:
             raise ValueError(f"points must have the run's K={K} classes; got one with K={logits.problem.K}.")
-        base = name or identify(logits).name
-        number = 1 + sum(1 for other in result if other == base or other.startswith(f"{base}#"))
-        result[base if number == 1 else f"{base}#{number}"] = p
+        result[free_name(name or identify(logits).name, set(result))] = p
     if not result:
         raise ValueError("points must not be empty.")
     return result
@@ -453,7 +442,7 @@ def _predicted_rate(critical: CriticalPoint, lr: float, momentum: float) -> floa
 
 def _raises_rank(critical: CriticalPoint) -> bool:
     """Whether the lowest mode leaves the rank stratum, which happens at D = 2 only."""
-    point = as_logit_point("points", critical.point)
+    point = logit_point_of("points", critical.point)
     problem, inner = point.problem, Stratum(point).G_perp
     if problem.D != 2 or problem.widths[0] <= point.rank or not inner.size:
         return False

@@ -17,20 +17,20 @@ from scipy import optimize
 
 from ufm import structures
 from ufm.critical.identify import identify
-from ufm.landscapes.follow import Branch, at_lam, follow
-from ufm.landscapes.low_rank_starts import lowest_end
+from ufm.critical.same import SAME, free_name
+from ufm.landscapes.gather import is_critical, met
+from ufm.landscapes.sources.narrow import lowest_end
 from ufm.numerics import arguments, interruption
-from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
+from ufm.paths.follow import Branch, at_lam, follow
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+from ufm.sweeps.over import over_grid
 
-SAME = 1e-9
-"""Values closer than this, relative to 1 + |F|, are one point."""
 DEFAULT_LAMS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
@@ -157,7 +157,7 @@ def winners(problem: Problem, low: float, high: float, names: Iterable[str] | No
     """The lowest candidate for every effective Lam in [low, high], the other arguments of the problem fixed.
 
     names: structures taking part (default: all of `structures.catalogue` but barrier roots); points that are not critical do not count.
-    starts: random starts at each of 5 Lams and at every boundary between structures, joined by those of `landscapes.low_rank_starts` where
+    starts: random starts at each of 5 Lams and at every boundary between structures, joined by those of `landscapes.sources.narrow` where
     these pay; what is found below all candidates joins as a branch, followed over the range up to its folds. grid: number of
     Lams that bracket boundaries. rng: seed of the search.
 
@@ -224,16 +224,15 @@ def phase_diagram(
         every = set().union(*map(structures.catalogue, problems.values()))
         for name in names:
             arguments.choice("names", name, every)
-    cells, boundaries, interrupted = [], {}, False
-    try:
-        for number, ((K, L), problem) in enumerate(progress_bar(problems.items(), desc="phases", progress=progress)):
-            with interruption.whole():
-                column, edges = _column(problem, lams, names, starts, grid, child(seed, number))
-            cells += column
-            boundaries[K, L] = edges
-    except KeyboardInterrupt:
-        interruption.pass_on()
-        interrupted = True
+
+    @interruption.whole()
+    def column(cell):
+        number, problem = cell
+        return _column(problem, lams, names, starts, grid, child(seed, number))
+
+    found, interrupted = over_grid(enumerate(problems.values()), column, desc="phases", progress=progress)
+    cells = [cell for column, _ in found for cell in column]
+    boundaries = {at: edges for at, (_, edges) in zip(problems, found, strict=False)}
     described = {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in problem_options.items()}
     options = {"names": None if names is None else list(names), "starts": starts, "grid": grid, **described}
     return PhaseDiagram(Ks, Ls, lams, tuple(cells), boundaries, options, seed_record(seed), time.perf_counter() - began, interrupted)
@@ -278,10 +277,10 @@ def _structure_values(problem: Problem, names: list[str]) -> dict[str, Callable[
     def value_of(name):
         def value(lam: float) -> float:
             try:
-                stratum = Stratum(structures.catalogue(at_lam(problem, lam))[name]())
+                found = met(structures.catalogue(at_lam(problem, lam))[name]())
             except ValueError:
                 return np.inf
-            return stratum.fun if stratum.grad_norm <= 1e-6 * stratum.ridge_norm + 2e-14 else np.inf
+            return found.fun if is_critical(found) else np.inf
 
         return _remembering(value)
 
@@ -332,7 +331,7 @@ def _found_below(problem: Problem, values, starts: int, seed) -> LogitPoint | No
     if best is None or best.fun >= known - SAME * (1 + abs(best.fun)):
         return None
     point = best.logit_point()
-    return replace(point, name=_free_name(identify(point).name, values))
+    return replace(point, name=free_name(identify(point).name, values))
 
 
 def _search_lams(low: float, high: float) -> list[float]:
@@ -359,13 +358,6 @@ def _until_turn(branch: Branch) -> Branch:
     cut = {k: np.append(getattr(branch, k)[:n], v) for k, v in (("lam", first.lam), ("fun", first.fun), ("grad_norm", Stratum(first.point).grad_norm))}
     cut |= {"index": np.append(branch.index[:n], first.index_before), "smallest": np.append(branch.smallest[:n], 0.0)}
     return replace(branch, **cut, points=(*branch.points[:n], first.point), events=(), message="cut at its first fold")
-
-
-def _free_name(name: str, taken) -> str:
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}#{number}", number + 1
-    return free
 
 
 def _ranked(values: dict[str, Callable], lam: float) -> list[tuple[str, float]]:

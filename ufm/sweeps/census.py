@@ -9,8 +9,8 @@ import numpy as np
 
 from ufm.landscapes.basins import basins
 from ufm.landscapes.blocks import KIND, MACHINE
-from ufm.landscapes.shares import Basins
-from ufm.numerics import arguments, interruption
+from ufm.landscapes.table import Landscape
+from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.rows import set_aside
 from ufm.numerics.seeds import seed_record, seed_sequence
@@ -20,6 +20,7 @@ from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 from ufm.solvers import choices
 from ufm.solvers.batch import engine
+from ufm.sweeps.over import over_grid
 
 SHOWN = 6
 """Columns of names in print."""
@@ -31,7 +32,7 @@ OWN = ("method", "space", "scale", "tol", "memory", "level")
 
 @dataclass(frozen=True, eq=False)
 class Census(ByContent):
-    """Basins over one parameter: `values[i]` gave `cells[i]`.
+    """Landscape over one parameter: `values[i]` gave `cells[i]`.
 
     Cells run equal starts where shapes agree, so they are not independent of each other. Names join cells: of `unnamed(...)` and
     of #2, #3 that says little, `logits` of the cells say what was found.
@@ -39,7 +40,7 @@ class Census(ByContent):
 
     over: str
     values: tuple
-    cells: tuple[Basins, ...]
+    cells: tuple[Landscape, ...]
     requested: tuple
 
     @property
@@ -66,7 +67,7 @@ class Census(ByContent):
         """One flat row per value and end, `not converged` included where there are any."""
         rows = []
         for value, cell in zip(self.values, self.cells, strict=True):
-            rows += [{self.over: value, **b.row()} for b in cell]
+            rows += [{self.over: value, **b.flat()} for b in cell]
             if cell.not_converged:
                 share, low, high = cell.share("not converged")
                 rows.append({self.over: value, "name": "not converged", "count": cell.not_converged, "share": share, "low": low, "high": high})
@@ -111,7 +112,7 @@ class Census(ByContent):
         return "\n".join([*lines, "", f"percent of starts ({100 * self.cells[0].level:g}% intervals){left}", *(f"dynamics: {one}" for one in said)])
 
 
-def _percent(cell: Basins, names: list[str]) -> str:
+def _percent(cell: Landscape, names: list[str]) -> str:
     count = cell.not_converged if names == ["not converged"] else sum(b.count for b in cell if b.name in names)
     low, high = wilson(count, cell.starts, cell.level)
     return f"{100 * count / cell.starts:.1f} ({100 * low:.1f}-{100 * high:.1f})"
@@ -146,17 +147,16 @@ def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=No
     cells = [_cell(problem, name, value, options) for value in values]
     if fresh and out is not None:
         set_aside(out, KIND)
-    found, record = [], None if rng is None else seed_record(seed_sequence(rng))
-    for at, given in cells:
-        try:
-            one = basins(at, starts, record, progress=progress, out=out, **given)
-        except KeyboardInterrupt:
-            interruption.pass_on()
-            break
-        found.append(one)
-        record = record or one.rng
-        if one.starts < one.requested:
-            break
+    record = seed_record(seed_sequence(rng)) if out is None or rng is not None else None
+
+    def one(cell) -> Landscape:
+        nonlocal record
+        at, given = cell
+        census = basins(at, starts, record, progress=progress, out=out, **given)
+        record = record or census.rng
+        return census
+
+    found, _ = over_grid(cells, one, lambda census: bool(census.interrupted), progress=False)
     return Census(name, tuple(values[: len(found)]), tuple(found), tuple(values))
 
 

@@ -16,8 +16,9 @@ from dataclasses import replace
 import numpy as np
 
 from ufm.activations import Activation
-from ufm.critical.relu_names import hidden_rank, name_of
-from ufm.landscapes.low_rank import Refined
+from ufm.critical.classify import classify
+from ufm.critical.identify import identify
+from ufm.landscapes.row import Row, named
 from ufm.numerics import arguments
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.objectives import reductions
@@ -54,7 +55,7 @@ def smooth_relu(eps: float) -> Activation:
     return Activation(name, lambda x: 0.5 * (x + root(x)), lambda x: 0.5 + 0.5 * x / root(x), lambda x: 0.5 * eps * eps / root(x) ** 3)
 
 
-def refine(point: FactorPoint, rng=None, noise: float = NOISE) -> Refined:
+def refine(point: FactorPoint, rng=None, noise: float = NOISE) -> Row:
     """What descent from a little noise around a point of a ReLU model reaches.
 
     The point is first brought to one column per class (if the samples of a class agree and counts are equal), equal ridge weights, and no dead
@@ -89,17 +90,18 @@ def coarse(small: Problem, factors, schedule) -> FactorPoint:
     return FactorObjective(small).point(x)
 
 
-def finished(problem: Problem, point: FactorPoint, before: float, words: str) -> Refined:
-    """The stationary point of the ReLU model below a point of a reduced problem, in the given problem."""
+def finished(problem: Problem, point: FactorPoint, before: float, words: str) -> Row:
+    """The stationary point of the ReLU model below a point of a reduced problem, as a row of the given problem: `before` is the value it started
+    from, `residual` the Clarke residual relative to the ridge's gradient, `start` the start in words."""
     objective, x = merged(point)
     try:
         found = finish_on_kinks(objective, x, TOL)
         x, residual = found.x, found.clarke.relative
     except np.linalg.LinAlgError:  # LAPACK gave up: the rough end, with the gradient of slope 0 at kinks
         residual = float(np.linalg.norm(objective.grad(x)) / (objective.problem.Lam * np.linalg.norm(x)))
-    small = objective.point(x)
-    end = lifted(problem, small)
-    return Refined(end, value_of(end), before, residual, name_of(small), hidden_rank(small), words)
+    end = lifted(problem, objective.point(x))
+    critical = named(classify(end), identify(end).name)
+    return Row(critical, 1, {words: 1}, {"before": before, "residual": residual, "start": words})
 
 
 def value_of(point: FactorPoint) -> float:

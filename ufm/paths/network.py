@@ -10,20 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csgraph
 
-from ufm.critical.identify import identify
-from ufm.critical.signature import CriticalPoint
-from ufm.landscapes.descents import Descent, critical_of, descend_both
-from ufm.landscapes.merge import EXACT_LIMIT, same_point
-from ufm.landscapes.trajectory import as_logit_point
-from ufm.landscapes.tree import Tree, disconnectivity
+from ufm.critical.classify import critical_of
+from ufm.critical.point import CriticalPoint
+from ufm.critical.same import free_name, same_kind
 from ufm.numerics import interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-
-SAME = 1e-9
-"""Values closer than this, relative to 1 + |F|, may belong to one point."""
+from ufm.paths.descents import Descent, descend_both
+from ufm.paths.tree import Tree, disconnectivity
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +51,9 @@ class Network(ByContent):
     @property
     def names(self) -> list[str]:
         """Names of the minima, made distinct by #2, #3, ..."""
-        seen: dict[str, int] = {}
-        result = []
+        result: list[str] = []
         for p in self.minima:
-            seen[p.name] = seen.get(p.name, 0) + 1
-            result.append(p.name if seen[p.name] == 1 else f"{p.name}#{seen[p.name]}")
+            result.append(free_name(p.name, set(result)))
         return result
 
     def tree(self) -> Tree:
@@ -128,20 +122,7 @@ def connect(points, *, progress: bool | None = None) -> Network:
 def _node_number(minima: list[CriticalPoint], p: CriticalPoint) -> int:
     """The number of the minimum that p is a copy of; p is appended if there is none."""
     for k, q in enumerate(minima):
-        if same_minimum(p, q):
+        if same_kind(p, q):
             return k
     minima.append(p)
     return len(minima) - 1
-
-
-def same_minimum(p: CriticalPoint, q: CriticalPoint) -> bool:
-    """Same value to 1e-9 and rank, and logits that agree up to class permutation (beyond K = 20: the same name).
-
-    Under MSE value and rank decide alone, since rotations of the logits are symmetries.
-    """
-    if abs(p.fun - q.fun) > SAME * (1 + abs(q.fun)) or p.rank != q.rank:
-        return False
-    a, b = as_logit_point("point", p.point), as_logit_point("point", q.point)
-    if a.problem.loss.quadratic:
-        return True
-    return same_point(a, b) if a.problem.K <= EXACT_LIMIT else identify(a).name == identify(b).name

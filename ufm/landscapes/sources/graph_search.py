@@ -10,9 +10,6 @@ import json
 import time
 from dataclasses import dataclass
 
-from ufm.landscapes.low_rank import LowRankSearch, Refined
-from ufm.landscapes.refine import refine
-from ufm.landscapes.relu_search import low_rank_search
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
@@ -24,8 +21,6 @@ from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import graph_codes
 from ufm.structures.code_splits import best_parts, cheapest, code_label
-
-__all__ = ["GraphSearch", "LowRankSearch", "Ranked", "Refined", "graph_search", "low_rank_search", "refine"]
 
 LARGEST_K = 15
 """Classes up to which all graphs are tried."""

@@ -25,6 +25,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +40,12 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
-from ufm.structures.blocks import blocks, partitions
+from ufm.structures.blocks import block_points
 
 CRITICAL = 1e-12
 """Largest norm of the full gradient of a point that is kept."""
+FINISH = 0.8
+"""Seconds after Ctrl-C for the points already found but not yet classified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,22 @@ class Survey(ByContent):
         lead = f"Survey: {len(self.points)} points found in {len(self.classes)} symmetry classes"
         tail = f"; {self.dropped} dropped above |grad| = {CRITICAL:g}; {len(self.unpaired)} systems with a missing or double root"
         return lead + tail + ("; interrupted" if self.interrupted else "")
+
+
+def fixed_points(problem: Problem, max_idempotents: int = 4, progress: bool | None = None) -> Iterator[tuple]:
+    """The source: what `survey` finds; nothing where the counts are unequal, there is a bias or the loss sees shifts, or max_idempotents is 0."""
+    if not max_idempotents or not problem.balanced or problem.bias is not None or not problem.loss.shift_invariant:
+        return ""
+    found = survey(problem, max_idempotents, progress)
+    late = time.perf_counter() + FINISH if found.interrupted else math.inf
+    for point in found.points:
+        if time.perf_counter() < late:
+            yield "symmetry", point
+    if found.interrupted:
+        raise KeyboardInterrupt(f"after {len(found.classes)} of {found.requested} symmetry classes")
+    doubt = f", {len(found.unpaired)} systems with a missing or double root" if found.unpaired else ""
+    kinds = f"blocks, association schemes of up to {max_idempotents} idempotents on one and two orbits"
+    return f"{len(found.classes)} classes of points fixed by class permutations ({kinds}{doubt})"
 
 
 def symmetric_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPoint]:
@@ -181,31 +201,6 @@ def scheme_pairs(K: int, max_idempotents: int = 4) -> list[tuple[Scheme, Scheme]
             if len(a.idempotents) + len(b.idempotents) < max_idempotents and (2 * k < K or i <= j):
                 pairs.append((a, b))
     return pairs
-
-
-def block_points(problem: Problem, largest: int = 10) -> list[LogitPoint]:
-    """`blocks(problem, parts, root)` for every partition of K and every choice of large and small roots, up to exchange of equal parts.
-
-    Choices that do not exist are left out; [] for K above `largest` (the partitions become too many).
-    """
-    if problem.K > largest:
-        return []
-    found = []
-    for parts in partitions(problem.K, 1):
-        for choice in _choices(problem, parts):
-            try:
-                found.append(blocks(problem, parts, choice))
-            except ValueError:
-                continue
-    return found
-
-
-def _choices(problem: Problem, parts):
-    words = ("large", "small") if problem.L >= 2 else ("large",)
-    sizes = [(k, len(list(group))) for k, group in itertools.groupby(k for k in parts if k > 1)]
-    for groups in itertools.product(*(itertools.combinations_with_replacement(words, count) for _, count in sizes)):
-        if choice := list(itertools.chain(*groups)):
-            yield choice
 
 
 def a_priori_box(problem: Problem) -> tuple[float, float]:

@@ -1,0 +1,161 @@
+"""Points from sources become rows: the one place that decides what a table lists, what is one point, and what it is called.
+
+A source is a generator of (how, point) or (how, point, times): how it was met, in a word or two; a point, or a CriticalPoint where the source knows
+its signature; how often. It returns, at its end, what it searched, in words. It knows the problem and nothing of the table. A verb is a list of
+sources, a rule for what counts as critical, and a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ufm.critical.classify import classify
+from ufm.critical.identify import identify
+from ufm.critical.point import CriticalPoint
+from ufm.critical.relu_names import hidden_rank
+from ufm.critical.same import free_name, same_kind
+from ufm.landscapes.row import Row, named
+from ufm.numerics import interruption
+from ufm.objectives.clarke import merged
+from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import ROUNDING, asked, critical_below
+from ufm.points import FactorPoint, LogitPoint, point_of
+
+STRUCTURE = "structure"
+"""How a point was met that a closed form gave: its name is kept."""
+REFINED = " refined"
+"""How a point was met by descent from a structure, after the structure's name; a name that finds it in the table."""
+SHARP = 1e-12
+"""Gradient norm up to which a landscape lists a point. Stricter than the common rule: twins are told apart by logits that agree to 1e-5."""
+
+
+@dataclass(frozen=True)
+class Met:
+    """A point as it was met: its value, rank, and gradient norm beside that of the ridge alone and its rounding (None where only `classify` can say)."""
+
+    point: LogitPoint | FactorPoint
+    fun: float
+    rank: int
+    grad_norm: float | None = None
+    ridge_norm: float = 0.0
+    rounding: float = 0.0
+
+
+@dataclass
+class Kind:
+    """One point so far: with its signature, the names that closed forms gave it, that of the source that knew the signature, and how often it was
+    met by whom."""
+
+    critical: CriticalPoint
+    names: list[str] = field(default_factory=list)
+    own: str = ""
+    how: dict[str, int] = field(default_factory=dict)
+
+
+def met(what) -> Met:
+    """A point measured; of a linear model on its rank stratum."""
+    if isinstance(what, CriticalPoint):
+        return Met(what.point, what.fun, what.rank, 0.0, 1.0)
+    point = point_of("point", what)
+    if point.problem.linear:
+        point = point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
+        stratum = Stratum(point)
+        return Met(point, stratum.fun, point.rank, stratum.grad_norm, stratum.ridge_norm, stratum.rounding)
+    objective, x = merged(point)
+    return Met(point, float(objective.value(x)), hidden_rank(point))
+
+
+def anything(_: Met) -> bool:
+    """A rule for tables that also list what is not critical, and say so."""
+    return True
+
+
+def is_critical(one: Met) -> bool:
+    """The common rule."""
+    return one.grad_norm is None or one.grad_norm <= critical_below(one.ridge_norm, rounding=one.rounding)
+
+
+def is_sharp(one: Met) -> bool:
+    """The rule of `SHARP`, on the scale of the ridge where that is smaller."""
+    return one.grad_norm is None or one.grad_norm <= (max(asked(SHARP, one.ridge_norm), one.rounding) if one.rank else ROUNDING)
+
+
+class Gathering:
+    """Points so far, one of each kind, classified when they are first met."""
+
+    def __init__(self, listed=is_critical, extremes: bool = False):
+        self.listed, self.extremes = listed, extremes
+        self.kinds: list[Kind] = []
+        self.said: list[str] = []
+        self.interrupted = ""
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def collect(self, *sources: Iterable) -> Gathering:
+        """Everything that the sources yield, in their order. Ctrl-C ends it and keeps what was found; `interrupted` says how far it came."""
+        try:
+            for source in sources:
+                self._drain(iter(source))
+        except KeyboardInterrupt as stop:
+            interruption.pass_on()
+            self.interrupted = str(stop) or f"after {len(self)} points"
+            if not self.kinds:
+                raise KeyboardInterrupt(self.interrupted) from None
+        return self
+
+    def _drain(self, source: Iterator) -> None:
+        while True:
+            try:
+                item = next(source)
+            except StopIteration as end:
+                if end.value:
+                    self.said.append(end.value)
+                return
+            try:
+                self.add(*item)
+            except KeyboardInterrupt as stop:
+                if hasattr(source, "throw"):
+                    source.throw(stop)  # it says how far it came
+                raise
+
+    def add(self, how: str, what, times: int = 1) -> None:
+        """Count a point as one of its kind, or list it as a kind of its own; None, or what the rule leaves out, is passed over."""
+        if what is None:
+            return
+        one = met(what)
+        if not self.listed(one):
+            return
+        kind = next((kind for kind in self.kinds if same_kind(one, kind.critical)), None)
+        if kind is None:
+            critical = what if isinstance(what, CriticalPoint) else classify(one.point, extremes=self.extremes)
+            kind = Kind(critical)
+            self.kinds.append(kind)
+        kind.how[how] = kind.how.get(how, 0) + times
+        name = getattr(what, "name", None)
+        if how == STRUCTURE and name not in kind.names:
+            kind.names.append(name)
+        elif isinstance(what, CriticalPoint) and name:
+            kind.own = name
+
+    def rows(self, counted: tuple[str, ...] | None = None) -> list[Row]:
+        """The kinds as rows in order of value, each under a name of its own: a closed form's, else its source's, else what `identify` says. Further
+        structures that are the same point are its aliases. counted: the sources whose meetings are hits (default: all)."""
+        ordered = sorted(self.kinds, key=lambda kind: kind.critical.fun)
+        taken, names = set(), {}
+        for kind in sorted(ordered, key=lambda kind: not kind.names):
+            names[id(kind)] = free_name(_name(kind), taken)
+            taken.add(names[id(kind)])
+        return [_row(kind, names[id(kind)], counted) for kind in ordered]
+
+
+def _name(kind: Kind) -> str:
+    return kind.names[0] if kind.names else kind.own or identify(kind.critical.point).name
+
+
+def _row(kind: Kind, name: str, counted) -> Row:
+    aliases = (*kind.names[1:], *(how for how in kind.how if how.endswith(REFINED)))
+    more = {"aliases": aliases} if aliases else {}
+    hits = sum(times for how, times in kind.how.items() if counted is None or how in counted)
+    return Row(named(kind.critical, name), hits, dict(kind.how), more)
