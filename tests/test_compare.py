@@ -122,7 +122,7 @@ def test_solve_runs_every_method_and_names_the_ends(capsys, method):
     assert code == 0 and "lowest found" in out
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("verb", [["compare", "--starts", "2"], ["solve", "--starts", "2", "--method", "gd", "--steps", "300"]])
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
 def test_plots_are_written_whole_and_reproduced_to_the_byte(capsys, tmp_path, verb, suffix):

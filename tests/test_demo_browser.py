@@ -282,6 +282,7 @@ def put(browser, words, event="change"):
     browser.later("requestAnimationFrame(() => setTimeout(done, 0));")
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("words", "lam"), [("2**-10", 2**-10), ("1e-3", 1e-3), ("0.0123456789", 0.0123456789), ("1/3000", 1 / 3000), ("1.234567891e-6", 1.234567891e-6)]
 )

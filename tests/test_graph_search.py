@@ -97,7 +97,7 @@ def test_descent_from_a_stationary_code_comes_back():
         assert refine(point, rng=1, noise=1e-3).fun == pytest.approx(value(point), rel=1e-9)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("K, L, ranks, ratio", [(3, 4, [2], 0.97679), (5, 4, [3], 0.9299), (7, 3, [4, 5], 0.98288)])
 def test_low_rank_competitors_of_dnc_are_found(K, L, ranks, ratio):
     problem = relu(K, L, 0.02 / K, d=2 * K, n=1)

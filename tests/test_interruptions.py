@@ -261,7 +261,8 @@ def test_closing_ends_the_workers(monkeypatch, works):
     results = unordered(works, [1, "sleep"], 2)
     assert next(results) == 1
     results.close()
-    assert crews[0].processes and all(p.returncode == -signal.SIGKILL for p in crews[0].processes)
+    idle, asleep = [p.returncode for p in crews[0].processes]
+    assert idle in (0, -signal.SIGKILL) and asleep == -signal.SIGKILL  # who had nothing left to do may have ended before
 
 
 def test_a_dead_worker_of_a_sweep_is_a_sentence_and_its_cells_are_tried_again(tmp_path, capsys, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from theory.claim import REFUTED, SUPPORTED, Case, Claim, Evidence
 from theory.gk25 import a1, a2, a3, dang, prop1, qk, thm1, thm1_converse, thm2, thm3i, thm3ii
 from theory.gk25.lowest import code, lowest, ray_minimum, spread_counts, step_counts, superiority
-from theory.registry import audit, claims
+from theory.registry import claims
 from ufm.objectives.logits import value
 from ufm.points import from_matrix
 from ufm.problem import Problem
@@ -42,9 +42,8 @@ def flipped(claim: Claim) -> Claim:
 
 
 def test_all_claims_of_this_part_are_registered():
-    found = claims()
-    audit(found)
-    assert set(CLAIMS) <= {c.id for c in found}
+    """Whether the registry is in order, test_theory.py asks of all of it."""
+    assert set(CLAIMS) <= {c.id for c in claims()}
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(CLAIMS) if name not in ("gk25:dang", "gk25:thm1", "gk25:thm1-k3")])
@@ -80,7 +79,8 @@ def test_the_claims_hold_at_other_parameters(name, grids):
 
 
 def test_the_published_claim_of_dang23_falls_to_the_stated_counterexample():
-    verdict = CLAIMS["gk25:dang"].verify()
+    published = CLAIMS["gk25:dang"]
+    verdict = replace(published, cases=published.cases[:9]).verify()  # those before it, and itself
     assert verdict.counterexample.case == dang.COUNTEREXAMPLE
     assert verdict.verdict == REFUTED and verdict.broken
     (e,) = verdict.counterexample.evidence
@@ -179,6 +179,6 @@ def test_class_sizes():
 def test_the_claims_stand_without_ball_arithmetic(monkeypatch):
     monkeypatch.setitem(sys.modules, "flint", None)
     for name in ("gk25:thm1-orders", "gk25:thm1-k4-intervals", "gk25:thm1-k3-rank-one", "gk25:dang-corrected", "gk25:thm1-all"):
-        verdict = some(CLAIMS[name], 3).verify()
+        verdict = some(CLAIMS[name], 2).verify()
         assert verdict.verdict == SUPPORTED, verdict
         assert name == "gk25:thm1-all" or verdict.strength in ("sampled", "float")

@@ -37,7 +37,7 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
     grid = _grid(pull, factor, D, level, int(np.clip(2e5 / problem.K, 240, 800)))
     values = excess(grid)
     finite = np.clip(values, -1e6, None)  # brackets need finite ends
-    peaks = [i for i in range(1, len(grid) - 1) if finite[i - 1] < finite[i] >= finite[i + 1]]
+    peaks = 1 + np.flatnonzero((finite[:-2] < finite[1:-1]) & (finite[1:-1] >= finite[2:]))
     points, heights = list(grid), list(finite)
     for i in peaks:
         best = optimize.minimize_scalar(lambda u: -max(excess(u), -1e6), bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12})
