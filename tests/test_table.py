@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,9 @@ def test_a_point_has_one_name_in_every_verb(name):
         for row in table:
             assert row.name in repr(table)
             base = row.name.split("#")[0]
+            if problem.linear and row.rank and row.status in ("local minimum", "strict saddle"):
+                bare = replace(row.point, name=None)
+                assert row.how == {"modes": row.hits} or ufm.follow(bare, 1.001 * problem.Lam, steps=1).name in (base, *row.aliases)
             if row.status != "not critical":
                 assert base in (ufm.identify(row).name, *row.aliases) or STRUCTURE in row.how
             twins = [other for other in known if same_kind(row.critical, other.critical)]

@@ -70,7 +70,7 @@ def html_table(rows: Iterable, columns: Sequence[Column], caption: str = "") -> 
     side = {"<": "left", ">": "right"}
 
     def cell(tag: str, text: str, column: Column) -> str:
-        return f'<{tag} style="text-align:{side[column.side]}">{html.escape(text)}</{tag}>'
+        return f'<{tag} style="text-align:{side[column.side]}">{html.escape(text.strip())}</{tag}>'
 
     head = "".join(cell("th", column.head, column) for column in columns)
     body = "\n".join("<tr>" + "".join(cell("td", column.text(row), column) for column in columns) + "</tr>" for row in rows)
@@ -82,7 +82,7 @@ def latex_table(rows: Iterable, columns: Sequence[Column]) -> str:
     r"""The rows as a LaTeX tabular with booktabs rules; needs \usepackage{booktabs}."""
     sides = "".join({"<": "l", ">": "r"}[column.side] for column in columns)
     head = " & ".join(column.latex or escaped(column.head) for column in columns)
-    body = [" & ".join(escaped(column.text(row)) for column in columns) + r" \\" for row in rows]
+    body = [" & ".join(escaped(column.text(row).strip()) for column in columns) + r" \\" for row in rows]
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{sides}}}", r"\toprule", head + r" \\", r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 

@@ -23,6 +23,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from ufm import structures
+from ufm.critical.identify import identify
 from ufm.critical.signature import zero_below
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
@@ -183,6 +184,7 @@ def follow(
     limit = np.log(home if back is None else arguments.positive("back", back))
     steps, tol = arguments.integer("steps", steps, 1), arguments.positive("tol", tol)
     max_step = arguments.positive("max_step", max_step)
+    point = point if point.name else replace(point, name=identify(point).name)
     start = _Place(point, float(np.log(home)))
     if start.stratum.grad_norm > critical_below(start.stratum.ridge_norm, rounding=start.stratum.rounding):
         raise ValueError(f"point must be critical; its gradient norm is {start.stratum.grad_norm:.2e}, the ridge's alone {start.stratum.ridge_norm:.2e}.")
