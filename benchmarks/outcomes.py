@@ -128,10 +128,14 @@ def differences(a, b, path: str):
         for key in sorted({*a, *b}):
             if key in QUIET:
                 continue
-            if key not in a or key not in b:
-                yield f"{path}.{key}: {'gone' if key in a else 'new'}"
+            if key not in b:
+                yield f"{path}.{key}: gone"
+            elif key not in a:
+                continue  # fields may be added freely
             else:
                 yield from differences(a[key], b[key], f"{path}.{key}")
+    elif rows(a) and rows(b):
+        yield from row_differences(a, b, path)
     elif isinstance(a, list) and isinstance(b, list):
         if len(a) != len(b):
             yield f"{path}: {len(a)} entries -> {len(b)}"
@@ -139,6 +143,26 @@ def differences(a, b, path: str):
             yield from differences(x, y, f"{path}[{i}]")
     elif not same(a, b):
         yield f"{path}: {short(a)} -> {short(b)}"
+
+
+def rows(value) -> bool:
+    """Whether it is a list of points."""
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) and "fun" in row for row in value)
+
+
+def row_differences(a, b, path: str):
+    """Points are compared by value and rank, whatever their order."""
+    left = list(b)
+    for row in a:
+        twin = next((other for other in left if same(row["fun"], other["fun"]) and row.get("rank") in (other.get("rank"), None)), None)
+        where = f"{path}[{row.get('name')} {row['fun']:.9g}]"
+        if twin is None:
+            yield f"{where}: gone"
+        else:
+            left.remove(twin)
+            yield from differences(row, twin, where)
+    for row in left:
+        yield f"{path}[{row.get('name')} {row['fun']:.9g}]: new"
 
 
 def same(a, b) -> bool:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ufm import structures
 from ufm.certificates.global_bound import lower_bound
 from ufm.critical.classify import classify
+from ufm.critical.identify import identify
+from ufm.landscapes.landscape import landscape
 from ufm.landscapes.sources.modes import critical_point
 from ufm.landscapes.sources.search import random_point
 from ufm.objectives.factors import objective_of
@@ -309,3 +311,12 @@ def test_names_say_which_modes_sit_where():
     assert {"zero", "dnc", "modes(large=1)", "modes(small=3)", "modes(large=1, small=2)"} <= names
     names = {f.name for f in mse_families(mse(3, n=(4, 1, 1), lam=0.002))}
     assert {"zero", "dnc", "modes(n=4: large=1; n=1: large=1, small=1)", "modes(n=1: small=2)"} <= names
+
+
+@pytest.mark.parametrize("lam", [1e-3, 1e-5, 1e-7])
+def test_small_roots_that_lie_near_each_other_stay_apart(lam):
+    """Values of two families may agree to 1e-9 and their largest modes exactly: the faint ones tell them apart, in the list and in names."""
+    problem = Problem(K=4, n=(4, 3, 2, 1), L=2, lam=lam, loss="mse")
+    table = landscape(problem)
+    assert table.complete and len(table) == family_count(problem)[0] == 81 and not any("#" in name for name in table.names)
+    assert all(identify(row).name == row.name for row in table)

@@ -46,7 +46,7 @@ def same_point(a, b, tol: float = SAME_LOGITS) -> bool:
     rows, columns and diagonals aligns the two, so that a False there may be wrong.
     """
     a, b = logit_point_of("point", a), logit_point_of("point", b)
-    if not same_spectrum(a, b, tol):
+    if not same_spectrum(a, b, tol, tol):
         return False
     A, B, labels = _matrix(a), _matrix(b), a.problem.counts.tolist()
     if _aligned(A, B, labels, tol):
@@ -54,9 +54,9 @@ def same_point(a, b, tol: float = SAME_LOGITS) -> bool:
     return transposable(a.problem) and _aligned(A, B.T, labels, tol)
 
 
-def same_spectrum(a: LogitPoint, b: LogitPoint, tol: float = SAME_LOGITS) -> bool:
-    """Whether ranks and singular values agree to tol of the largest."""
-    return a.rank == b.rank and np.allclose(np.sort(a.s), np.sort(b.s), rtol=tol, atol=tol * np.max(a.s, initial=0.0))
+def same_spectrum(a: LogitPoint, b: LogitPoint, tol: float = SAME_LOGITS, faint: float = SAME_LOGITS) -> bool:
+    """Whether ranks and singular values agree to tol, relative to each of them, or to `faint` of the largest."""
+    return a.rank == b.rank and np.allclose(np.sort(a.s), np.sort(b.s), rtol=tol, atol=faint * np.max(a.s, initial=0.0))
 
 
 def same_kind(a, b, tol: float = SAME) -> bool:
@@ -68,7 +68,7 @@ def same_kind(a, b, tol: float = SAME) -> bool:
     if not p.problem.linear:
         return True
     p, q = logit_point_of("point", p), logit_point_of("point", q)
-    return same_spectrum(p, q) if rotates(p.problem) else same_point(p, q)
+    return same_spectrum(p, q, faint=0.0) if rotates(p.problem) else same_point(p, q)
 
 
 def transposable(problem: Problem) -> bool:

@@ -44,7 +44,7 @@ from ufm.structures.scales import helmert, scale_roots
 DOUBLE = 1e-12
 """Relative distance of N Lam/w from the spinodal within which its two roots count as one double root."""
 SPECTRUM = 1e-6
-"""Relative distance of singular values up to which two spectra are one."""
+"""Relative difference of each singular value up to which two spectra are one: small roots of unequal counts lie near each other."""
 BUILT = 6
 """Most classes for which blocks on every choice of roots give their names to families."""
 NAMED = 5_000
@@ -228,8 +228,8 @@ def mode_name(problem: Problem, s) -> tuple[str, float] | None:
     catalogue of those with this spectrum, else `modes(large=2, small=1)`; None where s is no choice of roots."""
     s = np.sort(np.asarray(s, dtype=float))[::-1]
     size = float(np.linalg.norm(s)) or 1.0
-    alike = ((name, float(np.linalg.norm(s - t)) / size) for name, t in _spectra(problem) if len(t) == len(s))
-    return next((found for found in alike if found[1] <= SPECTRUM), None)
+    alike = (known for known in _spectra(problem) if len(known[1]) == len(s) and np.allclose(s, known[1], rtol=SPECTRUM, atol=0))
+    return next(((name, float(np.linalg.norm(s - t)) / size) for name, t in alike), None)
 
 
 @functools.lru_cache(maxsize=64)
