@@ -124,6 +124,8 @@ def _aligned(A, B, labels, tol: float) -> bool:
     limit = tol * reach
     if abs(np.max(np.abs(B)) - reach) > limit or np.max(np.abs(np.sort(A, axis=None) - np.sort(B, axis=None))) > limit:
         return False
+    if np.max(np.abs(A - B)) <= limit:
+        return True
     if len(A) <= EXACT_LIMIT:
         p, q = (canonical_order(colours(M, 0.1 * limit), labels) for M in (A, B))
         if np.max(np.abs(A[np.ix_(p, p)] - B[np.ix_(q, q)])) <= limit:
