@@ -205,7 +205,9 @@ def test_the_recorded_learning_rates_are_those_of_the_schedule():
     np.testing.assert_array_equal(points[-1], objective.net.pack(end.params))
 
 
-def test_figures_compute_draw_and_write_every_number(monkeypatch):
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("name, kinds", [("gsgp22-displacement", {"late", "epoch"}), ("gsgp22-sweep", {"run", "spearman"})])
+def test_figures_compute_draw_and_write_every_number(monkeypatch, name, kinds):
     from theory.figures import gsgp22_displacement, gsgp22_sweep
 
     known = figures()
@@ -217,9 +219,8 @@ def test_figures_compute_draw_and_write_every_number(monkeypatch):
     run, curve = gsgp22_sweep.trained, gsgp22_displacement.curve
     monkeypatch.setattr(gsgp22_sweep, "trained", lambda cell: run(quick(cell)))
     monkeypatch.setattr(gsgp22_displacement, "curve", lambda cell: curve(quick(cell)))
-    for name, kinds in (("gsgp22-sweep", {"run", "spearman"}), ("gsgp22-displacement", {"late", "epoch"})):
-        data = known[name].compute(fast=True, progress=False)
-        found = known[name].rows(data)
-        assert {row["kind"] for row in found} == kinds
-        assert len(known[name].picture(data).axes) >= 3
-        assert {row["lam"] for row in found if "lam" in row} >= {0.0, 1e-2}
+    data = known[name].compute(fast=True, progress=False)
+    found = known[name].rows(data)
+    assert {row["kind"] for row in found} == kinds
+    assert len(known[name].picture(data).axes) >= 3
+    assert {row["lam"] for row in found if "lam" in row} >= {0.0, 1e-2}
