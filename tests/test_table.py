@@ -1,5 +1,6 @@
 """The one table: every verb returns it, every verb takes what is in it, a point has one name in all of them."""
 
+import itertools
 import json
 import pickle
 import sys
@@ -61,6 +62,7 @@ def test_a_point_has_one_name_in_every_verb(name):
             assert not problem.linear and REFUSALS[verb, kind] in table
             continue
         assert isinstance(table, Landscape) and {entry["name"] for entry in table.to_dict()[table.view.listed]} == set(table.names)
+        assert not any(same_kind(a.critical, b.critical) for a, b in itertools.combinations(table.rows, 2))
         for row in table:
             assert row.name in repr(table)
             base = row.name.split("#")[0]

@@ -97,6 +97,11 @@ def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
     return tuple(rank_of(M, tol) for M in matrices)
 
 
+def model_rank(point: FactorPoint) -> int:
+    """The rank by which points of a nonlinear model are told apart: of the last hidden pre-activation, with kinks as in `relu_names`."""
+    return hidden_rank(point, RANK) if kinked(point.problem) else ranks(point, SMOOTH_RANK)[-2]
+
+
 def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = False, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
     """`critical.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be zero."""
     objective, x = objective_of(point)
@@ -107,8 +112,7 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = Fal
     fun, grad = objective.value_grad(x)
     grad_norm = float(np.linalg.norm(grad)) if kinks is None else kinks.residual
     tol = SMOOTH_RANK if kinks is None else RANK
-    found = ranks(point, tol)
-    rank = found[-2] if kinks is None else hidden_rank(point, tol)
+    found, rank = ranks(point, tol), model_rank(point)
     ridge = float(np.linalg.norm(objective.ridge * x))
     tolerances |= {"rank": tol, "critical_below": critical_below(ridge, tolerances["gradient"], _rounding(point))}
     if kinks is not None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from ufm.critical.classify import classify
 from ufm.critical.identify import identify
+from ufm.critical.nonlinear import model_rank
 from ufm.critical.point import CriticalPoint
-from ufm.critical.relu_names import hidden_rank
 from ufm.critical.same import free_name, same_kind
 from ufm.landscapes.row import Row, named
 from ufm.numerics import interruption
@@ -63,7 +63,7 @@ def met(what) -> Met:
         stratum = Stratum(point)
         return Met(point, stratum.fun, point.rank, stratum.grad_norm, stratum.ridge_norm, stratum.rounding)
     objective, x = merged(point)
-    return Met(point, float(objective.value(x)), hidden_rank(point))
+    return Met(point, float(objective.value(x)), model_rank(point))
 
 
 def anything(_: Met) -> bool:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ufm import structures
-from ufm.critical.same import SAME
+from ufm.critical.same import SAME, free_name
 from ufm.landscapes.gather import STRUCTURE, Gathering, is_critical, met
-from ufm.landscapes.row import FUN, RANK, STATUS, Row, name_column
+from ufm.landscapes.row import FUN, RANK, STATUS, Row, name_column, named
 from ufm.landscapes.sources.narrow import code_ends
 from ufm.landscapes.sources.relu_search import Searched, low_rank_search, ratio_column, reference
 from ufm.landscapes.sources.structures import closed_forms
@@ -128,7 +128,10 @@ def _lowest(rows: list[Row]) -> list[Row]:
             continue
         if row.rank not in found or row.fun < found[row.rank].fun - SAME * (1 + abs(row.fun)):
             found[row.rank] = row
-    return [found[rank] for rank in sorted(found)]
+    names: list[str] = []
+    for rank in sorted(found):  # of points that share a name only those listed are numbered
+        names.append(free_name(found[rank].name.split("#")[0], set(names)))
+    return [replace(found[rank], critical=named(found[rank].critical, name)) for rank, name in zip(sorted(found), names, strict=True)]
 
 
 def _in_words(row: Row, starts: int) -> Row:
@@ -140,7 +143,7 @@ def _in_words(row: Row, starts: int) -> Row:
     if hits or (how and starts and row.rank):
         how[f"search, {hits} of {starts} starts"] = hits
     if not how:
-        how = {KNOWN_CODE: 1} if KNOWN_CODE in row.how else {"search at another width": 1}
+        how = {KNOWN_CODE: 1} if set(row.how) == {KNOWN_CODE} else {"search at another width": 1}
     return replace(row, hits=hits, how=how)
 
 
