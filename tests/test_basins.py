@@ -223,10 +223,10 @@ def test_descent_at_full_width_ends_where_newton_confirms_it():
 
 def test_width_matters_to_gradient_descent_and_not_to_the_reduction():
     over = {"d": [6, 24]}
-    descent = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), over, 30, 0, method="gd", steps=2500)
+    descent = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), over, 20, 0, method="gd", steps=2500)
     (narrow, *_), (wide, *_) = descent.shares("dnc")
     assert wide > narrow + 0.3  # gk25, Figure 2: wider models end in DNC more often
-    reduced = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), over, 30, 0)
+    reduced = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), over, 20, 0)
     assert [b.count for b in reduced.cells[0]] == [b.count for b in reduced.cells[1]]
 
 
@@ -272,10 +272,10 @@ def same(a, b):
 
 
 def test_blocks_change_nothing(monkeypatch):
-    whole = basins(MANY, 40, 5)
+    whole = basins(MANY, 24, 5)
     monkeypatch.setattr(blocks, "BLOCK", 7)
-    assert same(basins(MANY, 40, 5), whole)
-    assert same(basins(MANY, 40, 5, threads=2), whole)
+    assert same(basins(MANY, 24, 5), whole)
+    assert same(basins(MANY, 24, 5, threads=2), whole)
 
 
 def test_an_interrupted_file_goes_on_and_ends_equal(tmp_path, monkeypatch):

@@ -338,17 +338,20 @@ def test_slopes_are_derivatives():
                     assert abs(float((ahead[j] - back[j]) / (2 * h) - J[j][l])) < 1e-14
 
 
-def test_the_first_box_contains_every_root():
-    for problem, group in [(Problem(K=3, L=2, lam=1e-5), "S_2+S_1"), (Problem(K=2, L=7, lam=0.01), "S_1+S_1"), (Problem(K=6, L=3, lam=1e-3), "D_6")]:
-        made = complete(problem, group)
-        with balls.precision(proof.BITS):
-            exact, family = proof.read(made.data)
-            every = proof.systems(exact, family)
-            for key, roots in proof.starts(made.data, family).items():
-                low, high, empty = proof._Search(every[key], []).first_box()
-                for values in roots:
-                    t = np.log([float(v) for v in values])
-                    assert not empty and np.all(low[0] < t) and np.all(t < high[0])
+@pytest.mark.quick(2)
+@pytest.mark.parametrize(
+    "problem, group", [(Problem(K=3, L=2, lam=1e-5), "S_2+S_1"), (Problem(K=2, L=7, lam=0.01), "S_1+S_1"), (Problem(K=6, L=3, lam=1e-3), "D_6")]
+)
+def test_the_first_box_contains_every_root(problem, group):
+    made = complete(problem, group)
+    with balls.precision(proof.BITS):
+        exact, family = proof.read(made.data)
+        every = proof.systems(exact, family)
+        for key, roots in proof.starts(made.data, family).items():
+            low, high, empty = proof._Search(every[key], []).first_box()
+            for values in roots:
+                t = np.log([float(v) for v in values])
+                assert not empty and np.all(low[0] < t) and np.all(t < high[0])
 
 
 def test_a_wrong_slope_would_be_seen(monkeypatch):

@@ -232,7 +232,8 @@ def test_spectrum_of_collapse_at_a_thousand_classes_is_its_closed_form(K, n, d, 
     assert escape_rate(point) == pytest.approx(max(0.0, -min(v for v, _ in closed_spectrum(point))), rel=1e-9)
 
 
-@pytest.mark.parametrize("problem", [Problem(K=700, L=3, lam=1e-7), Problem(K=560, n=3, d=2000, L=1, lam=1e-5), Problem(K=521, n=2, L=2, lam=1e-6, loss="mse")])
+@pytest.mark.quick(2)
+@pytest.mark.parametrize("problem", [Problem(K=560, n=3, d=2000, L=1, lam=1e-5), Problem(K=521, n=2, L=2, lam=1e-6, loss="mse"), Problem(K=700, L=3, lam=1e-7)])
 def test_traces_and_counts_at_a_thousand_classes(problem):
     for point in (
         structures.pairs_apex(problem) if problem.K % 2 else structures.pairs(problem),
@@ -271,16 +272,17 @@ def trace(point):
     return total
 
 
-def test_comparison_at_a_thousand_classes_has_every_signature_in_little_memory():
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("problem", [Problem(K=1000, n=100, d=10**4, L=2, lam=1e-6), Problem(K=1000, L=3, lam=1e-6)], ids=["L2", "L3"])
+def test_comparison_at_a_thousand_classes_has_every_signature_in_little_memory(problem):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for problem in (Problem(K=1000, L=3, lam=1e-6), Problem(K=1000, n=100, d=10**4, L=2, lam=1e-6)):
-        found = compare(problem, starts=0)
-        assert {"zero", "dnc", "pairs", "dnc(small)"} <= {p.name for p in found.points}
-        assert all(p.index is not None and p.lowest is not None and p.grad_norm < 1e-16 for p in found.points)
-        K, d, L = problem.K, problem.d, problem.L
-        dnc, pairs = found["dnc"], found["pairs"]
-        assert (dnc.index > 0) == (dnc.point.scales[0] < K * (L - 1) / (L + 1)) and dnc.index in (0, K * (K - 3) // 2)
-        assert pairs.nullity == L * (K // 2 * d - K // 2 * (K // 2 + 1) // 2) and pairs.nullity == pairs.nullity_symmetry
+    found = compare(problem, starts=0)
+    assert {"zero", "dnc", "pairs", "dnc(small)"} <= {p.name for p in found.points}
+    assert all(p.index is not None and p.lowest is not None and p.grad_norm < 1e-16 for p in found.points)
+    K, d, L = problem.K, problem.d, problem.L
+    dnc, pairs = found["dnc"], found["pairs"]
+    assert (dnc.index > 0) == (dnc.point.scales[0] < K * (L - 1) / (L + 1)) and dnc.index in (0, K * (K - 3) // 2)
+    assert pairs.nullity == L * (K // 2 * d - K // 2 * (K // 2 + 1) // 2) and pairs.nullity == pairs.nullity_symmetry
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (1024 if sys.platform != "darwin" else 1024**2)
     assert more < 700  # MiB
 

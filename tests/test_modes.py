@@ -313,7 +313,8 @@ def test_names_say_which_modes_sit_where():
     assert {"zero", "dnc", "modes(n=4: large=1; n=1: large=1, small=1)", "modes(n=1: small=2)"} <= names
 
 
-@pytest.mark.parametrize("lam", [1e-3, 1e-5, 1e-7])
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("lam", [1e-7, 1e-5, 1e-3])
 def test_small_roots_that_lie_near_each_other_stay_apart(lam):
     """Values of two families may agree to 1e-9 and their largest modes exactly: the faint ones tell them apart, in the list and in names."""
     problem = Problem(K=4, n=(4, 3, 2, 1), L=2, lam=lam, loss="mse")

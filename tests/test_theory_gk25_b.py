@@ -39,7 +39,7 @@ def test_what_uses_what_is_among_the_claims_and_every_case_is_inside_its_hypothe
         ("gk25:thm4-stairs", {"K": "3:6,150", "L": "2,5"}),
         ("gk25:thm4i", {"K": "2,5,23", "L": "1,2,8", "d": "24", "lam": "0.3,3e-3,1e-90"}),
         ("gk25:thm4ii", {"K": "3,6,30", "L": "1,3", "d": "30", "n": "2", "lam": "0.1,1e-3,1e-9"}),
-        ("gk25:thm5-dimension", {"K": "3:6", "L": "1,3", "d": "7", "lam": "1e-2,1e-6"}),
+        pytest.param("gk25:thm5-dimension", {"K": "3:6", "L": "1,3", "d": "7", "lam": "1e-2,1e-6"}, marks=pytest.mark.slow),
         ("gk25:thm5-corrected", {"K": "3:40", "d": "4:90:17"}),
         pytest.param("gk25:thm6", {"K": "4:8", "L": "1,5", "n": "2", "d": "8,40"}, marks=pytest.mark.slow),
         ("gk25:thm7", {"K": "2:90", "L": "1:20"}),

@@ -92,7 +92,7 @@ def test_each_claim_turned_round_is_refuted(name):
     assert any(attempt(flipped(claim).check, case).verdict == REFUTED for case in claim.cases[:2])
 
 
-@pytest.mark.quick(14)
+@pytest.mark.quick(6)
 @pytest.mark.parametrize(
     "name, grids",
     [

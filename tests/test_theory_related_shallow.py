@@ -19,7 +19,7 @@ FOUND = [c for m in MODULES for c in (*getattr(m, "CLAIMS", ()), getattr(m, "CLA
 CLAIMS = {c.id.split(":")[1]: c for c in FOUND}
 LONG = ("hong-two-clusters", "hong-vanishing", "dang24-deaths", "zhu21-threshold", "zhou22b-threshold", "ji22-flow")
 """Claims about thresholds, where descents are slow, and flows; run with the slow tests, the thresholds themselves being tested in test_sel.py."""
-LONG_ELSEWHERE = ("zhu21-minimum", "zhu21-benign")
+LONG_ELSEWHERE = ("zhu21-minimum", "zhu21-benign", "seli-signs", "zhou22b-focal", "zhou22b-label-smoothing", "fang21-minority", "hong-merging")
 """Claims whose other parameters are left to the slow tests."""
 
 

@@ -35,7 +35,7 @@ def test_the_claims_are_registered():
 
 @pytest.mark.parametrize("name", sorted(CLAIMS))
 def test_each_claim_is_supported_and_every_control_breaks_it(name):
-    verdict = some(CLAIMS[name]).verify()
+    verdict = some(CLAIMS[name], 2 if name == "forecast" else 8).verify()
     assert verdict.verdict == SUPPORTED, verdict
     assert [c.case for c in verdict.controls if c.verdict != REFUTED] == []
 
