@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ufm.critical.classify import classify
-from ufm.critical.identify import identify
+from ufm.critical.identify import Identity, identify
 from ufm.critical.kinds import Ends, kinds
 from ufm.critical.point import CriticalPoint
 from ufm.critical.same import free_name, same_kind
@@ -145,8 +145,9 @@ def _table(run: Run, blocks: list[dict], count: int, level: float) -> Landscape:
     rank[order] = np.arange(len(order))
     number = np.full(len(everyone) + 1, -1)
     number[seen] = np.array(home, dtype=int)[place] if len(found) else place
-    names = _names([signed[i] for i in sorted(order)])
-    rows = [_row(run, found, i, named(signed[i], names[sorted(order).index(i)]), int(hits[i]), len(which), level) for i in order]
+    who = {i: identify(signed[i].point) for i in sorted(order)}
+    names = _names({i: one.name for i, one in who.items()})
+    rows = [_row(run, found, i, named(signed[i], names[i]), who[i], int(hits[i]), len(which), level) for i in order]
     runs = Runs(rank[number[which]], count, dynamics(run.problem, run.method, run.space, run.said), run.method, run.space, run.said, level)
     ended = f"after {len(which)} of {count} starts" if len(which) < count else ""
     return Landscape(run.problem, tuple(rows), BASINS, rng=run.rng, interrupted=ended, runs=runs)
@@ -157,11 +158,11 @@ def _homes(signed: list[CriticalPoint]) -> list[int]:
     return [next(j for j in range(i + 1) if j == i or same_kind(signed[i], signed[j], LOOSE["value"])) for i in range(len(signed))]
 
 
-def _names(ends: list[CriticalPoint]) -> list[str]:
-    """A name for each, in ascending F, each name once."""
-    names: list[str] = []
-    for end in ends:
-        names.append(free_name(identify(end.point).name, set(names)))
+def _names(given: dict[int, str]) -> dict[int, str]:
+    """Each name once, in ascending F."""
+    names: dict[int, str] = {}
+    for i, name in given.items():
+        names[i] = free_name(name, set(names.values()))
     return names
 
 
@@ -176,9 +177,8 @@ def _joined(problem: Problem, blocks: list[dict], count: int) -> tuple[Ends, np.
     return Ends.joined(parts, problem.K), np.concatenate(which)
 
 
-def _row(run: Run, found: Ends, i: int, critical: CriticalPoint, hits: int, total: int, level: float) -> Row:
+def _row(run: Run, found: Ends, i: int, critical: CriticalPoint, who: Identity, hits: int, total: int, level: float) -> Row:
     """The row of an end."""
-    who = identify(critical.point)
     share, low, high = hits / total, *wilson(hits, total, level)
     more = {"share": share, "low": low, "high": high, "distance": who.distance, "first": int(found.first[i]), "scales": who.scales}
     return Row(critical, hits, {run.method: hits}, more | {"continuum": bool(found.continuum[i]), "logits": found.logits[i]})

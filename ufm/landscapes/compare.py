@@ -63,7 +63,7 @@ def compare(
     starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
     search = _Search(problem, max(starts, 0 if known else 1), seed, {"progress": progress, "trace": trace, **(search_options or {})})
-    sources = [closed_forms(problem)]
+    sources = [closed_forms(problem, known)]
     sources += [refined(problem, child(seed, 2), progress)] if _descends(problem, REFINED_K) else []
     sources += [search.ends()] if search.starts else []
     sources += [narrow_points(problem, starts, child(seed, LOW_RANK_SEED), progress)] if starts and pays(problem) else []

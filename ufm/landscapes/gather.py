@@ -32,14 +32,12 @@ SHARP = 1e-12
 
 @dataclass(frozen=True)
 class Met:
-    """A point as it was met: its value, rank, and gradient norm beside that of the ridge alone and its rounding (None where only `classify` can say)."""
+    """A point as it was met: its value and rank, and of a linear model its stratum, where the gradient is computed when a rule asks for it."""
 
     point: LogitPoint | FactorPoint
     fun: float
     rank: int
-    grad_norm: float | None = None
-    ridge_norm: float = 0.0
-    rounding: float = 0.0
+    stratum: Stratum | None = None
 
 
 @dataclass
@@ -56,12 +54,12 @@ class Kind:
 def met(what) -> Met:
     """A point measured; of a linear model on its rank stratum."""
     if isinstance(what, CriticalPoint):
-        return Met(what.point, what.fun, what.rank, 0.0, 1.0)
+        return Met(what.point, what.fun, what.rank)
     point = point_of("point", what)
     if point.problem.linear:
         point = point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
         stratum = Stratum(point)
-        return Met(point, stratum.fun, point.rank, stratum.grad_norm, stratum.ridge_norm, stratum.rounding)
+        return Met(point, stratum.fun, point.rank, stratum)
     objective, x = merged(point)
     return Met(point, float(objective.value(x)), model_rank(point))
 
@@ -72,13 +70,15 @@ def anything(_: Met) -> bool:
 
 
 def is_critical(one: Met) -> bool:
-    """The common rule."""
-    return one.grad_norm is None or one.grad_norm <= critical_below(one.ridge_norm, rounding=one.rounding)
+    """The common rule; of nonlinear models only `classify` can say."""
+    at = one.stratum
+    return at is None or at.grad_norm <= critical_below(at.ridge_norm, rounding=at.rounding)
 
 
 def is_sharp(one: Met) -> bool:
     """The rule of `SHARP`, on the scale of the ridge where that is smaller."""
-    return one.grad_norm is None or one.grad_norm <= (max(asked(SHARP, one.ridge_norm), one.rounding) if one.rank else ROUNDING)
+    at = one.stratum
+    return at is None or at.grad_norm <= (max(asked(SHARP, at.ridge_norm), at.rounding) if one.rank else ROUNDING)
 
 
 class Gathering:

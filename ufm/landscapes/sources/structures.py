@@ -15,9 +15,9 @@ from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
 
-def closed_forms(problem: Problem) -> Iterator[tuple]:
-    """Every structure that exists for the problem, under its name."""
-    known, done = structures.existing(problem)[0], 0
+def closed_forms(problem: Problem, known: dict | None = None) -> Iterator[tuple]:
+    """Every structure that exists for the problem (`known`, where the caller has them), under its name."""
+    known, done = structures.existing(problem)[0] if known is None else known, 0
     try:
         for name, point in known.items():
             yield STRUCTURE, replace(point, name=name) if isinstance(point, LogitPoint) else replace(classify(point), name=name)
