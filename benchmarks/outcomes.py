@@ -90,12 +90,18 @@ def record(folder: pathlib.Path, only: str | None) -> None:
     if only in (None, "figures"):
         for name in figures():
             at = folder / f"figure {name}.png"
-            shell(["figure", name, "--fast", "--fresh", "--csv", "--out", str(at)])
+            shell(["figure", name, "--fast", "--fresh", "--csv", "--json", "--out", str(at)])
             print(name, flush=True)
 
 
 def figures() -> list[str]:
-    return [row["id"] for row in shell(["figure", "--list", "--json"])["said"]["figures"]]
+    """The ids that `ufm figure --list` begins its lines with."""
+    from ufm.cli import main
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        main(["figure", "--list"])
+    return [line.split()[0] for line in out.getvalue().splitlines() if line[:1].isalnum() and "-" in line.split()[0]]
 
 
 def write(path: pathlib.Path, data) -> None:

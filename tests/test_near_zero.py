@@ -236,3 +236,12 @@ def test_large_roots_down_to_the_smallest_lam():
         b = pair.scales[0]
         assert np.log(0.5) - b / 2 == pytest.approx(np.log(lam) - 0.8 * np.log(b), rel=1e-12)
         assert classify(structures.dnc(Problem(K=4, L=2, lam=lam))).status == "local minimum"
+
+
+def test_rounding_of_large_logits_is_no_reason_to_call_a_minimum_not_critical():
+    """At logits near 4000 the gradient's rounding is that of the logits themselves: 1e-12 is as far as Newton's method comes."""
+    problem = Problem(K=6, L=4, lam=1e-3)
+    run = minimize(replace(problem, d=1), rng=0)
+    found = classify(replace(run.logit_point(), problem=problem))
+    assert run.success and (found.rank, found.status, found.index) == (1, "local minimum", 0) and np.max(found.point.s) > 3000
+    assert profile(problem, starts=2, rng=0)[1].fun == pytest.approx(run.fun, abs=1e-11)

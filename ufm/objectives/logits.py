@@ -131,9 +131,13 @@ class Stratum:
 
     @property
     def rounding(self) -> float:
-        """Rounding of `grad_norm`: eps |G| s_1^((D-1)/D) (sum_l lam_l/Lam)^(1/2), G being larger than what of it a saddle's modes see."""
+        """Rounding of `grad_norm`: eps (|G| + |H dZ|) s_1^((D-1)/D) (sum_l lam_l/Lam)^(1/2), G being larger than what of it a saddle's modes see, and H dZ
+        what the fit's Hessian makes of logits that are each off by eps of the largest, with signs that alternate at random."""
         p, s = self.point.problem, np.max(self.point.s, initial=0.0)
-        return float(np.finfo(float).eps * np.linalg.norm(self.G) * s ** ((p.D - 1.0) / p.D) * np.sqrt(np.sum(p.lams) / p.Lam))
+        Z = self.point.matrix()
+        off = np.where(np.cos(np.arange(1.0, Z.size + 1.0) ** 2).reshape(Z.shape) > 0, 1.0, -1.0) * np.max(np.abs(Z), initial=0.0)
+        felt, _ = self.fit.hvp(Z, self.point.b, off, None if self.point.b is None else np.zeros(p.K))
+        return float(np.finfo(float).eps * (np.linalg.norm(self.G) + np.linalg.norm(felt)) * s ** ((p.D - 1.0) / p.D) * np.sqrt(np.sum(p.lams) / p.Lam))
 
     @property
     def shape(self) -> tuple[int, int, int]:
