@@ -152,10 +152,9 @@ def test_nothing_at_all_is_an_interruption(monkeypatch, capsys):
     assert not said.out and "interrupted after 0 of" in said.err
 
 
-def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(monkeypatch, capsys):
-    from ufm.landscapes.sources import search, symmetric
-
-    real, calls = symmetric._one_orbit, []
+def cut_at_the_second_call(monkeypatch, module, name: str) -> list:
+    """The function of a module does its work once and is then interrupted; the list of its calls."""
+    real, calls = getattr(module, name), []
 
     def stop(*args):
         calls.append(args)
@@ -163,7 +162,14 @@ def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(mon
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(symmetric, "_one_orbit", stop)
+    monkeypatch.setattr(module, name, stop)
+    return calls
+
+
+def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(monkeypatch, capsys):
+    from ufm.landscapes.sources import search, symmetric
+
+    calls = cut_at_the_second_call(monkeypatch, symmetric, "_one_orbit")
     monkeypatch.setattr(search, "search", lambda *_: pytest.fail("Ctrl-C began the search"))
     atlas = landscape(FOUR, starts=5, rng=0)
     assert atlas.interrupted.endswith("symmetry classes") and "pairs" in {p.name for p in atlas} and atlas.interrupted in repr(atlas)
@@ -183,15 +189,7 @@ def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, monkeypatch, cap
     monkeypatch.undo()
     from ufm.sweeps import phases
 
-    real, calls = phases._column, []
-
-    def stop(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(phases, "_column", stop)
+    cut_at_the_second_call(monkeypatch, phases, "_column")
     assert "interrupted after 1 of 3 columns" in repr(phase_diagram([3, 4, 5], [2], [0.02], ("dnc",)))
 
 

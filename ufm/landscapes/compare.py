@@ -14,7 +14,7 @@ from ufm.landscapes.gather import STRUCTURE, Gathering, anything
 from ufm.landscapes.row import FUN, GRAD, INDEX, NULLITY, RANK, STATUS, Row, name_column
 from ufm.landscapes.sources.narrow import LOW_RANK_SEED, NARROW, narrow_points, pays
 from ufm.landscapes.sources.relu_search import LOW_RANK, low_rank_points
-from ufm.landscapes.sources.structures import closed_forms, refined
+from ufm.landscapes.sources.structures import closed_forms
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.seeds import child, seed_record, seed_sequence
@@ -63,8 +63,7 @@ def compare(
     starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
     search = _Search(problem, max(starts, 0 if known else 1), seed, {"progress": progress, "trace": trace, **(search_options or {})})
-    sources = [closed_forms(problem, known)]
-    sources += [refined(problem, child(seed, 2), progress)] if _descends(problem, REFINED_K) else []
+    sources = [closed_forms(problem, known, child(seed, 2) if _descends(problem, REFINED_K) else None, progress)]
     sources += [search.ends()] if search.starts else []
     sources += [narrow_points(problem, starts, child(seed, LOW_RANK_SEED), progress)] if starts and pays(problem) else []
     sources += [low_rank_points(problem, LOW_RANK_STARTS, child(seed, 1), progress)] if by_low_rank else []

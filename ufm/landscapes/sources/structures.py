@@ -15,21 +15,20 @@ from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
 
-def closed_forms(problem: Problem, known: dict | None = None) -> Iterator[tuple]:
-    """Every structure that exists for the problem (`known`, where the caller has them), under its name."""
-    known, done = structures.existing(problem)[0] if known is None else known, 0
+def closed_forms(problem: Problem, known: dict | None = None, seed=None, progress: bool | None = None) -> Iterator[tuple]:
+    """Every structure that exists for the problem (`known`, where the caller has them), under its name; with a seed, then what descent finds from
+    those structures of a ReLU model that are not stationary."""
+    known, done, rough = structures.existing(problem)[0] if known is None else known, 0, {}
     try:
         for name, point in known.items():
-            yield STRUCTURE, replace(point, name=name) if isinstance(point, LogitPoint) else replace(classify(point), name=name)
+            listed = replace(point if isinstance(point, LogitPoint) else classify(point), name=name)
+            if isinstance(point, FactorPoint) and listed.status == "not critical":
+                rough[name] = point
+            yield STRUCTURE, listed
             done += 1
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"after {done} of {len(known)} structures") from None
-    return "structures in closed form"
-
-
-def refined(problem: Problem, seed, progress: bool | None = None) -> Iterator[tuple]:
-    """What descent finds from those structures of a ReLU model that are not stationary."""
-    known = {name: point for name, point in structures.existing(problem)[0].items() if isinstance(point, FactorPoint)}
-    rough = {name: point for name, point in known.items() if classify(point).status == "not critical"}
-    for i, (name, point) in enumerate(progress_bar(rough.items(), desc="refine", progress=progress)):
+    descents = rough.items() if seed is not None else ()
+    for i, (name, point) in enumerate(progress_bar(descents, desc="refine", progress=progress)):
         yield f"{name}{REFINED}", refine(point, child(seed, i)).point
+    return "structures in closed form"
