@@ -18,7 +18,10 @@ from benchmarks.solves import F1
 
 __all__ = ["cpu", "main", "versions"]
 
-DESCRIPTION = "Measure ufm and today's tools side by side and print one table of ratios. A tool whose package is missing is skipped with a word."
+DESCRIPTION = (
+    "Measure ufm and today's tools side by side and print one table of ratios. A tool whose package is missing is"
+    " skipped with a word."
+)
 EXAMPLE = """examples:
   python -m benchmarks --quick
   python -m benchmarks --only solve --only gradient
@@ -29,13 +32,28 @@ Seconds are medians; the ratio is to the first row of each job, which is ours. S
 
 def main(argv=None) -> int:
     """Measure the jobs, print their rows as they come, and where they were measured; 1 if a tool failed."""
-    parser = argparse.ArgumentParser("python -m benchmarks", description=DESCRIPTION, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="most jobs at a small size and once, within a minute: shows that they run, not how fast")
-    parser.add_argument("--only", metavar="NAME", action="append", help="jobs whose name begins with NAME; may be repeated")
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="most jobs at a small size and once, within a minute: shows that they run, not how fast",
+    )
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", help="jobs whose name begins with NAME; may be repeated"
+    )
     parser.add_argument("--list", action="store_true", help="print the jobs' names and leave")
     parser.add_argument("--out", metavar="FOLDER", help="write the dated table there, as Markdown and JSON")
     options = parser.parse_args(argv)
-    names = list(QUICK if options.quick else JOBS) if options.only is None else [name for name in JOBS if name.startswith(tuple(options.only))]
+    names = (
+        list(QUICK if options.quick else JOBS)
+        if options.only is None
+        else [name for name in JOBS if name.startswith(tuple(options.only))]
+    )
     if not names:
         parser.error(f"--only must begin one of {', '.join(JOBS)}; got {', '.join(options.only)}.")
     if options.list:
@@ -50,8 +68,19 @@ def main(argv=None) -> int:
         for row in rows(name, job, functools.partial(worker, name, quick=options.quick)):
             found.append(row)
             print(line(row), flush=True)
-        times = {"seconds": round(time.perf_counter() - began, 1), "load_before": before, "load_after": load(), "loads": loads}
-        where = {**machine(), "quick": options.quick, "jobs": list(loads), "left_out": [other for other in JOBS if other not in loads], **times}
+        times = {
+            "seconds": round(time.perf_counter() - began, 1),
+            "load_before": before,
+            "load_after": load(),
+            "loads": loads,
+        }
+        where = {
+            **machine(),
+            "quick": options.quick,
+            "jobs": list(loads),
+            "left_out": [other for other in JOBS if other not in loads],
+            **times,
+        }
         if options.out:  # after every job, so that an interrupted run is not lost
             written = write(Path(options.out), where, found)
     print(f"\n{summary(where)}")
@@ -63,7 +92,11 @@ def main(argv=None) -> int:
 def summary(where: dict) -> str:
     """The machine, how long the run took and how busy the machine was meanwhile."""
     busy = [value for value in (*where["loads"].values(), where["load_after"]) if value is not None]
-    said = f", load average {min(busy):.1f} to {max(busy):.1f} (1 is this run alone, where it uses one thread)" if busy else ""
+    said = (
+        f", load average {min(busy):.1f} to {max(busy):.1f} (1 is this run alone, where it uses one thread)"
+        if busy
+        else ""
+    )
     return f"{told(where)}; {where['seconds']:.0f} s in all{said}."
 
 
@@ -73,7 +106,10 @@ def write(folder: Path, where: dict, found, day: str | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     kind = "quick run, sizes are small" if where["quick"] else "full run"
     some = f"; not run: {', '.join(where['left_out'])}" if where["left_out"] else ""
-    head = f"# Benchmarks, {day}\n\n{kind.capitalize()}; columns and jobs are explained in [the README](../README.md){some}."
+    head = (
+        f"# Benchmarks, {day}\n\n{kind.capitalize()}; columns and jobs are explained in [the"
+        f" README](../README.md){some}."
+    )
     text = f"{head}\n\n```text\n{table(found)}\n\n{summary(where)}\n```\n"
     (folder / f"{day}.md").write_text(text, encoding="utf-8")
     data = {"date": day, "problem": F1.to_dict(), **where, "rows": [asdict(row) for row in found]}

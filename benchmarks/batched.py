@@ -1,7 +1,8 @@
 """PyTorch with the starts as a leading axis, and the matrix products of a batched gradient alone.
 
-Factors are (A_1, ..., A_D) = (H_1, W_1, ..., W_L) with A_l (B, d_{l+1}, d_l); columns is a `Columns` of the problem: linear layers, cross-entropy, one lam.
-Sums over starts are what backward needs: rows do not mix, so each start's gradient is its own.
+Factors are (A_1, ..., A_D) = (H_1, W_1, ..., W_L) with A_l (B, d_{l+1}, d_l); columns is a `Columns` of the problem:
+linear layers, cross-entropy, one lam. Sums over starts are what backward needs: rows do not mix, so each start's
+gradient is its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def product(factors):
 
 def torch_losses(torch, columns):
     """factors -> mean cross-entropy of every start (B,)."""
-    labels, weight, scale = (torch.from_numpy(np.array(a)) for a in (np.argmax(columns.Y, axis=0), columns.weight, columns.scale))
+    labels, weight, scale = (
+        torch.from_numpy(np.array(a)) for a in (np.argmax(columns.Y, axis=0), columns.weight, columns.scale)
+    )
     plain = bool(np.all(columns.scale == 1.0))
 
     def losses(factors):
@@ -90,7 +93,8 @@ def _by_hand(torch, columns):
 
 
 def torch_sgd(blocks, columns, lam: float, steps: int, lr: float, threads: int):
-    """Batched gradient descent: cross-entropy of every start, backward, torch.optim.SGD with weight decay lam. The factors reached."""
+    """Batched gradient descent: cross-entropy of every start, backward, torch.optim.SGD with weight decay lam. The
+    factors reached."""
     torch, factors = torch_factors(blocks, threads, requires_grad=True)
     losses, optimizer = torch_losses(torch, columns), torch.optim.SGD(factors, lr=lr, weight_decay=lam)
     for _ in range(steps):

@@ -1,6 +1,8 @@
-"""One process per tool, so that peak memory is its own: `python -m benchmarks.child JOB TOOL QUICK` answers seeds on standard input.
+"""One process per tool, so that peak memory is its own: `python -m benchmarks.child JOB TOOL QUICK` answers seeds on
+standard input.
 
-Every line in is a seed, every line out one JSON object. Peak memory is the largest resident size up to the end of the work, before the
+Every line in is a seed, every line out one JSON object. Peak memory is the largest resident size up to the end of the
+work, before the
 referee: VmHWM on Linux, because ru_maxrss would carry over the size of the parent; ru_maxrss elsewhere.
 """
 
@@ -43,7 +45,11 @@ def worker(job: str, tool: int, limit: float, quick: bool) -> Iterator[Callable]
             if not answer:
                 process.wait()
                 said.seek(0)
-                raise RuntimeError(f"stopped after {limit:g} s" if late else said.read() or f"the process ended with code {process.returncode}")
+                raise RuntimeError(
+                    f"stopped after {limit:g} s"
+                    if late
+                    else said.read() or f"the process ended with code {process.returncode}"
+                )
             seconds, peak, end = json.loads(answer)
             return seconds, peak, End(**end)
 

@@ -1,8 +1,8 @@
 """How the cost of each verb grows, stated and measured: `python -m benchmarks.costs`.
 
 Each row varies one size over a grid, fits the exponent of the time by least squares, and prints it beside the exponent
-derived in docs/costs.md. A stated exponent is an upper bound: overheads and smaller terms lower what is measured. Time is the
-processor's, and grids stay on one side of the caches where they can: leaving them costs up to half a power.
+derived in docs/costs.md. A stated exponent is an upper bound: overheads and smaller terms lower what is measured. Time
+is the processor's, and grids stay on one side of the caches where they can: leaving them costs up to half a power.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Measured:
     def __str__(self) -> str:
         sizes = f"{self.size}={self.grid[0]}..{self.grid[-1]}"
         said = "within" if self.within else "ABOVE"
-        return f"{self.what:<50}{sizes:<20}{self.stated:>7.0f}{self.measured:>10.2f}  {said:<8}{self.seconds[-1]:>10.2e}"
+        return (
+            f"{self.what:<50}{sizes:<20}{self.stated:>7.0f}{self.measured:>10.2f}  {said:<8}{self.seconds[-1]:>10.2e}"
+        )
 
 
 def gradient(K: int, n: int, d: int, L: int) -> Callable:
@@ -79,7 +81,9 @@ def narrow_gradient(K: int, r: int = 16) -> Callable:
 def product_on_stratum(K: int, r: int = 16) -> Callable:
     """One Hessian-vector product on the rank stratum."""
     rng = np.random.default_rng(0)
-    stratum = Stratum(from_matrix(Problem(K=K, L=3, lam=1e-3), rng.standard_normal((K, r)) @ rng.standard_normal((r, K)), r))
+    stratum = Stratum(
+        from_matrix(Problem(K=K, L=3, lam=1e-3), rng.standard_normal((K, r)) @ rng.standard_normal((r, K)), r)
+    )
     v = rng.standard_normal(stratum.size)
     return lambda: stratum.hvp(v)
 
@@ -144,7 +148,10 @@ def table(growths=GROWTHS) -> Iterator[Measured]:
 
 def main(argv=None) -> int:
     """Print the table; 1 if some exponent lies above what is stated."""
-    parser = argparse.ArgumentParser("python -m benchmarks.costs", description="Exponents of cost, stated in docs/costs.md and measured here, on one thread.")
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.costs",
+        description="Exponents of cost, stated in docs/costs.md and measured here, on one thread.",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the rows, versions and CPU model to FILE")
     options = parser.parse_args(argv)
     print(f"{'what':<50}{'size':<20}{'stated':>7}{'measured':>10}  {'':<8}{'seconds':>10}")
@@ -155,7 +162,11 @@ def main(argv=None) -> int:
     print(f"\n{cpu()}, one thread; {time.perf_counter() - began:.0f} s in all.")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"versions": versions(), "cpu": cpu(), "rows": [asdict(row) | {"within": row.within} for row in rows]}, file, indent=1)
+            json.dump(
+                {"versions": versions(), "cpu": cpu(), "rows": [asdict(row) | {"within": row.within} for row in rows]},
+                file,
+                indent=1,
+            )
             file.write("\n")
     return int(not all(row.within for row in rows))
 

@@ -58,7 +58,11 @@ def load() -> float | None:
 
 def machine() -> dict:
     """All of it but the load."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}) else None
+    memory = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {})
+        else None
+    )
     return {
         "versions": versions(),
         "cpu": cpu(),

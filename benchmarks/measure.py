@@ -18,8 +18,9 @@ AGREE = 1e-9
 class End:
     """What one run reached; None where it does not apply.
 
-    fun, grad_norm: at full width on all samples, by one referee. name: of the critical point the run went to; off: F minus the value of
-    that point. flops: multiplications and additions of the run. seconds, peak_mib: replace what the worker process measured.
+    fun, grad_norm: at full width on all samples, by one referee. name: of the critical point the run went to; off: F
+    minus the value of that point. flops: multiplications and additions of the run. seconds, peak_mib: replace what the
+    worker process measured.
     """
 
     fun: float | None = None
@@ -47,7 +48,9 @@ class Tool:
 
     def absent(self) -> str:
         """Why the tool cannot run here; empty if it can."""
-        missing = [name for name in self.needs if name != "gpu" and importlib.util.find_spec(MODULES.get(name, name)) is None]
+        missing = [
+            name for name in self.needs if name != "gpu" and importlib.util.find_spec(MODULES.get(name, name)) is None
+        ]
         if missing:
             return f"skipped: {' and '.join(missing)} not installed"
         return "not measured: no GPU at hand" if "gpu" in self.needs and not gpu() else ""
@@ -69,8 +72,10 @@ def gpu() -> bool:
 class Job:
     """Tools side by side, ours first, each in a process of its own and taking turns, so that noise falls on all alike.
 
-    warm: run each tool once, uncounted, before. cold: a fresh process for every run. budget: seconds after which no further repeat begins.
-    limit: seconds after which a run is stopped. yardstick: name of the tool whose flops per second are the machine's own.
+    warm: run each tool once, uncounted, before. cold: a fresh process for every run. budget: seconds after which no
+    further repeat begins.
+    limit: seconds after which a run is stopped. yardstick: name of the tool whose flops per second are the machine's
+    own.
     """
 
     what: str
@@ -88,11 +93,15 @@ class Job:
 class Row:
     """One tool on one job.
 
-    seconds: median over seeds of the median over repeats; slowest: the largest over seeds of the same; by_seed: of every seed.
-    ratio: of seconds, to the first row of the job that ran. spread: median over seeds of slowest/fastest repeat. repeats: of every seed.
-    grad_norm, off: the largest over seeds. fun: from the first seed. agrees: seeds whose value is that of the first row to 1e-9.
+    seconds: median over seeds of the median over repeats; slowest: the largest over seeds of the same; by_seed: of
+    every seed.
+    ratio: of seconds, to the first row of the job that ran. spread: median over seeds of slowest/fastest repeat.
+    repeats: of every seed.
+    grad_norm, off: the largest over seeds. fun: from the first seed. agrees: seeds whose value is that of the first row
+    to 1e-9.
     evaluations: median over seeds. gflops: flops / seconds / 1e9. of_gemm: the yardstick's seconds over these.
-    peak_mib: the largest resident memory of the tool's process. note: the names reached and what else is to be said, or why it did not run.
+    peak_mib: the largest resident memory of the tool's process. note: the names reached and what else is to be said, or
+    why it did not run.
     """
 
     job: str
@@ -116,7 +125,8 @@ class Row:
 
 
 def rows(name: str, job: Job, worker: Callable) -> list[Row]:
-    """One Row per tool. `worker(i, limit)` opens the process of tool i: a context manager whose value maps a seed to (seconds, peak MiB, End).
+    """One Row per tool. `worker(i, limit)` opens the process of tool i: a context manager whose value maps a seed to
+    (seconds, peak MiB, End).
 
     A tool that fails is a row with its message.
     """
@@ -142,7 +152,9 @@ def rows(name: str, job: Job, worker: Callable) -> list[Row]:
     ours = next(iter(measured.values()), None)
     rate = next((r for i, r in measured.items() if job.tools[i].name == job.yardstick), None)
     return [
-        _row(name, job.what, tool.name, measured[i], ours, rate) if i in measured else Row(name, job.what, tool.name, note=why[i])
+        _row(name, job.what, tool.name, measured[i], ours, rate)
+        if i in measured
+        else Row(name, job.what, tool.name, note=why[i])
         for i, tool in enumerate(job.tools)
     ]
 
@@ -201,11 +213,26 @@ def clock(run: Callable):
     return time.perf_counter() - began, result
 
 
-WIDTHS = {"tool": -46, "seconds": 8, "ratio": 7, "spread": 6, "|grad|": 8, "F": 14, "F - F*": 8, "agrees": 6, "evals": 6, "GF/s": 6, "GEMM": 5, "MiB": 5}
+WIDTHS = {
+    "tool": -46,
+    "seconds": 8,
+    "ratio": 7,
+    "spread": 6,
+    "|grad|": 8,
+    "F": 14,
+    "F - F*": 8,
+    "agrees": 6,
+    "evals": 6,
+    "GF/s": 6,
+    "GEMM": 5,
+    "MiB": 5,
+}
 
 
 def _columns(cells) -> str:
-    return "  ".join(f"{cell:<{-w}}" if w < 0 else f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS.values(), strict=True))
+    return "  ".join(
+        f"{cell:<{-w}}" if w < 0 else f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS.values(), strict=True)
+    )
 
 
 def header() -> str:

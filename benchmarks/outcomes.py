@@ -1,10 +1,11 @@
-"""What every verb says, before and after a change: record the JSON of all verbs on the zoo, the claims and the figures, and compare two records.
+"""What every verb says, before and after a change: record the JSON of all verbs on the zoo, the claims and the figures,
+and compare two records.
 
     python benchmarks/outcomes.py record FOLDER [--only PART]      parts: verbs, claims, figures
     python benchmarks/outcomes.py diff BEFORE AFTER
 
-Only the command line and `to_dict` are used, so that versions with other classes can be compared. Numbers agree to 1e-9 relative
-(singular values and gradient norms of rounding size apart); every other difference is printed with its path.
+Only the command line and `to_dict` are used, so that versions with other classes can be compared. Numbers agree to 1e-9
+relative (singular values and gradient norms of rounding size apart); every other difference is printed with its path.
 """
 
 from __future__ import annotations
@@ -18,7 +19,20 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-QUIET = ("seconds", "grad_norm", "lowest", "highest", "nfev", "nit", "message", "versions", "digest", "jobs", "created", "when")
+QUIET = (
+    "seconds",
+    "grad_norm",
+    "lowest",
+    "highest",
+    "nfev",
+    "nit",
+    "message",
+    "versions",
+    "digest",
+    "jobs",
+    "created",
+    "when",
+)
 """Fields that may differ between runs."""
 VERBS = {
     "compare": ["compare", "--starts", "10"],
@@ -49,7 +63,11 @@ def shell(argv: list[str]) -> dict:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(argv)
     text = out.getvalue().strip()
-    return {"code": code, "said": json.loads(text) if text else None, "error": err.getvalue().strip() if code == 2 else ""}
+    return {
+        "code": code,
+        "said": json.loads(text) if text else None,
+        "error": err.getvalue().strip() if code == 2 else "",
+    }
 
 
 def python(problem) -> dict:
@@ -64,7 +82,9 @@ def python(problem) -> dict:
 
     def connected():
         atlas = ufm.landscape(problem, starts=5, rng=0)
-        return ufm.connect([p for p in atlas if p.rank and p.status in ("local minimum", "strict saddle")][:12]).to_dict()
+        return ufm.connect(
+            [p for p in atlas if p.rank and p.status in ("local minimum", "strict saddle")][:12]
+        ).to_dict()
 
     def followed():
         best = ufm.compare(problem, starts=2, rng=0).winner
@@ -125,7 +145,11 @@ def diff(before: pathlib.Path, after: pathlib.Path) -> int:
 
 
 def read(path: pathlib.Path):
-    return json.loads(path.read_text()) if path.suffix == ".json" else [line.split(",") for line in path.read_text().splitlines()]
+    return (
+        json.loads(path.read_text())
+        if path.suffix == ".json"
+        else [line.split(",") for line in path.read_text().splitlines()]
+    )
 
 
 def differences(a, b, path: str):
@@ -160,7 +184,14 @@ def row_differences(a, b, path: str):
     """Points are compared by value and rank, whatever their order."""
     left = list(b)
     for row in a:
-        twin = next((other for other in left if same(row["fun"], other["fun"]) and row.get("rank") in (other.get("rank"), None)), None)
+        twin = next(
+            (
+                other
+                for other in left
+                if same(row["fun"], other["fun"]) and row.get("rank") in (other.get("rank"), None)
+            ),
+            None,
+        )
         where = f"{path}[{row.get('name')} {row['fun']:.9g}]"
         if twin is None:
             yield f"{where}: gone"

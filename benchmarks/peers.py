@@ -1,7 +1,8 @@
 """What people use today, on the same objective and from the same start x0, one start at a time.
 
-Every function is (problem, x0, ...) -> (x, evaluations) on flat vectors x = (H_1, W_1, ..., W_L) of `FactorObjective`: linear
-layers, cross-entropy, one lam. PyTorch, autograd and pymanopt are imported where they are used: one of them may be absent.
+Every function is (problem, x0, ...) -> (x, evaluations) on flat vectors x = (H_1, W_1, ..., W_L) of `FactorObjective`:
+linear layers, cross-entropy, one lam. PyTorch, autograd and pymanopt are imported where they are used: one of them may
+be absent.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ def autograd_lbfgsb(problem, x0, tol: float = 1e-12):
 
 
 def _lbfgsb(value_grad, x0, tol: float):
-    end = optimize.minimize(value_grad, x0, jac=True, method="L-BFGS-B", options={"maxiter": 10**5, "maxfun": 10**5, "ftol": 0.0, "gtol": tol})
+    end = optimize.minimize(
+        value_grad,
+        x0,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 10**5, "maxfun": 10**5, "ftol": 0.0, "gtol": tol},
+    )
     return end.x, end.nfev
 
 
@@ -41,7 +48,9 @@ def _formula(problem):
 
     def value(*factors):
         Z = functools.reduce(lambda X, W: anp.dot(W, X), factors)
-        return anp.mean(logsumexp(Z, axis=0) - anp.sum(Y * Z, axis=0)) + 0.5 * problem.lam * sum(anp.sum(A * A) for A in factors)
+        return anp.mean(logsumexp(Z, axis=0) - anp.sum(Y * Z, axis=0)) + 0.5 * problem.lam * sum(
+            anp.sum(A * A) for A in factors
+        )
 
     return value
 
@@ -60,9 +69,11 @@ def pymanopt_product(problem, x0, tol: float = 1e-12):
 
 
 def pymanopt_fixed_rank(problem, x0, rank: int, tol: float = 1e-12):
-    """pymanopt's conjugate gradients on the manifold of K x K logits of a rank given beforehand, from the start's best approximation.
+    """pymanopt's conjugate gradients on the manifold of K x K logits of a rank given beforehand, from the start's best
+    approximation.
 
-    It minimises g(Z) + (D/2) Lam sum_i s_i^(2/D): the reduction, written out for it. It has no trust regions on this manifold.
+    It minimises g(Z) + (D/2) Lam sum_i s_i^(2/D): the reduction, written out for it. It has no trust regions on this
+    manifold.
     """
     import autograd.numpy as anp
     import pymanopt
@@ -83,7 +94,9 @@ def pymanopt_fixed_rank(problem, x0, rank: int, tol: float = 1e-12):
     start = FactorObjective(problem).to_logits(x0, rank=rank, collapse=True)
     point = manifold.random_point()
     point = type(point)(start.U, start.s, start.right.T)
-    optimizer = pymanopt.optimizers.ConjugateGradient(min_gradient_norm=tol, max_iterations=2000, max_time=20, verbosity=0)
+    optimizer = pymanopt.optimizers.ConjugateGradient(
+        min_gradient_norm=tol, max_iterations=2000, max_time=20, verbosity=0
+    )
     with np.errstate(all="ignore"):
         end = optimizer.run(pymanopt.Problem(manifold, cost), initial_point=point)
     u, s, vt = end.point
@@ -94,7 +107,13 @@ def pymanopt_fixed_rank(problem, x0, rank: int, tol: float = 1e-12):
 def torch_lbfgs(problem, x0, tol: float = 1e-12, most: int = 10**4):
     """torch.optim.LBFGS with its strong Wolfe line search, asked for all it can give."""
     torch, factors, loss = _torch(problem, x0)
-    settings = {"max_iter": most, "max_eval": 10 * most, "tolerance_grad": tol, "tolerance_change": 0.0, "history_size": 10}
+    settings = {
+        "max_iter": most,
+        "max_eval": 10 * most,
+        "tolerance_grad": tol,
+        "tolerance_change": 0.0,
+        "history_size": 10,
+    }
     optimizer, evaluations = torch.optim.LBFGS(factors, line_search_fn="strong_wolfe", **settings), 0
 
     def closure():
@@ -121,7 +140,8 @@ def torch_sgd(problem, x0, steps: int, lr: float = 0.5):
 
 
 def torch_by_hand(problem, x0, steps: int, lr: float = 0.5):
-    """The same steps at L = 2 with the gradient written by hand and no graph; unlike the others it never forms the value."""
+    """The same steps at L = 2 with the gradient written by hand and no graph; unlike the others it never forms the
+    value."""
     torch, (H, W1, W2), _ = _torch(problem, x0)
     Y, keep = torch.from_numpy(problem.samples.Y), 1.0 - lr * problem.lam
     with torch.no_grad():

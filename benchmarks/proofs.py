@@ -41,7 +41,10 @@ def _critical():
 
 MADE: dict[str, tuple[str, Callable]] = {
     "complete-V4": ("all critical points with symmetry V_4, K=4, L=2, lam=0.02", functools.partial(_complete, "V_4")),
-    "complete-S2wrS2": ("all critical points with symmetry S_2wrS_2, K=4, L=2, lam=0.02", functools.partial(_complete, "S_2wrS_2")),
+    "complete-S2wrS2": (
+        "all critical points with symmetry S_2wrS_2, K=4, L=2, lam=0.02",
+        functools.partial(_complete, "S_2wrS_2"),
+    ),
     "order": ("pairs < dnc, F1", _order),
     "global-K3": ("dnc is a global minimum, K=3, n=2, L=2, lam=0.001, branch and bound", _global),
     "critical-K10": ("dnc is a local minimum, F1", _critical),
@@ -58,7 +61,13 @@ def certificate(name: str, quick: bool) -> Job:
         flint()
         return make
 
-    return Job(f"certificate: {what}", (Tool("ufm certify", prepare, _end, NEEDS),), repeats=1 if quick else 3, warm=False, cold=True)
+    return Job(
+        f"certificate: {what}",
+        (Tool("ufm certify", prepare, _end, NEEDS),),
+        repeats=1 if quick else 3,
+        warm=False,
+        cold=True,
+    )
 
 
 def _end(made) -> End:
@@ -70,7 +79,11 @@ def _end(made) -> End:
 
 def enclosures(quick: bool) -> Job:
     """Closed values of F1 in Arb's balls; F - F* is the largest difference of our floats to them."""
-    return Job("enclosures of F(dnc) and F(pairs), F1", (Tool("ufm certificates", lambda seed: _enclosed, _enclosed_end, NEEDS),), repeats=1 if quick else 3)
+    return Job(
+        "enclosures of F(dnc) and F(pairs), F1",
+        (Tool("ufm certificates", lambda seed: _enclosed, _enclosed_end, NEEDS),),
+        repeats=1 if quick else 3,
+    )
 
 
 def _enclosed():

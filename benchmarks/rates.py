@@ -1,4 +1,5 @@
-"""The batched gradient: seconds beside PyTorch's, and flops beside the machine's own matrix products of the same shapes."""
+"""The batched gradient: seconds beside PyTorch's, and flops beside the machine's own matrix products of the same
+shapes."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ SHAPES = {
 
 
 def gradient(name: str, quick: bool) -> Job:
-    """One value and gradient of every start; the products alone are numpy's matmul and torch.bmm into arrays made before."""
+    """One value and gradient of every start; the products alone are numpy's matmul and torch.bmm into arrays made
+    before."""
     problem, reduced, count, what = SHAPES[name]
     count = min(count, 20) if quick else count
     objective = objective_of(problem, reduced)
@@ -46,17 +48,39 @@ def gradient(name: str, quick: bool) -> Job:
 
     tools = (
         tool("ufm batched gradient", functools.partial(_ours, objective)),
-        tool("PyTorch, batched autograd", lambda blocks, columns: batched.torch_autograd(blocks, columns, problem.lam), ("PyTorch",)),
-        tool("PyTorch, batched by hand", lambda blocks, columns: batched.torch_by_hand(blocks, columns, problem.lam), ("PyTorch",)),
+        tool(
+            "PyTorch, batched autograd",
+            lambda blocks, columns: batched.torch_autograd(blocks, columns, problem.lam),
+            ("PyTorch",),
+        ),
+        tool(
+            "PyTorch, batched by hand",
+            lambda blocks, columns: batched.torch_by_hand(blocks, columns, problem.lam),
+            ("PyTorch",),
+        ),
         tool(PRODUCTS, lambda blocks, columns: batched.numpy_products(blocks), compared=False),
-        tool("its matrix products alone, torch.bmm", lambda blocks, columns: batched.torch_products(blocks), ("PyTorch",), compared=False),
+        tool(
+            "its matrix products alone, torch.bmm",
+            lambda blocks, columns: batched.torch_products(blocks),
+            ("PyTorch",),
+            compared=False,
+        ),
     )
-    return Job(f"batched value and gradient, {what}, {count} starts, one thread", tools, repeats=1 if quick else 5, yardstick=PRODUCTS)
+    return Job(
+        f"batched value and gradient, {what}, {count} starts, one thread",
+        tools,
+        repeats=1 if quick else 5,
+        yardstick=PRODUCTS,
+    )
 
 
 def objective_of(problem: ufm.Problem, reduced: bool) -> FactorObjective:
     """On all samples at full width, or on class columns at widths min(d, K)."""
-    return FactorObjective(problem, True, tuple(min(d, problem.K) for d in problem.widths)) if reduced else FactorObjective(problem)
+    return (
+        FactorObjective(problem, True, tuple(min(d, problem.K) for d in problem.widths))
+        if reduced
+        else FactorObjective(problem)
+    )
 
 
 def _ours(objective: FactorObjective, blocks, columns):

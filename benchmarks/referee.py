@@ -1,4 +1,5 @@
-"""One judge for everybody's answers: value and gradient norm at full width on all samples, and the critical point it belongs to."""
+"""One judge for everybody's answers: value and gradient norm at full width on all samples, and the critical point it
+belongs to."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def flat(objective: FactorObjective, where) -> np.ndarray:
 
 
 def nearest(objective: FactorObjective, x, fun: float) -> tuple[str, float | None]:
-    """(name, F minus the value of that critical point): the closed form where the name has one, else Newton's end on the rank stratum."""
+    """(name, F minus the value of that critical point): the closed form where the name has one, else Newton's end on
+    the rank stratum."""
     import ufm
 
     point = objective.to_logits(x, collapse=True, tol=1e-4)

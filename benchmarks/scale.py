@@ -30,13 +30,21 @@ TWO_HUNDRED = ufm.Problem(K=200, L=3, lam=1e-4)
 def census(quick: bool) -> Job:
     """Random starts to gradient norm 1e-9 with named ends; peers one start after another, a few and in proportion."""
     count, few = (50, 1) if quick else (1000, 20)
-    tools = [Tool(f"ufm basins, {threads} thread{'s' * (threads > 1)}", _basins(count, threads), _census_end) for threads in dict.fromkeys((cores(), 1))]
+    tools = [
+        Tool(f"ufm basins, {threads} thread{'s' * (threads > 1)}", _basins(count, threads), _census_end)
+        for threads in dict.fromkeys((cores(), 1))
+    ]
     loops = {
         "scipy L-BFGS-B on autograd, one by one": (peers.autograd_lbfgsb, "autograd"),
         "PyTorch LBFGS, one by one": (peers.torch_lbfgs, "PyTorch"),
     }
     tools += [Tool(f"{name}", _loop(run, few), _loop_end(count, few), (needs,)) for name, (run, needs) in loops.items()]
-    return Job(f"census of {count} starts to gradient norm 1e-9, ends named, F1", tuple(tools), repeats=1 if quick else 5, warm=not quick)
+    return Job(
+        f"census of {count} starts to gradient norm 1e-9, ends named, F1",
+        tuple(tools),
+        repeats=1 if quick else 5,
+        warm=not quick,
+    )
 
 
 def _basins(count: int, threads: int):
@@ -74,7 +82,13 @@ def _loop_end(count: int, few: int):
         names = ", ".join(f"{name} {hits}" for name, hits in Counter(end.name for end in ends).most_common())
         off = max((abs(end.off) for end in ends if end.off is not None), default=None)
         norm = max(end.grad_norm for end in ends)
-        return End(min(end.fun for end in ends), norm, off=off, seconds=seconds * count / few, note=f"{few} run, times {count // few}: {names}")
+        return End(
+            min(end.fun for end in ends),
+            norm,
+            off=off,
+            seconds=seconds * count / few,
+            note=f"{few} run, times {count // few}: {names}",
+        )
 
     return read
 
@@ -95,17 +109,31 @@ def _resumed(count: int, seed: int) -> Landscape:
 
 def compare(quick: bool) -> Job:
     """Every structure of F1 with its signature, no search."""
-    return Job("compare with signatures, F1, no search", (_compare(F1),), repeats=1 if quick else 5, warm=False, cold=True)
+    return Job(
+        "compare with signatures, F1, no search", (_compare(F1),), repeats=1 if quick else 5, warm=False, cold=True
+    )
 
 
 def compare_thousand(quick: bool) -> Job:
     """The same at K = 1000, three layers."""
-    return Job("compare with signatures, K=1000, L=3, lam=1e-7", (_compare(THOUSAND),), repeats=1 if quick else 5, warm=False, cold=True)
+    return Job(
+        "compare with signatures, K=1000, L=3, lam=1e-7",
+        (_compare(THOUSAND),),
+        repeats=1 if quick else 5,
+        warm=False,
+        cold=True,
+    )
 
 
 def compare_wide(quick: bool) -> Job:
     """The same where the factors would have 1.1e9 entries."""
-    return Job("compare with signatures, K=1000, d=10000, n=100, L=2, lam=1e-7", (_compare(WIDE),), repeats=1 if quick else 5, warm=False, cold=True)
+    return Job(
+        "compare with signatures, K=1000, d=10000, n=100, L=2, lam=1e-7",
+        (_compare(WIDE),),
+        repeats=1 if quick else 5,
+        warm=False,
+        cold=True,
+    )
 
 
 def _compare(problem: ufm.Problem) -> Tool:
@@ -116,7 +144,9 @@ def _compare(problem: ufm.Problem) -> Tool:
     def read(found) -> End:
         signed = sum(p.index is not None for p in found.points)
         worst = max(p.grad_norm for p in found.points)
-        return End(found.winner.fun, worst, note=f"{len(found.points)} points, {signed} signatures, lowest {found.winner.name}")
+        return End(
+            found.winner.fun, worst, note=f"{len(found.points)} points, {signed} signatures, lowest {found.winner.name}"
+        )
 
     return Tool("ufm compare", prepare, read)
 
@@ -129,7 +159,13 @@ def random_start(quick: bool) -> Job:
         peer("scipy L-BFGS-B, our gradient", problem, peers.scipy_lbfgsb, tol=1e-10),
         peer("PyTorch LBFGS", problem, peers.torch_lbfgs, ("PyTorch",), tol=1e-10),
     )
-    return Job(f"random start to gradient norm 1e-10, K={problem.K}, L=3, lam=1e-4", tools, repeats=1 if quick else 3, warm=False, limit=180)
+    return Job(
+        f"random start to gradient norm 1e-10, K={problem.K}, L=3, lam=1e-4",
+        tools,
+        repeats=1 if quick else 3,
+        warm=False,
+        limit=180,
+    )
 
 
 def on_gpu(quick: bool) -> Job:
@@ -138,7 +174,12 @@ def on_gpu(quick: bool) -> Job:
     needs = ("PyTorch", "array-api-compat", "gpu")
     tools = (
         Tool(f"ufm run_batch, numpy, {cores()} threads", lambda seed: lambda: _batch(count, seed), _batch_end, needs),
-        Tool("ufm run_batch, PyTorch on the GPU", lambda seed: lambda: _batch(count, seed, device="torch:cuda"), _agreeing_end, needs),
+        Tool(
+            "ufm run_batch, PyTorch on the GPU",
+            lambda seed: lambda: _batch(count, seed, device="torch:cuda"),
+            _agreeing_end,
+            needs,
+        ),
     )
     return Job(f"{count} starts of F1 through the reduction", tools, repeats=1)
 
@@ -149,7 +190,11 @@ def _batch(count: int, seed: int, **options):
 
 def _batch_end(found) -> End:
     good = found.success
-    return End(float(np.min(found.fun[good])), float(np.max(found.grad_norm[good])), note=f"{good.sum()}/{len(found)} converged")
+    return End(
+        float(np.min(found.fun[good])),
+        float(np.max(found.grad_norm[good])),
+        note=f"{good.sum()}/{len(found)} converged",
+    )
 
 
 def _agreeing_end(found) -> End:
@@ -158,4 +203,10 @@ def _agreeing_end(found) -> End:
     other = run_batch(F1, few, found.rng, tol=1e-9, keep="numbers", progress=False)
     both = other.success & found.success[:few]
     far = float(np.max(np.abs(other.fun - found.fun[:few])[both]))
-    return End(**{**vars(_batch_end(found)), "off": far, "note": f"{found.success.sum()}/{len(found)} converged; F - F* is to numpy, start by start"})
+    return End(
+        **{
+            **vars(_batch_end(found)),
+            "off": far,
+            "note": f"{found.success.sum()}/{len(found)} converged; F - F* is to numpy, start by start",
+        }
+    )

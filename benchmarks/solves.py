@@ -1,4 +1,5 @@
-"""Descents beside today's tools: one solve, the convex plain model, and gradient descent alone and for ten starts at once."""
+"""Descents beside today's tools: one solve, the convex plain model, and gradient descent alone and for ten starts at
+once."""
 
 from __future__ import annotations
 
@@ -31,9 +32,17 @@ def solve(quick: bool) -> Job:
         peer("scipy L-BFGS-B, autograd's gradient", F1, peers.autograd_lbfgsb, ("autograd",)),
         peer("PyTorch LBFGS", F1, peers.torch_lbfgs, ("PyTorch",)),
         peer("pymanopt trust regions, product of factors", F1, peers.pymanopt_product, ("pymanopt", "autograd")),
-        peer("pymanopt CG, rank 5 given, through reduction", F1, peers.pymanopt_fixed_rank, ("pymanopt", "autograd"), rank=5),
+        peer(
+            "pymanopt CG, rank 5 given, through reduction",
+            F1,
+            peers.pymanopt_fixed_rank,
+            ("pymanopt", "autograd"),
+            rank=5,
+        ),
     )
-    return Job("one solve to gradient norm 1e-12, F1", tools, range(1 if quick else 9), 1 if quick else 3, warm=not quick)
+    return Job(
+        "one solve to gradient norm 1e-12, F1", tools, range(1 if quick else 9), 1 if quick else 3, warm=not quick
+    )
 
 
 def convex(quick: bool) -> Job:
@@ -47,7 +56,13 @@ def convex(quick: bool) -> Job:
         Tool("cvxpy Clarabel, one column per class", lambda seed: _convex_classes, _convex_end, ("cvxpy",)),
         Tool("cvxpy SCS, all samples", lambda seed: _convex_samples, _convex_end, ("cvxpy",)),
     )
-    return Job("the plain model (L=1), K=10, n=5, lam=2^-10: convex", tools, range(1 if quick else 3), 1 if quick else 3, warm=not quick)
+    return Job(
+        "the plain model (L=1), K=10, n=5, lam=2^-10: convex",
+        tools,
+        range(1 if quick else 3),
+        1 if quick else 3,
+        warm=not quick,
+    )
 
 
 def _convex_classes() -> tuple[float, str]:
@@ -93,7 +108,12 @@ def descend_batch(quick: bool, threads: int = 1) -> Job:
         _torch_descents("PyTorch SGD, batched autograd", batched.torch_sgd, count, steps, threads),
         _torch_descents("PyTorch, batched by hand, no F", batched.torch_descend_by_hand, count, steps, threads),
     )
-    return Job(f"gradient descent, lr 0.5, {steps} steps, {count} starts at once, {said}, F1", tools, repeats=1 if quick else 5, warm=False)
+    return Job(
+        f"gradient descent, lr 0.5, {steps} steps, {count} starts at once, {said}, F1",
+        tools,
+        repeats=1 if quick else 5,
+        warm=False,
+    )
 
 
 def descend_cores(quick: bool) -> Job:
@@ -105,10 +125,19 @@ def figure(quick: bool) -> Job:
     """What Figure 2 of gk25 needs at one width: ten starts, twenty thousand steps."""
     steps, count = 500 if quick else 20_000, 10
     tools = tuple(
-        Tool(f"ufm run_batch gd, {threads} thread{'s' * (threads > 1)}", lambda seed, threads=threads: _descents(seed, count, steps, threads), _batch_end)
+        Tool(
+            f"ufm run_batch gd, {threads} thread{'s' * (threads > 1)}",
+            lambda seed, threads=threads: _descents(seed, count, steps, threads),
+            _batch_end,
+        )
         for threads in dict.fromkeys((cores(), 1))
     )
-    return Job(f"gradient descent, lr 0.5, {steps} steps, {count} starts at once, F1", tools, repeats=1 if quick else 5, warm=False)
+    return Job(
+        f"gradient descent, lr 0.5, {steps} steps, {count} starts at once, F1",
+        tools,
+        repeats=1 if quick else 5,
+        warm=False,
+    )
 
 
 def _descents(seed: int, count: int, steps: int, threads: int):
@@ -135,7 +164,9 @@ def _torch_descents(name: str, run, count: int, steps: int, threads: int) -> Too
     return Tool(name, prepare, _batch_end, ("PyTorch",))
 
 
-def batch_factors(problem: ufm.Problem, seed: int, count: int, objective: FactorObjective | None = None) -> list[np.ndarray]:
+def batch_factors(
+    problem: ufm.Problem, seed: int, count: int, objective: FactorObjective | None = None
+) -> list[np.ndarray]:
     """The starts of `run_batch` as factors with a leading axis."""
     objective = objective or FactorObjective(problem)
     root = seed_sequence(seed)
@@ -147,7 +178,13 @@ def _batch_end(answer) -> End:
     """Mean value and largest gradient norm over the starts; nobody is converged, so ends have no names."""
     X, evaluations = answer
     fun, grad = BatchObjective(FactorObjective(F1), namespace()).value_grad(np.ascontiguousarray(X))
-    return End(float(np.mean(fun)), float(np.max(np.linalg.norm(grad, axis=1))), evaluations, name="not converged", note="F is the mean over starts")
+    return End(
+        float(np.mean(fun)),
+        float(np.max(np.linalg.norm(grad, axis=1))),
+        evaluations,
+        name="not converged",
+        note="F is the mean over starts",
+    )
 
 
 def ours(name: str, problem: ufm.Problem, **options) -> Tool:

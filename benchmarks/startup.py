@@ -25,7 +25,10 @@ print(json.dumps([seconds, [name for name in {watched} if name in sys.modules], 
 def imports(quick: bool) -> Job:
     """Fresh interpreters; `import ufm` alone puts off nearly all of its work."""
     tools = (
-        _importing("from ufm import compare, minimize, ...", "from ufm import Problem, minimize, multistart, compare, classify, identify"),
+        _importing(
+            "from ufm import compare, minimize, ...",
+            "from ufm import Problem, minimize, multistart, compare, classify, identify",
+        ),
         _importing("import ufm", "import ufm"),
         _importing("import scipy.linalg", "import scipy.linalg"),
         _importing("import torch (PyTorch)", "import torch", ("PyTorch",)),
@@ -35,7 +38,12 @@ def imports(quick: bool) -> Job:
 
 def _importing(name: str, statement: str, needs=()) -> Tool:
     def work():
-        done = subprocess.run([sys.executable, "-c", SCRIPT.format(statement=statement, watched=WATCHED)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT.format(statement=statement, watched=WATCHED)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return json.loads(done.stdout)
 
     def read(answer) -> End:

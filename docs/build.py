@@ -1,7 +1,8 @@
-"""Build the documentation: `python docs/build.py [FOLDER]`, by default to build/docs. Needs the extra [docs] and no network.
+"""Build the documentation: `python docs/build.py [FOLDER]`, by default to build/docs. Needs the extra [docs] and no
+network.
 
-Warnings are errors. Afterwards every link inside the site is followed, and no page may ask another machine for anything.
-Exit codes: 0 built and good, 1 not.
+Warnings are errors. Afterwards every link inside the site is followed, and no page may ask another machine for
+anything. Exit codes: 0 built and good, 1 not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ sys.path.insert(0, str(DOCS / "_ext"))
 
 
 def build(folder: str | Path) -> list[str]:
-    """Build the site in folder/html from scratch; what is wrong with it, in words. Pictures of unchanged gallery scripts are kept."""
+    """Build the site in folder/html from scratch; what is wrong with it, in words. Pictures of unchanged gallery
+    scripts are kept."""
     from site_check import problems
     from sphinx.cmd.build import main
 
@@ -31,7 +33,11 @@ def run(arguments: list[str]) -> int:
     os.environ.setdefault("MPLBACKEND", "Agg")
     folder, began = Path(arguments[0] if arguments else DOCS.parent / "build" / "docs"), time.perf_counter()
     found = build(folder)
-    print(*found, f"{folder / 'html' / 'index.html'}: {time.perf_counter() - began:.0f} s, {len(found)} problems", sep="\n")
+    print(
+        *found,
+        f"{folder / 'html' / 'index.html'}: {time.perf_counter() - began:.0f} s, {len(found)} problems",
+        sep="\n",
+    )
     return 1 if found else 0
 
 

@@ -1,4 +1,5 @@
-"""Sphinx settings; `python docs/build.py` builds the site. Nothing is fetched, neither by the build nor by the pages."""
+"""Sphinx settings; `python docs/build.py` builds the site. Nothing is fetched, neither by the build nor by the
+pages."""
 
 import os
 import sys
@@ -32,8 +33,8 @@ exclude_patterns = ["_build", "gallery", "**/sg_execution_times.rst", "sg_execut
 smartquotes = False
 nitpicky = False
 suppress_warnings = ["toc.empty_glob", "config.cache"]
-"""A page that is planned but not there yet is no error in a table of contents (tests/test_docs.py sees that every page is in one);
-the gallery's sorting function is a class, which Sphinx cannot store."""
+"""A page that is planned but not there yet is no error in a table of contents (tests/test_docs.py sees that every page
+is in one); the gallery's sorting function is a class, which Sphinx cannot store."""
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "attrs_inline", "attrs_block", "colon_fence"]
 myst_heading_anchors = 4
@@ -75,7 +76,10 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_sidebars = {page: [] for page in ("index", "start", "choosing", "reliability", "notation", "references", "benchmarks", "changelog")}
+html_sidebars = {
+    page: []
+    for page in ("index", "start", "choosing", "reliability", "notation", "references", "benchmarks", "changelog")
+}
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
@@ -92,4 +96,6 @@ def setup(app):
     """Without examples the gallery is a page that says so."""
     if not EXAMPLES:
         (HERE / "auto_gallery").mkdir(exist_ok=True)
-        (HERE / "auto_gallery" / "index.rst").write_text("Gallery\n=======\n\nThere are no examples in docs/gallery.\n", encoding="utf-8")
+        (HERE / "auto_gallery" / "index.rst").write_text(
+            "Gallery\n=======\n\nThere are no examples in docs/gallery.\n", encoding="utf-8"
+        )

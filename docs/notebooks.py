@@ -1,16 +1,18 @@
 """Pages as notebooks for a classroom: `python docs/notebooks.py` writes docs/notebooks/*.ipynb, executed.
 
     python docs/notebooks.py                 # convert and execute all of PAGES (needs nbformat, nbclient, ipykernel)
-    python docs/notebooks.py --check         # exit 1 where a notebook in the folder is not the conversion of its page (standard library only)
+    python docs/notebooks.py --check  # exit 1 where a notebook in the folder is not the conversion of its page
+        (standard library only)
     python docs/notebooks.py start.md        # one page
 
-A page is text with snippets of `>>>` lines. Text becomes markdown cells; snippets become code cells without prompts, cut after every expression so that its
-value is shown, for a notebook shows the last one alone. Beyond that:
+A page is text with snippets of `>>>` lines. Text becomes markdown cells; snippets become code cells without prompts,
+cut after every expression so that its value is shown, for a notebook shows the last one alone. Beyond that:
 
 * a snippet that must raise is wrapped in `try`, and prints what the error says;
 * a line marked `+SKIP` is kept as a comment, since it writes a file or prints what differs between machines;
 * a picture that the page assigns (`axes = ufm.plot...`) without showing it is shown;
-* a picture that the page embeds below the snippet that draws it becomes its caption, for the notebook shows what it has drawn itself;
+* a picture that the page embeds below the snippet that draws it becomes its caption, for the notebook shows what it has
+  drawn itself;
 * links lead from docs/notebooks, and to the notebook of a page where there is one.
 """
 
@@ -28,7 +30,10 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "notebooks"
 PAGES = ("start.md", "textbook/01_model.md", "textbook/03_collapse.md", "textbook/04_low_rank.md")
-METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 FENCE = re.compile(r"^```python\n(.*?)^```[ \t]*\n?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
 DIRECTIVE = re.compile(r"[ \t]*#[ \t]*doctest:.*$", re.MULTILINE)
@@ -37,7 +42,10 @@ DIRECTIVE = re.compile(r"[ \t]*#[ \t]*doctest:.*$", re.MULTILINE)
 def convert(page: str) -> dict:
     """The notebook of a page, a path below docs, without outputs: nbformat 4.5 as plain dicts."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    said = f"*Made from `docs/{page}` by `docs/notebooks.py`: change the page, not the notebook. It needs the package (`pip install .`) and Jupyter.*"
+    said = (
+        f"*Made from `docs/{page}` by `docs/notebooks.py`: change the page, not the notebook. It needs the package"
+        " (`pip install .`) and Jupyter.*"
+    )
     cells = [("markdown", said), ("code", "%matplotlib inline")]
     place = 0
     for block in FENCE.finditer(text):
@@ -48,12 +56,17 @@ def convert(page: str) -> dict:
             cells.append(("markdown", block[0].strip()))
         place = block.end()
     cells.append(("markdown", _linked(_captioned(text[place:].strip(), cells[-1]), page)))
-    made = [_cell(kind, source, f"{Path(page).stem}-{i}".replace("_", "-")) for i, (kind, source) in enumerate(cells) if source]
+    made = [
+        _cell(kind, source, f"{Path(page).stem}-{i}".replace("_", "-"))
+        for i, (kind, source) in enumerate(cells)
+        if source
+    ]
     return {"cells": made, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
 
 
 def execute(notebook: dict) -> dict:
-    """The same notebook with its outputs, in a fresh kernel; raises nbclient's CellExecutionError where a cell fails. Nothing of the machine is kept."""
+    """The same notebook with its outputs, in a fresh kernel; raises nbclient's CellExecutionError where a cell fails.
+    Nothing of the machine is kept."""
     import nbformat
     from nbclient import NotebookClient
 
@@ -143,10 +156,18 @@ def _is_shown(example: doctest.Example, source: str) -> bool:
 def _picture(source: str) -> str | None:
     """The name to which a picture is assigned: `axes` for `axes = ufm.plot.logits(dnc)`, None for other statements."""
     statement = ast.parse(source).body[-1]
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call) or not isinstance(statement.targets[0], ast.Name):
+    if (
+        not isinstance(statement, ast.Assign)
+        or not isinstance(statement.value, ast.Call)
+        or not isinstance(statement.targets[0], ast.Name)
+    ):
         return None
     called = ast.unparse(statement.value.func)
-    return statement.targets[0].id if called.startswith("ufm.plot.") and called.rpartition(".")[2] not in ("save", "colour") else None
+    return (
+        statement.targets[0].id
+        if called.startswith("ufm.plot.") and called.rpartition(".")[2] not in ("save", "colour")
+        else None
+    )
 
 
 def _captioned(text: str, before: tuple[str, str]) -> str:
@@ -177,7 +198,10 @@ def main(arguments: list[str]) -> int:
         return 2
     if "--check" in arguments:
         old = [page for page in pages if stale(page)]
-        print("\n".join(f"stale: {path_of(page).relative_to(DOCS.parent)} is not docs/{page}" for page in old) or "all notebooks are those of their pages")
+        print(
+            "\n".join(f"stale: {path_of(page).relative_to(DOCS.parent)} is not docs/{page}" for page in old)
+            or "all notebooks are those of their pages"
+        )
         return bool(old)
     FOLDER.mkdir(exist_ok=True)
     for page in pages:

@@ -76,7 +76,24 @@ NONSENSE = [
         ",,",
         "1,2,3,4,5,6,7,8,9",
     ),
-    *("1j", "1/0", "2**-1e9", "10**10**10", "0.1+1e-99999999", "(1", "((((1))))", "1 2", "1;2", "__import__('os')", "0x10", "1_000", "٣", "½", "€", "\udcff"),
+    *(
+        "1j",
+        "1/0",
+        "2**-1e9",
+        "10**10**10",
+        "0.1+1e-99999999",
+        "(1",
+        "((((1))))",
+        "1 2",
+        "1;2",
+        "__import__('os')",
+        "0x10",
+        "1_000",
+        "٣",
+        "½",
+        "€",
+        "\udcff",
+    ),
     *(
         "x" * 300,
         "9" * 5000,
@@ -113,15 +130,41 @@ NONSENSE = [
         "*",
         "gk25:*:*",
     ),
-    *("a/b/c", "100000", "65536", "2**31", "2**63", "2**64", "1e-30", "1e-300", "3.0", "1e0", "\n", "\t1", "1\n", "a=b=c", "../..", "[1]", "{}", "'", '"'),
+    *(
+        "a/b/c",
+        "100000",
+        "65536",
+        "2**31",
+        "2**63",
+        "2**64",
+        "1e-30",
+        "1e-300",
+        "3.0",
+        "1e0",
+        "\n",
+        "\t1",
+        "1\n",
+        "a=b=c",
+        "../..",
+        "[1]",
+        "{}",
+        "'",
+        '"',
+    ),
 ]
 
 
 def files(folder: Path) -> list[str]:
-    """Good files, damaged ones, and files of other kinds, written into the folder; their names and some that are no files."""
+    """Good files, damaged ones, and files of other kinds, written into the folder; their names and some that are no
+    files."""
     rng = np.random.default_rng(0)
     np.savez(folder / "logits.npz", Z=np.eye(3))
-    np.savez(folder / "features.npz", features=rng.standard_normal((6, 4)), weights=rng.standard_normal((3, 4)), labels=[0, 0, 1, 1, 2, 2])
+    np.savez(
+        folder / "features.npz",
+        features=rng.standard_normal((6, 4)),
+        weights=rng.standard_normal((3, 4)),
+        labels=[0, 0, 1, 1, 2, 2],
+    )
     np.savez(folder / "other.npz", a=np.ones(3))
     np.save(folder / "Z.npy", np.eye(3))
     (folder / "half.npz").write_bytes((folder / "features.npz").read_bytes()[:200])
@@ -168,7 +211,13 @@ def _line(draw: random.Random, verbs: dict, names: list[str]) -> list[str]:
     chosen = [action for action in verbs[verb]._actions if draw.random() < _chance(action)]
     spoiled = draw.sample(chosen, min(len(chosen), draw.choices((0, 1, 2), (4, 5, 1))[0]))
     for action in chosen:
-        value = draw.choice(NONSENSE) if action in spoiled and draw.random() < 0.8 else _junk(draw) if action in spoiled else _value(draw, action, names)
+        value = (
+            draw.choice(NONSENSE)
+            if action in spoiled and draw.random() < 0.8
+            else _junk(draw)
+            if action in spoiled
+            else _value(draw, action, names)
+        )
         name = (action.option_strings or [""])[-1]
         if not name:
             line.append(value)
@@ -177,7 +226,10 @@ def _line(draw: random.Random, verbs: dict, names: list[str]) -> list[str]:
         else:
             line += [f"{name}={value}"] if draw.random() < 0.3 and name.startswith("--") else [name, value]
     if draw.random() < 0.05:
-        line.insert(draw.randrange(1, len(line) + 1), draw.choice(["--seed", "--json=1", "--", "-x", "--random-state=3", "-lam", _junk(draw), "-h"]))
+        line.insert(
+            draw.randrange(1, len(line) + 1),
+            draw.choice(["--seed", "--json=1", "--", "-x", "--random-state=3", "-lam", _junk(draw), "-h"]),
+        )
     if verb in ("sweep", "verify", "figure") and not any(word.startswith("--jobs") for word in line):
         line += ["--jobs", "1"]
     return line
@@ -203,4 +255,8 @@ def _junk(draw: random.Random) -> str:
 
 def listing(folder) -> dict[str, int]:
     """Every file below a folder with its size."""
-    return {os.path.join(at, name): os.path.getsize(os.path.join(at, name)) for at, _, found in os.walk(folder) for name in found}
+    return {
+        os.path.join(at, name): os.path.getsize(os.path.join(at, name))
+        for at, _, found in os.walk(folder)
+        for name in found
+    }

@@ -1,4 +1,5 @@
-"""Basins: ends are told apart modulo class permutation and counted; blocks, interruptions and files change no number."""
+"""Basins: ends are told apart modulo class permutation and counted; blocks, interruptions and files change no
+number."""
 
 import itertools
 import json
@@ -52,9 +53,13 @@ def joined(*parts):
 # ends --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("problem", [SMALL, Problem(K=10, n=5, L=2, lam=2**-10), Problem(K=12, L=3, lam=1e-3), Problem(K=2, L=1, lam=0.1)])
+@pytest.mark.parametrize(
+    "problem", [SMALL, Problem(K=10, n=5, L=2, lam=2**-10), Problem(K=12, L=3, lam=1e-3), Problem(K=2, L=1, lam=0.1)]
+)
 def test_a_permuted_copy_is_the_same_end_and_needs_no_search(problem, monkeypatch):
-    monkeypatch.setattr(ends_module, "same_point", lambda *a: pytest.fail("the proposed order did not align two copies"))
+    monkeypatch.setattr(
+        ends_module, "same_point", lambda *a: pytest.fail("the proposed order did not align two copies")
+    )
     ends, draw = ends_of(problem, 30), np.random.default_rng(0)
     once, _ = kinds(problem, ends)
     copies = [permuted(ends, i, draw.permutation(problem.K), 30 + i) for i in range(30)]
@@ -79,7 +84,9 @@ def test_class_counts_are_part_of_an_end():
     ends = ends_of(MANY, 1)
     within, across = [1, 0, 2, 3, 4, 5, 6], [2, 1, 0, 3, 4, 5, 6]
     assert len(kinds(MANY, joined(ends, permuted(ends, 0, within, 1)))[0]) == 1
-    assert len(kinds(MANY, joined(ends, permuted(ends, 0, across, 1)))[0]) == 2  # not the same point: classes 0 and 2 differ in size
+    assert (
+        len(kinds(MANY, joined(ends, permuted(ends, 0, across, 1)))[0]) == 2
+    )  # not the same point: classes 0 and 2 differ in size
 
 
 def test_equal_losses_alone_make_nothing_one():
@@ -358,7 +365,12 @@ def test_each_value_alone_gives_the_same():
 
 @pytest.mark.parametrize(
     ("over", "options"),
-    [({"scale": [0.1, 1.0]}, {}), ({"lr": [0.1, 0.5]}, {"method": "gd", "steps": 20}), ({"method": ["lbfgs", "gd"]}, {}), ({"n": [1, (1, 2, 1, 1, 1, 1)]}, {})],
+    [
+        ({"scale": [0.1, 1.0]}, {}),
+        ({"lr": [0.1, 0.5]}, {"method": "gd", "steps": 20}),
+        ({"method": ["lbfgs", "gd"]}, {}),
+        ({"n": [1, (1, 2, 1, 1, 1, 1)]}, {}),
+    ],
 )
 def test_other_parameters(over, options):
     ((name, values),) = over.items()

@@ -79,8 +79,14 @@ def difference(problem, count, rng, **options):
     logits = batch.class_logits()
     with np.errstate(invalid="ignore"):
         gaps = [abs(a.fun - f) / max(1, abs(f)) for a, f in zip(alone, batch.fun, strict=True)]
-        gaps += [np.max(np.abs(class_logits(a.point) - Z)) / max(1, np.max(np.abs(Z))) for a, Z in zip(alone, logits, strict=True)]
-    same = all((a.nit, a.nfev, a.success, words(a)) == (r.nit, r.nfev, r.success, words(r)) for a, r in zip(alone, batch, strict=True))
+        gaps += [
+            np.max(np.abs(class_logits(a.point) - Z)) / max(1, np.max(np.abs(Z)))
+            for a, Z in zip(alone, logits, strict=True)
+        ]
+    same = all(
+        (a.nit, a.nfev, a.success, words(a)) == (r.nit, r.nfev, r.success, words(r))
+        for a, r in zip(alone, batch, strict=True)
+    )
     return max(gaps), same, batch
 
 
@@ -126,7 +132,11 @@ def test_a_slip_in_the_batch_would_be_seen(monkeypatch):
     assert not same
     monkeypatch.undo()
     value_grad = BatchObjective.value_grad
-    monkeypatch.setattr(BatchObjective, "value_grad", lambda self, X, *rest: (lambda f, g: (f, g + 1e-6 * X))(*value_grad(self, X, *rest)))
+    monkeypatch.setattr(
+        BatchObjective,
+        "value_grad",
+        lambda self, X, *rest: (lambda f, g: (f, g + 1e-6 * X))(*value_grad(self, X, *rest)),
+    )
     gap, same, batch = difference(PROBLEMS["relu"], 3, 3, max_steps=30)
     assert gap > 1e-10
 
@@ -211,7 +221,20 @@ def test_the_gradient_is_that_of_the_factor_objective(name, collapsed):
 def test_histories_are_those_of_a_queue_per_row():
     on, draw = namespace(), np.random.default_rng(0)
     zero = np.zeros(6, dtype=int)
-    rows = Rows(np.arange(6), zero, zero, zero, np.zeros(6), zero.copy(), np.zeros((6, 3)), np.zeros((6, 3)), np.ones(6), [], [], [])
+    rows = Rows(
+        np.arange(6),
+        zero,
+        zero,
+        zero,
+        np.zeros(6),
+        zero.copy(),
+        np.zeros((6, 3)),
+        np.zeros((6, 3)),
+        np.ones(6),
+        [],
+        [],
+        [],
+    )
     queues = [deque(maxlen=4) for _ in range(6)]
     for count in range(25):
         step, change = draw.standard_normal((2, 6, 3))
@@ -221,7 +244,10 @@ def test_histories_are_those_of_a_queue_per_row():
             rows.forget(on, np.array([2, 5]))
         if count == 17:
             order = draw.permutation(6)
-            rows, queues = Rows.join(on, [rows.take(on, order[:2]), rows.take(on, order[2:])]), [queues[i] for i in order]
+            rows, queues = (
+                Rows.join(on, [rows.take(on, order[:2]), rows.take(on, order[2:])]),
+                [queues[i] for i in order],
+            )
             step, change, good = step[order], change[order], good[order]
         for i, queue in enumerate(queues):
             if good[i]:
@@ -231,7 +257,9 @@ def test_histories_are_those_of_a_queue_per_row():
             depth = len(queue)
             assert rows.stored[i] == depth
             kept = [(s[i], c[i]) for s, c in zip(rows.steps, rows.changes, strict=True)]
-            np.testing.assert_array_equal(np.array(kept[len(kept) - depth :]).reshape(depth, 2, 3), np.array(queue).reshape(depth, 2, 3))
+            np.testing.assert_array_equal(
+                np.array(kept[len(kept) - depth :]).reshape(depth, 2, 3), np.array(queue).reshape(depth, 2, 3)
+            )
             assert not np.any(kept[: len(kept) - depth])
 
 
@@ -383,7 +411,10 @@ def test_ctrl_c_keeps_finished_starts(threads, monkeypatch):
 
 def test_memory_bounds_the_chunk():
     large = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
-    sizes = [engine._rows(BatchObjective(FactorObjective(large), namespace()), "gd", {}, memory, 10**6, 1) for memory in (2**20, 2**24, 2**28)]
+    sizes = [
+        engine._rows(BatchObjective(FactorObjective(large), namespace()), "gd", {}, memory, 10**6, 1)
+        for memory in (2**20, 2**24, 2**28)
+    ]
     assert sizes[0] == 1
     assert sizes[0] < sizes[1] <= sizes[2]
     for memory, rows in zip((2**24, 2**28), sizes[1:], strict=True):

@@ -1,4 +1,5 @@
-"""The benchmarks run at tiny size, their tools solve the same problem, and the table says what did not run and why. No time is asserted."""
+"""The benchmarks run at tiny size, their tools solve the same problem, and the table says what did not run and why. No
+time is asserted."""
 
 import importlib.util
 import json
@@ -51,7 +52,10 @@ def test_every_job_is_built_without_work_and_its_tools_have_names_that_fit(quick
         assert len(set(names)) == len(names) and names[0].startswith(("ufm", "numpy", "from ufm"))
         assert max(map(len, names)) <= -measure.WIDTHS["tool"] - 2
         assert not job.yardstick or job.yardstick in names
-        assert not job.tools[0].needs or {t.needs for t in job.tools} <= {job.tools[0].needs, ("PyTorch", "array-api-compat", "gpu")}
+        assert not job.tools[0].needs or {t.needs for t in job.tools} <= {
+            job.tools[0].needs,
+            ("PyTorch", "array-api-compat", "gpu"),
+        }
 
 
 @pytest.mark.parametrize("name", ["gradient-reduced", "gradient-full", "gemm", "naming", "random-200"])
@@ -62,7 +66,9 @@ def test_jobs_run_at_tiny_size_and_tools_on_one_point_agree(name):
     assert [row.tool for row in found] == [t.name for t in job.tools]
     assert all(row.seconds > 0 and row.repeats == 1 and not row.note.startswith(("failed", "skipped")) for row in found)
     assert found[0].ratio == 1.0
-    assert name == "random-200" or all(row.agrees in ("", "1/1") for row in found)  # from a random start tools may end in other minima
+    assert name == "random-200" or all(
+        row.agrees in ("", "1/1") for row in found
+    )  # from a random start tools may end in other minima
 
 
 def test_a_job_runs_in_processes_of_its_own():
@@ -78,7 +84,13 @@ def test_a_job_runs_in_processes_of_its_own():
 
 def test_missing_peers_are_skipped_with_a_word(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for name, word in (("solve", "PyTorch"), ("convex", "cvxpy"), ("solve", "pymanopt"), ("order", "python-flint"), ("descend-batch", "PyTorch")):
+    for name, word in (
+        ("solve", "PyTorch"),
+        ("convex", "cvxpy"),
+        ("solve", "pymanopt"),
+        ("order", "python-flint"),
+        ("descend-batch", "PyTorch"),
+    ):
         assert any(t.absent().startswith("skipped: ") and word in t.absent() for t in JOBS[name](True).tools)
     assert JOBS["solve"](True).tools[0].absent() == ""
     job = Job("what", (tool("ufm"), tool("peer", needs=("pymanopt", "autograd"))))
@@ -134,7 +146,15 @@ def test_the_table_has_aligned_columns_and_a_heading_for_every_job():
 
 def test_the_dated_files_say_where_they_were_taken(tmp_path):
     job = Job("what", (tool("ufm"),))
-    where = {**machine(), "quick": True, "left_out": ["gpu"], "seconds": 1.0, "load_before": 0.5, "load_after": 2.0, "loads": {"job": 1.0}}
+    where = {
+        **machine(),
+        "quick": True,
+        "left_out": ["gpu"],
+        "seconds": 1.0,
+        "load_before": 0.5,
+        "load_after": 2.0,
+        "loads": {"job": 1.0},
+    }
     path = command.write(tmp_path / "new", where, rows("job", job, here(job)), "2026-01-02")
     text, data = path.read_text(), json.loads(path.with_suffix(".json").read_text())
     assert (

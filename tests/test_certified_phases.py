@@ -106,7 +106,12 @@ def test_random_orders_against_floats(count):
         K, n, L = int(rng.integers(2, 11)), int(rng.integers(1, 6)), int(rng.integers(1, 7))
         low = math.exp(rng.uniform(math.log(1e-7), math.log(0.1)))
         high = low * math.exp(rng.uniform(0.01, 3))
-        names = ["zero", "dnc", "pairs", *(name for name in structures.catalogue(Problem(K=K, L=L, lam=1.0)) if name.startswith("blocks"))]
+        names = [
+            "zero",
+            "dnc",
+            "pairs",
+            *(name for name in structures.catalogue(Problem(K=K, L=L, lam=1.0)) if name.startswith("blocks")),
+        ]
         left, right = rng.choice(names, 2, replace=False).tolist()
         certificate = order_on(K, n, L, left, right, low, high)
         lams = np.geomspace(low * (1 + 1e-9), high * (1 - 1e-9), 7)
@@ -130,14 +135,22 @@ def test_where_a_structure_ceases_to_exist():
     assert not order_on(5, 1, 2, "zero", "pairs", "0.1", "1").holds
     assert order_on(5, 1, 1, "dnc", "pairs", "0.1", "0.1999").holds
     assert absent_on(4, 1, 2, "dnc", "0.2", "1").check() and not absent_on(4, 1, 2, "dnc", "0.1", "1").holds
-    assert absent_on(4, 1, 2, "dnc", "0.2", "1").statement == "dnc does not exist for all lam in [0.2, 1] (K=4, n=1, L=2)"
+    assert (
+        absent_on(4, 1, 2, "dnc", "0.2", "1").statement == "dnc does not exist for all lam in [0.2, 1] (K=4, n=1, L=2)"
+    )
 
 
 def test_width_and_copies():
     """A width below K-1 has no dnc; n samples are lam n^(1/D)."""
-    assert absent_on(6, 1, 2, "dnc", "1e-3", "1e-2", d=4).holds and order_on(6, 1, 2, "pairs", "zero", "1e-3", "1e-2", d=4).holds
+    assert (
+        absent_on(6, 1, 2, "dnc", "1e-3", "1e-2", d=4).holds
+        and order_on(6, 1, 2, "pairs", "zero", "1e-3", "1e-2", d=4).holds
+    )
     edge = float(LAM_STAR) / 5 ** (1 / 3)
-    assert order_on(4, 5, 2, "dnc", "pairs", edge / 2, edge * 0.999).holds and not order_on(4, 5, 2, "dnc", "pairs", edge / 2, edge * 1.001).holds
+    assert (
+        order_on(4, 5, 2, "dnc", "pairs", edge / 2, edge * 0.999).holds
+        and not order_on(4, 5, 2, "dnc", "pairs", edge / 2, edge * 1.001).holds
+    )
 
 
 @pytest.mark.parametrize("loss", ["mse", "label_smoothing(0.1)"])
@@ -150,7 +163,10 @@ def test_other_losses(loss):
         if cell.winner == ABSENT:
             assert dnc is None
         elif cell.winner == "dnc":
-            assert all((f := value(cell.K, 1, cell.L, lam, name, loss)) is None or dnc < f for name in found.names[cell.K, cell.L])
+            assert all(
+                (f := value(cell.K, 1, cell.L, lam, name, loss)) is None or dnc < f
+                for name in found.names[cell.K, cell.L]
+            )
         elif cell.winner:
             assert value(cell.K, 1, cell.L, lam, cell.winner, loss) < dnc
     assert found.decided > 0.8 and loss.split("(")[0] in found.certificates[0].statement
@@ -185,7 +201,8 @@ def test_tampering_is_seen():
 
 
 def test_a_false_slope_is_seen(monkeypatch):
-    """The test of the test: a tangent too flat would prove an order across the crossing; the floats contradict it, the true slope refuses."""
+    """The test of the test: a tangent too flat would prove an order across the crossing; the floats contradict it, the
+    true slope refuses."""
     true, problem, lam = phases.end, (4, 1, 2, (4, 4), "ce"), ("0.0105", "0.0125")
     with pytest.raises(Rejected):
         phases.piece_margin(problem, "dnc", "pairs", *lam)
@@ -199,7 +216,11 @@ def test_save_and_load(tmp_path, diagram):
     small.save(tmp_path / "phases.json")
     loaded = load(tmp_path / "phases.json")
     assert len(loaded) == len(small.certificates) and all(c.check() for c in loaded)
-    assert small.at(4, 2, 2e-3).winner == "dnc" and "K=4 L=2  dnc [0.001, " in repr(small) and small.to_dict()["decided"] == small.decided
+    assert (
+        small.at(4, 2, 2e-3).winner == "dnc"
+        and "K=4 L=2  dnc [0.001, " in repr(small)
+        and small.to_dict()["decided"] == small.decided
+    )
     with pytest.raises(ValueError, match="finished column"):
         small.at(4, 3, 2e-3)
 
@@ -249,11 +270,17 @@ def test_arguments():
 def test_picture(diagram):
     ax = certified_phases(diagram)
     texts = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert texts[0] == "dnc < all compared" and "pairs < dnc" in texts and texts[-2:] == ["dnc does not exist", "not decided"]
+    assert (
+        texts[0] == "dnc < all compared"
+        and "pairs < dnc" in texts
+        and texts[-2:] == ["dnc does not exist", "not decided"]
+    )
     from matplotlib.colors import to_hex
 
     colours = {to_hex(p.get_facecolor()) for p in ax.patches}
-    assert {plot.colour(name).lower() for name in ("dnc", "pairs", "zero")} <= colours and any(p.get_hatch() for p in ax.patches)
+    assert {plot.colour(name).lower() for name in ("dnc", "pairs", "zero")} <= colours and any(
+        p.get_hatch() for p in ax.patches
+    )
     figure = ax.figure
     figure.draw_without_rendering()
     assert certified_phases(certified_phase_diagram(4, 2, cells=1, splits=1), figure.add_subplot()) is figure.axes[-1]

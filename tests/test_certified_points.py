@@ -49,7 +49,9 @@ def test_ten_classes(structure):
     assert made.margin >= 1e-7
 
 
-@pytest.mark.parametrize(("K", "L", "C", "index"), [(6, 4, 0.16, 9), pytest.param(10, 3, 0.03, 35, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("K", "L", "C", "index"), [(6, 4, 0.16, 9), pytest.param(10, 3, 0.03, 35, marks=pytest.mark.slow)]
+)
 def test_dnc_below_its_threshold_is_a_saddle_of_index_K_choose_2_minus_K(K, L, C, index):
     assert index == K * (K - 3) // 2
     _proved(dnc(Problem(K=K, L=L, lam=2 * C / (L + 1))), index)
@@ -184,7 +186,9 @@ def _derivative_errors(case):
         product = (system.hessian(x) * matrix([[d] for d in direction])).entries()
         J = floats(system.hessian(x))
         np.testing.assert_allclose(J, J.T, atol=1e-14)
-        return float(abs(slope - exact).mid()), max(float(abs(a - b).mid()) for a, b in zip(change, product, strict=True))
+        return float(abs(slope - exact).mid()), max(
+            float(abs(a - b).mid()) for a, b in zip(change, product, strict=True)
+        )
 
 
 @pytest.mark.parametrize("case", [*CASES[:9], {"K": 3, "L": 1, "lam": 0.1, "bias": 0.1}], ids=str)
@@ -308,7 +312,8 @@ def test_a_false_index_is_rejected_by_its_reason():
 
 
 def test_a_negative_E_is_no_deep_critical_point():
-    """At L = 3, (A, -E, B) has the same product and is a zero of the gradient; it is not balanced by positive frames."""
+    """At L = 3, (A, -E, B) has the same product and is a zero of the gradient; it is not balanced by positive
+    frames."""
     data = critical(pairs(Problem(K=4, L=3, lam=0.01))).data
     flipped = [[t[1:] if t.startswith("-") else t if not t.strip("0.") else "-" + t for t in row] for row in data["E"]]
     with pytest.raises(Rejected, match="positive definite"):
@@ -330,9 +335,13 @@ def test_refusals_say_why():
     moved = LogitPoint(moved.problem, moved.U, moved.s * 1.01, moved.right)
     cases = {
         "not critical: gradient norm": moved,
-        "only linear layers are covered": FactorPoint(Problem(**plain, activation="relu"), tuple(np.ones((3, 3)) for _ in range(3))),
+        "only linear layers are covered": FactorPoint(
+            Problem(**plain, activation="relu"), tuple(np.ones((3, 3)) for _ in range(3))
+        ),
         "focal": zero(Problem(**plain, loss="focal(2)")),
-        "whole families": ufm.multistart(Problem(K=4, d=2, L=2, lam=0.01, loss="mse"), starts=1, rng=0).results[0].point,
+        "whole families": ufm.multistart(Problem(K=4, d=2, L=2, lam=0.01, loss="mse"), starts=1, rng=0)
+        .results[0]
+        .point,
         "too close to Lam": zero(Problem(K=4, L=1, lam=0.25)),
     }
     for reason, point in cases.items():

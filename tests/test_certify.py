@@ -20,7 +20,12 @@ def _json(capsys, *arguments):
 def test_figure_one_is_proved_on_the_command_line(capsys):
     found = _json(capsys, *F1, "--what", "order")
     duel = next(c for c in found if c["statement"] == "pairs < dnc")
-    assert duel["kind"] == "order" and duel["holds"] and duel["arithmetic"] == "ball" and duel["margin"] == pytest.approx(0.0106495239, abs=1e-9)
+    assert (
+        duel["kind"] == "order"
+        and duel["holds"]
+        and duel["arithmetic"] == "ball"
+        and duel["margin"] == pytest.approx(0.0106495239, abs=1e-9)
+    )
     assert {"kind", "statement", "holds", "margin", "arithmetic", "seconds"} <= set(duel)
     assert "dnc < pairs" not in {c["statement"] for c in found if c["holds"]}
 
@@ -28,7 +33,9 @@ def test_figure_one_is_proved_on_the_command_line(capsys):
 def test_defaults_say_what_applies(capsys):
     kinds = {c["kind"] for c in _json(capsys, "-K", "4", "-L", "2", "--lam", "1/75", "--loss", "label_smoothing(0.1)")}
     assert kinds == {"order", "critical", "bound"}
-    found = {c["statement"]: c["holds"] for c in _json(capsys, "-K", "3", "-L", "2", "--lam", "0.1333", "--what", "global")}
+    found = {
+        c["statement"]: c["holds"] for c in _json(capsys, "-K", "3", "-L", "2", "--lam", "0.1333", "--what", "global")
+    }
     assert found == {"dnc is a global minimum": True}
 
 
@@ -45,7 +52,10 @@ def test_files_are_checked_again_and_a_changed_digit_fails(tmp_path, capsys):
     assert main(["certify", "--check", str(file)]) == 0
     said = capsys.readouterr().out
     assert "stands: pairs < dnc (order)" in said
-    assert said.startswith("about K=6, n=1, d=6, L=2, lam=0.01, cross-entropy, linear layers:\n") and said.count("about") == 1
+    assert (
+        said.startswith("about K=6, n=1, d=6, L=2, lam=0.01, cross-entropy, linear layers:\n")
+        and said.count("about") == 1
+    )
     data = json.loads(file.read_text())
     number = data["certificates"][0]["data"]["left"]["loss"]
     data["certificates"][0]["data"]["left"]["loss"] = number[:-1] + str((int(number[-1]) + 1) % 10)
@@ -59,7 +69,9 @@ def test_files_are_checked_again_and_a_changed_digit_fails(tmp_path, capsys):
     certificate.save(resealed, file)
     assert main(["certify", "--check", str(file), "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
-    assert [row["problem"] for row in printed["certificates"]][-1].startswith("K=6, n=1, d=6, L=2, lam=0.01, cross-entropy")
+    assert [row["problem"] for row in printed["certificates"]][-1].startswith(
+        "K=6, n=1, d=6, L=2, lam=0.01, cross-entropy"
+    )
     assert not printed["stand"] and [row["holds"] for row in printed["certificates"]].count(False) == 1
 
 
@@ -103,7 +115,11 @@ def test_without_the_extra_the_verb_says_so_in_one_line(monkeypatch, capsys):
 
 def test_compare_proves_its_order():
     duel = ufm.compare(ufm.Problem(K=6, n=2, L=3, lam=1e-3), starts=0)
-    assert duel.certified and "proved: pairs < dnc" in duel.verdict() and duel.to_dict()["proved"][0].startswith("pairs < ")
+    assert (
+        duel.certified
+        and "proved: pairs < dnc" in duel.verdict()
+        and duel.to_dict()["proved"][0].startswith("pairs < ")
+    )
     plain = ufm.compare(ufm.Problem(K=6, n=2, L=3, lam=1e-3), starts=0, prove=False)
     assert not plain.certified and "proved" not in plain.verdict()
 
@@ -112,7 +128,13 @@ def test_a_certificate_of_an_unknown_method_or_a_wrong_statement_fails():
     from dataclasses import replace
 
     proof = next(c for c in ufm.certify(ufm.Problem(K=6, L=2, lam=0.01), ["order"]) if c.statement == "pairs < dnc")
-    for change in ({"method": "trust me"}, {"statement": "dnc < pairs"}, {"kind": "global"}, {"margin": 2 * proof.margin}, {"data": {}}):
+    for change in (
+        {"method": "trust me"},
+        {"statement": "dnc < pairs"},
+        {"kind": "global"},
+        {"margin": 2 * proof.margin},
+        {"data": {}},
+    ):
         forged = replace(proof, **change)
         assert not forged.check()
         assert not replace(forged, fingerprint=forged._fingerprint()).check()

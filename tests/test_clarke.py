@@ -22,7 +22,9 @@ from ufm.structures import graph_codes
 
 def code(r, L, n=1, lam=0.04, variant="disjoint", spare=2):
     K = r * (r - 1) // 2
-    return graph_codes.graph_code(Problem(K=K, n=n, L=L, d=K + spare, lam=lam / K, loss="mse", activation="relu"), complete(r), variant)
+    return graph_codes.graph_code(
+        Problem(K=K, n=n, L=L, d=K + spare, lam=lam / K, loss="mse", activation="relu"), complete(r), variant
+    )
 
 
 def random_point(problem, seed=0):
@@ -80,7 +82,9 @@ def test_a_slip_of_a_thousandth_is_seen():
 @pytest.mark.parametrize("activation", ["linear", "tanh", "relu", "leaky_relu(0.3)"])
 @pytest.mark.parametrize("bias", [None, 0.1])
 def test_without_kinks_it_is_the_norm_of_the_gradient(activation, bias):
-    point = random_point(Problem(K=3, n=(2, 1, 3), d=(4, 5, 3), L=3, lam=(0.1, 0.2, 0.3, 0.1), activation=activation, bias=bias))
+    point = random_point(
+        Problem(K=3, n=(2, 1, 3), d=(4, 5, 3), L=3, lam=(0.1, 0.2, 0.3, 0.1), activation=activation, bias=bias)
+    )
     objective, x = objective_of(point)
     found = clarke(point)
     assert found.count == 0 and found.residual == pytest.approx(np.linalg.norm(objective.grad(x)), rel=1e-12)
@@ -114,7 +118,10 @@ def test_bounded_least_squares_agrees_with_scipy():
         m, n = int(rng.integers(2, 25)), int(rng.integers(1, 25))
         J = rng.standard_normal((m + n, n))
         target = rng.standard_normal(m + n) * rng.choice([0.1, 1, 10])
-        ours, theirs = least_squares(J, target, np.full(n, 0.1), np.ones(n)), lsq_linear(J, target, (0.1, 1.0), method="bvls").x
+        ours, theirs = (
+            least_squares(J, target, np.full(n, 0.1), np.ones(n)),
+            lsq_linear(J, target, (0.1, 1.0), method="bvls").x,
+        )
         assert np.all((ours >= 0.1) & (ours <= 1.0))
         assert np.linalg.norm(J @ ours - target) <= np.linalg.norm(J @ theirs - target) * (1 + 1e-6)
 
@@ -129,7 +136,9 @@ def test_derivatives_through_slopes_agree_with_differences(activation):
     v, h = rng.standard_normal(len(x)), 1e-5
     up, down = (Gated.of(objective, x + s * h * v, gates) for s in (1, -1))
     assert (up.value() - down.value()) / (2 * h) == pytest.approx(at.gradient() @ v, rel=1e-7)
-    assert np.allclose((up.gradient() - down.gradient()) / (2 * h), at.hessian() @ v, atol=1e-6 * np.linalg.norm(at.hessian() @ v))
+    assert np.allclose(
+        (up.gradient() - down.gradient()) / (2 * h), at.hessian() @ v, atol=1e-6 * np.linalg.norm(at.hessian() @ v)
+    )
     where = [np.ones(p.shape, bool) for p in at.pres]
     slopes = np.concatenate([(a - b).ravel() / (2 * h) for a, b in zip(up.pres, down.pres, strict=True)])
     assert np.allclose(slopes, at.rows(where) @ v, atol=1e-6 * np.linalg.norm(slopes))
@@ -158,7 +167,12 @@ def test_what_it_is_not_for_is_refused():
         clarke(code(5, 3), -1.0)
     with pytest.raises(ValueError, match="tanh"):
         identities(random_point(Problem(K=3, L=2, lam=0.1, activation="tanh")))
-    odd = Problem(K=3, L=2, lam=0.1, activation=replace(Problem(K=3, lam=0.1, activation="relu").activation, name="odd", value=np.abs))
+    odd = Problem(
+        K=3,
+        L=2,
+        lam=0.1,
+        activation=replace(Problem(K=3, lam=0.1, activation="relu").activation, name="odd", value=np.abs),
+    )
     assert slope_of(odd) == -1.0 and kinked(odd)  # |x| = max(x, -x)
     steep = replace(odd.activation, name="steep", value=lambda x: np.minimum(x, 2 * x))
     assert not kinked(replace(odd, activation=steep))
@@ -216,5 +230,8 @@ def test_one_layer_has_no_activation(n, activation):
 
 def test_ranks_are_those_of_pre_activations():
     problem = Problem(K=3, d=(2, 3), L=2, lam=0.1, activation="relu")
-    point = FactorPoint(problem, (np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0]]), np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]), np.eye(3)))
+    point = FactorPoint(
+        problem,
+        (np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0]]), np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]), np.eye(3)),
+    )
     assert ranks(point) == (1, 1, 2)

@@ -17,7 +17,10 @@ ENTRY = [sys.executable, "-c", "import sys; from ufm.cli import main; sys.exit(m
 
 def test_the_command_line_starts_without_numpy():
     heavy = ("numpy", "scipy", "matplotlib", "cvxpy")
-    code = f"import sys; from ufm.cli import main; main(['compare', '--help']); sys.exit(any(m in sys.modules for m in {heavy}))"
+    code = (
+        "import sys; from ufm.cli import main; main(['compare', '--help']); sys.exit(any(m in sys.modules for m in"
+        f" {heavy}))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
@@ -25,7 +28,19 @@ def test_alone_it_shows_every_verb_with_one_example(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
     known = verbs_of(build())
-    assert {"compare", "solve", "landscape", "identify", "certify", "sweep", "basins", "verify", "figure", "cite", "demo"} <= set(known)
+    assert {
+        "compare",
+        "solve",
+        "landscape",
+        "identify",
+        "certify",
+        "sweep",
+        "basins",
+        "verify",
+        "figure",
+        "cite",
+        "demo",
+    } <= set(known)
     for name in known:
         assert len(re.findall(rf"^ +\$ ufm {name}\b", shown, re.MULTILINE)) == 1, name
     assert "\033" not in shown
@@ -47,7 +62,10 @@ def test_examples_are_understood_by_the_parser_they_document():
     [
         (["compar"], "did you mean 'compare'?"),
         (["solv", "-K", "4"], "did you mean 'solve'?"),
-        (["compare", "-K", "4", "--lam", "0.1", "--strats", "3"], "ufm compare: error: unrecognized arguments: --strats; did you mean '--starts'?"),
+        (
+            ["compare", "-K", "4", "--lam", "0.1", "--strats", "3"],
+            "ufm compare: error: unrecognized arguments: --strats; did you mean '--starts'?",
+        ),
         (["basins", "-K", "4", "--lam", "0.1", "--metod=gd"], "did you mean '--method'?"),
         (["compare", "-K", "4", "--lam", "0.1", "--loss", "mze"], "Did you mean 'mse'?"),
         (["compare", "-K", "4", "--lam", "0.1", "--activation", "reul"], "Did you mean 'relu'?"),
@@ -66,7 +84,9 @@ def test_a_name_near_nothing_gets_no_suggestion(capsys):
     assert "did you mean" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("setting", "coloured"), [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)])
+@pytest.mark.parametrize(
+    ("setting", "coloured"), [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)]
+)
 def test_colours_only_where_they_are_wanted(setting, coloured):
     clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     said = subprocess.run(ENTRY, capture_output=True, text=True, check=True, env=clean | setting).stdout
@@ -75,14 +95,18 @@ def test_colours_only_where_they_are_wanted(setting, coloured):
 
 def test_json_is_never_coloured():
     words = ["compare", "-K", "3", "--lam", "0.1", "--starts", "0", "--json"]
-    plain = subprocess.run([*ENTRY, *words], capture_output=True, text=True, check=True, env=os.environ | {"FORCE_COLOR": "1"}).stdout
+    plain = subprocess.run(
+        [*ENTRY, *words], capture_output=True, text=True, check=True, env=os.environ | {"FORCE_COLOR": "1"}
+    ).stdout
     assert json.loads(plain)["winner"] == "dnc" and "\033" not in plain
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 def test_a_terminal_sees_colours():
     host, terminal = os.openpty()
-    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")} | {"TERM": "xterm"}
+    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")} | {
+        "TERM": "xterm"
+    }
     subprocess.run(ENTRY, stdout=terminal, check=True, env=clean)
     assert b"\033[" in os.read(host, 10_000)
     os.close(host)
@@ -100,7 +124,12 @@ def test_colour_adds_marks_and_changes_no_word():
 def test_the_shell_completes_verbs_and_options(tmp_path):
     pytest.importorskip("argcomplete")
     out = tmp_path / "said"
-    setting = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(out), "_ARGCOMPLETE_IFS": "\n", "COMP_TYPE": "9"}
+    setting = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(out),
+        "_ARGCOMPLETE_IFS": "\n",
+        "COMP_TYPE": "9",
+    }
     for line, wanted in (("ufm comp", "compare"), ("ufm compare --sta", "--starts")):
         asked = setting | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
         subprocess.run(ENTRY, check=False, env=os.environ | asked, capture_output=True)

@@ -1,4 +1,5 @@
-"""Collapse metrics: published values, twins that must agree, streams against whole arrays, points with known numbers."""
+"""Collapse metrics: published values, twins that must agree, streams against whole arrays, points with known
+numbers."""
 
 import json
 from pathlib import Path
@@ -15,7 +16,14 @@ from ufm.numerics import ranks
 DATA = Path(__file__).parent / "data"
 INPUTS = dict(np.load(DATA / "nc_metrics_inputs.npz"))
 REFERENCE = json.loads((DATA / "nc_metrics_reference.json").read_text())["cases"]
-PEER = {"nc1": "nc1_pinv", "nc1_quotient": "nc1_quot", "cdnv": "nc1_cdnv", "nc2": "nc2_etf_err", "nc3": "nc3_dual_err", "nc4": "nc4_agree"}
+PEER = {
+    "nc1": "nc1_pinv",
+    "nc1_quotient": "nc1_quot",
+    "cdnv": "nc1_cdnv",
+    "nc2": "nc2_etf_err",
+    "nc3": "nc3_dual_err",
+    "nc4": "nc4_agree",
+}
 PAPYAN = {
     "equinorm": "equinorm_means",
     "equinorm_W": "equinorm_W",
@@ -25,7 +33,12 @@ PAPYAN = {
     "maxangle_W": "maxangle_W",
     "self_duality": "self_duality",
 }
-RANKS = {"stable": "stable", "nuclear": "nuclear_over_op", "effective": "effective_roy_vetterli", "participation": "participation_s2"}
+RANKS = {
+    "stable": "stable",
+    "nuclear": "nuclear_over_op",
+    "effective": "effective_roy_vetterli",
+    "participation": "participation_s2",
+}
 NUMBERS = ("nc1", "nc1_rank_aware", "nc1_quotient", "nc2", "nc2_orthogonal", "nc3", "nc4", "cdnv", *PAPYAN)
 
 
@@ -58,12 +71,17 @@ def test_values_of_the_reference(name):
     found, published = collapse(*case(name)), REFERENCE[name]
     # at an exactly collapsed point published values are rounding errors, of which only the size is meant
     atol = 1e-15 if "exact" in name else 0.0
-    for own, other, table in [(*item, "peer") for item in PEER.items()] + [(*item, "papyan") for item in PAPYAN.items()]:
+    for own, other, table in [(*item, "peer") for item in PEER.items()] + [
+        (*item, "papyan") for item in PAPYAN.items()
+    ]:
         if (own, name[:11]) != ("nc1", "pairs_noisy"):
             np.testing.assert_allclose(getattr(found, own), published[table][other], rtol=1e-12, atol=atol, err_msg=own)
     assert found.nc4 == pytest.approx(1 - published["papyan"]["nc4_mismatch"], rel=1e-12)
     for which, table in published["ranks"].items():
-        assert found.ranks[which]["numerical"]["0.001"] == table["numerical_1e3"] and found.ranks[which]["machine"] == table["matrix_rank"]
+        assert (
+            found.ranks[which]["numerical"]["0.001"] == table["numerical_1e3"]
+            and found.ranks[which]["machine"] == table["matrix_rank"]
+        )
         for own, other in RANKS.items():
             np.testing.assert_allclose(found.ranks[which][own], table[other], rtol=1e-12, err_msg=f"{which} {own}")
 
@@ -86,11 +104,15 @@ def test_where_the_reference_is_ill_posed_the_digits_are_those_of_fifty(name):
 
 
 def nc1_in_fifty_digits(X, y):
-    """tr(pinv(S_B) S_W)/K for means in general position: M = C B with B (K-1, d) the differences mu_c - mu_0, C (K, K-1)."""
+    """tr(pinv(S_B) S_W)/K for means in general position: M = C B with B (K-1, d) the differences mu_c - mu_0, C (K,
+    K-1)."""
     K, N = int(y.max()) + 1, len(y)
     with mpmath.workdps(50):
         A = mpmath.matrix(X.tolist())
-        mu = [[mpmath.fsum(A[i, j] for i in np.flatnonzero(y == c)) / int(np.sum(y == c)) for j in range(A.cols)] for c in range(K)]
+        mu = [
+            [mpmath.fsum(A[i, j] for i in np.flatnonzero(y == c)) / int(np.sum(y == c)) for j in range(A.cols)]
+            for c in range(K)
+        ]
         B = mpmath.matrix([[mu[c][j] - mu[0][j] for j in range(A.cols)] for c in range(1, K)])
         C = mpmath.matrix(K, K - 1)
         for c in range(K):
@@ -111,11 +133,18 @@ def test_formulas_as_written(seed):
     M, R = mu - mu.mean(axis=0), X - mu[y]
     SW, SB = R.T @ R / N, M.T @ M / K
     cutoff = d * np.finfo(float).eps
-    np.testing.assert_allclose(found.nc1, np.trace(np.linalg.pinv(SB, rcond=cutoff, hermitian=True) @ SW) / K, rtol=1e-9, atol=1e-25)
+    np.testing.assert_allclose(
+        found.nc1, np.trace(np.linalg.pinv(SB, rcond=cutoff, hermitian=True) @ SW) / K, rtol=1e-9, atol=1e-25
+    )
     np.testing.assert_allclose(found.nc1_quotient, np.trace(SW) / np.trace(SB), rtol=1e-12, atol=1e-25)
     pairs = [(a, b) for a in range(K) for b in range(a)]
     v = [np.mean(np.sum(R[y == c] ** 2, axis=1)) for c in range(K)]
-    np.testing.assert_allclose(found.cdnv, np.mean([(v[a] + v[b]) / 2 / np.sum((mu[a] - mu[b]) ** 2) for a, b in pairs]), rtol=1e-11, atol=1e-25)
+    np.testing.assert_allclose(
+        found.cdnv,
+        np.mean([(v[a] + v[b]) / 2 / np.sum((mu[a] - mu[b]) ** 2) for a, b in pairs]),
+        rtol=1e-11,
+        atol=1e-25,
+    )
     nearest = np.argmin([[np.linalg.norm(x - m) for m in mu] for x in X], axis=1)
     assert found.nc4 == np.mean(nearest == np.argmax(X @ W.T, axis=1))
     assert len(found.spectrum) == min(K - 1, d) and found.counts == tuple(np.bincount(y).tolist()) and found.d == d
@@ -175,13 +204,17 @@ def compare(stream, whole):
     assert stream.counts == whole.counts and stream.warnings == whole.warnings
     np.testing.assert_allclose(stream.spectrum, whole.spectrum, rtol=1e-12)
     for which, table in whole.ranks.items():
-        assert stream.ranks[which]["numerical"] == table["numerical"] and stream.ranks[which]["machine"] == table["machine"]
+        assert (
+            stream.ranks[which]["numerical"] == table["numerical"]
+            and stream.ranks[which]["machine"] == table["machine"]
+        )
         for key in RANKS:
             np.testing.assert_allclose(stream.ranks[which][key], table[key], rtol=1e-12)
 
 
 def test_a_stream_keeps_digits_that_a_covariance_would_lose():
-    """Noise of 1e-10 along the means and 1 across them: |R v|^2 is 1e-20 of tr S_W, below the rounding of a formed S_W."""
+    """Noise of 1e-10 along the means and 1 across them: |R v|^2 is 1e-20 of tr S_W, below the rounding of a formed
+    S_W."""
     rng = np.random.default_rng(0)
     K, d, n = 3, 12, 400
     y = np.repeat(np.arange(K), n)
@@ -237,10 +270,24 @@ def test_neural_collapse_of_this_package_collapses(K, n, d, L):
     for values in (found.dnc1, found.dnc2, found.dnc3):
         assert max(values) < 1e-12
     last = found[-1]
-    small = ("nc1", "nc1_rank_aware", "nc2", "nc3", "equinorm", "equiangularity", "maxangle", "equinorm_W", "equiangularity_W", "self_duality", "cdnv")
+    small = (
+        "nc1",
+        "nc1_rank_aware",
+        "nc2",
+        "nc3",
+        "equinorm",
+        "equiangularity",
+        "maxangle",
+        "equinorm_W",
+        "equiangularity_W",
+        "self_duality",
+        "cdnv",
+    )
     assert all(getattr(last, name) < 1e-12 for name in small)
     assert last.nc4 == 1 and last.nc1_rank == K - 1
-    assert [words for words in last.warnings if "zero by construction" not in words] == [] and bool(last.warnings) == (n == 1)
+    assert [words for words in last.warnings if "zero by construction" not in words] == [] and bool(last.warnings) == (
+        n == 1
+    )
 
 
 @pytest.mark.parametrize("K, n, d, L", [(4, 2, 4, 2), (6, 4, 9, 3), (10, 5, 70, 2)])
@@ -310,7 +357,17 @@ def test_equal_class_means_are_undefined_and_say_so(offset):
     half = rng.standard_normal((5, 4))
     X = np.concatenate([half, -half, half, -half]) + offset
     found = collapse(X, np.repeat([0, 1], 10), rng.standard_normal((2, 4)))
-    for name in ("nc1", "nc1_rank_aware", "nc1_quotient", "nc2", "nc3", "self_duality", "cdnv", "equinorm", "equiangularity"):
+    for name in (
+        "nc1",
+        "nc1_rank_aware",
+        "nc1_quotient",
+        "nc2",
+        "nc3",
+        "self_duality",
+        "cdnv",
+        "equinorm",
+        "equiangularity",
+    ):
         assert np.isnan(getattr(found, name)), name
     assert found.nc1_rank == 0 and "0/0" in found.warnings[0]
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -324,7 +381,12 @@ def test_two_equal_means_or_a_mean_in_the_middle_leave_the_rest_defined():
     found = collapse(X, [0, 1, 2, 3])
     assert np.isnan(found.cdnv) and "two class means agree" in found.warnings[0] and found.nc1 == 0
     middle = collapse([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]], [0, 1, 2])
-    assert np.isnan(middle.equiangularity) and middle.equinorm > 0 and middle.cdnv == 0 and "no direction" in middle.warnings[0]
+    assert (
+        np.isnan(middle.equiangularity)
+        and middle.equinorm > 0
+        and middle.cdnv == 0
+        and "no direction" in middle.warnings[0]
+    )
 
 
 def test_layers_by_name_with_unknown_weights_and_a_relu():
@@ -340,8 +402,16 @@ def test_layers_by_name_with_unknown_weights_and_a_relu():
     agree(found["conv"], collapse(first, y))
     assert found["conv"].nc3 is None and found["head"].nc4 == 1
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert data["name"] == "dnc" and data["layers"]["conv"]["dnc1"] == found.dnc1[0] and data["layers"]["conv"]["dnc3"] is None
-    assert [data["layers"]["head"][key] for key in ("dnc2", "orthogonal", "dnc3")] == [found.dnc2[1], found.orthogonal[1], found.dnc3[1]]
+    assert (
+        data["name"] == "dnc"
+        and data["layers"]["conv"]["dnc1"] == found.dnc1[0]
+        and data["layers"]["conv"]["dnc3"] is None
+    )
+    assert [data["layers"]["head"][key] for key in ("dnc2", "orthogonal", "dnc3")] == [
+        found.dnc2[1],
+        found.orthogonal[1],
+        found.dnc3[1],
+    ]
     assert "conv" in repr(found) and "logits: dnc" in repr(found)
     same = collapse(features={"conv": first, "head": second}, y=y, weights={"head": W})
     assert same.dnc3 == found.dnc3
@@ -349,7 +419,12 @@ def test_layers_by_name_with_unknown_weights_and_a_relu():
     # a weight that reads the first layer as its means lie, and one that does not
     means = class_means(first, y, 4)
     good, bad = means - means.mean(axis=0), rng.standard_normal((4, 7))
-    assert collapse(features=[first, second], y=y, weights=[good, W]).dnc3[0] < 1e-12 < 0.1 < collapse(features=[first, second], y=y, weights=[bad, W]).dnc3[0]
+    assert (
+        collapse(features=[first, second], y=y, weights=[good, W]).dnc3[0]
+        < 1e-12
+        < 0.1
+        < collapse(features=[first, second], y=y, weights=[bad, W]).dnc3[0]
+    )
 
 
 class Tensor:
@@ -406,7 +481,10 @@ GOOD_X, GOOD_Y, GOOD_W = np.eye(4, 5), np.array([0, 1, 0, 1]), np.eye(2, 5)
         ({"features": [GOOD_X], "y": GOOD_Y, "W": GOOD_W}, "W belongs to X"),
         ({"features": GOOD_X[0], "y": GOOD_Y}, "features must have 2 axes"),
         ({"X": GOOD_X, "y": GOOD_Y, "labels": GOOD_Y}, "y and labels are two names of one argument"),
-        ({"features": GOOD_X, "labels": GOOD_Y, "W": GOOD_W, "weights": GOOD_W}, "W and weights are two names of one argument"),
+        (
+            {"features": GOOD_X, "labels": GOOD_Y, "W": GOOD_W, "weights": GOOD_W},
+            "W and weights are two names of one argument",
+        ),
         ({"features": GOOD_X, "labels": GOOD_Y, "weights": np.eye(2, 4)}, "weights must have shape"),
         ({"features": GOOD_X, "labels": GOOD_Y[:3]}, "labels must have shape"),
         ({"features": GOOD_X}, "y must hold the class"),
@@ -441,7 +519,9 @@ def test_bad_streams_are_named(call, words):
 def test_the_short_summary_keeps_its_numbers():
     X, y, W = case("imbalanced.0")
     found, short = collapse(X, y, W), summary(X, y, W)
-    np.testing.assert_allclose([short["nc1"], short["nc2"], short["nc3"]], [found.nc1_quotient, found.nc2, found.nc3], rtol=1e-12)
+    np.testing.assert_allclose(
+        [short["nc1"], short["nc2"], short["nc3"]], [found.nc1_quotient, found.nc2, found.nc3], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -455,7 +535,9 @@ def test_ranks_lie_in_order_between_one_and_the_rank(seed):
     assert ranks.stable_rank(s) <= ranks.nuclear_rank(s) <= r
     for rank in (ranks.stable_rank, ranks.effective_rank, ranks.nuclear_rank, ranks.participation_rank):
         assert 1 - 1e-12 <= rank(s) <= r * (1 + 1e-12)
-        np.testing.assert_allclose([rank(padded), rank(s[::-1]), rank(1e-200 * s), rank(1e200 * s)], rank(s), rtol=1e-12)
+        np.testing.assert_allclose(
+            [rank(padded), rank(s[::-1]), rank(1e-200 * s), rank(1e200 * s)], rank(s), rtol=1e-12
+        )
         assert rank(np.zeros(4)) == 0 and rank(np.ones(r)) == pytest.approx(r, rel=1e-12)
     assert ranks.numerical_rank(np.zeros(4)) == 0
 

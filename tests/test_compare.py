@@ -102,9 +102,29 @@ def test_compare_prints_one_json_object_of_the_stable_shape(capsys):
     assert code == 0 and err == ""
     assert {"problem", "structures", "winner", "margin", "certified", "lower_bound", "seconds"} <= set(data)
     row = next(s for s in data["structures"] if s["name"] == "pairs")
-    assert {"name", "rank", "fun", "scales", "singular_values", "grad_norm", "index", "nullity", "nullity_symmetry", "status"} <= set(row)
+    assert {
+        "name",
+        "rank",
+        "fun",
+        "scales",
+        "singular_values",
+        "grad_norm",
+        "index",
+        "nullity",
+        "nullity_symmetry",
+        "status",
+    } <= set(row)
     assert data["winner"] == "pairs" and row["rank"] == 5 and len(row["singular_values"]) == 5
-    assert data["problem"] == {"K": 10, "n": 5, "d": 70, "L": 2, "lam": 2**-10, "loss": "ce", "activation": "linear", "bias": None}
+    assert data["problem"] == {
+        "K": 10,
+        "n": 5,
+        "d": 70,
+        "L": 2,
+        "lam": 2**-10,
+        "loss": "ce",
+        "activation": "linear",
+        "bias": None,
+    }
 
 
 def test_solve_prints_one_json_object_of_the_stable_shape(capsys):
@@ -117,13 +137,21 @@ def test_solve_prints_one_json_object_of_the_stable_shape(capsys):
 
 @pytest.mark.parametrize("method", ["gd", "flow", "newton", "lbfgs"])
 def test_solve_runs_every_method_and_names_the_ends(capsys, method):
-    extra = ["--lr", "0.5", "--momentum", "0.9", "--steps", "400"] if method == "gd" else ["--time", "50"] if method == "flow" else []
+    extra = (
+        ["--lr", "0.5", "--momentum", "0.9", "--steps", "400"]
+        if method == "gd"
+        else ["--time", "50"]
+        if method == "flow"
+        else []
+    )
     code, out, _ = run(capsys, "solve", "-K", "3", "-L", 2, "--lam", "1e-2", "--method", method, "--starts", 2, *extra)
     assert code == 0 and "lowest found" in out
 
 
 @pytest.mark.quick(1)
-@pytest.mark.parametrize("verb", [["compare", "--starts", "2"], ["solve", "--starts", "2", "--method", "gd", "--steps", "300"]])
+@pytest.mark.parametrize(
+    "verb", [["compare", "--starts", "2"], ["solve", "--starts", "2", "--method", "gd", "--steps", "300"]]
+)
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
 def test_plots_are_written_whole_and_reproduced_to_the_byte(capsys, tmp_path, verb, suffix):
     files = [tmp_path / f"{i}.{suffix}" for i in (1, 2)]
@@ -139,7 +167,9 @@ def test_identify_reads_anybodys_arrays_and_our_own_points(capsys, tmp_path):
     point.save(tmp_path / "point.npz")
     factors = point.lift(rng=0)
     np.savez(tmp_path / "z.npz", Z=factors.logits())
-    np.savez(tmp_path / "xw.npz", features=factors.layers()[-1].T, weights=factors.factors[-1], labels=factors.problem.labels)
+    np.savez(
+        tmp_path / "xw.npz", features=factors.layers()[-1].T, weights=factors.factors[-1], labels=factors.problem.labels
+    )
     for name in ("point", "z", "xw"):
         code, out, _ = run(capsys, "identify", tmp_path / f"{name}.npz", "--json")
         data = json.loads(out)
@@ -192,4 +222,6 @@ def test_every_help_page_has_an_example(capsys, verb):
 
 def test_import_loads_neither_matplotlib_nor_cvxpy_nor_scipy():
     code = "import sys, ufm; print([m for m in ('matplotlib', 'cvxpy', 'scipy', 'autograd') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -17,7 +17,10 @@ def relu(K, L, lam, loss="mse", **rest):
 def test_ten_classes_are_won_by_the_strongly_regular_graph():
     duel = ufm.compare(relu(10, 4, 0.004, n=5, d=30), starts=0)
     assert duel.winner.name == "srg(r=5)" and duel.winner.rank == 5 and duel["dnc"].rank == 10
-    assert duel["srg(r=5)"].status == duel["dnc"].status == "stationary" and duel["zero"].status in ("stationary", "local minimum")
+    assert duel["srg(r=5)"].status == duel["dnc"].status == "stationary" and duel["zero"].status in (
+        "stationary",
+        "local minimum",
+    )
     assert "open" in duel.verdict() and not duel.certified and not duel.is_global
     assert duel.lower_bound is None or duel.lower_bound <= duel.winner.fun
 
@@ -46,7 +49,12 @@ def test_the_default_search_finds_low_rank_below_every_structure():
 
 def test_large_lam_leaves_zero():
     duel = ufm.compare(relu(4, 3, 0.5), starts=2, rng=0)
-    assert duel.winner.name == "zero" and duel.winner.fun == pytest.approx(0.5) and "fold" in repr(duel) and duel.hits["zero"] == 2
+    assert (
+        duel.winner.name == "zero"
+        and duel.winner.fun == pytest.approx(0.5)
+        and "fold" in repr(duel)
+        and duel.hits["zero"] == 2
+    )
 
 
 @pytest.mark.parametrize("L, lam", [(2, 0.02), (3, 0.01), (3, 0.2), (5, (0.001, 0.02, 0.003, 0.004, 0.005, 0.01))])
@@ -76,7 +84,14 @@ def test_random_starts_are_named():
 
 @pytest.mark.parametrize(
     "problem",
-    [relu(2, 2, 0.02), relu(4, 3, 0.003, n=(1, 2, 3, 4)), relu(6, 3, 0.001, d=4), relu(4, 1, 0.01), relu(5, 3, 0.002, "ce"), relu(4, 3, 0.003, bias=0.1)],
+    [
+        relu(2, 2, 0.02),
+        relu(4, 3, 0.003, n=(1, 2, 3, 4)),
+        relu(6, 3, 0.001, d=4),
+        relu(4, 1, 0.01),
+        relu(5, 3, 0.002, "ce"),
+        relu(4, 3, 0.003, bias=0.1),
+    ],
     ids=lambda p: f"K{p.K}L{p.L}{p.loss.name}",
 )
 def test_every_kind_of_relu_problem_is_compared(problem):
@@ -91,12 +106,40 @@ def test_cross_entropy_offers_pairs():
 
 
 def test_the_command_prints_the_stable_shape(capsys):
-    code = main(["compare", "-K", "10", "-L", "4", "--lam", "0.004", "--loss", "mse", "--activation", "relu", "--starts", "0", "--json"])
+    code = main(
+        [
+            "compare",
+            "-K",
+            "10",
+            "-L",
+            "4",
+            "--lam",
+            "0.004",
+            "--loss",
+            "mse",
+            "--activation",
+            "relu",
+            "--starts",
+            "0",
+            "--json",
+        ]
+    )
     out, err = capsys.readouterr()
     data = json.loads(out)
     assert code == 0 and not err and data["winner"] == "srg(r=5)" and data["certified"] is False
     row = next(s for s in data["structures"] if s["name"] == "srg(r=5)")
-    assert {"name", "rank", "fun", "scales", "singular_values", "grad_norm", "index", "nullity", "nullity_symmetry", "status"} <= set(row)
+    assert {
+        "name",
+        "rank",
+        "fun",
+        "scales",
+        "singular_values",
+        "grad_norm",
+        "index",
+        "nullity",
+        "nullity_symmetry",
+        "status",
+    } <= set(row)
     assert len(row["singular_values"]) == row["rank"] == 5
 
 

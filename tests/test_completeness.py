@@ -1,4 +1,5 @@
-"""Completeness inside symmetry classes: the proved counts, agreement with the float search, and every forged certificate seen."""
+"""Completeness inside symmetry classes: the proved counts, agreement with the float search, and every forged
+certificate seen."""
 
 import collections
 import dataclasses
@@ -105,7 +106,9 @@ def test_agrees_with_the_float_search(seed):
         assert by_system(made.data) == float_search(problem, group), (problem, group)
 
 
-@pytest.mark.parametrize("L, lam", [(1, 1e-20), (1, 0.9), (2, 1e-20), (2, 5.0), (9, 5.0), pytest.param(9, 1e-12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "L, lam", [(1, 1e-20), (1, 0.9), (2, 1e-20), (2, 5.0), (9, 5.0), pytest.param(9, 1e-12, marks=pytest.mark.slow)]
+)
 def test_extreme_ridge_weights(L, lam):
     problem = Problem(K=3, L=L, lam=lam)
     made = complete(problem, "S_2+S_1")
@@ -172,7 +175,10 @@ def test_what_is_not_covered_is_refused_with_the_reason(options, group, why):
     assert not made.holds and not made.check() and why in made.why
 
 
-@pytest.mark.parametrize("group, K", [("S_5", 4), ("nonsense", 4), ("V_4", 5), ("D_5+S_2", 5), ([[0, 1, 1]], 3), ([[1, 0]], 3), (7, 3), ("S_0", 3)])
+@pytest.mark.parametrize(
+    "group, K",
+    [("S_5", 4), ("nonsense", 4), ("V_4", 5), ("D_5+S_2", 5), ([[0, 1, 1]], 3), ([[1, 0]], 3), (7, 3), ("S_0", 3)],
+)
 def test_unknown_groups_are_errors(group, K):
     with pytest.raises(ValueError, match="group must be"):
         complete(Problem(K=K, L=2, lam=0.1), group)
@@ -245,7 +251,9 @@ def test_every_changed_digit_is_seen(problem, group, sample):
     made = complete(problem, group)
     assert made.check() and resealed(made).check()
     changes = list(digit_changes(made.data))
-    chosen = range(len(changes)) if sample is None else np.random.default_rng(1).choice(len(changes), sample, replace=False)
+    chosen = (
+        range(len(changes)) if sample is None else np.random.default_rng(1).choice(len(changes), sample, replace=False)
+    )
     for i in chosen:
         path, value = changes[i]
         assert not dataclasses.replace(made, data=with_change(made.data, path, value)).check()
@@ -259,7 +267,12 @@ def test_a_changed_statement_is_seen():
 
 
 @pytest.mark.parametrize(
-    "problem, group", [(Problem(K=4, L=2, lam=0.01), "S_2wrS_2"), (Problem(K=3, L=2, lam=0.2), "S_2+S_1"), (Problem(K=4, L=1, lam=0.02), "V_4")]
+    "problem, group",
+    [
+        (Problem(K=4, L=2, lam=0.01), "S_2wrS_2"),
+        (Problem(K=3, L=2, lam=0.2), "S_2+S_1"),
+        (Problem(K=4, L=1, lam=0.02), "V_4"),
+    ],
 )
 def test_a_missing_or_doubled_root_is_seen(problem, group):
     made = complete(problem, group)
@@ -268,14 +281,18 @@ def test_a_missing_or_doubled_root_is_seen(problem, group):
         for points_ in (made.data["points"][:i] + made.data["points"][i + 1 :], [*made.data["points"], point]):
             forged = {**made.data, "points": points_}
             count = f"exactly {len(points_)}"
-            assert not resealed(made, forged, statement=made.statement.replace(f"exactly {len(made.data['points'])}", count)).check()
+            assert not resealed(
+                made, forged, statement=made.statement.replace(f"exactly {len(made.data['points'])}", count)
+            ).check()
     with pytest.raises(Rejected, match=r"missing|undecided"):
         proof.check({**made.data, "points": []})
 
 
 def test_a_name_for_another_group_is_seen():
     made = complete(Problem(K=4, L=2, lam=0.01), "S_2wrS_2")
-    assert not resealed(made, {**made.data, "group": "V_4"}, statement=made.statement.replace("S_2wrS_2", "V_4")).check()
+    assert not resealed(
+        made, {**made.data, "group": "V_4"}, statement=made.statement.replace("S_2wrS_2", "V_4")
+    ).check()
 
 
 # The parts of the checker
@@ -290,7 +307,10 @@ def test_schemes_from_permutations_are_the_named_ones(K):
                 (m, np.round(np.array([float(v) for v in row])[orbit.relations], 9).tolist())
                 for m, row in zip(orbit.multiplicities, orbit.entries, strict=True)
             )
-            theirs = sorted((m, (np.round(E, 9) + 0.0).tolist()) for m, E in zip(scheme.multiplicities, scheme.idempotents, strict=True))
+            theirs = sorted(
+                (m, (np.round(E, 9) + 0.0).tolist())
+                for m, E in zip(scheme.multiplicities, scheme.idempotents, strict=True)
+            )
             assert [m for m, _ in mine] == [m for m, _ in theirs]
             for order in itertools.permutations(range(len(mine))):
                 if all(np.allclose(mine[i][1], E, atol=1e-8) for i, (_, E) in zip(order, theirs, strict=True)):
@@ -340,7 +360,12 @@ def test_slopes_are_derivatives():
 
 @pytest.mark.quick(2)
 @pytest.mark.parametrize(
-    "problem, group", [(Problem(K=3, L=2, lam=1e-5), "S_2+S_1"), (Problem(K=2, L=7, lam=0.01), "S_1+S_1"), (Problem(K=6, L=3, lam=1e-3), "D_6")]
+    "problem, group",
+    [
+        (Problem(K=3, L=2, lam=1e-5), "S_2+S_1"),
+        (Problem(K=2, L=7, lam=0.01), "S_1+S_1"),
+        (Problem(K=6, L=3, lam=1e-3), "D_6"),
+    ],
 )
 def test_the_first_box_contains_every_root(problem, group):
     made = complete(problem, group)
@@ -355,7 +380,8 @@ def test_the_first_box_contains_every_root(problem, group):
 
 
 def test_a_wrong_slope_would_be_seen(monkeypatch):
-    """The proof can fail: slopes shrunk to their middles with a wrong sign settle boxes that hold roots, and the containment test sees it."""
+    """The proof can fail: slopes shrunk to their middles with a wrong sign settle boxes that hold roots, and the
+    containment test sees it."""
     right = proof._Search.jacobian
     monkeypatch.setattr(proof._Search, "jacobian", lambda self, lo, hi: tuple(0.9 * J for J in right(self, lo, hi)))
     with pytest.raises(AssertionError):

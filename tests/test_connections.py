@@ -149,7 +149,9 @@ def test_the_saddle_joins_pairs_and_dnc(saddle):
 
 def test_a_descent_at_two_factors_leaves_the_rank():
     saddle = classify(structures.pairs(Problem(K=4, n=2, L=1, lam=(0.005, 0.015))))
-    assert saddle.index == 2 and np.min(np.linalg.eigvalsh(Stratum(saddle.point).hessian())) > 0  # only the rank can change
+    assert (
+        saddle.index == 2 and np.min(np.linalg.eigvalsh(Stratum(saddle.point).hessian())) > 0
+    )  # only the rank can change
     for side in descend_both(saddle):
         assert (side.end.name, side.end.rank, side.end.index) == ("dnc", 3, 0)
 
@@ -241,7 +243,9 @@ def test_the_string_goes_over_the_known_saddle(string, saddle):
     assert abs(string.top_fun - SADDLE) < 1e-6 and abs(string.top.fun - saddle.fun) < 1e-12
     assert string.barrier == pytest.approx(SADDLE - DNC, abs=1e-9)
     assert abs(string.fun[0] - DNC) < 1e-9 and abs(string.fun[-1] - PAIRS) < 1e-9
-    assert np.all(np.diff(string.fun[: np.argmax(string.fun)]) > 0) and np.all(np.diff(string.fun[np.argmax(string.fun) :]) < 0)
+    assert np.all(np.diff(string.fun[: np.argmax(string.fun)]) > 0) and np.all(
+        np.diff(string.fun[np.argmax(string.fun) :]) < 0
+    )
     assert string.points.shape == (32, 4, 4)  # the saddle is put in among 31 images
     assert len(string.t) == 32 and np.all(np.diff(string.t) > 0)
     assert json.loads(json.dumps(string.to_dict()))["top"]["index"] == 1
@@ -251,7 +255,9 @@ def test_the_string_goes_over_the_known_saddle(string, saddle):
 def test_lines_are_no_lower_than_the_string(kind, string, ends):
     line = path(*ends, kind)
     assert line.barrier >= string.barrier and line.residual is None
-    assert line.fun[0] == pytest.approx(value(ends[0]), abs=1e-12) and line.fun[-1] == pytest.approx(value(ends[1]), abs=1e-12)
+    assert line.fun[0] == pytest.approx(value(ends[0]), abs=1e-12) and line.fun[-1] == pytest.approx(
+        value(ends[1]), abs=1e-12
+    )
     assert line.barrier >= np.max(line.fun) - line.fun[0] - 1e-15
     back = path(*ends[::-1], kind)
     assert back.top_fun == pytest.approx(line.top_fun, abs=1e-9)
@@ -325,7 +331,9 @@ def test_bias_and_unequal_counts_have_paths_too():
     b = newton_on_stratum(b)[0].point
     for kind in lines.KINDS:
         found = path(a, b, kind, max_steps=300)
-        assert found.fun[0] == pytest.approx(value(a), abs=1e-12) and found.fun[-1] == pytest.approx(value(b), abs=1e-12)
+        assert found.fun[0] == pytest.approx(value(a), abs=1e-12) and found.fun[-1] == pytest.approx(
+            value(b), abs=1e-12
+        )
 
 
 def test_paths_refuse_what_they_cannot_join(ends):

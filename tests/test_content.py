@@ -34,9 +34,13 @@ def huber(Z, Y):
 NOUNS = {
     "Problem": lambda: PROBLEM,
     "Problem, relu": lambda: RELU,
-    "Problem, tanh and bias": lambda: ufm.Problem(3, n=(1, 2, 2), L=3, lam=(0.1, 0.2, 0.3, 0.4), activation="tanh", bias=0.1),
+    "Problem, tanh and bias": lambda: ufm.Problem(
+        3, n=(1, 2, 2), L=3, lam=(0.1, 0.2, 0.3, 0.4), activation="tanh", bias=0.1
+    ),
     "Problem, leaky": lambda: ufm.Problem(3, L=2, lam=0.1, activation="leaky_relu(0.2)", loss="focal(2)"),
-    "Problem, own": lambda: ufm.Problem(3, L=2, lam=0.1, activation=Activation.from_function(anp.tanh), loss=Loss.from_function(huber)),
+    "Problem, own": lambda: ufm.Problem(
+        3, L=2, lam=0.1, activation=Activation.from_function(anp.tanh), loss=Loss.from_function(huber)
+    ),
     "Columns": lambda: PROBLEM.classes,
     "Loss": lambda: loss("label_smoothing(0.1)"),
     "Loss, own": lambda: Loss.from_function(huber, "huber", convex=True),
@@ -77,7 +81,9 @@ def noun(request):
     return NOUNS[request.param]()
 
 
-@pytest.mark.parametrize("way", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy, copy.copy], ids=["pickle", "deepcopy", "copy"])
+@pytest.mark.parametrize(
+    "way", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy, copy.copy], ids=["pickle", "deepcopy", "copy"]
+)
 def test_a_copy_equals_what_it_was_made_from(noun, way):
     again = way(noun)
     assert again == noun and hash(again) == hash(noun) and again in [noun] and repr(again) == repr(noun)
@@ -100,7 +106,11 @@ def test_a_users_lambdas_are_equal_by_what_they_compute():
 
 def test_nan_equals_nan_and_shapes_and_kinds_count():
     assert same({"a": [np.array([np.nan]), float("nan")]}, {"a": [np.array([np.nan]), float("nan")]})
-    assert not same(np.zeros(2), np.zeros((2, 1))) and not same(np.zeros(2), np.zeros(2, dtype=int)) and not same(np.zeros(1), 0.0)
+    assert (
+        not same(np.zeros(2), np.zeros((2, 1)))
+        and not same(np.zeros(2), np.zeros(2, dtype=int))
+        and not same(np.zeros(1), 0.0)
+    )
     assert same(np.float64(1.0), 1.0) and not same("1", 1)
 
 
@@ -121,7 +131,9 @@ def test_every_claim_survives_and_is_itself():
 
 @pytest.mark.slow
 def test_a_problem_with_lambdas_travels_to_another_process_and_back():
-    problem = ufm.Problem(3, L=2, lam=0.05, loss=Loss.from_function(lambda Z, Y: anp.sum((Z - Y) ** 4, axis=0), convex=True))
+    problem = ufm.Problem(
+        3, L=2, lam=0.05, loss=Loss.from_function(lambda Z, Y: anp.sum((Z - Y) ** 4, axis=0), convex=True)
+    )
     (table,) = joblib.Parallel(n_jobs=2)(joblib.delayed(ufm.compare)(p, 1, 0) for p in [problem])
     assert table.problem == problem and table.winner.point.problem == problem
 
@@ -143,7 +155,8 @@ INNER = {
 
 @pytest.mark.slow
 def test_records_with_arrays_compare_by_content():
-    """No public record falls back on comparing arrays with ==, whose answer is an array, or on being the same object."""
+    """No public record falls back on comparing arrays with ==, whose answer is an array, or on being the same
+    object."""
     import importlib
     import pkgutil
 
@@ -152,7 +165,16 @@ def test_records_with_arrays_compare_by_content():
         if ".check" in info.name or info.name == "ufm.__main__":
             continue
         for name, kind in vars(importlib.import_module(info.name)).items():
-            mine = isinstance(kind, type) and kind.__module__ == info.name and is_dataclass(kind) and not name.startswith("_")
-            if mine and any("ndarray" in str(f.type) for f in kind.__dataclass_fields__.values()) and not issubclass(kind, ByContent):
+            mine = (
+                isinstance(kind, type)
+                and kind.__module__ == info.name
+                and is_dataclass(kind)
+                and not name.startswith("_")
+            )
+            if (
+                mine
+                and any("ndarray" in str(f.type) for f in kind.__dataclass_fields__.values())
+                and not issubclass(kind, ByContent)
+            ):
                 left.append(f"{info.name}.{name}")
     assert set(left) <= INNER

@@ -60,7 +60,14 @@ def test_signature_is_that_of_the_dense_hessian(problem):
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(K=st.integers(2, 4), n=st.integers(1, 2), extra=st.integers(0, 2), L=st.integers(1, 3), log_lam=st.floats(-7, -3), loss=st.sampled_from(["ce", "mse"]))
+@given(
+    K=st.integers(2, 4),
+    n=st.integers(1, 2),
+    extra=st.integers(0, 2),
+    L=st.integers(1, 3),
+    log_lam=st.floats(-7, -3),
+    loss=st.sampled_from(["ce", "mse"]),
+)
 def test_signature_of_random_end_points_is_that_of_the_dense_hessian(K, n, extra, L, log_lam, loss):
     problem = Problem(K=K, n=n, d=K + extra, L=L, lam=float(np.exp(log_lam)), loss=loss)
     found = classify(minimize(problem, rng=K + 7 * L))
@@ -70,7 +77,11 @@ def test_signature_of_random_end_points_is_that_of_the_dense_hessian(K, n, extra
 
 
 def test_twelve_block_types_of_figure_1_have_their_known_signatures():
-    minima = {name for name, p in structures.existing(F1)[0].items() if p.rank and classify(p, extremes=False).status == "local minimum"}
+    minima = {
+        name
+        for name, p in structures.existing(F1)[0].items()
+        if p.rank and classify(p, extremes=False).status == "local minimum"
+    }
     assert minima == {"dnc", "pairs", "blocks(6,2,2)", "blocks(8,2)"}
     dnc, pairs = classify(structures.dnc(F1)), classify(structures.pairs(F1))
     assert (dnc.index, dnc.nullity, dnc.nullity_symmetry) == (0, 1170, 1170)  # 2 (9 70 - 45)
@@ -78,7 +89,14 @@ def test_twelve_block_types_of_figure_1_have_their_known_signatures():
 
 
 @pytest.mark.parametrize(
-    "K, n, L, lam, index", [(20, 1, 3, 1e-3, 170), (10, 5, 2, 2.35e-2, 0), (10, 5, 2, 2.37e-2, 35), (100, 1, 3, 1e-6, 4850), (200, 5, 3, 1e-3, 19700)]
+    "K, n, L, lam, index",
+    [
+        (20, 1, 3, 1e-3, 170),
+        (10, 5, 2, 2.35e-2, 0),
+        (10, 5, 2, 2.37e-2, 35),
+        (100, 1, 3, 1e-6, 4850),
+        (200, 5, 3, 1e-3, 19700),
+    ],
 )
 def test_dnc_loses_stability_to_a_saddle_of_index_k_times_k_minus_3_over_2(K, n, L, lam, index):
     problem = Problem(K=K, n=n, d=2 * K, L=L, lam=lam)
@@ -92,7 +110,10 @@ def test_small_root_is_a_saddle_of_index_k_times_k_minus_1_over_2():
 
 
 def test_signature_grows_with_width_and_samples_as_the_theorem_says():
-    narrow, wide = (classify(structures.pairs(Problem(K=6, n=n, d=d, L=2, lam=lam))) for n, d, lam in [(1, 6, 2e-3), (8, 10**5, 2e-3 / 2)])
+    narrow, wide = (
+        classify(structures.pairs(Problem(K=6, n=n, d=d, L=2, lam=lam)))
+        for n, d, lam in [(1, 6, 2e-3), (8, 10**5, 2e-3 / 2)]
+    )
     assert narrow.index == wide.index == 0
     assert wide.nullity - narrow.nullity == 2 * 3 * (10**5 - 6)
 
@@ -187,7 +208,10 @@ def test_simplex_with_a_faint_extra_direction_is_not_named_beyond_its_tolerance(
 def test_zero_is_named_zero_and_a_tiny_simplex_is_still_a_simplex():
     assert identify(structures.zero(F1)).name == "zero" and identify(np.zeros((4, 8))).name == "zero"
     small = structures.dnc(F1, "small")
-    assert identify(small).name == identify(small.lift()).name == "dnc(small)" and identify(small.class_logits()).name == "dnc"
+    assert (
+        identify(small).name == identify(small.lift()).name == "dnc(small)"
+        and identify(small.class_logits()).name == "dnc"
+    )
 
 
 def test_imbalanced_samples_are_averaged_by_label_and_within_class_variation_reported():

@@ -1,4 +1,5 @@
-"""Every file that is read back, damaged in every way: one ValueError that names the file and the field, or no harm done."""
+"""Every file that is read back, damaged in every way: one ValueError that names the file and the field, or no harm
+done."""
 
 import copy
 import itertools
@@ -24,7 +25,8 @@ SPEC = {"verb": "compare", "grid": {"K": [3, 4]}, "fixed": {"lam": 0.1}}
 WRONG = (None, "words", -1, 1.5, math.nan, math.inf, True, [], {}, [[]], [None], {"a": {}}, 10**30)
 
 OUTER = ("ufm", "fixed", "K", "lam")
-"""Fields whose loss is told by another name: a store without its head is another file; a cell's problem is told as a whole."""
+"""Fields whose loss is told by another name: a store without its head is another file; a cell's problem is told as a
+whole."""
 
 
 def data():
@@ -32,7 +34,17 @@ def data():
 
 
 def trained(checkpoint=None):
-    return train(Network([4, 5, 3], "tanh"), data(), "mse", "lbfgs", decay=1e-2, rng=0, trace=5, checkpoint=checkpoint, max_steps=20)
+    return train(
+        Network([4, 5, 3], "tanh"),
+        data(),
+        "mse",
+        "lbfgs",
+        decay=1e-2,
+        rng=0,
+        trace=5,
+        checkpoint=checkpoint,
+        max_steps=20,
+    )
 
 
 def basins(path):
@@ -51,14 +63,29 @@ def certificates(path):
 
 
 READERS = {
-    "basins.json": (basins, lambda path: (repr(found := Landscape.load(path)), found.to_dict(), found[found.winner].point)),
+    "basins.json": (
+        basins,
+        lambda path: (repr(found := Landscape.load(path)), found.to_dict(), found[found.winner].point),
+    ),
     "proofs.json": (proofs, certificates),
-    "training.npz": (lambda path: trained().save(path), lambda path: (repr(found := training.load(path)), found.trace and found.trace.fun)),
+    "training.npz": (
+        lambda path: trained().save(path),
+        lambda path: (repr(found := training.load(path)), found.trace and found.trace.fun),
+    ),
     "checkpoint.npz": (trained, trained),
     "data.npz": (lambda path: data().save(path), lambda path: repr(Data.load(path))),
-    "rows.jsonl": (lambda path: ufm.sweep(SPEC, path, jobs=1), lambda path: (repr(found := load_rows(path)), found.table())),
-    "sweep.jsonl": (lambda path: ufm.sweep(SPEC, path, jobs=1), lambda path: (repr(found := ufm.sweep(SPEC, path, jobs=1)), found.table())),
-    "blocks.jsonl": (lambda path: ufm.basins(PROBLEM, 6, 0, out=path), lambda path: repr(ufm.basins(PROBLEM, 6, 0, out=path))),
+    "rows.jsonl": (
+        lambda path: ufm.sweep(SPEC, path, jobs=1),
+        lambda path: (repr(found := load_rows(path)), found.table()),
+    ),
+    "sweep.jsonl": (
+        lambda path: ufm.sweep(SPEC, path, jobs=1),
+        lambda path: (repr(found := ufm.sweep(SPEC, path, jobs=1)), found.table()),
+    ),
+    "blocks.jsonl": (
+        lambda path: ufm.basins(PROBLEM, 6, 0, out=path),
+        lambda path: repr(ufm.basins(PROBLEM, 6, 0, out=path)),
+    ),
     "record.jsonl": (lambda path: verified(path), lambda path: verified(path).verdicts[0].verdict),
 }
 
@@ -88,7 +115,15 @@ def survives(path, use) -> str:
 
 def test_files_of_other_kinds_are_told_by_name(reader):
     path, use, whole = reader
-    kinds = [whole[: len(whole) * k // 7] for k in range(7)] + [b"\0" * 100, bytes(range(256)), b"\x89PNG\r\n\x1a\n", b"null", b"[]", b"[" * 10_000, b'"\xff"']
+    kinds = [whole[: len(whole) * k // 7] for k in range(7)] + [
+        b"\0" * 100,
+        bytes(range(256)),
+        b"\x89PNG\r\n\x1a\n",
+        b"null",
+        b"[]",
+        b"[" * 10_000,
+        b'"\xff"',
+    ]
     other = path.with_name("other.npz")
     save_arrays(other, a=np.ones(3))
     for content in (*kinds, other.read_bytes(), b"{}", b'{"a": 1}\n', b"text\n"):
@@ -135,13 +170,30 @@ def contents(path, whole: bytes):
         lines = whole.decode().splitlines()
         for i, text in enumerate(lines):
             for name, wrong, changed in damaged(json.loads(text)):
-                yield name, wrong, lambda i=i, changed=changed: "\n".join([*lines[:i], json.dumps(changed), *lines[i + 1 :], ""]).encode()
+                yield (
+                    name,
+                    wrong,
+                    lambda i=i, changed=changed: "\n".join(
+                        [*lines[:i], json.dumps(changed), *lines[i + 1 :], ""]
+                    ).encode(),
+                )
     else:
         arrays = load_arrays(path)
         for name, array in arrays.items():
-            changes = [None, np.array("words"), np.full(np.shape(array), np.nan), np.zeros((2, 0)), np.ones((7, 7)), np.array(3)]
+            changes = [
+                None,
+                np.array("words"),
+                np.full(np.shape(array), np.nan),
+                np.zeros((2, 0)),
+                np.ones((7, 7)),
+                np.array(3),
+            ]
             if array.dtype.kind == "U":
-                changes = [None, np.array("{"), *(np.array(json.dumps(changed)) for _, _, changed in damaged(json.loads(str(array))))]
+                changes = [
+                    None,
+                    np.array("{"),
+                    *(np.array(json.dumps(changed)) for _, _, changed in damaged(json.loads(str(array)))),
+                ]
             for change in changes:
                 rest = {key: A for key, A in arrays.items() if key != name} | ({} if change is None else {name: change})
                 yield name, (... if change is None else change), lambda rest=rest: archive(path, rest)

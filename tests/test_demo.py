@@ -53,7 +53,8 @@ def physics():
 
 
 STRUCTURES = """(() => { const P = UFM.problem(p);
-  return UFM.structures(P).map((s) => s.exists ? { ...s, shape: null, s: UFM.spectrum(P, s), Z: UFM.logits(P, s) } : s); })()"""
+  return UFM.structures(P).map((s) => s.exists ? { ...s, shape: null, s: UFM.spectrum(P, s), Z: UFM.logits(P,
+    s) } : s); })()"""
 
 
 def random_problem(rng, loss, most=10):
@@ -70,7 +71,10 @@ def disagreements(problem, rows):
     """What the page's structures say otherwise than the package's, as sentences."""
     points, _ = structures.existing(problem)
     here = {row["name"]: row for row in rows if row["exists"]}
-    found = [f"{name} {'missing' if name in points else 'unknown'}" for name in points.keys() ^ (here.keys() - {"circle", "petersen"} - beyond(problem, here))]
+    found = [
+        f"{name} {'missing' if name in points else 'unknown'}"
+        for name in points.keys() ^ (here.keys() - {"circle", "petersen"} - beyond(problem, here))
+    ]
     for name in points.keys() & here.keys():
         point, row = points[name], here[name]
         fun = value(point)
@@ -78,7 +82,9 @@ def disagreements(problem, rows):
         found += [f"{name}: F {row['fun']}, not {fun}"] * (abs(row["fun"] - fun) > RTOL * abs(fun))
         found += [f"{name}: penalty"] * (abs(row["penalty"] - paid(point)) > RTOL * abs(paid(point)))
         slack = 1e-6 if name == "pairs+apex" else RTOL  # python's apex stops at a gradient, not at rounding
-        found += [f"{name}: s {row['s']}"] * (len(row["s"]) != point.rank or not np.allclose(row["s"], point.s, rtol=slack, atol=0))
+        found += [f"{name}: s {row['s']}"] * (
+            len(row["s"]) != point.rank or not np.allclose(row["s"], point.s, rtol=slack, atol=0)
+        )
         sizes = sorted({*point.scales}) if name != "pairs+apex" else point.scales
         mine = sorted({*row["scales"]}) if name != "pairs+apex" else row["scales"]
         found += [f"{name}: scales {mine}, not {sizes}"] * (not close_sets(mine, sizes, slack))
@@ -86,7 +92,9 @@ def disagreements(problem, rows):
 
 
 def close_sets(a, b, slack):
-    return all(any(abs(x - y) <= slack * max(map(abs, b)) for y in b) for x in a) and all(any(abs(x - y) <= slack * max(map(abs, b)) for y in a) for x in b)
+    return all(any(abs(x - y) <= slack * max(map(abs, b)) for y in b) for x in a) and all(
+        any(abs(x - y) <= slack * max(map(abs, b)) for y in a) for x in b
+    )
 
 
 def paid(point):
@@ -96,7 +104,11 @@ def paid(point):
 
 def beyond(problem, here):
     """Mixtures with parts of 1, which the package lists up to K = 6 and the page always."""
-    return {name for name in here if name.startswith("blocks") and "1" in re.findall(r"\d+", name)} if problem.K > 6 else set()
+    return (
+        {name for name in here if name.startswith("blocks") and "1" in re.findall(r"\d+", name)}
+        if problem.K > 6
+        else set()
+    )
 
 
 @pytest.mark.quick(2)
@@ -112,7 +124,9 @@ def test_structures_agree_with_the_package_over_random_problems(physics, loss, c
 
 
 def test_a_planted_error_is_seen(physics):
-    wrong = Physics(source("physics.js").replace("0.5 * P.D * P.ridge * t ** P.p", "0.5000001 * P.D * P.ridge * t ** P.p"))
+    wrong = Physics(
+        source("physics.js").replace("0.5 * P.D * P.ridge * t ** P.p", "0.5000001 * P.D * P.ridge * t ** P.p")
+    )
     problem = ufm.Problem(K=6, L=2, lam=2e-3)
     assert not disagreements(problem, physics(STRUCTURES, p=as_js(problem)))
     found = disagreements(problem, wrong(STRUCTURES, p=as_js(problem)))
@@ -181,7 +195,10 @@ def test_the_winner_is_the_lowest_critical_structure_whichever_way_it_is_found(p
     rng = np.random.default_rng(5)
     for _ in range(80):
         problem = random_problem(rng, "ce" if rng.random() < 0.7 else "mse", most=20)
-        both = "(() => { const P = UFM.problem(p), a = UFM.winner(UFM.structures(P)), b = UFM.lowest(P); return [a.name, a.fun, b.name, b.fun]; })()"
+        both = (
+            "(() => { const P = UFM.problem(p), a = UFM.winner(UFM.structures(P)), b = UFM.lowest(P); return [a.name,"
+            " a.fun, b.name, b.fun]; })()"
+        )
         name, fun, quick, quick_fun = physics(both, p=as_js(problem))
         assert fun == pytest.approx(quick_fun, rel=1e-12) and name == quick, problem
 
@@ -197,7 +214,10 @@ def test_the_known_crossing_at_four_classes(physics):
         found = physics("UFM.crossing(p, 1e-3, 1e-1)", p={"K": 4, "L": 2, "n": n, "d": 20, "lam": 1})
         assert (found["below"], found["above"]) == ("dnc", "pairs")
         assert found["lam"] * n ** (1 / 3) == pytest.approx(0.0117605, abs=1e-7)
-        sides = [ufm.compare(ufm.Problem(K=4, L=2, n=n, lam=found["lam"] * f), starts=0, prove=False).winner.name for f in (1 - 1e-6, 1 + 1e-6)]
+        sides = [
+            ufm.compare(ufm.Problem(K=4, L=2, n=n, lam=found["lam"] * f), starts=0, prove=False).winner.name
+            for f in (1 - 1e-6, 1 + 1e-6)
+        ]
         assert sides == ["dnc", "pairs"]
 
 
@@ -222,20 +242,31 @@ def test_rays_pass_through_both_roots(physics):
     rng = np.random.default_rng(8)
     for _ in range(25):
         problem = random_problem(rng, "ce" if rng.random() < 0.6 else "mse")
-        code = """(() => { const P = UFM.problem(p); return UFM.structures(P).filter((s) => s.exists && s.rank).map((s) => {
-          const slope = (t) => { const e = 1e-4, [a, b] = UFM.ray(P, s, [t * (1 - e), t * (1 + e)]); return Math.abs(b - a) / (2 * e); };
+        code = """(() => { const P = UFM.problem(p); return UFM.structures(P).filter((s) => s.exists
+          && s.rank).map((s) => {
+          const slope = (t) => { const e = 1e-4, [a, b] = UFM.ray(P, s, [t * (1 - e), t * (1 + e)]);
+            return Math.abs(b - a) / (2 * e); };
           return { name: s.name, at: UFM.ray(P, s, [s.t])[0] / s.fun - 1, slope: slope(s.t), paid: s.penalty,
             barrier: s.barrier ? slope(s.barrier) : 0 };
         }); })()"""
         for row in physics(code, p=as_js(problem)):
             noise = 3e-11  # rounding of F over twice the step of 1e-4
-            assert abs(row["at"]) < 1e-12 and row["slope"] < 1e-5 * row["paid"] + noise and row["barrier"] < 1e-6 * row["paid"] + noise, (row, problem)
+            assert (
+                abs(row["at"]) < 1e-12
+                and row["slope"] < 1e-5 * row["paid"] + noise
+                and row["barrier"] < 1e-6 * row["paid"] + noise
+            ), (row, problem)
 
 
 def test_gradient_descent_has_the_packages_value_and_gradient(physics):
-    for p in ({"K": 5, "n": 1, "L": 3, "d": 4, "lam": 0.02, "loss": "ce"}, {"K": 3, "n": 1, "L": 1, "d": 6, "lam": 0.1, "loss": "mse"}):
+    for p in (
+        {"K": 5, "n": 1, "L": 3, "d": 4, "lam": 0.02, "loss": "ce"},
+        {"K": 3, "n": 1, "L": 1, "d": 6, "lam": 0.1, "loss": "mse"},
+    ):
         run = physics(
-            "(() => { const r = UFM.descent(UFM.problem(p), 3); return { f: r.factors.map(UFM.asRows), g: r.grads.map(UFM.asRows), fun: r.fun }; })()", p=p
+            "(() => { const r = UFM.descent(UFM.problem(p), 3); return { f: r.factors.map(UFM.asRows), g:"
+            " r.grads.map(UFM.asRows), fun: r.fun }; })()",
+            p=p,
         )
         objective = FactorObjective(ufm.Problem(**p))
         x = objective.pack([np.array(A) for A in run["f"]])
@@ -250,7 +281,9 @@ def test_starts_are_seeded_and_normal(physics):
     )
     draw = "UFM.asRows(UFM.descent(UFM.problem({K: 20, d: 40, L: 8, lam: 1}), 1, 1).factors[3]).flat()"
     x = np.array(physics(draw))
-    assert physics(draw) == x.tolist() and abs(x.mean()) < 0.1 and abs(x.std() - 1) < 0.1 and abs((x**4).mean() - 3) < 0.6
+    assert (
+        physics(draw) == x.tolist() and abs(x.mean()) < 0.1 and abs(x.std() - 1) < 0.1 and abs((x**4).mean() - 3) < 0.6
+    )
 
 
 ENDS = """(() => { const P = UFM.problem(p), r = UFM.advance(UFM.descent(P, seed), 3000), Z = UFM.asRows(r.Z);
@@ -298,7 +331,10 @@ def test_codes_keep_all_distances_up_to_rank_three(physics):
         ({"K": 7, "L": 4, "lam": 1e-3, "d": 7}, "circle"),
         ({"K": 4, "L": 1, "lam": 1e-2, "d": 4}, "dnc"),
     ):
-        code = "(() => { const P = UFM.problem(p), Z = UFM.logits(P, UFM.structures(P).find((s) => s.name === name)); return { Z, ...UFM.coordinates(Z) }; })()"
+        code = (
+            "(() => { const P = UFM.problem(p), Z = UFM.logits(P, UFM.structures(P).find((s) => s.name === name));"
+            " return { Z, ...UFM.coordinates(Z) }; })()"
+        )
         row = physics(code, p=p, name=name)
         X = np.array(row["points"])
         np.testing.assert_allclose(X @ X.T, row["Z"], atol=1e-9)
@@ -322,13 +358,16 @@ def test_svd_agrees(physics):
 @pytest.fixture(scope="module")
 def pictures():
     drawn = Physics(f"const COLOURS = {json.dumps(COLOURS)};" + source("physics.js") + source("draw.js"))
-    drawn.context.set_time_limit(20)  # seconds of one expression: a loop that does not end is an error, not a frozen suite
+    drawn.context.set_time_limit(
+        20
+    )  # seconds of one expression: a loop that does not end is an error, not a frozen suite
     return drawn
 
 
 COMPARED = """(() => { const P = UFM.problem(p), all = UFM.structures(P), here = all.filter((s) => s.exists && s.rank);
   const described = here.map((s) => ({ name: s.name, family: s.family, s: UFM.spectrum(P, s) }));
-  return Draw.rays(300, P, here, all[0].fun) + Draw.price(300, P, described) + Draw.spectrum(300, P.K, described); })()"""
+  return Draw.rays(300, P, here, all[0].fun) + Draw.price(300, P, described) + Draw.spectrum(300, P.K, described);
+    })()"""
 
 
 def labels(picture):
@@ -336,14 +375,17 @@ def labels(picture):
 
 
 @pytest.mark.quick(1)
-@pytest.mark.parametrize(("K", "L", "loss"), [(6, 2, "ce"), (5, 3, "ce"), (7, 10, "ce"), (2, 2, "mse"), (12, 4, "mse"), (4, 1, "ce")])
+@pytest.mark.parametrize(
+    ("K", "L", "loss"), [(6, 2, "ce"), (5, 3, "ce"), (7, 10, "ce"), (2, 2, "mse"), (12, 4, "mse"), (4, 1, "ce")]
+)
 def test_pictures_end_where_a_valley_is_as_shallow_as_rounding(pictures, K, L, loss):
     p = {"K": K, "L": L, "loss": loss, "lam": 0.01, "d": 20}
     folds = set(pictures("UFM.structures(UFM.problem(p)).map((s) => s.fold)", p=p)) - {None}
     level = "(UFM.problem(p).loss === 'mse' ? 0.5 : Math.log(p.K))"
     # where the minimum on dnc's ray costs what zero costs: there the range of F is of rounding size
     even = f"""(() => {{ let [a, b] = [1e-6, Math.min(1, UFM.dnc(UFM.problem(p)).fold * (1 - 1e-12))];
-      for (let i = 0; i < 60; i++) {{ const lam = (a + b) / 2; if (UFM.dnc(UFM.problem({{ ...p, lam }})).fun < {level}) a = lam; else b = lam; }}
+      for (let i = 0; i < 60; i++) {{ const lam = (a + b) / 2;
+        if (UFM.dnc(UFM.problem({{ ...p, lam }})).fun < {level}) a = lam; else b = lam; }}
       return a; }})()"""
     for centre in [*folds, pictures(even, p=p)][:6]:
         for shift in (0.0, 1e-16, 1e-12, 1e-6, -1e-16, -1e-12, -1e-6):
@@ -358,7 +400,8 @@ def test_the_page_draws_at_the_place_where_it_once_froze(pictures):
 
 
 def test_marks_of_rays_stay_inside_their_frame(pictures):
-    code = """(() => { const P = UFM.problem(p), all = UFM.structures(P); return Draw.rays(300, P, all.filter((s) => s.exists && s.rank), all[0].fun); })()"""
+    code = """(() => { const P = UFM.problem(p), all = UFM.structures(P);
+      return Draw.rays(300, P, all.filter((s) => s.exists && s.rank), all[0].fun); })()"""
     rng = np.random.default_rng(6)
     for _ in range(40):
         problem = random_problem(rng, "ce" if rng.random() < 0.7 else "mse", most=9)
@@ -374,17 +417,27 @@ DRAWINGS = [
     "Draw.trace(300, [], [], 'F', '') + Draw.spectrum(300, 6, []) + Draw.price(300, P, []) + Draw.rays(300, P, [], a)",
     "Draw.heat(300, [[a, b], [b, 1]], '') + Draw.heat(300, [[a, a], [a, a]], '')",
     "Draw.spectrum(300, 6, [{ name: 'u', family: 'dnc', s: [a, b] }, { name: 'u', family: 'no', s: [] }])",
-    "Draw.price(300, P, [{ name: 'u', family: 'dnc', s: [a, b, b] }]) + Draw.price(300, { ...P, lam: a, p: b }, [{ name: 'u', family: 'dnc', s: [1] }])",
+    (
+        "Draw.price(300, P, [{ name: 'u', family: 'dnc', s: [a, b, b] }]) + Draw.price(300, { ...P, lam: a, p: b }, [{"
+        " name: 'u', family: 'dnc', s: [1] }])"
+    ),
     "Draw.code(300, { points: [[a, b], [b, a], [1, 2]], near: [[0, 1]] }, { azimuth: a, elevation: 0 }, 'dnc', '')",
-    "Draw.code(300, { points: [[a, b, 1], [b, a, 2], [1, 2, 3]], near: [[0, 1]] }, { azimuth: 1, elevation: b }, 'dnc', '')",
-    "Draw.gauge(300, { threshold: a, scale: b }) + Draw.map(300, [['dnc', 'pairs'], undefined], [1e-6, 1], { K: a, lam: b }, '')",
+    (
+        "Draw.code(300, { points: [[a, b, 1], [b, a, 2], [1, 2, 3]], near: [[0, 1]] }, { azimuth: 1, elevation: b },"
+        " 'dnc', '')"
+    ),
+    (
+        "Draw.gauge(300, { threshold: a, scale: b }) + Draw.map(300, [['dnc', 'pairs'], undefined], [1e-6, 1], { K: a,"
+        " lam: b }, '')"
+    ),
     "Draw.rays(300, P, all.map((s) => ({ ...s, t: a, fun: b, barrier: b })), 1.8) + Draw.number(a)",
 ]
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS)
 def test_pictures_leave_out_what_is_not_a_finite_number(pictures, drawing):
-    code = f"""(() => {{ const P = UFM.problem({{ K: 6, L: 2, lam: 0.01, d: 20 }}), all = UFM.structures(P).filter((s) => s.exists && s.rank).slice(0, 2);
+    code = f"""(() => {{ const P = UFM.problem({{ K: 6, L: 2, lam: 0.01, d: 20 }}),
+      all = UFM.structures(P).filter((s) => s.exists && s.rank).slice(0, 2);
       const odd = [NaN, Infinity, -Infinity, ...numbers], found = [];
       for (const a of odd) for (const b of odd) found.push({drawing});
       return found; }})()"""
@@ -398,7 +451,8 @@ def test_a_problem_beyond_the_sliders_is_answered_all_the_same(pictures):
     for lam in ("0", "-1", "NaN", "Infinity", "1e300", "1e-300"):
         for loss in ("ce", "mse"):
             code = (
-                f"(() => {{ const P = UFM.problem({{ K: 5, L: 2, lam: {lam}, loss: '{loss}' }}); return UFM.verdict(P).winner.name + UFM.lowest(P).name; }})()"
+                f"(() => {{ const P = UFM.problem({{ K: 5, L: 2, lam: {lam}, loss: '{loss}' }}); return"
+                " UFM.verdict(P).winner.name + UFM.lowest(P).name; })()"
             )
             assert pictures(code) in ("zerozero", "dncdnc", "pairspairs", "pairs+apexpairs+apex"), (lam, loss)
 
@@ -422,7 +476,24 @@ def test_numbers_are_read_as_the_command_line_reads_them(pictures):
     ):
         assert pictures("Draw.readNumber(text)", text=text) == pytest.approx(number(text), rel=1e-15), text
     assert pictures("Draw.readNumber('2^-10')") == 2**-10 and pictures("Draw.readNumber('\u22121')") == -1
-    for text in ("", " ", "abc", "1e", "1e-", "2**", "0x10", "1//2", "1 2", "(1", "1)", "()", "1e-3e", "Infinity", "alert(1)", "1,000"):
+    for text in (
+        "",
+        " ",
+        "abc",
+        "1e",
+        "1e-",
+        "2**",
+        "0x10",
+        "1//2",
+        "1 2",
+        "(1",
+        "1)",
+        "()",
+        "1e-3e",
+        "Infinity",
+        "alert(1)",
+        "1,000",
+    ):
         assert pictures("Number.isFinite(Draw.readNumber(text))", text=text) is False, text
 
 
@@ -440,7 +511,13 @@ def test_every_step_of_the_tour_shows_what_it_says(physics):
         assert best.name == shows["winner"] and best.rank == shows["rank"], step["title"]
         assert physics("UFM.verdict(UFM.problem(p)).winner.name", p=p) == shows["winner"], step["title"]
         assert step["set"]["shown"] in {"", *(row["name"] for row in rows if row["exists"])}
-        assert step["question"].endswith("?") and len(step["answer"]) > 40 and step["lit"] and set(step["asks"]) <= {"K", "n", "L", "lam", "d"} and step["asks"]
+        assert (
+            step["question"].endswith("?")
+            and len(step["answer"]) > 40
+            and step["lit"]
+            and set(step["asks"]) <= {"K", "n", "L", "lam", "d"}
+            and step["asks"]
+        )
         if "stable" in shows:
             assert physics("UFM.stability(UFM.problem(p)).stable", p=p) is shows["stable"]
 
@@ -448,13 +525,24 @@ def test_every_step_of_the_tour_shows_what_it_says(physics):
 def test_the_numbers_the_tour_says_in_words(physics):
     win = lambda **p: physics("UFM.lowest(UFM.problem(p)).name", p=p)  # noqa: E731
     assert all(win(K=6, L=2, lam=lam, d=20) != "dnc" for lam in np.geomspace(1e-6, 1, 13))
-    assert all(win(K=K, L=1, lam=lam, d=20) in ("dnc", "zero") for K in range(2, 21) for lam in np.geomspace(1e-6, 1, 7))
+    assert all(
+        win(K=K, L=1, lam=lam, d=20) in ("dnc", "zero") for K in range(2, 21) for lam in np.geomspace(1e-6, 1, 7)
+    )
     assert all(win(K=3, L=2, lam=lam, d=20) == "dnc" for lam in np.geomspace(1e-6, 0.1, 12))
     assert win(K=5, L=2, lam=1e-4, d=20) == "dnc" and win(K=5, L=2, lam=1.4e-4, d=20) == "pairs+apex"
     assert win(K=10, L=3, lam=1e-3, d=20) == "petersen" and win(K=6, L=2, lam=1e-3, d=2) == "circle"
     assert all(win(K=K, L=L, lam=10.0**-e, d=20) != "dnc" for K in range(6, 21) for L in (2, 5) for e in range(7))
-    assert 9 > 5 * 2 ** (2 / 3) and 5 < 6 and 3 < 2 * 2 ** (2 / 3) and 3 > 2 * 2**0.5 and 100**0.2 == pytest.approx(2.51, abs=0.01)
-    ends = [physics(ENDS, p={"K": 6, "L": 2, "lam": 1e-3, "d": d}, seed=seed)["name"] for d, seed in ((6, 1), (6, 2), (40, 1))]
+    assert (
+        9 > 5 * 2 ** (2 / 3)
+        and 5 < 6
+        and 3 < 2 * 2 ** (2 / 3)
+        and 3 > 2 * 2**0.5
+        and 100**0.2 == pytest.approx(2.51, abs=0.01)
+    )
+    ends = [
+        physics(ENDS, p={"K": 6, "L": 2, "lam": 1e-3, "d": d}, seed=seed)["name"]
+        for d, seed in ((6, 1), (6, 2), (40, 1))
+    ]
     assert ends == ["pairs", "pairs", "dnc"]
 
 
@@ -464,7 +552,9 @@ def test_the_numbers_the_tour_says_in_words(physics):
 def test_the_page_is_one_small_file_that_asks_nobody():
     text = page()
     assert len(text.encode()) < 1_500_000 and "/*{" not in text
-    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#|data:,)", text) and not re.search(r"@import|url\(|https?:|//[a-z]+\.", text)
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#|data:,)", text) and not re.search(
+        r"@import|url\(|https?:|//[a-z]+\.", text
+    )
     assert not re.search(r"\beval\s*\(|new Function|document\.write|localStorage", text)
     assert "default-src 'none'" in text and text.count("</script>") == 2
     assert json.loads(re.search(r"const COLOURS = (\{.*\});", text)[1]) == COLOURS
@@ -480,7 +570,9 @@ def test_export_writes_one_file_and_refuses_bad_paths(tmp_path):
 
 
 def test_physics_touches_no_page():
-    assert not re.search(r"\b(document|window|navigator|location|performance|Date|Math\.random)\b", source("physics.js"))
+    assert not re.search(
+        r"\b(document|window|navigator|location|performance|Date|Math\.random)\b", source("physics.js")
+    )
 
 
 # ---- The server
@@ -502,7 +594,11 @@ GOOD = {"K": 4, "n": 1, "L": 2, "d": 4, "lam": 0.0133, "loss": "ce"}
 
 def test_the_server_sends_the_page(served):
     with urllib.request.urlopen(served, timeout=60) as reply:
-        assert reply.status == 200 and reply.headers["Content-Type"].startswith("text/html") and reply.read().decode() == page(server=True)
+        assert (
+            reply.status == 200
+            and reply.headers["Content-Type"].startswith("text/html")
+            and reply.read().decode() == page(server=True)
+        )
     assert served.startswith("http://127.0.0.1:")
     assert ask(served, GOOD, path="elsewhere")[0] == 404
     with pytest.raises(urllib.error.HTTPError, match="404") as refusal:
@@ -587,7 +683,10 @@ def post(running, question=None, body=None, size=None):
     """An open connection on which a question, or part of one, was sent."""
     body = json.dumps(question).encode() if body is None else body
     connection = socket.create_connection(("127.0.0.1", running.server_address[1]), timeout=60)
-    head = f"POST /api/compare HTTP/1.0\r\nHost: 127.0.0.1:{running.server_address[1]}\r\nContent-Type: application/json\r\n"
+    head = (
+        f"POST /api/compare HTTP/1.0\r\nHost: 127.0.0.1:{running.server_address[1]}\r\nContent-Type:"
+        " application/json\r\n"
+    )
     connection.sendall(f"{head}Content-Length: {len(body) if size is None else size}\r\n\r\n".encode() + body)
     return connection
 
@@ -642,7 +741,9 @@ def test_a_body_that_stalls_or_drips_is_given_up(desk_server, body):
 
 def test_a_question_has_a_limit_and_its_process_ends_with_it(monkeypatch):
     ended = []
-    monkeypatch.setattr(subprocess.Popen, "kill", lambda self, kill=subprocess.Popen.kill: (ended.append(self), kill(self)))
+    monkeypatch.setattr(
+        subprocess.Popen, "kill", lambda self, kill=subprocess.Popen.kill: (ended.append(self), kill(self))
+    )
     began = time.monotonic()
     with pytest.raises(Late, match=r"after 0.2 s.*command line"):
         Desk(seconds=0.2).ask({**GOOD, "K": 20, "d": 40, "L": 10, "n": 50})
@@ -670,12 +771,16 @@ def test_abandoned_questions_to_the_real_solver_leave_no_process_and_no_wait(des
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX signals")
 def test_a_killed_server_takes_its_solver_along(tmp_path):
     code = "from ufm.demo.server import serve; serve(open_browser=False)"
-    running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     port = int(re.search(r":(\d+)/", running.stdout.readline())[1])
     connection = post(SimpleNamespace(server_address=("", port)), {**GOOD, "K": 20, "d": 40, "L": 10, "n": 50})
     children, until = [], time.monotonic() + 30
     while not children and time.monotonic() < until:
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(running.pid)], capture_output=True, text=True).stdout.split()
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(running.pid)], capture_output=True, text=True
+        ).stdout.split()
     time.sleep(5)  # until it computes
     running.kill()
     running.communicate()
@@ -722,8 +827,13 @@ def test_the_verb_exports(tmp_path, capsys):
 def test_ctrl_c_ends_the_server_cleanly():
     import signal
 
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from ufm.demo.server import serve; serve(open_browser=False)"
-    process = subprocess.Popen([sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from ufm.demo.server import serve;"
+        " serve(open_browser=False)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

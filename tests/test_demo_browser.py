@@ -1,4 +1,5 @@
-"""The teaching page in a real browser: headless Chromium through its WebDriver, with nothing but the standard library."""
+"""The teaching page in a real browser: headless Chromium through its WebDriver, with nothing but the standard
+library."""
 
 import json
 import os
@@ -17,7 +18,9 @@ from ufm.demo import export
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no browser: needs chromium and chromedriver (Debian: chromium chromium-driver)")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no browser: needs chromium and chromedriver (Debian: chromium chromium-driver)"
+)
 
 PATIENCE = 60
 """Seconds until a page that does not react is given up."""
@@ -28,7 +31,10 @@ class Browser:
 
     def __init__(self, port):
         self.base = f"http://127.0.0.1:{port}"
-        options = {"binary": CHROMIUM, "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"]}
+        options = {
+            "binary": CHROMIUM,
+            "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"],
+        }
         logs = {"browser": "ALL", "performance": "ALL"}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs}
         reply = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
@@ -57,11 +63,15 @@ class Browser:
         """The value a script hands to `done` when it is ready."""
         self._send("POST", f"{self.session}/timeouts", {"script": 1000 * seconds})
         head = "const done = arguments[arguments.length - 1];"
-        return self._send("POST", f"{self.session}/execute/async", {"script": head + code, "args": list(values)}, seconds)
+        return self._send(
+            "POST", f"{self.session}/execute/async", {"script": head + code, "args": list(values)}, seconds
+        )
 
     def resize(self, width, height):
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self._send("POST", f"{self.session}/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+        self._send(
+            "POST", f"{self.session}/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
+        )
 
     def click(self, selector):
         found = self._send("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
@@ -87,17 +97,24 @@ class Browser:
 
     def asked_for(self):
         events = (json.loads(entry["message"])["message"] for entry in self.logs("performance"))
-        return {e["params"]["request"]["url"].split("#")[0] for e in events if e["method"] == "Network.requestWillBeSent"}
+        return {
+            e["params"]["request"]["url"].split("#")[0] for e in events if e["method"] == "Network.requestWillBeSent"
+        }
 
     def text(self, selector):
         return self.js("return document.querySelector(arguments[0]).textContent", selector)
 
     def slide(self, name, value):
         """As a hand on the slider does: value, then the input event; back when the page has drawn."""
-        code = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('input', { bubbles: true }));"
+        code = (
+            "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new"
+            " Event('input', { bubbles: true }));"
+        )
         self.js(code, name, value)
         self.later("requestAnimationFrame(() => setTimeout(done, 0));")
-        self.wait("return document.getElementById('K').value == UFM_PAGE.now.P.K && UFM_PAGE.now.P.lam === UFM_PAGE.state.lam")
+        self.wait(
+            "return document.getElementById('K').value == UFM_PAGE.now.P.K && UFM_PAGE.now.P.lam === UFM_PAGE.state.lam"
+        )
 
     def close(self):
         self._send("DELETE", self.session)
@@ -108,7 +125,12 @@ def browser():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    driver = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "no_proxy": "127.0.0.1"})
+    driver = subprocess.Popen(
+        [DRIVER, f"--port={port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "no_proxy": "127.0.0.1"},
+    )
     try:
         page = _opened(port)
         yield page
@@ -159,7 +181,10 @@ def test_the_served_page_asks_the_solver_and_nobody_else(browser, served):
 def test_a_slider_moved_gives_up_what_was_asked(browser, served):
     browser.go(f"{served}#K=20&L=10&lam=0.0001&d=40&n=50")
     browser.click("#better")
-    browser.wait("return document.getElementById('better-text').textContent.includes('searches') && document.getElementById('better').disabled")
+    browser.wait(
+        "return document.getElementById('better-text').textContent.includes('searches') &&"
+        " document.getElementById('better').disabled"
+    )
     browser.slide("K", 4)
     browser.wait("return !document.getElementById('better').disabled")
     assert browser.text("#better-text") == ""
@@ -183,8 +208,13 @@ def test_an_outside_request_would_be_seen_and_is_blocked(browser, file):
 def test_an_overlap_would_be_seen(browser, file):
     browser.go(file)
     assert browser.js(OVERLAPS) == []
-    browser.js("document.getElementById('card-heat').style.marginTop = '-300px'; document.querySelector('.bar span').style.width = '1px';")
-    assert any("card-heat" in words for words in browser.js(OVERLAPS)) and any(words.startswith("bar") for words in browser.js(OVERLAPS))
+    browser.js(
+        "document.getElementById('card-heat').style.marginTop = '-300px'; document.querySelector('.bar"
+        " span').style.width = '1px';"
+    )
+    assert any("card-heat" in words for words in browser.js(OVERLAPS)) and any(
+        words.startswith("bar") for words in browser.js(OVERLAPS)
+    )
 
 
 @pytest.mark.parametrize(("n", "crossing"), [(1, 0.0117605), (8, 0.0117605 / 2)])
@@ -193,10 +223,15 @@ def test_sliders_change_the_verdict_at_the_known_crossing(browser, file, n, cros
     for name, value in (("K", 4), ("L", 2), ("n", n)):
         browser.slide(name, value)
     for factor, winner in ((0.98, "dnc"), (1.02, "pairs")):
-        browser.js("const s = document.getElementById('lam'); s.value = arguments[0]; s.dispatchEvent(new Event('change'));", crossing * factor)
+        browser.js(
+            "const s = document.getElementById('lam'); s.value = arguments[0]; s.dispatchEvent(new Event('change'));",
+            crossing * factor,
+        )
         browser.wait(f"return Math.abs(UFM_PAGE.now.P.lam - {crossing * factor}) < 1e-12")
         assert browser.text("#verdict").strip().startswith(f"{winner} wins")
-        assert winner in browser.text(".bar.best") and f"lam={crossing * factor:.6g}"[:9] in browser.js("return location.hash")
+        assert winner in browser.text(".bar.best") and f"lam={crossing * factor:.6g}"[:9] in browser.js(
+            "return location.hash"
+        )
     browser.wait("return document.getElementById('crossings').textContent.includes('up to')")
     assert abs(float(re.search(r"dnc up to λ = ([0-9.]+)", browser.text("#crossings"))[1]) / crossing - 1) < 1e-4
 
@@ -229,7 +264,9 @@ def test_the_tour_goes_forward_and_back_and_can_be_linked(browser, file):
         browser.wait(f"return document.getElementById('tour-count').textContent === 'Step {step} of 8'")
         titles.append(browser.text("#tour-title"))
         assert browser.js("return TOUR[UFM_PAGE.state.step - 1].shows.winner === UFM_PAGE.now.winner.name")
-        assert browser.js("return !document.getElementById('tour-reveal').open && document.querySelectorAll('.card.lit').length > 0")
+        assert browser.js(
+            "return !document.getElementById('tour-reveal').open && document.querySelectorAll('.card.lit').length > 0"
+        )
         browser.click("#tour-reveal summary")
         assert len(browser.text("#tour-answer")) > 40
         link = browser.js("return location.hash")
@@ -263,7 +300,13 @@ def test_the_keyboard_is_enough(browser, file):
 
 
 @pytest.mark.parametrize(
-    "hash", ["#K=nonsense&lam=-3&L=99&loss=x&step=77&d=1e9&shown=%3Cimg%3E", "#K=2&L=8&lam=1&d=1", "#K=20&L=8&n=50&lam=1e-6&d=40&loss=mse", "#K=3&L=1"]
+    "hash",
+    [
+        "#K=nonsense&lam=-3&L=99&loss=x&step=77&d=1e9&shown=%3Cimg%3E",
+        "#K=2&L=8&lam=1&d=1",
+        "#K=20&L=8&n=50&lam=1e-6&d=40&loss=mse",
+        "#K=3&L=1",
+    ],
 )
 def test_every_address_gives_a_page(browser, file, hash):
     browser.go(file + hash)
@@ -277,25 +320,39 @@ def test_every_address_gives_a_page(browser, file, hash):
 
 def put(browser, words, event="change"):
     browser.js(
-        "const s = document.getElementById('lam'); s.value = arguments[0]; s.dispatchEvent(new Event(arguments[1], { bubbles: true })); return 0;", words, event
+        "const s = document.getElementById('lam'); s.value = arguments[0]; s.dispatchEvent(new Event(arguments[1], {"
+        " bubbles: true })); return 0;",
+        words,
+        event,
     )
     browser.later("requestAnimationFrame(() => setTimeout(done, 0));")
 
 
 @pytest.mark.quick(3)
 @pytest.mark.parametrize(
-    ("words", "lam"), [("2**-10", 2**-10), ("1e-3", 1e-3), ("0.0123456789", 0.0123456789), ("1/3000", 1 / 3000), ("1.234567891e-6", 1.234567891e-6)]
+    ("words", "lam"),
+    [
+        ("2**-10", 2**-10),
+        ("1e-3", 1e-3),
+        ("0.0123456789", 0.0123456789),
+        ("1/3000", 1 / 3000),
+        ("1.234567891e-6", 1.234567891e-6),
+    ],
 )
 def test_the_box_takes_numbers_as_they_are_written_and_shows_them_whole(browser, file, words, lam):
     browser.go(f"{file}#K=4&L=2&d=20")
     for event in ("input", "change"):
         put(browser, words, event)
-        assert browser.js("return UFM_PAGE.now.P.lam") == pytest.approx(lam, rel=1e-15) and "wins" in browser.text("#verdict")
+        assert browser.js("return UFM_PAGE.now.P.lam") == pytest.approx(lam, rel=1e-15) and "wins" in browser.text(
+            "#verdict"
+        )
     for width in (1280, 390):
         browser.resize(width, 800)
         assert browser.js("const s = document.getElementById('lam'); return s.scrollWidth <= s.clientWidth")
         assert float(browser.js("return document.getElementById('lam').value")) == pytest.approx(lam, rel=1e-9)
-    browser._send("POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+    browser._send(
+        "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}}
+    )
     browser.go(browser.js("return location.href"))
     assert float(browser.js("return document.getElementById('lam').value")) == pytest.approx(lam, rel=1e-9)
 
@@ -310,15 +367,20 @@ def test_what_is_no_ridge_weight_gets_no_verdict_but_a_sentence(browser, file):
             assert "wins" not in said and "from 1 × 10⁻⁶ to 1" in said and words in said, words
             assert browser.text("#crossings") == browser.text("#stability-text") == ""
             assert browser.js(
-                "return document.getElementById('lam').ariaInvalid === 'true' && !document.getElementById('lam-mistake').hidden"
-                " && document.getElementById('run').disabled"
+                "return document.getElementById('lam').ariaInvalid === 'true' &&"
+                " !document.getElementById('lam-mistake').hidden && document.getElementById('run').disabled"
             )
     assert browser.js("return UFM_PAGE.state.lam") == 0.005
     browser.slide("K", 5)
-    assert "wins" not in browser.text("#verdict") and browser.js("return document.getElementById('lam').value") == "<b>1</b>"
+    assert (
+        "wins" not in browser.text("#verdict")
+        and browser.js("return document.getElementById('lam').value") == "<b>1</b>"
+    )
     browser.slide("lam-log", -2)
     assert "wins" in browser.text("#verdict") and browser.js("return document.getElementById('lam').value") == "0.01"
-    assert browser.js("return document.getElementById('lam-mistake').hidden && !document.getElementById('run').disabled")
+    assert browser.js(
+        "return document.getElementById('lam-mistake').hidden && !document.getElementById('run').disabled"
+    )
     put(browser, "-1")
     put(browser, "2**-9")
     assert "wins" in browser.text("#verdict") and browser.js("return UFM_PAGE.now.P.lam") == 2**-9
@@ -329,15 +391,20 @@ def test_what_is_no_ridge_weight_gets_no_verdict_but_a_sentence(browser, file):
 
 TOGETHER = """
 const step = TOUR[UFM_PAGE.state.step - 1], hidden = [];
-const wanted = ['#tour', '#tour-text', '.question > p', ...step.lit.map((l) => '#card-' + l), ...step.asks.map((a) => `[data-of=${a}]`),
+const wanted = ['#tour', '#tour-text', '.question > p', ...step.lit.map((l) => '#card-' + l),
+  ...step.asks.map((a) => `[data-of=${a}]`),
   ...step.asks.map((a) => a === 'lam' ? '#lam-log' : '#' + a)];
 for (const name of wanted) {
-  const b = document.querySelector(name).getBoundingClientRect(), centre = document.elementFromPoint((b.left + b.right) / 2, (b.top + b.bottom) / 2);
+  const b = document.querySelector(name).getBoundingClientRect(),
+    centre = document.elementFromPoint((b.left + b.right) / 2, (b.top + b.bottom) / 2);
   const answered = name.startsWith('#tour-text') && document.getElementById('tour-reveal').open;
-  if (!answered && (b.width < 20 || b.height < 10 || b.left < 0 || b.top < 0 || b.right > innerWidth || b.bottom > innerHeight)) hidden.push(name);
+  if (!answered
+    && (b.width < 20 || b.height < 10 || b.left < 0 || b.top < 0 || b.right > innerWidth || b.bottom > innerHeight))
+    hidden.push(name);
   if (!answered && !(centre && document.querySelector(name).contains(centre))) hidden.push('covered ' + name);
 }
-const pictures = step.lit.flatMap((l) => [...document.querySelectorAll(`#card-${l} svg, #card-${l} .bar`)]).filter((x) => x.getClientRects().length);
+const pictures = step.lit.flatMap((l) => [...document.querySelectorAll(`#card-${l} svg,
+  #card-${l} .bar`)]).filter((x) => x.getClientRects().length);
 for (const x of pictures) if (x.getBoundingClientRect().bottom > innerHeight) hidden.push('picture');
 return hidden;
 """
@@ -359,9 +426,13 @@ def test_words_picture_and_slider_of_every_step_are_seen_together(browser, file,
                 browser.wait("return document.getElementById('ten').disabled === false")
             assert browser.js(TOGETHER) == [], step
             assert browser.js(OVERLAPS) == [], step
-            for name in browser.js("return TOUR[UFM_PAGE.state.step - 1].asks.map((a) => (a === 'lam' ? 'lam-log' : a))"):
+            for name in browser.js(
+                "return TOUR[UFM_PAGE.state.step - 1].asks.map((a) => (a === 'lam' ? 'lam-log' : a))"
+            ):
                 for end in ("min", "max"):
-                    browser.slide(name, browser.js("return document.getElementById(arguments[0])[arguments[1]]", name, end))
+                    browser.slide(
+                        name, browser.js("return document.getElementById(arguments[0])[arguments[1]]", name, end)
+                    )
                     assert browser.js(TOGETHER) == [], (step, name, end)
                 browser.click("#tour-reset")
             browser.click("#tour-reveal summary")
@@ -371,13 +442,16 @@ def test_words_picture_and_slider_of_every_step_are_seen_together(browser, file,
         assert browser.js("return document.getElementById('card-spectrum').offsetParent !== null")
         assert browser.complaints() == []
     finally:
-        browser._send("POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+        browser._send(
+            "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}}
+        )
 
 
 # ---- Every slider, dragged
 
 SWEEP = """
-const [name, limit] = arguments, slider = document.getElementById(name), low = Number(slider.min), high = Number(slider.max), step = Number(slider.step);
+const [name, limit] = arguments, slider = document.getElementById(name), low = Number(slider.min),
+  high = Number(slider.max), step = Number(slider.step);
 const frame = async (value) => {
   const began = performance.now();
   slider.value = value;
@@ -404,8 +478,8 @@ const frame = async (value) => {
 """
 
 FRAME, SLACK = 100, 1.5
-"""Milliseconds of a frame that a hand on a slider would feel, and the slack of a busy machine. A frame above both is drawn again up to
-eight times: what counts is the page's work, not what else the machine did meanwhile."""
+"""Milliseconds of a frame that a hand on a slider would feel, and the slack of a busy machine. A frame above both is
+drawn again up to eight times: what counts is the page's work, not what else the machine did meanwhile."""
 
 
 @pytest.mark.slow
@@ -442,17 +516,22 @@ def test_every_picture_is_drawn_at_every_fold(browser, file, loss):
     const [loss] = arguments, slow = [];
     let drawn = 0;
     for (let K = 2; K <= 12; K++) for (let L = 1; L <= 10; L++) {
-      const at = (lam) => UFM.problem({ K, L, lam, loss, n: 1, d: 20 }), dnc = UFM.dnc(at(1e-3)), places = new Set(UFM.structures(at(1e-3)).map((s) => s.fold));
+      const at = (lam) => UFM.problem({ K, L, lam, loss, n: 1, d: 20 }), dnc = UFM.dnc(at(1e-3)),
+        places = new Set(UFM.structures(at(1e-3)).map((s) => s.fold));
       let a = 1e-6, b = dnc.fold;
-      for (let i = 0; i < 60; i++) { const m = 0.5 * (a + b), s = UFM.dnc(at(m)); if (s.exists && s.fun < UFM.zero(at(m)).fun) a = m; else b = m; }
+      for (let i = 0; i < 60; i++) { const m = 0.5 * (a + b), s = UFM.dnc(at(m)); if (s.exists
+        && s.fun < UFM.zero(at(m)).fun) a = m; else b = m; }
       places.add(a);
       for (const place of [...places].filter((x) => x > 0 && x < Infinity).slice(0, 8))
         for (const shift of [0, 1e-15, 1e-12, 1e-9, 1e-4, -1e-15, -1e-12, -1e-9, -1e-4]) {
-        const P = at(place * (1 + shift)), began = performance.now(), all = UFM.structures(P), here = all.filter((s) => s.exists && s.rank).slice(0, 4);
+        const P = at(place * (1 + shift)), began = performance.now(), all = UFM.structures(P),
+          here = all.filter((s) => s.exists && s.rank).slice(0, 4);
         const described = here.map((s) => ({ name: s.name, family: s.family, s: UFM.spectrum(P, s) }));
-        const text = Draw.rays(300, P, here, all[0].fun) + Draw.price(300, P, described) + Draw.spectrum(300, K, described);
+        const text = Draw.rays(300, P, here, all[0].fun) + Draw.price(300, P, described) + Draw.spectrum(300, K,
+          described);
         drawn++;
-        if (performance.now() - began > 1000 || text.length > 200000 || /NaN|Infinity/.test(text)) slow.push([K, L, P.lam]);
+        if (performance.now() - began > 1000 || text.length > 200000 || /NaN|Infinity/.test(text)) slow.push([K, L,
+          P.lam]);
       }
     }
     done({ drawn, slow });
@@ -471,12 +550,15 @@ def test_nothing_overlaps_or_leaves_the_screen(browser, file, width, scheme):
             assert browser.js("return document.documentElement.scrollWidth <= window.innerWidth")
             assert browser.js(OVERLAPS) == []
     finally:
-        browser._send("POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
+        browser._send(
+            "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}}
+        )
 
 
 OVERLAPS = """
 const cards = [...document.querySelectorAll('.card')].filter((c) => c.offsetParent), found = [];
-const box = (x) => x.getBoundingClientRect(), meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+const box = (x) => x.getBoundingClientRect(), meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
+  && a.top < b.bottom - 1 && b.top < a.bottom - 1;
 cards.forEach((a, i) => cards.slice(i + 1).forEach((b) => meet(box(a), box(b)) && found.push(a.id + ' ' + b.id)));
 for (const c of cards) if (c.scrollWidth > c.clientWidth + 1) found.push('wide ' + c.id);
 for (const t of document.querySelectorAll('svg text')) {
@@ -486,7 +568,8 @@ for (const t of document.querySelectorAll('svg text')) {
 }
 for (const bar of document.querySelectorAll('.bar')) {
   const [name, track, value] = [...bar.children].map(box);
-  if (bar.children[0].scrollWidth > bar.children[0].clientWidth + 1 || meet(name, track) || meet(track, value)) found.push('bar ' + bar.dataset.name);
+  if (bar.children[0].scrollWidth > bar.children[0].clientWidth + 1 || meet(name, track) || meet(track,
+    value)) found.push('bar ' + bar.dataset.name);
 }
 return found;
 """

@@ -1,4 +1,5 @@
-"""The documentation site: every page is reached, every link leads somewhere, every public name and every claim is there; and it builds."""
+"""The documentation site: every page is reached, every link leads somewhere, every public name and every claim is
+there; and it builds."""
 
 import doctest
 import fnmatch
@@ -67,7 +68,10 @@ def reached():
         text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
         entries = site_pages.written(text) + (site_pages.contents(text, top) if name.endswith("/index") else [])
         base = Path(name).parent
-        patterns = [(DOCS / entry[1:] if entry[0] == "/" else DOCS / base / entry).resolve().relative_to(DOCS).as_posix() for entry in entries]
+        patterns = [
+            (DOCS / entry[1:] if entry[0] == "/" else DOCS / base / entry).resolve().relative_to(DOCS).as_posix()
+            for entry in entries
+        ]
         new = {page for page in everything for pattern in patterns if fnmatch.fnmatchcase(page, pattern)} - found
         found, left = found | new, [*left, *new]
     return found
@@ -83,16 +87,25 @@ def test_settings_can_be_read_without_sphinx(monkeypatch):
 
 def test_every_page_is_in_a_table_of_contents():
     everything = {page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES}
-    assert sorted(everything - reached()) == [], "link these pages from the index.md of docs/howto or docs/textbook, or list them in that of docs/theory"
+    assert sorted(everything - reached()) == [], (
+        "link these pages from the index.md of docs/howto or docs/textbook, or list them in that of docs/theory"
+    )
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "benchmarks" / "README.md"], ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, ROOT / "README.md", ROOT / "benchmarks" / "README.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
 def test_links_between_pages_lead_somewhere(page):
     assert list(dead_links(page, page.read_text(encoding="utf-8"))) == []
 
 
 def test_a_dead_link_is_seen():
-    text = "[a](start.md), [b](nowhere.md), [c](start.md#solve), [d](start.md#nowhere), `[e](code.md)`, [f](https://example.org), [g](theory/gk25.md#gk25-thm1)"
+    text = (
+        "[a](start.md), [b](nowhere.md), [c](start.md#solve), [d](start.md#nowhere), `[e](code.md)`,"
+        " [f](https://example.org), [g](theory/gk25.md#gk25-thm1)"
+    )
     assert list(dead_links(DOCS / "here.md", text)) == ["nowhere.md", "start.md#nowhere"]
 
 
@@ -109,7 +122,11 @@ def test_every_public_name_is_in_the_reference():
 
 
 def test_every_name_in_the_reference_says_what_it_is():
-    found = {f"{module}.{name}": getattr(importlib.import_module(module), name) for module, names in public_names.documented().items() for name in names}
+    found = {
+        f"{module}.{name}": getattr(importlib.import_module(module), name)
+        for module, names in public_names.documented().items()
+        for name in names
+    }
     silent = [name for name, value in found.items() if callable(value) and not public_names.summary(value).strip()]
     assert len(found) > 150 and silent == [], f"without a docstring of their own: {silent}"
 
@@ -121,7 +138,10 @@ def test_every_page_of_the_reference_is_listed():
 
 
 def test_docstrings_keep_their_formulas():
-    text = "F = g(Z) + |Z|_* of `Problem`\n\n    a_1 * b_2  |c|\n\nK: classes; n: *samples*;\nL: layers\n    and more\n\n* one_\n  two\n* three\n\n>>> 1\n1"
+    text = (
+        "F = g(Z) + |Z|_* of `Problem`\n\n    a_1 * b_2  |c|\n\nK: classes; n: *samples*;\nL: layers\n    and more\n\n*"
+        " one_\n  two\n* three\n\n>>> 1\n1"
+    )
     assert docstrings.rst(text) == [
         *["", r"F = g(Z) + \|Z\|\_\* of \ ``Problem``\ ", "", ""],
         *[".. code-block:: text", "", "    a_1 * b_2  |c|", ""],
@@ -141,7 +161,9 @@ def test_every_docstring_is_read_without_a_warning():
     for module, names in public_names.documented().items():
         for name in names:
             value = getattr(importlib.import_module(module), name)
-            text = "\n".join(docstrings.rst((callable(value) and inspect.getdoc(value)) or "")).replace(".. code-block:: text", ".. code::")
+            text = "\n".join(docstrings.rst((callable(value) and inspect.getdoc(value)) or "")).replace(
+                ".. code-block:: text", ".. code::"
+            )
             docutils.publish_doctree(text, settings_overrides={"report_level": 2, "halt_level": 2})
 
 
@@ -159,7 +181,10 @@ def test_an_old_verdict_is_seen():
     chosen, found = claims(["gk25:thm1", "gk25:qk"]), theory_results.results()
     found = {claim.id: found[claim.id] for claim in chosen}
     assert theory_results.stale(chosen, found) == []
-    planted = found | {"gk25:thm1": found["gk25:thm1"] | {"statement": "Pairs always win."}, "gk25:gone": found["gk25:qk"]}
+    planted = found | {
+        "gk25:thm1": found["gk25:thm1"] | {"statement": "Pairs always win."},
+        "gk25:gone": found["gk25:qk"],
+    }
     assert theory_results.stale(chosen, planted) == ["gk25:thm1", "gk25:gone"]
     assert theory_results.stale(chosen, {"gk25:thm1": found["gk25:thm1"]}) == ["gk25:qk"]
 
@@ -168,19 +193,37 @@ def test_every_source_has_a_page_of_claims():
     keys = {claim.id.split(":")[0] for claim in claims()}
     for key in keys:
         page = DOCS / "theory" / f"{key}.md"
-        assert page.is_file() and f"```{{claims}} {key}\n" in page.read_text(encoding="utf-8"), f"docs/theory/{key}.md must show the claims of {key}"
+        assert page.is_file() and f"```{{claims}} {key}\n" in page.read_text(encoding="utf-8"), (
+            f"docs/theory/{key}.md must show the claims of {key}"
+        )
 
 
 def test_broken_links_and_outside_requests_are_seen(tmp_path):
-    (tmp_path / "a.html").write_text('<a href="b.html#x">1</a><a href="b.html#y">2</a><a href="c.html">3</a><a href="https://example.org">4</a><p id="p">')
-    (tmp_path / "b.html").write_text('<p id="x"><a href="a.html#p">5</a><a href="#z">6</a><a href="../up.html">7</a><img src="no.png">')
-    found = site_check.problems(tmp_path)
-    assert found == [f"broken link: {address}" for address in ("a.html: b.html#y", "a.html: c.html", "b.html: #z", "b.html: ../up.html", "b.html: no.png")]
-    (tmp_path / "c.html").write_text(
-        '<script src="https://cdn.org/x.js"></script><link rel="stylesheet" href="//fonts.org/f.css"><link rel="canonical" href="https://us.org">'
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#x">1</a><a href="b.html#y">2</a><a href="c.html">3</a><a href="https://example.org">4</a><p'
+        ' id="p">'
     )
-    (tmp_path / "s.css").write_text('@import "base.css"; @font-face { src: url("https://fonts.org/f.woff") } a { background: url(data:image/png;base64,xx) }')
-    assert site_check.outside_requests(tmp_path) == ["c.html: https://cdn.org/x.js", "c.html: //fonts.org/f.css", "s.css: https://fonts.org/f.woff"]
+    (tmp_path / "b.html").write_text(
+        '<p id="x"><a href="a.html#p">5</a><a href="#z">6</a><a href="../up.html">7</a><img src="no.png">'
+    )
+    found = site_check.problems(tmp_path)
+    assert found == [
+        f"broken link: {address}"
+        for address in ("a.html: b.html#y", "a.html: c.html", "b.html: #z", "b.html: ../up.html", "b.html: no.png")
+    ]
+    (tmp_path / "c.html").write_text(
+        '<script src="https://cdn.org/x.js"></script><link rel="stylesheet" href="//fonts.org/f.css"><link'
+        ' rel="canonical" href="https://us.org">'
+    )
+    (tmp_path / "s.css").write_text(
+        '@import "base.css"; @font-face { src: url("https://fonts.org/f.woff") } a { background:'
+        " url(data:image/png;base64,xx) }"
+    )
+    assert site_check.outside_requests(tmp_path) == [
+        "c.html: https://cdn.org/x.js",
+        "c.html: //fonts.org/f.css",
+        "s.css: https://fonts.org/f.woff",
+    ]
 
 
 def missing(names):
@@ -201,7 +244,9 @@ def site(tmp_path_factory):
     if lacking:
         pytest.skip(f"the site is not built: needs {lacking}, of the extra [docs]")
     folder = tmp_path_factory.mktemp("docs")
-    run = subprocess.run([sys.executable, str(DOCS / "build.py"), str(folder)], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, str(DOCS / "build.py"), str(folder)], capture_output=True, text=True, check=False
+    )
     return folder / "html", run
 
 
@@ -214,10 +259,28 @@ def test_the_site_builds_without_a_warning_a_broken_link_or_an_outside_request(s
 @pytest.mark.slow
 def test_names_claims_verbs_and_sources_have_their_places(site):
     html, _ = site
-    there = {anchor for page in (html / "reference").glob("*.html") for anchor in site_check.Page(page.read_text(encoding="utf-8")).anchors}
+    there = {
+        anchor
+        for page in (html / "reference").glob("*.html")
+        for anchor in site_check.Page(page.read_text(encoding="utf-8")).anchors
+    }
     wanted = {f"{module}.{name}" for module, names in public_names.documented().items() for name in names}
     assert wanted - there == set()
-    assert {f"ufm-{verb}" for verb in ("compare", "solve", "landscape", "identify", "certify", "sweep", "verify", "figure", "demo", "cite")} <= there
+    assert {
+        f"ufm-{verb}"
+        for verb in (
+            "compare",
+            "solve",
+            "landscape",
+            "identify",
+            "certify",
+            "sweep",
+            "verify",
+            "figure",
+            "demo",
+            "cite",
+        )
+    } <= there
     for claim in claims():
         page = (html / "theory" / f"{claim.id.split(':')[0]}.html").read_text(encoding="utf-8")
         assert claim.id.replace(":", "-") in site_check.Page(page).anchors
@@ -232,7 +295,8 @@ def formulas_of(page):
 
 
 def drawn(html, formulas):
-    """(how many of the formulas a browser drew, with the site's own settings; what it says of those it could not read)."""
+    """(how many of the formulas a browser drew, with the site's own settings; what it says of those it could not
+    read)."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("formulas are not looked at: needs chromium")
@@ -240,9 +304,20 @@ def drawn(html, formulas):
     scripts = re.findall(r"<script>window\.MathJax.*?</script>|<script[^>]*mathjax/[^>]*></script>", model)
     assert len(scripts) == 2
     page = html / "textbook" / "all_formulas.html"
-    page.write_text("<!DOCTYPE html><meta charset='utf-8'>" + "".join(scripts) + "<body>" + "<br>".join(formulas), encoding="utf-8")
-    options = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--virtual-time-budget=60000", "--dump-dom"]
-    dom = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=300, check=True).stdout
+    page.write_text(
+        "<!DOCTYPE html><meta charset='utf-8'>" + "".join(scripts) + "<body>" + "<br>".join(formulas), encoding="utf-8"
+    )
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--virtual-time-budget=60000",
+        "--dump-dom",
+    ]
+    dom = subprocess.run(
+        [browser, *options, page.as_uri()], capture_output=True, text=True, timeout=300, check=True
+    ).stdout
     page.unlink()
     return dom.count("<mjx-container"), sorted(set(re.findall(r'data-mjx-error="([^"]*)"', dom)))
 
@@ -259,4 +334,7 @@ def test_formulas_are_drawn_without_the_network(site):
 def test_a_wrong_formula_is_seen(site):
     html, _ = site
     good = formulas_of(html / "textbook" / "02_schatten.html")[0]
-    assert drawn(html, [good, good.replace(r"\(", r"\(\nosuchsymbol ")]) == (2, [r"Undefined control sequence \nosuchsymbol"])
+    assert drawn(html, [good, good.replace(r"\(", r"\(\nosuchsymbol ")]) == (
+        2,
+        [r"Undefined control sequence \nosuchsymbol"],
+    )

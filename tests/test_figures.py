@@ -1,4 +1,5 @@
-"""Figures: equal bytes on equal arguments, cells kept across interruptions, nothing overlapping, every number in the table."""
+"""Figures: equal bytes on equal arguments, cells kept across interruptions, nothing overlapping, every number in the
+table."""
 
 import csv
 import itertools
@@ -10,7 +11,19 @@ import numpy as np
 import pytest
 from scipy import special
 
-from theory.figures import descents, ends, gk25_1, gk25_2, gk25_5, gk25_6, ufm_dimension, ufm_ends, ufm_map, ufm_profile, ufm_stability
+from theory.figures import (
+    descents,
+    ends,
+    gk25_1,
+    gk25_2,
+    gk25_5,
+    gk25_6,
+    ufm_dimension,
+    ufm_ends,
+    ufm_map,
+    ufm_profile,
+    ufm_stability,
+)
 from theory.figures.commands import add_figure
 from theory.figures.figure import COLUMN, PAGE, PaperFigure, Work, epochs, figures, sheet
 from theory.gk25.thm4_sharp import threshold
@@ -29,7 +42,18 @@ SERIES = [
     *(f"gk25-{i}" for i in range(1, 9)),
     *("gsgp22-displacement", "gsgp22-sweep", "lj22-invariants", "lj22-rank-one"),
     *(f"sml24-{i}" for i in (1, 2, 3, 5, 6)),
-    *("ufm-angles", "ufm-bifurcation", "ufm-death", "ufm-dimension", "ufm-ends", "ufm-map", "ufm-minority", "ufm-morse", "ufm-of-kink", "ufm-profile"),
+    *(
+        "ufm-angles",
+        "ufm-bifurcation",
+        "ufm-death",
+        "ufm-dimension",
+        "ufm-ends",
+        "ufm-map",
+        "ufm-minority",
+        "ufm-morse",
+        "ufm-of-kink",
+        "ufm-profile",
+    ),
     *("ufm-stability", "zang24-classes", "zang24-lambda"),
 ]
 
@@ -69,7 +93,14 @@ def test_wilson_covers_near_its_level_and_the_plain_interval_does_not():
 
 @pytest.mark.parametrize(
     "arguments, name",
-    [((3, 2), "successes"), ((-1, 2), "successes"), ((0, 0), "trials"), ((1, 2, 1.0), "level"), ((1, 2, 0), "level"), ((1.5, 2), "successes")],
+    [
+        ((3, 2), "successes"),
+        ((-1, 2), "successes"),
+        ((0, 0), "trials"),
+        ((1, 2, 1.0), "level"),
+        ((1, 2, 0), "level"),
+        ((1.5, 2), "successes"),
+    ],
 )
 def test_wilson_names_what_is_wrong(arguments, name):
     with pytest.raises(ValueError, match=name):
@@ -92,7 +123,15 @@ def toy(data=None, **more):
 
     data = data or (lambda work: {"cells": work.map(square, [{"x": x} for x in range(5)])})
     return PaperFigure(
-        id="toy", title="Squares", source="gk25, nothing", data=data, draw=draw, rows=lambda d: d["cells"], takes="0 s", takes_fast="0 s", **more
+        id="toy",
+        title="Squares",
+        source="gk25, nothing",
+        data=data,
+        draw=draw,
+        rows=lambda d: d["cells"],
+        takes="0 s",
+        takes_fast="0 s",
+        **more,
     )
 
 
@@ -160,7 +199,11 @@ def test_processes_give_the_same_numbers():
 @pytest.mark.parametrize("suffix", ["pdf", "png", "svg"])
 def test_equal_arguments_give_equal_bytes(tmp_path, suffix):
     files = []
-    for run, cache in (("a", tmp_path / "cache"), ("b", tmp_path / "cache"), ("c", None)):  # computed, read back, computed
+    for run, cache in (
+        ("a", tmp_path / "cache"),
+        ("b", tmp_path / "cache"),
+        ("c", None),
+    ):  # computed, read back, computed
         (tmp_path / run).mkdir()
         files.append(toy().write(tmp_path / run / f"f.{suffix}", cache=cache, csv=True, jobs=1))
     for same in zip(*files, strict=True):
@@ -236,7 +279,11 @@ def test_wrong_frames_would_be_seen(monkeypatch):
 
     def planted(objective, x):
         H, spread, frames = spans(objective, x)
-        return H, spread, [frames[0][:, ::-1].copy() * np.sign(np.arange(frames[0].shape[1]) - 0.5), np.roll(frames[1], 1, axis=0)]
+        return (
+            H,
+            spread,
+            [frames[0][:, ::-1].copy() * np.sign(np.arange(frames[0].shape[1]) - 0.5), np.roll(frames[1], 1, axis=0)],
+        )
 
     monkeypatch.setattr(descents, "_spans", planted)
     logits = descents.narrow_objective(problem).logits(descents.narrowed(objective, x))
@@ -268,7 +315,9 @@ def test_ends_are_named_and_honest():
 
 def test_cells_of_different_points_have_different_seeds():
     base = {"K": 4, "n": 1, "L": 2, "rng": 7, "starts": 2, "tol": 1e-7, "steps": 10}
-    cells = [descents.cell(d=d, lam=lam, scale=s, **base) for d in (4, 5) for lam in (0.1, 0.2) for s in (None, 0.5, 0.25)]
+    cells = [
+        descents.cell(d=d, lam=lam, scale=s, **base) for d in (4, 5) for lam in (0.1, 0.2) for s in (None, 0.5, 0.25)
+    ]
     assert len({json.dumps(c["seed"]) for c in cells}) == len(cells)
     assert all(c["seed"]["entropy"] == 7 for c in cells)
 
@@ -290,7 +339,11 @@ def overlaps(picture, slack=0.75):
     for (a, p), (b, q) in itertools.combinations(boxes, 2):
         if min(p.x1, q.x1) - max(p.x0, q.x0) > cut and min(p.y1, q.y1) - max(p.y0, q.y0) > cut:
             found.append((a, b))
-    return found + [(text, "page") for text, box in boxes if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 - 1 or box.y1 > page.y1 + 1]
+    return found + [
+        (text, "page")
+        for text, box in boxes
+        if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 - 1 or box.y1 > page.y1 + 1
+    ]
 
 
 def written(picture):
@@ -356,7 +409,9 @@ def test_an_overlap_would_be_seen():
     ax.set_xticks([100, 101], ["one hundred", "one hundred and one"])
     assert overlaps(picture)
     other = gk25_2.FIGURE.picture(crowded())
-    other.axes[0].text(0.9, 0.5, "this text leaves the page on its right side, wide as it is: " * 3, transform=other.axes[1].transAxes).set_in_layout(False)
+    other.axes[0].text(
+        0.9, 0.5, "this text leaves the page on its right side, wide as it is: " * 3, transform=other.axes[1].transAxes
+    ).set_in_layout(False)
     assert any(pair[1] == "page" for pair in overlaps(other))
 
 
@@ -367,7 +422,11 @@ def test_fractions_and_intervals_are_those_of_the_runs():
     for row in rows:
         point = next(p for p in data[row["cut"]] if (p["d"], p["lam"]) == (row["d"], row["lam"]))
         hits = sum(e["name"] == "dnc" for e in point["ends"])
-        assert (row["dnc"], row["fraction"], (row["low"], row["high"])) == (hits, hits / len(point["ends"]), wilson(hits, len(point["ends"])))
+        assert (row["dnc"], row["fraction"], (row["low"], row["high"])) == (
+            hits,
+            hits / len(point["ends"]),
+            wilson(hits, len(point["ends"])),
+        )
     picture = gk25_2.FIGURE.picture(data)
     drawn = {float(y) for ax in picture.axes for line in ax.lines for y in line.get_ydata()}
     assert {row["fraction"] for row in rows} <= drawn
@@ -381,11 +440,19 @@ def test_fractions_and_intervals_are_those_of_the_runs():
 def test_colours_are_the_house_colours():
     styles = ends.look({"dnc": 9, "pairs": 5, "blocks(6,2,2)": 7, "blocks(5,3,2)": 7, "blocks(8,2)": 8})
     assert styles["dnc"]["facecolor"] == COLOURS["dnc"] and styles["pairs"]["facecolor"] == COLOURS["pairs"]
-    assert styles["blocks(6,2,2)"]["facecolor"] == styles["blocks(5,3,2)"]["facecolor"] != styles["blocks(8,2)"]["facecolor"]
+    assert (
+        styles["blocks(6,2,2)"]["facecolor"]
+        == styles["blocks(5,3,2)"]["facecolor"]
+        != styles["blocks(8,2)"]["facecolor"]
+    )
     assert styles["blocks(6,2,2)"]["hatch"] != styles["blocks(5,3,2)"]["hatch"]
     same = ends.look({"code(antiprism(4)+pair)": 4, "code(icosahedron)": 3})
     assert len({style["hatch"] for style in same.values()}) == 2
-    assert ends.short("blocks(6,2,2)") == "6+2+2" and ends.short("dnc") == "DNC" and ends.short("unnamed(rank=5)") == "unnamed"
+    assert (
+        ends.short("blocks(6,2,2)") == "6+2+2"
+        and ends.short("dnc") == "DNC"
+        and ends.short("unnamed(rank=5)") == "unnamed"
+    )
 
 
 @pytest.mark.quick(1)
@@ -415,16 +482,25 @@ def test_dimension_curves_are_the_counts_and_the_hessians_agree():
 def test_stability_markers_only_where_signatures_agree():
     with Work("x", True, 0) as work:
         data = ufm_stability.data(work)
-    assert all(c["index"] == c["expected"] and c["status"] == ("local minimum" if c["side"] > 1 else "strict saddle") for c in data["checks"])
+    assert all(
+        c["index"] == c["expected"] and c["status"] == ("local minimum" if c["side"] > 1 else "strict saddle")
+        for c in data["checks"]
+    )
     assert all(a < b for curve in data["curves"] for a, b in zip(curve["threshold"], curve["fold"], strict=True))
     for line, L in zip(data["lines"], (2, 3, 6), strict=True):
         seen = [p for p in data["stairs"] if p["L"] == L]
-        assert all(p["index"] == (0 if p["lam"] < ufm_stability.lam_star(10, L) else 35) for p in seen) and {p["index"] for p in seen} == {0, 35}
+        assert all(p["index"] == (0 if p["lam"] < ufm_stability.lam_star(10, L) else 35) for p in seen) and {
+            p["index"] for p in seen
+        } == {0, 35}
         assert {0, 35, 44} == set(line["index"])
     assert float(threshold(10, 3)) == 5.0
-    before = sum(len(line.get_xdata()) for line in ufm_stability.FIGURE.picture(data).axes[0].lines if line.get_marker() == "o")
+    before = sum(
+        len(line.get_xdata()) for line in ufm_stability.FIGURE.picture(data).axes[0].lines if line.get_marker() == "o"
+    )
     data["checks"][0]["index"] += 1  # a signature that disagrees is not drawn
-    after = sum(len(line.get_xdata()) for line in ufm_stability.FIGURE.picture(data).axes[0].lines if line.get_marker() == "o")
+    after = sum(
+        len(line.get_xdata()) for line in ufm_stability.FIGURE.picture(data).axes[0].lines if line.get_marker() == "o"
+    )
     assert after == before - 1
 
 
@@ -445,9 +521,15 @@ def test_map_cells_name_the_lowest_and_prove_its_order():
     for c in cells:
         assert c["against"] is None or (c["margin"] > 0 and c["proved"] == balls.available())
     assert cells[-1]["dnc"] is None and cells[0]["rank"] == 3
-    assert ufm_map.family("code(icosahedron)") == "code" and ufm_map.family("unnamed(rank=3)") == "unnamed" and ufm_map.family("circle#2") == "circle"
+    assert (
+        ufm_map.family("code(icosahedron)") == "code"
+        and ufm_map.family("unnamed(rank=3)") == "unnamed"
+        and ufm_map.family("circle#2") == "circle"
+    )
     grid = [
-        {**c, "K": K, "L": L, "lam": lam} for (K, L), lam in itertools.product(itertools.product(range(2, 17), range(1, 9)), (1e-4, 5e-2)) for c in cells[:1]
+        {**c, "K": K, "L": L, "lam": lam}
+        for (K, L), lam in itertools.product(itertools.product(range(2, 17), range(1, 9)), (1e-4, 5e-2))
+        for c in cells[:1]
     ]
     grid[5]["proved"], grid[7]["dnc"] = False, None
     data = {"Ks": list(range(2, 17)), "Ls": list(range(1, 9)), "lams": [1e-4, 5e-2], "cells": grid}
@@ -474,8 +556,14 @@ def test_two_descents_are_found_named_and_drawn(monkeypatch, tmp_path):
     assert [run["name"] for run in data["runs"]] == list(gk25_1.WANTED)
     assert sum(data["tried"][-1]["ends"].values()) == data["tried"][-1]["starts"]
     for run in data["runs"]:
-        assert run["losses"][-1] == pytest.approx(run["fun"], rel=1e-6) and run["fun"] == pytest.approx(data["values"][run["name"]], rel=1e-6)
-        assert run["distance"] < 1e-3 and len(run["losses"]) == len(run["epochs"]) and np.allclose(np.sum(run["logits"], axis=0), 0, atol=1e-9)
+        assert run["losses"][-1] == pytest.approx(run["fun"], rel=1e-6) and run["fun"] == pytest.approx(
+            data["values"][run["name"]], rel=1e-6
+        )
+        assert (
+            run["distance"] < 1e-3
+            and len(run["losses"]) == len(run["epochs"])
+            and np.allclose(np.sum(run["logits"], axis=0), 0, atol=1e-9)
+        )
     assert overlaps(gk25_1.FIGURE.picture(data)) == []
     kinds = {row["kind"] for row in gk25_1.rows(data)}
     assert kinds == {"value", "loss", "logit"}
@@ -516,9 +604,29 @@ def test_the_command_lists_draws_and_refuses(tmp_path, capsys, monkeypatch):
     assert main(["figure", "--list", "--json"]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)["figures"]] == SERIES
     out = tmp_path / "f.svg"
-    assert main(["figure", "ufm-stability", "--fast", "--out", str(out), "--csv", "--cache", str(tmp_path / "cache"), "--json"]) == 0
+    assert (
+        main(
+            [
+                "figure",
+                "ufm-stability",
+                "--fast",
+                "--out",
+                str(out),
+                "--csv",
+                "--cache",
+                str(tmp_path / "cache"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["files"] == [str(out.with_suffix(s)) for s in (".svg", ".json", ".csv")]
     assert out.read_text().startswith("<?xml")
-    for wrong in (["figure"], ["figure", "gk25-9"], ["figure", "gk25-1", "--out", str(tmp_path / "f.txt")], ["figure", "gk25-1", "--jobs", "0"]):
+    for wrong in (
+        ["figure"],
+        ["figure", "gk25-9"],
+        ["figure", "gk25-1", "--out", str(tmp_path / "f.txt")],
+        ["figure", "gk25-1", "--jobs", "0"],
+    ):
         assert main(wrong) == 2
         assert capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""Figures of deep linear MSE: numbers from the formulas and from descents agree, every drawn number is in the table, nothing overlaps."""
+"""Figures of deep linear MSE: numbers from the formulas and from descents agree, every drawn number is in the table,
+nothing overlaps."""
 
 import functools
 
@@ -20,7 +21,8 @@ def fast(name):
 
 
 def boxes_that_overlap(picture, slack=0.75):
-    """Pairs of texts (titles, labels, legends, annotations) whose boxes overlap by more than `slack` points, and those off the page."""
+    """Pairs of texts (titles, labels, legends, annotations) whose boxes overlap by more than `slack` points, and those
+    off the page."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
 
@@ -28,11 +30,23 @@ def boxes_that_overlap(picture, slack=0.75):
     canvas.draw()
     texts = [t for ax in picture.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)]
     texts += [t for ax in picture.axes if ax.get_legend() for t in ax.get_legend().findobj(Text)]
-    boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts if t.get_text().strip() and t.get_visible()]
+    boxes = [
+        (t.get_text(), t.get_window_extent(canvas.get_renderer()))
+        for t in texts
+        if t.get_text().strip() and t.get_visible()
+    ]
     cut, page, found = slack * picture.dpi / 72, picture.bbox, []
     for i, (a, p) in enumerate(boxes):
-        found += [(a, b) for b, q in boxes[:i] if min(p.x1, q.x1) - max(p.x0, q.x0) > cut and min(p.y1, q.y1) - max(p.y0, q.y0) > cut]
-        found += [(a, "page")] if p.x0 < page.x0 - 1 or p.x1 > page.x1 + 1 or p.y0 < page.y0 - 1 or p.y1 > page.y1 + 1 else []
+        found += [
+            (a, b)
+            for b, q in boxes[:i]
+            if min(p.x1, q.x1) - max(p.x0, q.x0) > cut and min(p.y1, q.y1) - max(p.y0, q.y0) > cut
+        ]
+        found += (
+            [(a, "page")]
+            if p.x0 < page.x0 - 1 or p.x1 > page.x1 + 1 or p.y0 < page.y0 - 1 or p.y1 > page.y1 + 1
+            else []
+        )
     return found
 
 
@@ -58,7 +72,13 @@ def test_every_number_of_a_curve_is_in_the_table(name):
     figure, data = MODULES[name].FIGURE, fast(name)
     table = {round(v, 9) for row in figure.rows(data) for v in row.values() if isinstance(v, (int, float))}
     # marks without a label on the vertical axis: lines of thresholds and zero lines
-    drawn = {round(float(y), 9) for ax in figure.picture(data).axes for line in ax.lines if len(line.get_ydata()) > 2 for y in line.get_ydata()}
+    drawn = {
+        round(float(y), 9)
+        for ax in figure.picture(data).axes
+        for line in ax.lines
+        if len(line.get_ydata()) > 2
+        for y in line.get_ydata()
+    }
     assert drawn <= table
 
 
@@ -66,7 +86,9 @@ def test_branches_fulfil_the_scalar_law_and_turn_at_the_spinodal():
     for b in fast("ufm-bifurcation")["branches"]:
         D, t, level = b["L"] + 1, np.array(b["t"]), np.array(b["level"])
         assert t + level * t ** (2 / D - 1) == pytest.approx(np.ones_like(t))
-        assert level.max() <= b["spinodal"][0] * (1 + 1e-12) and level.max() == pytest.approx(b["spinodal"][0], rel=1e-3)
+        assert level.max() <= b["spinodal"][0] * (1 + 1e-12) and level.max() == pytest.approx(
+            b["spinodal"][0], rel=1e-3
+        )
         assert np.interp(b["binodal"][1], t, b["gain"]) == pytest.approx(0.0, abs=1e-2 if D > 2 else 1.01)
         assert (b["spinodal"][0], b["binodal"][0]) == (spinodal(1.0, D), binodal(1.0, D))
 
@@ -85,7 +107,9 @@ def test_the_critical_set_is_complete_and_its_indices_are_measured():
         from ufm.problem import Problem
 
         problem = Problem(K=panel["K"], n=tuple(panel["n"]), d=panel["d"], L=panel["L"], lam=panel["lam"], loss="mse")
-        assert sorted(round(p["fun"], 10) for p in panel["points"]) == sorted(round(f.fun, 10) for f in mse_families(problem))
+        assert sorted(round(p["fun"], 10) for p in panel["points"]) == sorted(
+            round(f.fun, 10) for f in mse_families(problem)
+        )
         assert all(p["index"] == p["dense_index"] for p in panel["points"])
         minima = {p["states"] for p in panel["points"] if p["index"] == 0}
         K, top = panel["K"], min(panel["K"], panel["d"])

@@ -1,4 +1,5 @@
-"""Figures of trained heads: the line is the model's value, the control rests there, ends are counted as they are, nothing overlaps."""
+"""Figures of trained heads: the line is the model's value, the control rests there, ends are counted as they are,
+nothing overlaps."""
 
 import json
 import sys
@@ -47,7 +48,9 @@ def test_the_objective_is_that_of_the_model_at_the_features(mixture, L, activati
     assert fun != pytest.approx(model.value_grad(model.pack(factors))[0], rel=1e-6)
 
 
-@pytest.mark.parametrize("L, n, lam, lam_H", [(3, 20, 5e-3, 6e-3), (4, 20, 5e-3, 6e-3), (3, 7, 1e-3, 2e-2), (4, 1, 8e-3, 1e-4)])
+@pytest.mark.parametrize(
+    "L, n, lam, lam_H", [(3, 20, 5e-3, 6e-3), (4, 20, 5e-3, 6e-3), (3, 7, 1e-3, 2e-2), (4, 1, 8e-3, 1e-4)]
+)
 def test_the_line_is_the_closed_form_and_does_not_see_n(L, n, lam, lam_H):
     level, K = (lam**L * lam_H) ** (1 / (L + 1)), 10
     a = brentq(lambda a: a ** ((L - 1) / (L + 1)) / (np.exp(a) + K - 1) - level, 2.0, 40.0, xtol=1e-14)
@@ -83,7 +86,9 @@ def test_a_held_head_costs_what_the_formula_says_and_its_scale_is_best(mixture, 
     assert fun == pytest.approx(fit + decay, rel=1e-10)
     objective = Objective(heads.network(c), digits, "ce", c["lam"])
 
-    def value(*factors):  # the layers of the head scaled by factors, the map's last weight against them: the same logits
+    def value(
+        *factors,
+    ):  # the layers of the head scaled by factors, the map's last weight against them: the same logits
         return objective.value([*A[:2], A[2] / np.prod(factors), *(f * W for f, W in zip(factors, head, strict=True))])
 
     assert value(*[1.0] * L) == pytest.approx(fun, rel=1e-12)
@@ -122,7 +127,9 @@ def test_a_figure_computes_what_it_says(mixture, id):
     figure = FIGURES[id].FIGURE
     assert figure.id == id and "digits" in figure.title and "analogue" in figure.source
     data = figure.compute(fast=True, progress=False)
-    assert [part["L"] for part in data["parts"]] == [3, 4] and data["activation"] == ("linear" if id in ("gk25-3", "gk25-4") else "relu")
+    assert [part["L"] for part in data["parts"]] == [3, 4] and data["activation"] == (
+        "linear" if id in ("gk25-3", "gk25-4") else "relu"
+    )
     assert data["settings"]["kind"] == ("ufm" if id in ("gk25-3", "gk25-7") else "standard")
     assert all(np.isfinite(row["loss"]) for row in figure.rows(data) if "loss" in row)
     starts = [[(run["scale"], run["seed"]) for run in part["runs"]] for part in data["parts"]]
@@ -142,7 +149,13 @@ def made_up(fun, name, rank, scale=1.0, seed=0, L=3):
     M = (7.1 * (np.eye(10) - 0.1)).tolist()
     spectra = [np.linspace(2.5, 0.01, 12).tolist()] * L
     curve = {"epochs": [1, 10, 100, 1000, 5000], "losses": [9.0, 2.0, 1.2 * fun, 1.01 * fun, fun]}
-    more = {"distance": 0.0123 if not name.startswith("unnamed") else None, "within_class": 0.1, "grad_norm": 1e-3, "accuracy": 1.0, "held": None}
+    more = {
+        "distance": 0.0123 if not name.startswith("unnamed") else None,
+        "within_class": 0.1,
+        "grad_norm": 1e-3,
+        "accuracy": 1.0,
+        "held": None,
+    }
     nc = [{"layer": l + 1, "nc1": 0.1, "nc1_rank": 4, "nc2": 0.5, "nc3": None, "nc4": None} for l in range(L)]
     said = {"scale": scale, "seed": seed, "fun": fun, "loss": fun / 2, "name": name, "rank": rank, "ranks": [9] * L}
     return {**said, **curve, **more, "spectra": spectra, "order": list(range(10)), "logits": M, "nc": nc}
@@ -150,7 +163,14 @@ def made_up(fun, name, rank, scale=1.0, seed=0, L=3):
 
 def crowded(kind="ufm", activation="linear"):
     """Data of a figure with every kind of end in it."""
-    names = [("code(antiprism(4)+pair)", 4), ("pairs", 5), ("petersen", 4), ("blocks(4,2,2,2)", 6), ("unnamed(rank=8, group order=1)", 8), ("zero", 0)]
+    names = [
+        ("code(antiprism(4)+pair)", 4),
+        ("pairs", 5),
+        ("petersen", 4),
+        ("blocks(4,2,2,2)", 6),
+        ("unnamed(rank=8, group order=1)", 8),
+        ("zero", 0),
+    ]
     parts = []
     for L in (3, 4):
         runs = [made_up(0.18 + 0.02 * i, name, rank, seed=i, L=L) for i, (name, rank) in enumerate(names)]
@@ -171,7 +191,9 @@ def test_nothing_overlaps_and_every_number_is_in_the_table(kind, activation):
     drawn = {float(y) for ax in (picture.axes[0], picture.axes[3]) for line in ax.lines for y in line.get_ydata()}
     assert drawn <= losses
     singular = {row["value"] for row in table if row["kind"] == "singular value"}
-    assert {float(y) for ax in (picture.axes[1], picture.axes[4]) for line in ax.lines for y in line.get_ydata()} <= singular
+    assert {
+        float(y) for ax in (picture.axes[1], picture.axes[4]) for line in ax.lines for y in line.get_ydata()
+    } <= singular
     logits = [row for row in table if row["kind"] == "logit"]
     assert len(logits) == 200 and logits[0]["value"] == data["parts"][0]["runs"][0]["logits"][0][0]
     picture.axes[0].set_xticks([100, 110], ["one hundred", "one hundred and ten"])
@@ -203,7 +225,11 @@ def test_low_rank_on_digits_below_the_line():
     pytest.importorskip("sklearn")
     size = {key: heads.SMALL[key] for key in ("n", "h", "d")}
     run = heads.trained({**cell(heads.UFM, 4), **size, "steps": 700})
-    assert run["fun"] < 0.9 * heads.values(cell(heads.UFM, 4), [])["dnc"] and max(run["ranks"]) < 9 and run["accuracy"] == 1.0
+    assert (
+        run["fun"] < 0.9 * heads.values(cell(heads.UFM, 4), [])["dnc"]
+        and max(run["ranks"]) < 9
+        and run["accuracy"] == 1.0
+    )
 
 
 @pytest.mark.quick(1)

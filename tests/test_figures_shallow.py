@@ -31,11 +31,19 @@ def test_they_are_registered():
 def test_the_kink_lies_at_the_threshold_and_descents_on_the_curve():
     data = ufm_of_kink.data(Small(3))
     for p in data["points"]:
-        assert p["cosine"] == pytest.approx(ufm_of_kink.universal(p["K"], p["ratio"]), abs=1e-8) and p["deviation"] < 1e-8 and abs(p["gap"]) < 1e-12
+        assert (
+            p["cosine"] == pytest.approx(ufm_of_kink.universal(p["K"], p["ratio"]), abs=1e-8)
+            and p["deviation"] < 1e-8
+            and abs(p["gap"]) < 1e-12
+        )
     for line in data["left"]:
         moved = np.array(line["bias"])[np.array(line["cosine"]) > -1 / 3 + 1e-12]
-        assert line["threshold"] == bias_threshold(line["kappa"]) and moved[0] == pytest.approx(line["threshold"], rel=0.07)
-    assert abs(ufm_of_kink.universal(4, 0.9) - ufm_of_kink.universal(4, 1.1)) > 0.02  # the planted error of a threshold 20% off would be seen
+        assert line["threshold"] == bias_threshold(line["kappa"]) and moved[0] == pytest.approx(
+            line["threshold"], rel=0.07
+        )
+    assert (
+        abs(ufm_of_kink.universal(4, 0.9) - ufm_of_kink.universal(4, 1.1)) > 0.02
+    )  # the planted error of a threshold 20% off would be seen
     assert len(ufm_of_kink.FIGURE.picture(data).axes) == 2
     assert {row["kind"] for row in ufm_of_kink.rows(data)} == {"curve", "universal", "descent"}
 
@@ -44,7 +52,9 @@ def test_minorities_merge_at_the_drawn_ratio():
     for lam in ufm_minority.LAMS:
         R = ufm_minority.merging_ratio(lam)
         counts = [max(1, round(ufm_minority.N_MIN * R * share)) for share in (0.97, 1.03)]
-        below, above = (ufm_minority.descended({"R": m / ufm_minority.N_MIN, "lam": lam, "rng": 0})["minority"] for m in counts)
+        below, above = (
+            ufm_minority.descended({"R": m / ufm_minority.N_MIN, "lam": lam, "rng": 0})["minority"] for m in counts
+        )
         assert below < 0.99 < above == pytest.approx(1, abs=1e-8)
     data = ufm_minority.data(Small(6))
     for p in data["points"]:

@@ -1,4 +1,5 @@
-"""Figures of sml24: descents read off rightly, what the titles say is so, every drawn number in the table, nothing overlaps."""
+"""Figures of sml24: descents read off rightly, what the titles say is so, every drawn number in the table, nothing
+overlaps."""
 
 import functools
 
@@ -28,12 +29,26 @@ def made_up_widths():
     """The shape of sml24-3 at full size, with invented counts."""
 
     def point(d, lam, hits, runs):
-        ends = [{"fun": 0.1, "name": "dnc" if i < hits else "rank 7", "ranks": [10 - (i >= hits) * 3] * 3, "lost": 0, "full": i < hits} for i in range(runs)]
+        ends = [
+            {
+                "fun": 0.1,
+                "name": "dnc" if i < hits else "rank 7",
+                "ranks": [10 - (i >= hits) * 3] * 3,
+                "lost": 0,
+                "full": i < hits,
+            }
+            for i in range(runs)
+        ]
         return {"K": 10, "n": 1, "L": 4, "d": d, "lam": lam, "steps": round(240 / lam), "runs": ends}
 
     curves = {str(L): {str(r): sml24_3.number(*sml24_3.power(r, L), L) for r in range(4, 21)} for L in (3, 4, 5)}
     widths = [point(d, 0.004, min(20, d // 3), 20) for d in (12, 16, 20, 25, 30, 40, 50, 60, 80)]
-    return {"curves": curves, "by_lam": [point(30, 2.0**-e, e // 2, 10) for e in range(10, 5, -1)], "by_width": widths, "level": 0.95}
+    return {
+        "curves": curves,
+        "by_lam": [point(30, 2.0**-e, e // 2, 10) for e in range(10, 5, -1)],
+        "by_width": widths,
+        "level": 0.95,
+    }
 
 
 def data_of(name):
@@ -51,13 +66,25 @@ def boxes_that_overlap(picture, slack=0.75):
 
     canvas = FigureCanvasAgg(picture)
     canvas.draw()
-    texts = [t for ax in picture.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *(ax.get_legend().findobj(Text) if ax.get_legend() else []))]
+    texts = [
+        t
+        for ax in picture.axes
+        for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *(ax.get_legend().findobj(Text) if ax.get_legend() else []))
+    ]
     texts += [picture._suptitle] if picture._suptitle else []
     boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts if t.get_text().strip()]
     cut, page, found = slack * picture.dpi / 72, picture.bbox, []
     for i, (a, p) in enumerate(boxes):
-        found += [(a, b) for b, q in boxes[:i] if min(p.x1, q.x1) - max(p.x0, q.x0) > cut and min(p.y1, q.y1) - max(p.y0, q.y0) > cut]
-        found += [(a, "page")] if p.x0 < page.x0 - 1 or p.x1 > page.x1 + 1 or p.y0 < page.y0 - 1 or p.y1 > page.y1 + 1 else []
+        found += [
+            (a, b)
+            for b, q in boxes[:i]
+            if min(p.x1, q.x1) - max(p.x0, q.x0) > cut and min(p.y1, q.y1) - max(p.y0, q.y0) > cut
+        ]
+        found += (
+            [(a, "page")]
+            if p.x0 < page.x0 - 1 or p.x1 > page.x1 + 1 or p.y0 < page.y0 - 1 or p.y1 > page.y1 + 1
+            else []
+        )
     return found
 
 
@@ -67,7 +94,13 @@ def check_picture(name, data):
     picture = figure.picture(data)
     assert picture.get_size_inches()[0] == PAGE and boxes_that_overlap(picture) == []
     table = {round(v, 9) for row in figure.rows(data) for v in row.values() if isinstance(v, (int, float))}
-    drawn = {round(float(y), 9) for ax in picture.axes for line in ax.lines if len(line.get_ydata()) > 2 for y in line.get_ydata()}
+    drawn = {
+        round(float(y), 9)
+        for ax in picture.axes
+        for line in ax.lines
+        if len(line.get_ydata()) > 2
+        for y in line.get_ydata()
+    }
     drawn |= {round(float(v), 9) for ax in picture.axes for image in ax.images for v in np.ravel(image.get_array())}
     assert drawn <= table
 
@@ -105,12 +138,19 @@ def test_descents_are_those_of_minimize():
     for run in runs[:2]:
         end = minimize(problem, None, "gd", child(seed_sequence(0), run["start"]), lr=0.5, steps=200, progress=False)
         assert run["funs"][-1] == pytest.approx(end.fun, rel=1e-12)
-        assert run["steps"][0] == 0 and run["steps"][-1] == 200 and len(run["steps"]) == len(run["funs"]) == len(run["spreads"])
+        assert (
+            run["steps"][0] == 0
+            and run["steps"][-1] == 200
+            and len(run["steps"]) == len(run["funs"]) == len(run["spreads"])
+        )
         assert run["fun"] == pytest.approx(run["funs"][-1], rel=1e-13) and run["fun"] > run["fits"][-1] > 0
 
 
 def test_starts_do_not_depend_on_each_other():
-    alone, together = sml24_runs.descents(SMALL | {"starts": [2], "steps": 100}), sml24_runs.descents(SMALL | {"steps": 100})
+    alone, together = (
+        sml24_runs.descents(SMALL | {"starts": [2], "steps": 100}),
+        sml24_runs.descents(SMALL | {"steps": 100}),
+    )
     assert alone[0]["fun"] == together[2]["fun"]
 
 
@@ -138,7 +178,9 @@ def test_spread_is_that_of_the_samples():
     H[:, 0] += 1.0
     H[:, 1] -= 1.0
     y = objective.pack([H, *relu_collapse.relu_dnc(problem).factors[1:]])
-    assert sml24_runs._spread(objective, y) == pytest.approx(2 * problem.widths[0] / np.sum(relu_collapse.relu_dnc(problem).factors[0] ** 2))
+    assert sml24_runs._spread(objective, y) == pytest.approx(
+        2 * problem.widths[0] / np.sum(relu_collapse.relu_dnc(problem).factors[0] ** 2)
+    )
 
 
 def test_the_first_figure_shows_the_graph():
@@ -162,7 +204,11 @@ def test_the_second_figure_ends_below_collapse_with_samples_together():
 
 def test_the_fifth_figure_has_fewer_dimensions_than_classes_at_a_lower_loss():
     for model in fast("sml24-5")["models"]:
-        assert model["best"]["fun"] < 0.995 * model["references"]["dnc"] and max(model["best"]["ranks"]) < model["K"] and model["below"] >= 1
+        assert (
+            model["best"]["fun"] < 0.995 * model["references"]["dnc"]
+            and max(model["best"]["ranks"]) < model["K"]
+            and model["below"] >= 1
+        )
         assert model["best"]["lost"] == 0
 
 
@@ -178,7 +224,10 @@ def test_collapse_gets_frequent_with_width_and_rank_falls_with_the_ridge_weight(
 @pytest.mark.slow
 def test_the_sixth_figure_is_of_low_rank_until_the_last_layer():
     data = fast("sml24-6")
-    assert data["best"]["fun"] < 0.8 * data["references"]["dnc"] and max(data["best"]["ranks"][1:-1]) <= 7 < data["best"]["ranks"][-1]
+    assert (
+        data["best"]["fun"] < 0.8 * data["references"]["dnc"]
+        and max(data["best"]["ranks"][1:-1]) <= 7 < data["best"]["ranks"][-1]
+    )
 
 
 def test_shares_in_the_table_are_counts():

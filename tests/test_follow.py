@@ -175,7 +175,9 @@ def test_crossing_of_dnc_and_pairs_to_twelve_digits():
 
 
 def test_rank_three_overtakes_dnc_at_five_classes():
-    assert structure_crossing(Problem(K=5, L=2, lam=1.0), "dnc", "pairs+apex", 1e-5, 1e-3) == pytest.approx(1.85361e-4 * 2 / 3, rel=1e-5)
+    assert structure_crossing(Problem(K=5, L=2, lam=1.0), "dnc", "pairs+apex", 1e-5, 1e-3) == pytest.approx(
+        1.85361e-4 * 2 / 3, rel=1e-5
+    )
 
 
 def test_refusals_name_what_is_wrong():
@@ -264,7 +266,9 @@ def test_a_winner_that_stops_existing_hands_over_at_its_fold():
 
 @pytest.mark.slow
 def test_a_coarse_grid_gives_the_same_boundaries():
-    fine, coarse = (winners(Problem(K=5, L=2, lam=1.0), 1e-5, 1e-2, ("dnc", "pairs+apex", "zero"), grid=g) for g in (25, 2))
+    fine, coarse = (
+        winners(Problem(K=5, L=2, lam=1.0), 1e-5, 1e-2, ("dnc", "pairs+apex", "zero"), grid=g) for g in (25, 2)
+    )
     assert [b.lam for b in coarse.boundaries] == pytest.approx([b.lam for b in fine.boundaries], rel=1e-11)
 
 

@@ -1,4 +1,5 @@
-"""Two thousand random command lines: no traceback, no work before a refusal, refusals in one line, JSON alone on standard output."""
+"""Two thousand random command lines: no traceback, no work before a refusal, refusals in one line, JSON alone on
+standard output."""
 
 import collections
 import contextlib
@@ -32,7 +33,8 @@ def _enough(*_):
 
 
 def run(words: list[str]) -> tuple[int | None, str, str, float]:
-    """(exit code, standard output, standard error, processor seconds) of one line; the code is None where it was still working."""
+    """(exit code, standard output, standard error, processor seconds) of one line; the code is None where it was still
+    working."""
     out, err, began, code = io.StringIO(), io.StringIO(), time.process_time(), None
     signal.setitimer(signal.ITIMER_REAL, PATIENCE, 0.5)
     try:

@@ -24,7 +24,8 @@ GALLERY = Path(__file__).resolve().parent.parent / "docs" / "gallery"
 EXAMPLES = sorted(path.stem for path in GALLERY.glob("plot_*.py"))
 
 
-# ------------------------------------------------------------------------------------------------ what each example says
+# ------------------------------------------------------------------------------------------------ what each example
+# says
 
 
 def duel(the):
@@ -61,20 +62,31 @@ def why_rank_is_cheap(the):
 
 
 def loss_against_rank(the):
-    assert {L: (p.best.rank, p.best.name) for L, p in the["profiles"].items()} == {1: (7, "dnc"), 2: (4, "pairs"), 4: (3, "code(antiprism(4))")}
+    assert {L: (p.best.rank, p.best.name) for L, p in the["profiles"].items()} == {
+        1: (7, "dnc"),
+        2: (4, "pairs"),
+        4: (3, "code(antiprism(4))"),
+    }
 
 
 def spherical_codes(the):
     names = {8: "code(antiprism(4))", 9: "code(tricapped prism(3))", 12: "code(icosahedron)"}
     assert {K: ufm.identify(run).name for K, run in the["best"].items()} == names
-    assert all(ufm.classify(run.point).status == "local minimum" and run.point.rank == 3 for run in the["best"].values())
+    assert all(
+        ufm.classify(run.point).status == "local minimum" and run.point.rank == 3 for run in the["best"].values()
+    )
 
 
 def who_wins_where(the):
     won = {(cell.lam, cell.K, cell.L): cell.winner for diagram in the["maps"] for cell in diagram.cells}
     assert all(won[lam, K, 1] == "dnc" for lam in (1e-4, 2e-2) for K in range(2, 11))
     assert all(won[1e-4, K, L] == ("pairs" if K % 2 == 0 else "pairs+apex") for K in range(6, 11) for L in range(2, 6))
-    assert won[1e-4, 5, 2] == "dnc" and won[2e-2, 4, 2] == "pairs" and won[2e-2, 5, 2] == "pairs+apex" and won[2e-2, 3, 5] == "dnc"
+    assert (
+        won[1e-4, 5, 2] == "dnc"
+        and won[2e-2, 4, 2] == "pairs"
+        and won[2e-2, 5, 2] == "pairs+apex"
+        and won[2e-2, 3, 5] == "dnc"
+    )
     assert won[0.1, 10, 5] == "zero"
     assert the["border"] == pytest.approx(0.0117604980793, rel=1e-9)
 
@@ -152,7 +164,11 @@ def hessian(the):
     spectra = {name: spectrum(point) for name, point in the["points"].items()}
     for name, flat in (("dnc", 1170), ("pairs", 670)):
         assert sum(count for _, count in spectra[name]) == 9100 and len(spectra[name]) < 20
-        assert sum(count for v, count in spectra[name] if abs(v) < 1e-12) == flat == ufm.classify(the["points"][name]).nullity
+        assert (
+            sum(count for v, count in spectra[name] if abs(v) < 1e-12)
+            == flat
+            == ufm.classify(the["points"][name]).nullity
+        )
 
 
 def srg_against_dnc(the):
@@ -169,7 +185,9 @@ def minority_collapse(the):
     ratios, gaps = the["ratios"], the["gaps"]
     end = {L: next(R for R, gap in zip(ratios, values, strict=True) if gap < 1e-6) for L, values in gaps.items()}
     assert end[1] > end[2] >= end[3] > 100
-    assert all((gap < 1e-6) == (2 * R + 2 > 1 / 1e-3) for R, gap in zip(ratios, gaps[1], strict=True))  # merged from lam = sqrt(n)/N on, n = 1
+    assert all(
+        (gap < 1e-6) == (2 * R + 2 > 1 / 1e-3) for R, gap in zip(ratios, gaps[1], strict=True)
+    )  # merged from lam = sqrt(n)/N on, n = 1
     last = {L: [gap for gap in values if gap > 1e-6][-1] for L, values in gaps.items()}
     assert last[1] < 0.1 < 0.2 < last[2] < last[3]  # a drift with one layer, a jump with more
     assert all(values[0] == pytest.approx(1) and np.all(np.diff(values) <= 1e-6) for values in gaps.values())
@@ -186,7 +204,10 @@ def rank_and_decay(the):
 def complete_list(the):
     found = the["atlas"]
     assert found.complete and len(found) == 81
-    learned = [set(re.findall(r"n=(\d): large", p.name)) if "modes" in p.name else set("4321" if p.name == "dnc" else "") for p in found.minima]
+    learned = [
+        set(re.findall(r"n=(\d): large", p.name)) if "modes" in p.name else set("4321" if p.name == "dnc" else "")
+        for p in found.minima
+    ]
     assert sorted(learned, key=len) == [set(), {"4"}, {"4", "3"}, {"4", "3", "2"}, {"4", "3", "2", "1"}]
     assert all(p.index > 0 for p in found if p.status != "local minimum")
 
@@ -240,7 +261,9 @@ def drawn(monkeypatch, tmp_path):
 
 
 @pytest.mark.quick(4)
-@pytest.mark.parametrize("stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem[5:7] in SLOW else []) for stem in EXAMPLES])
+@pytest.mark.parametrize(
+    "stem", [pytest.param(stem, marks=[pytest.mark.slow] if stem[5:7] in SLOW else []) for stem in EXAMPLES]
+)
 def test_the_example_draws_and_its_story_holds(stem, drawn):
     if stem == "plot_07_certified_phases":
         pytest.importorskip("flint")
@@ -256,11 +279,23 @@ def test_the_example_draws_and_its_story_holds(stem, drawn):
 def hidden_titles(figure) -> list[str]:
     """Titles and axis labels that leave the figure or cover each other."""
     renderer = figure.canvas.get_renderer()
-    texts = [t for ax in figure.axes if ax.axison for t in (ax.title, ax.xaxis.label, ax.yaxis.label) if t.get_text() and t.get_visible()]
+    texts = [
+        t
+        for ax in figure.axes
+        if ax.axison
+        for t in (ax.title, ax.xaxis.label, ax.yaxis.label)
+        if t.get_text() and t.get_visible()
+    ]
     boxes = [t.get_window_extent(renderer) for t in texts]
     page = figure.bbox
-    outside = [t.get_text() for t, b in zip(texts, boxes, strict=True) if b.x0 < page.x0 - 1 or b.y0 < page.y0 - 1 or b.x1 > page.x1 + 1 or b.y1 > page.y1 + 1]
-    covered = [a.get_text() for i, (a, p) in enumerate(zip(texts, boxes, strict=True)) for q in boxes[:i] if p.overlaps(q)]
+    outside = [
+        t.get_text()
+        for t, b in zip(texts, boxes, strict=True)
+        if b.x0 < page.x0 - 1 or b.y0 < page.y0 - 1 or b.x1 > page.x1 + 1 or b.y1 > page.y1 + 1
+    ]
+    covered = [
+        a.get_text() for i, (a, p) in enumerate(zip(texts, boxes, strict=True)) for q in boxes[:i] if p.overlaps(q)
+    ]
     return outside + covered
 
 
@@ -282,7 +317,15 @@ def test_the_example_reads_as_one(stem):
     code = [row for row in text.split('"""', 2)[2].splitlines() if row.strip() and not row.startswith("#")]
     assert 8 <= len(code) <= 60
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        random = ("ufm.multistart", "ufm.basins", "ufm.census", "ufm.landscape", "ufm.profile", "ufm.minimize", "ufm.path")
+        random = (
+            "ufm.multistart",
+            "ufm.basins",
+            "ufm.census",
+            "ufm.landscape",
+            "ufm.profile",
+            "ufm.minimize",
+            "ufm.path",
+        )
         if ast.unparse(call.func) in random and "mse" not in ast.unparse(call):  # under mse nothing is searched
             assert "rng" in [keyword.arg for keyword in call.keywords], ast.unparse(call)
 
@@ -311,7 +354,8 @@ def test_covered_titles_are_seen(drawn):
     assert hidden_titles(figure) == ["outside", "covering"]
 
 
-# ------------------------------------------------------------------------------------------------ the drawing functions they brought
+# ------------------------------------------------------------------------------------------------ the drawing functions
+# they brought
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -380,7 +424,12 @@ def test_spectra_are_drawn_with_their_multiplicities():
 
 def test_no_example_is_a_copy_of_a_figure():
     figures = Path(__file__).resolve().parent.parent / "theory" / "figures"
-    known = {line.strip() for path in figures.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines() if len(line.strip()) > 50}
+    known = {
+        line.strip()
+        for path in figures.glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if len(line.strip()) > 50
+    }
     for stem in EXAMPLES:
         lines = [line.strip() for line in (GALLERY / f"{stem}.py").read_text(encoding="utf-8").splitlines()]
         assert not [line for line in lines if line in known and not re.match("(from|import) ", line)], stem

@@ -29,7 +29,13 @@ def relu(K, L, lam, loss="mse", **rest):
 
 @pytest.mark.parametrize(
     "K, L, lam, winner",
-    [(9, 3, 1e-3, "code(K3,3)"), (10, 4, 0.004, "srg(r=5)"), (13, 3, 1e-3, "srg(r=5)+dnc(3)"), (5, 3, 0.002, "dnc(5)"), (6, 3, 0.5, "zero")],
+    [
+        (9, 3, 1e-3, "code(K3,3)"),
+        (10, 4, 0.004, "srg(r=5)"),
+        (13, 3, 1e-3, "srg(r=5)+dnc(3)"),
+        (5, 3, 0.002, "dnc(5)"),
+        (6, 3, 0.5, "zero"),
+    ],
 )
 def test_winners(K, L, lam, winner):
     found = graph_search(relu(K, L, lam), 6)
@@ -48,7 +54,9 @@ def test_no_graph_and_no_split_lies_below_the_winner():
         if used <= 10:
             cost = sum(graph_codes.part_loss(problem, g) for g in parts) + (10 - used) * graph_codes.lone_loss(problem)
             assert cost >= found.winner.fun * (1 - 1e-12)
-    assert [row.fun for row in found] == sorted(row.fun for row in found) and len(found) == 3 and "srg(r=5)" in repr(found)
+    assert (
+        [row.fun for row in found] == sorted(row.fun for row in found) and len(found) == 3 and "srg(r=5)" in repr(found)
+    )
 
 
 def test_a_search_is_saved(tmp_path):
@@ -60,7 +68,12 @@ def test_a_search_is_saved(tmp_path):
 
 @pytest.mark.parametrize(
     "problem, why",
-    [(relu(16, 3, 0.001), "K=15"), (relu(6, 2, 0.01), "L >= 3"), (relu(6, 3, 0.01, "ce"), "mse"), (Problem(K=6, L=3, lam=0.01, loss="mse"), "ReLU")],
+    [
+        (relu(16, 3, 0.001), "K=15"),
+        (relu(6, 2, 0.01), "L >= 3"),
+        (relu(6, 3, 0.01, "ce"), "mse"),
+        (Problem(K=6, L=3, lam=0.01, loss="mse"), "ReLU"),
+    ],
 )
 def test_search_of_graphs_refuses_with_the_reason(problem, why):
     with pytest.raises(ValueError, match=why):
@@ -118,7 +131,9 @@ def test_a_search_replays_and_is_saved(tmp_path):
     assert Landscape.load(tmp_path / "found.json").best.fun == first.best.fun
 
 
-@pytest.mark.parametrize("problem", [Problem(K=4, L=3, lam=0.01), relu(4, 3, 0.01, bias=0.1), Problem(K=4, L=3, lam=0.01, activation="tanh")])
+@pytest.mark.parametrize(
+    "problem", [Problem(K=4, L=3, lam=0.01), relu(4, 3, 0.01, bias=0.1), Problem(K=4, L=3, lam=0.01, activation="tanh")]
+)
 def test_searches_refuse_other_models(problem):
     with pytest.raises(ValueError, match="needs activation='relu'"):
         low_rank_search(problem)

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from ufm.numerics import graphs
-from ufm.numerics.graphs import Graph, canonical_form, complete, complete_multipartite, cycle, incidence, is_isomorphic, petersen, simple_graphs
+from ufm.numerics.graphs import (
+    Graph,
+    canonical_form,
+    complete,
+    complete_multipartite,
+    cycle,
+    incidence,
+    is_isomorphic,
+    petersen,
+    simple_graphs,
+)
 
 WITHOUT_ISOLATED = [1, 2, 5, 11, 26, 68, 177, 497]
 """Graphs with 1, 2, ... edges and no isolated vertex (OEIS A000664)."""
@@ -28,7 +38,9 @@ def test_all_graphs_on_eight_vertices():
 
 def test_a_poorer_fingerprint_would_miss_graphs(monkeypatch):
     graphs._grown.cache_clear()
-    monkeypatch.setattr(graphs, "_fingerprints", lambda lists: [hash(tuple(sorted(np.bincount(np.ravel(e)).tolist()))) for e in lists])
+    monkeypatch.setattr(
+        graphs, "_fingerprints", lambda lists: [hash(tuple(sorted(np.bincount(np.ravel(e)).tolist()))) for e in lists]
+    )
     try:
         assert len(simple_graphs(6)) < 68
     finally:
@@ -50,7 +62,11 @@ def test_canonical_forms_do_not_depend_on_labels():
     for g in (petersen(), complete(6), complete_multipartite(3, 4), graphs.wheel(6), simple_graphs(9, 7)[40]):
         p = rng.permutation(g.vertices)
         other = Graph(tuple((int(p[i]), int(p[j])) for i, j in g.edges))
-        assert canonical_form(other) == canonical_form(g) and graphs.fingerprint(other) == graphs.fingerprint(g) and other.name == g.name
+        assert (
+            canonical_form(other) == canonical_form(g)
+            and graphs.fingerprint(other) == graphs.fingerprint(g)
+            and other.name == g.name
+        )
     assert not is_isomorphic(graphs.prism(3), complete_multipartite(3, 3))
 
 

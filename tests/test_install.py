@@ -11,7 +11,13 @@ import pytest
 from ufm.numerics import install
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = (("certify", "python-flint"), ("gpu", "array-api-compat"), ("data", "scikit-learn"), ("shell", "argcomplete"), (None, "pyarrow"))
+EXTRAS = (
+    ("certify", "python-flint"),
+    ("gpu", "array-api-compat"),
+    ("data", "scikit-learn"),
+    ("shell", "argcomplete"),
+    (None, "pyarrow"),
+)
 
 
 def arguments_of_pip(sentence):
@@ -28,7 +34,12 @@ def test_the_command_names_packages_that_an_index_has(extra, package):
 
 
 def test_versions_come_from_the_metadata_and_all_packages_of_the_extra_are_named(monkeypatch):
-    lines = ["numpy>=2", "b>=1; extra == 'two'", 'c!=2,>=1 ; python_version > "3" and extra == "two"', 'd; extra == "twofold"']
+    lines = [
+        "numpy>=2",
+        "b>=1; extra == 'two'",
+        'c!=2,>=1 ; python_version > "3" and extra == "two"',
+        'd; extra == "twofold"',
+    ]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)
     assert arguments_of_pip(install.command("b", "two")) == ["b>=1", "c!=2,>=1"]
     assert arguments_of_pip(install.command("x", "unheard of")) == ["x"]
@@ -43,7 +54,14 @@ def test_a_checkout_without_metadata_and_an_environment_without_pip_have_a_comma
     monkeypatch.setattr(importlib.metadata, "requires", nothing)
     assert arguments_of_pip(install.command("python-flint", "certify")) == ["python-flint"]
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None)
-    assert shlex.split(install.command("python-flint", "certify")) == ["uv", "pip", "install", "--python", sys.executable, "python-flint"]
+    assert shlex.split(install.command("python-flint", "certify")) == [
+        "uv",
+        "pip",
+        "install",
+        "--python",
+        sys.executable,
+        "python-flint",
+    ]
 
 
 def test_only_one_place_says_how_to_install():

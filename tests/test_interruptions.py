@@ -1,4 +1,5 @@
-"""Ctrl-C, SIGTERM and kill -9: gone within two seconds, how far it came is said, what is finished is kept, a part is never taken for the whole."""
+"""Ctrl-C, SIGTERM and kill -9: gone within two seconds, how far it came is said, what is finished is kept, a part is
+never taken for the whole."""
 
 import json
 import os
@@ -78,7 +79,10 @@ def ends(cell):
 def test_an_interrupted_cell_of_a_figure_is_not_kept(ctrl_c, tmp_path):
     cells = [{"rng": i} for i in range(4)]
     ctrl_c(3)
-    with Work("toy", True, 0, tmp_path) as work, pytest.raises(KeyboardInterrupt, match=r"after 2 of 4 cells; they are kept in"):
+    with (
+        Work("toy", True, 0, tmp_path) as work,
+        pytest.raises(KeyboardInterrupt, match=r"after 2 of 4 cells; they are kept in"),
+    ):
         work.map(ends, cells)
     with Work("toy", True, 0, tmp_path) as work:
         assert work.map(ends, cells) == [ends(cell) for cell in cells]
@@ -121,7 +125,11 @@ def test_compare_says_that_its_search_was_cut(monkeypatch, capsys):
     assert found.interrupted == "after 7 of 20 starts" and "interrupted after 7 of 20 starts" in repr(found)
     assert main(["compare", *TOLD, "--starts", "20"]) == 130
     said = capsys.readouterr()
-    assert "interrupted after 7 of 20 starts" in said.out and said.err.startswith("ufm: interrupted after 7 of 20 starts") and said.err.count("\n") == 1
+    assert (
+        "interrupted after 7 of 20 starts" in said.out
+        and said.err.startswith("ufm: interrupted after 7 of 20 starts")
+        and said.err.count("\n") == 1
+    )
     assert main(["compare", *TOLD, "--starts", "20", "--json"]) == 130
     assert json.loads(capsys.readouterr().out)["interrupted"] is True
 
@@ -172,7 +180,11 @@ def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(mon
     calls = cut_at_the_second_call(monkeypatch, symmetric, "_one_orbit")
     monkeypatch.setattr(search, "search", lambda *_: pytest.fail("Ctrl-C began the search"))
     atlas = landscape(FOUR, starts=5, rng=0)
-    assert atlas.interrupted.endswith("symmetry classes") and "pairs" in {p.name for p in atlas} and atlas.interrupted in repr(atlas)
+    assert (
+        atlas.interrupted.endswith("symmetry classes")
+        and "pairs" in {p.name for p in atlas}
+        and atlas.interrupted in repr(atlas)
+    )
     calls.clear()
     assert main(["landscape", *TOLD]) == 130
     assert "of" in capsys.readouterr().err
@@ -206,7 +218,9 @@ def test_both_signals_end_a_verb_and_handlers_come_back(number, code, monkeypatc
 
 
 def test_a_signal_during_an_import_waits_for_its_end(tmp_path, monkeypatch):
-    (tmp_path / "slowly.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\ntry:\n    x = sum(range(1000))\nexcept:\n    pass\n")
+    (tmp_path / "slowly.py").write_text(
+        "import signal\nsignal.raise_signal(signal.SIGINT)\ntry:\n    x = sum(range(1000))\nexcept:\n    pass\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(KeyboardInterrupt), Listening() as signals:
         import slowly
@@ -255,12 +269,18 @@ def test_workers_work_fail_and_die_in_one_sentence(works):
 
 def test_closing_ends_the_workers(monkeypatch, works):
     crews = []
-    monkeypatch.setattr(workers._Crew, "__init__", lambda self, *args, real=workers._Crew.__init__: (real(self, *args), crews.append(self))[0])
+    monkeypatch.setattr(
+        workers._Crew,
+        "__init__",
+        lambda self, *args, real=workers._Crew.__init__: (real(self, *args), crews.append(self))[0],
+    )
     results = unordered(works, [1, "sleep"], 2)
     assert next(results) == 1
     results.close()
     idle, asleep = [p.returncode for p in crews[0].processes]
-    assert idle in (0, -signal.SIGKILL) and asleep == -signal.SIGKILL  # who had nothing left to do may have ended before
+    assert (
+        idle in (0, -signal.SIGKILL) and asleep == -signal.SIGKILL
+    )  # who had nothing left to do may have ended before
 
 
 def test_a_dead_worker_of_a_sweep_is_a_sentence_and_its_cells_are_tried_again(tmp_path, capsys, monkeypatch):
@@ -274,7 +294,9 @@ def test_a_dead_worker_of_a_sweep_is_a_sentence_and_its_cells_are_tried_again(tm
     monkeypatch.setattr("ufm.sweeps.sweep.unordered", died)
     assert main(["sweep", str(spec), "--jobs", "2"]) == 1
     said = capsys.readouterr()
-    assert "a worker process died" in said.out and "2 cells to do" in said.out and "Traceback" not in said.out + said.err
+    assert (
+        "a worker process died" in said.out and "2 cells to do" in said.out and "Traceback" not in said.out + said.err
+    )
     monkeypatch.undo()
     assert main(["sweep", str(spec), "--jobs", "1"]) == 0
 
@@ -299,14 +321,26 @@ def commands(folder):
     o = str(folder)
     return {
         "sweep": (["sweep", f"{o}/g.toml", "--jobs", "2"], f"{o}/g.jsonl"),
-        "basins": (["basins", "-K", "8", "-L", "2", "--lam", "1e-3", "--starts", "800", "--out", f"{o}/b.jsonl"], f"{o}/b.jsonl"),
+        "basins": (
+            ["basins", "-K", "8", "-L", "2", "--lam", "1e-3", "--starts", "800", "--out", f"{o}/b.jsonl"],
+            f"{o}/b.jsonl",
+        ),
         "verify": (["verify", "gk25:prop1", "gk25:lemma1", "--jobs", "2", "--resume", f"{o}/v.jsonl"], f"{o}/v.jsonl"),
-        "figure": (["figure", "gk25-2", "--fast", "--jobs", "2", "--cache", f"{o}/cache", "--out", f"{o}/f.png"], f"{o}/cache"),
+        "figure": (
+            ["figure", "gk25-2", "--fast", "--jobs", "2", "--cache", f"{o}/cache", "--out", f"{o}/f.png"],
+            f"{o}/cache",
+        ),
     }
 
 
 def started(command):
-    return subprocess.Popen([sys.executable, "-m", "ufm", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "ufm", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def session(leader):
@@ -365,7 +399,10 @@ def test_forty_deaths_lose_nothing_and_leave_nobody(tmp_path):
         assert "Traceback" not in err, err
         assert kept(store)[: len(before)] == before, (verb, deadly, "rows were lost")
         if running and process.returncode not in (0, 1, 3):
-            assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[deadly], (verb, err)
+            assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[deadly], (
+                verb,
+                err,
+            )
             assert deadly == signal.SIGKILL or (took < 4 and "ufm: interrupted" in err), (verb, deadly, took, err)
         report.append((verb, deadly.name, everyone, running, process.returncode, round(took, 2), len(kept(store))))
         if process.returncode in (0, 1, 3):  # done: from the start again
@@ -378,7 +415,8 @@ def test_forty_deaths_lose_nothing_and_leave_nobody(tmp_path):
         assert process.returncode in (0, 3), (verb, err)
         if verb == "basins":
             answers = [
-                subprocess.run([sys.executable, "-m", "ufm", *c[0], "--json"], capture_output=True, check=True).stdout for c in (told[verb], whole[verb])
+                subprocess.run([sys.executable, "-m", "ufm", *c[0], "--json"], capture_output=True, check=True).stdout
+                for c in (told[verb], whole[verb])
             ]
             one, other = ({k: v for k, v in json.loads(a).items() if k != "seconds"} for a in answers)
             assert one == other

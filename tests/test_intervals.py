@@ -51,7 +51,9 @@ def test_logarithms_near_one_keep_their_digits():
 
 
 def test_log1p_of_tiny_numbers_keeps_its_digits_and_covers_the_seam():
-    x = np.concatenate([10.0 ** np.linspace(-300, 2, 600), 0.4 + np.linspace(-1e-12, 1e-12, 41), [1.5e-323, 1e-320, 1e-310, 0.0]])
+    x = np.concatenate(
+        [10.0 ** np.linspace(-300, 2, 600), 0.4 + np.linspace(-1e-12, 1e-12, 41), [1.5e-323, 1e-320, 1e-310, 0.0]]
+    )
     box = Interval.of(x).log1p()
     flint.ctx.prec = 2400
     _inside(box, [flint.arb(float(v)).log1p() for v in x])

@@ -126,7 +126,10 @@ def test_split_neurons_are_merged_at_equal_value(copies):
     H, W1, W2, W3 = minimize(problem, rng=0).require().point.factors
     root = np.sqrt(copies)
     wide = replace(problem, d=4 * copies)
-    split = (np.pad(H, [(0, 4 * (copies - 1)), (0, 0)]), np.pad(np.tile(W1, (copies, 1)) / root, [(0, 0), (0, 4 * (copies - 1))]))
+    split = (
+        np.pad(H, [(0, 4 * (copies - 1)), (0, 0)]),
+        np.pad(np.tile(W1, (copies, 1)) / root, [(0, 0), (0, 4 * (copies - 1))]),
+    )
     split += (np.tile(W2, (copies, copies)) / copies, np.tile(W3, (1, copies)) / root)
     objective, x = objective_of(FactorPoint(wide, split))
     narrow, y = compression.reduced(objective, x)
@@ -143,7 +146,9 @@ def test_the_rounded_kink_is_close_and_smooth(slope):
     assert np.all(gap >= -1e-15) and np.max(gap) == pytest.approx((1 - slope) * 0.05)
     assert np.allclose((soft.value(x + h) - soft.value(x - h)) / (2 * h), soft.derivative(x), atol=1e-5)
     inside = np.abs(np.abs(x) - 0.2) > 1e-3
-    assert np.allclose(((soft.derivative(x + h) - soft.derivative(x - h)) / (2 * h))[inside], soft.second(x)[inside], atol=1e-5)
+    assert np.allclose(
+        ((soft.derivative(x + h) - soft.derivative(x - h)) / (2 * h))[inside], soft.second(x)[inside], atol=1e-5
+    )
 
 
 def test_many_starts_are_each_what_minimize_makes_of_them():
@@ -169,6 +174,13 @@ def test_nine_of_ten_random_problems_converge(loss, activation):
     rng, done = np.random.default_rng(5), 0
     for i in range(10):
         K, L = int(rng.integers(3, 8)), int(rng.integers(2, 5))
-        problem = Problem(K=K, L=L, d=K + int(rng.integers(0, 6)), lam=float(10 ** rng.uniform(-3, -1.7)), loss=loss, activation=activation)
+        problem = Problem(
+            K=K,
+            L=L,
+            d=K + int(rng.integers(0, 6)),
+            lam=float(10 ** rng.uniform(-3, -1.7)),
+            loss=loss,
+            activation=activation,
+        )
         done += minimize(problem, rng=i).success
     assert done >= 9

@@ -30,7 +30,8 @@ def test_coordinates_are_those_of_the_codes():
 
 
 @pytest.mark.parametrize(
-    "K, r, power, known", [(12, 3, 1, codes.icosahedron()), (16, 5, 12, codes.half_cube(5)), (6, 3, 1, np.vstack([np.eye(3), -np.eye(3)]))]
+    "K, r, power, known",
+    [(12, 3, 1, codes.icosahedron()), (16, 5, 12, codes.half_cube(5)), (6, 3, 1, np.vstack([np.eye(3), -np.eye(3)]))],
 )
 def test_least_energy_finds_the_code_that_is_known_to_be_best(K, r, power, known):
     X = codes.least_energy(K, r, power)
@@ -82,12 +83,25 @@ def test_a_width_equal_to_the_rank_is_no_obstacle():
     wider = multistart(problem, 12, 0, widths=(4, 5))
     assert wider.best.point.rank == 3 and abs(wider.best.fun - Stratum(structures.pairs(problem)).fun) < 1e-12
     found = profile(problem, starts=3, rng=0)
-    assert found.best.rank == 3 and found.best.name == "pairs" and "search" in found[3].said and max(e.rank for e in found) == 3
+    assert (
+        found.best.rank == 3
+        and found.best.name == "pairs"
+        and "search" in found[3].said
+        and max(e.rank for e in found) == 3
+    )
     assert compare(Problem(8, d=3, L=3, lam=1e-2), starts=4, rng=0, prove=False).winner.fun < 0.28035
 
 
 @pytest.mark.parametrize(
-    "problem, wanted", [({"L": 1}, False), ({"loss": "mse"}, False), ({"activation": "relu"}, False), ({}, True), ({"K": 8}, False), ({"K": 8, "d": 3}, True)]
+    "problem, wanted",
+    [
+        ({"L": 1}, False),
+        ({"loss": "mse"}, False),
+        ({"activation": "relu"}, False),
+        ({}, True),
+        ({"K": 8}, False),
+        ({"K": 8, "d": 3}, True),
+    ],
 )
 def test_where_narrow_descents_pay(problem, wanted):
     problem = Problem(**({"K": 12, "L": 2, "lam": 1e-3} | problem))
@@ -96,7 +110,14 @@ def test_where_narrow_descents_pay(problem, wanted):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"widths": ()}, {"widths": (0,)}, {"widths": (2,), "trace": 1}, {"widths": (2,), "method": "gd"}, {"widths": (2,), "space": "factors"}]
+    "bad",
+    [
+        {"widths": ()},
+        {"widths": (0,)},
+        {"widths": (2,), "trace": 1},
+        {"widths": (2,), "method": "gd"},
+        {"widths": (2,), "space": "factors"},
+    ],
 )
 def test_widths_that_cannot_be_are_refused(bad):
     with pytest.raises(ValueError, match="widths"):
@@ -119,7 +140,8 @@ def test_a_phase_diagram_of_two_lams_knows_the_codes_too():
 @pytest.mark.parametrize("L", [2, 3, 4])
 @pytest.mark.parametrize("K", range(12, 17))
 def test_compare_finds_what_a_long_search_finds(K, L, lam):
-    """Sixty descents at each of eight widths, one after the other, against `compare` as it is called without options."""
+    """Sixty descents at each of eight widths, one after the other, against `compare` as it is called without
+    options."""
     problem = Problem(K, L=L, lam=lam)
     long = min(multistart(problem, 60, 7, widths=[w]).best.fun for w in (3, 4, 5, 6, 7, 8, K - 1, K))
     assert compare(problem, rng=1, prove=False).winner.fun <= long + 1e-9

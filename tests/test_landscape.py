@@ -92,7 +92,9 @@ def test_imbalanced_classes_are_not_permuted_across_counts():
     assert not same_point(a, from_matrix(problem, M[np.ix_(cycle, cycle)], rank=3))
 
 
-@pytest.mark.parametrize("name, order", [("dnc", 3628800), ("pairs", 3840), ("blocks(6,2,2)", 720 * 8), ("blocks(5,5)", 120 * 120 * 2)])
+@pytest.mark.parametrize(
+    "name, order", [("dnc", 3628800), ("pairs", 3840), ("blocks(6,2,2)", 720 * 8), ("blocks(5,5)", 120 * 120 * 2)]
+)
 def test_group_orders_of_structures(name, order):
     assert group_order(structures.existing(F1)[0][name]) == order
 
@@ -143,7 +145,9 @@ def test_no_brute_force_solution_is_missing_from_the_list(K, L, lam):
     for _ in range(60):
         r = int(rng.integers(1, K))
         A = rng.standard_normal((K, r))
-        point = from_matrix(problem, (A - A.mean(axis=0)) @ rng.standard_normal((r, K)) * np.exp(rng.uniform(-1, 2)), rank=r)
+        point = from_matrix(
+            problem, (A - A.mean(axis=0)) @ rng.standard_normal((r, K)) * np.exp(rng.uniform(-1, 2)), rank=r
+        )
         end, _, _ = newton_on_stratum(point, drop=False)
         if end.grad_norm <= 1e-12:
             hits += 1
@@ -225,12 +229,41 @@ def test_landscape_is_saved_filtered_and_printed(tmp_path, capsys):
     atlas.save(tmp_path / "atlas.json")
     data = json.loads((tmp_path / "atlas.json").read_text())
     assert len(data["points"]) == len(atlas) and len(data["points"][0]["class_logits"]) == 4
-    assert {"name", "fun", "rank", "index", "nullity", "nullity_symmetry", "status", "singular_values", "scales", "hits"} <= set(data["points"][0])
+    assert {
+        "name",
+        "fun",
+        "rank",
+        "index",
+        "nullity",
+        "nullity_symmetry",
+        "status",
+        "singular_values",
+        "scales",
+        "hits",
+    } <= set(data["points"][0])
     assert all(p.status == "strict saddle" for p in atlas.saddles) and atlas.sort("rank")[0].rank == 0
     assert "Not claimed to be complete" in repr(atlas)
     from ufm.cli import main
 
-    assert main(["landscape", "-K", "3", "-L", "2", "--lam", "0.01", "--loss", "mse", "--json", "--plot", str(tmp_path / "a.png")]) == 0
+    assert (
+        main(
+            [
+                "landscape",
+                "-K",
+                "3",
+                "-L",
+                "2",
+                "--lam",
+                "0.01",
+                "--loss",
+                "mse",
+                "--json",
+                "--plot",
+                str(tmp_path / "a.png"),
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["complete"] is True
     assert main(["landscape", "-K", "3", "-L", "2", "--lam", "0.01", "--activation", "relu"]) == 2
     assert "linear model" in capsys.readouterr().err

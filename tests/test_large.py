@@ -1,4 +1,5 @@
-"""Large problems: spectra by irreducible blocks against dense Hessians and closed forms, and descents whose width follows the rank."""
+"""Large problems: spectra by irreducible blocks against dense Hessians and closed forms, and descents whose width
+follows the rank."""
 
 import functools
 import itertools
@@ -81,12 +82,26 @@ def copies_in(kinds, K):
     matrices = vectors = 0
     for dimension, copies, among in representations(kinds, K):
         C = refined(kinds, [x for copy in copies for _, *xs in copy for x in xs] + among)
-        matrices += dimension * np.linalg.matrix_rank([C.flat(spectra.sum_of_terms(C, copy)) for copy in copies], tol=1e-9)
+        matrices += dimension * np.linalg.matrix_rank(
+            [C.flat(spectra.sum_of_terms(C, copy)) for copy in copies], tol=1e-9
+        )
         vectors += dimension * (np.linalg.matrix_rank(np.array(among), tol=1e-9) if among else 0)
     return matrices, vectors
 
 
-@pytest.mark.parametrize("shapes", [[(1, 9)], [(4, 2)], [(1, 5), (1, 1)], [(3, 3), (2, 2)], [(5, 2), (1, 3), (4, 4)], [(1, 2)], [(2, 2)], [(2, 5), (3, 5)]])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(1, 9)],
+        [(4, 2)],
+        [(1, 5), (1, 1)],
+        [(3, 3), (2, 2)],
+        [(5, 2), (1, 3), (4, 4)],
+        [(1, 2)],
+        [(2, 2)],
+        [(2, 5), (3, 5)],
+    ],
+)
 def test_representations_exhaust_matrices_and_vectors(shapes):
     K = sum(m * k for m, k in shapes)
     ends = np.cumsum([0, *(m * k for m, k in shapes)])
@@ -125,7 +140,9 @@ def test_blocks_have_the_spectrum_of_the_dense_hessian_in_all_parameters(problem
         expected = np.linalg.eigvalsh(objective.hessian(x))
         found = unfolded(spectrum_of(parts))
         assert len(found) == len(expected) == objective.size
-        np.testing.assert_allclose(found, expected, atol=1e-13 * max(1.0, expected[-1]) + 1e-12 * np.max(np.abs(expected)), err_msg=name)
+        np.testing.assert_allclose(
+            found, expected, atol=1e-13 * max(1.0, expected[-1]) + 1e-12 * np.max(np.abs(expected)), err_msg=name
+        )
         assert parts.fun == pytest.approx(value(point), abs=1e-14)
         assert parts.grad_norm == pytest.approx(Stratum(point).grad_norm, abs=2e-15)
         split += 1
@@ -134,13 +151,20 @@ def test_blocks_have_the_spectrum_of_the_dense_hessian_in_all_parameters(problem
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
-    seed=st.integers(0, 10**6), K=st.integers(2, 9), L=st.integers(1, 4), n=st.integers(1, 3), log_lam=st.floats(-14, -3), loss=st.sampled_from(["ce", "mse"])
+    seed=st.integers(0, 10**6),
+    K=st.integers(2, 9),
+    L=st.integers(1, 4),
+    n=st.integers(1, 3),
+    log_lam=st.floats(-14, -3),
+    loss=st.sampled_from(["ce", "mse"]),
 )
 def test_blocks_of_random_partitions_agree_with_the_dense_parts(seed, K, L, n, log_lam, loss):
     rng = np.random.default_rng(seed)
     problem = Problem(K=K, n=n, d=K + int(rng.integers(0, 3)), L=L, lam=math.exp(log_lam), loss=loss)
     try:
-        point = structures.blocks(problem, blocks_of(K, rng), str(rng.choice(["large", "small"] if L > 1 else ["large"])))
+        point = structures.blocks(
+            problem, blocks_of(K, rng), str(rng.choice(["large", "small"] if L > 1 else ["large"]))
+        )
     except ValueError:
         return
     order = rng.permutation(K)  # classes in any order, and a point that need not be critical
@@ -150,7 +174,11 @@ def test_blocks_of_random_partitions_agree_with_the_dense_parts(seed, K, L, n, l
         assert K <= 3 or len(set(map(len, kinds_of(point, point.matrix()) or ()))) < 2
         return
     dense = Dense(Stratum(point))
-    for split_part, dense_part in ((parts.core(), dense.core()), (parts.leaving(), dense.leaving()), (parts.within(), dense.within())):
+    for split_part, dense_part in (
+        (parts.core(), dense.core()),
+        (parts.leaving(), dense.leaving()),
+        (parts.within(), dense.within()),
+    ):
         found, expected = unfolded(split_part), unfolded(dense_part)
         assert len(found) == len(expected)
         np.testing.assert_allclose(found, expected, atol=1e-12 * np.max(np.abs(expected), initial=0.0) + 1e-15)
@@ -222,7 +250,9 @@ def moments(values):
     return [m.sum(), m @ v, m @ v**2, m @ v**3, v.min(), v.max()]
 
 
-@pytest.mark.parametrize("K, n, d, L, lam", [(1000, 1, 1000, 3, 1e-6), (1000, 30, 10**4, 2, 1e-6), (431, 2, 600, 4, 1e-5)])
+@pytest.mark.parametrize(
+    "K, n, d, L, lam", [(1000, 1, 1000, 3, 1e-6), (1000, 30, 10**4, 2, 1e-6), (431, 2, 600, 4, 1e-5)]
+)
 def test_spectrum_of_collapse_at_a_thousand_classes_is_its_closed_form(K, n, d, L, lam):
     problem = Problem(K=K, n=n, d=d, L=L, lam=lam)
     point = structures.dnc(problem)
@@ -233,7 +263,14 @@ def test_spectrum_of_collapse_at_a_thousand_classes_is_its_closed_form(K, n, d, 
 
 
 @pytest.mark.quick(2)
-@pytest.mark.parametrize("problem", [Problem(K=560, n=3, d=2000, L=1, lam=1e-5), Problem(K=521, n=2, L=2, lam=1e-6, loss="mse"), Problem(K=700, L=3, lam=1e-7)])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem(K=560, n=3, d=2000, L=1, lam=1e-5),
+        Problem(K=521, n=2, L=2, lam=1e-6, loss="mse"),
+        Problem(K=700, L=3, lam=1e-7),
+    ],
+)
 def test_traces_and_counts_at_a_thousand_classes(problem):
     for point in (
         structures.pairs_apex(problem) if problem.K % 2 else structures.pairs(problem),
@@ -247,7 +284,8 @@ def test_traces_and_counts_at_a_thousand_classes(problem):
 
 
 def trace(point):
-    """Trace of the Hessian in all parameters: of the ridge, and per factor of H_c seen through what is after it, weighted by what is before."""
+    """Trace of the Hessian in all parameters: of the ridge, and per factor of H_c seen through what is after it,
+    weighted by what is before."""
     problem = point.problem
     D, N, Lam = problem.D, problem.N, problem.Lam
     total = sum(lam * a * b for lam, (a, b) in zip(problem.lams, problem.shapes(), strict=True))
@@ -273,7 +311,9 @@ def trace(point):
 
 
 @pytest.mark.quick(1)
-@pytest.mark.parametrize("problem", [Problem(K=1000, n=100, d=10**4, L=2, lam=1e-6), Problem(K=1000, L=3, lam=1e-6)], ids=["L2", "L3"])
+@pytest.mark.parametrize(
+    "problem", [Problem(K=1000, n=100, d=10**4, L=2, lam=1e-6), Problem(K=1000, L=3, lam=1e-6)], ids=["L2", "L3"]
+)
 def test_comparison_at_a_thousand_classes_has_every_signature_in_little_memory(problem):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = compare(problem, starts=0)
@@ -283,7 +323,9 @@ def test_comparison_at_a_thousand_classes_has_every_signature_in_little_memory(p
     dnc, pairs = found["dnc"], found["pairs"]
     assert (dnc.index > 0) == (dnc.point.scales[0] < K * (L - 1) / (L + 1)) and dnc.index in (0, K * (K - 3) // 2)
     assert pairs.nullity == L * (K // 2 * d - K // 2 * (K // 2 + 1) // 2) and pairs.nullity == pairs.nullity_symmetry
-    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (1024 if sys.platform != "darwin" else 1024**2)
+    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (
+        1024 if sys.platform != "darwin" else 1024**2
+    )
     assert more < 700  # MiB
 
 
@@ -334,7 +376,9 @@ def test_two_factors_are_never_narrowed():
     np.testing.assert_allclose(deep.logits(lbfgs_module._widened(deep, narrow, y)), deep.logits(x), atol=1e-13)
 
 
-@pytest.mark.parametrize("problem", [Problem(K=12, L=2, lam=1e-3), Problem(K=9, n=2, L=3, lam=1e-3, bias=0.1), Problem(K=8, L=1, lam=1e-2)])
+@pytest.mark.parametrize(
+    "problem", [Problem(K=12, L=2, lam=1e-3), Problem(K=9, n=2, L=3, lam=1e-3, bias=0.1), Problem(K=8, L=1, lam=1e-2)]
+)
 def test_newton_without_a_dense_hessian_ends_where_the_dense_one_does(problem, monkeypatch):
     point = minimize(problem, rng=0, tol=1e-10).point
     rough = LogitPoint(problem, point.U, point.s * 1.001, point.right, point.b)
@@ -361,7 +405,12 @@ def test_lanczos_sees_the_ends_of_the_spectrum_and_a_direction_of_descent(monkey
 
 
 @pytest.mark.parametrize(
-    "problem", [Problem(K=5, n=2, L=2, lam=1e-3), Problem(K=4, L=1, lam=1e-2, bias=0.1), Problem(K=5, n=(3, 3, 2, 1, 1), L=3, lam=1e-3, loss="mse")]
+    "problem",
+    [
+        Problem(K=5, n=2, L=2, lam=1e-3),
+        Problem(K=4, L=1, lam=1e-2, bias=0.1),
+        Problem(K=5, n=(3, 3, 2, 1, 1), L=3, lam=1e-3, loss="mse"),
+    ],
 )
 def test_hessian_vector_products_on_the_stratum_are_those_of_its_hessian(problem):
     for point in structures.existing(problem)[0].values():

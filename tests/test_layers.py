@@ -19,7 +19,15 @@ def draw_problem(seed):
     d = tuple(int(w) for w in rng.integers(K, K + 5, L))
     n = (1, 3, tuple(int(c) for c in rng.integers(1, 5, K)))[seed % 3]
     loss = ("mse", "ce", "label_smoothing(0.1)")[int(rng.integers(3))]
-    problem = Problem(K=K, n=n, d=d, L=L, lam=tuple(10 ** rng.uniform(-3, -0.5, L + 1)), loss=loss, activation=("relu", "leaky_relu(0.2)")[seed % 2])
+    problem = Problem(
+        K=K,
+        n=n,
+        d=d,
+        L=L,
+        lam=tuple(10 ** rng.uniform(-3, -0.5, L + 1)),
+        loss=loss,
+        activation=("relu", "leaky_relu(0.2)")[seed % 2],
+    )
     return problem, rng
 
 
@@ -84,7 +92,9 @@ def test_the_dnc_branch_of_mse_is_its_closed_form():
     z = _root(kappa, L)
     t = (z * z * lam ** (L + 1)) ** (1 / (L + 1)) / lam
     means = [t ** (l / 2) * np.eye(K) for l in range(2, L + 1)]
-    assert objective.value(means) == pytest.approx(0.5 * (1 - z) ** 2 + 0.5 * (L + 1) * kappa * z ** (2 / (L + 1)), rel=1e-13)
+    assert objective.value(means) == pytest.approx(
+        0.5 * (1 - z) ** 2 + 0.5 * (L + 1) * kappa * z ** (2 / (L + 1)), rel=1e-13
+    )
 
 
 def _root(kappa, L):

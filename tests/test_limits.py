@@ -30,7 +30,10 @@ def refused(capsys, words: list[str]) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["compare", "-K", "100000", "--lam", "0.1"], "100000 x 100000 numbers, 74.5 GiB; at most 1 GiB is allowed: take fewer classes"),
+        (
+            ["compare", "-K", "100000", "--lam", "0.1"],
+            "100000 x 100000 numbers, 74.5 GiB; at most 1 GiB is allowed: take fewer classes",
+        ),
         (["landscape", "-K", "10**9", "--lam", "0.1"], "K=1000000000 is too large"),
         (["compare", *SMALL, "-n", "10**20"], "n must be at most"),
         (["compare", *SMALL, "-n", "1,2,10**17"], "n must be at most"),
@@ -66,8 +69,14 @@ def test_sizes_beyond_reason_are_refused_with_the_size_and_what_to_do(capsys, wo
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("repeats = 10_000_000_000\n[grid]\nK = [3]\n[fixed]\nlam = 0.1", "at most 1000000 cells; the grid has 1 x 10000000000"),
-        (f"[grid]\nK = {list(range(3, 1100))}\nlam = {[0.1] * 1000}", "at most 1000000 cells; the grid has 1097 x 1000 x 1"),
+        (
+            "repeats = 10_000_000_000\n[grid]\nK = [3]\n[fixed]\nlam = 0.1",
+            "at most 1000000 cells; the grid has 1 x 10000000000",
+        ),
+        (
+            f"[grid]\nK = {list(range(3, 1100))}\nlam = {[0.1] * 1000}",
+            "at most 1000000 cells; the grid has 1097 x 1000 x 1",
+        ),
         ("[fixed]\nlam = " + "[" * 20_000 + "]" * 20_000, "cannot be read"),
         ("a = \udcff", "cannot be read"),
         ("[grid]\nK = 3", "grid.K must be a list"),
@@ -102,7 +111,14 @@ def test_python_refuses_the_same(call):
         call()
 
 
-@pytest.mark.parametrize("problem", [ufm.Problem(K=4, n=10**12, L=2, lam=1e-3), ufm.Problem(K=4, d=10**12, L=2, lam=0.01), ufm.Problem(K=4, L=3000, lam=1e-4)])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ufm.Problem(K=4, n=10**12, L=2, lam=1e-3),
+        ufm.Problem(K=4, d=10**12, L=2, lam=0.01),
+        ufm.Problem(K=4, L=3000, lam=1e-4),
+    ],
+)
 def test_large_sizes_that_cost_nothing_are_welcome(problem):
     assert ufm.compare(problem, 0).winner.fun <= np.log(4)
 
@@ -114,7 +130,18 @@ def test_the_lower_bound_survives_depths_at_which_its_range_leaves_float64():
             assert 0 <= lower_bound(problem) <= np.log(4)
 
 
-@pytest.mark.parametrize("text", ["1e-99999999", "0.1+1e-99999999", "2**1e9", "(1+1e-9)**1e12", "2**(1e300*1e300)", "1/2**(1e300*1e300)", "9" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e-99999999",
+        "0.1+1e-99999999",
+        "2**1e9",
+        "(1+1e-9)**1e12",
+        "2**(1e300*1e300)",
+        "1/2**(1e300*1e300)",
+        "9" * 5000,
+    ],
+)
 def test_exact_arithmetic_ends(text):
     from fractions import Fraction
 
@@ -127,7 +154,11 @@ def test_exact_arithmetic_ends(text):
 def test_numbers_that_are_read_stay_exact():
     from fractions import Fraction
 
-    assert evaluate("2**-1074", Fraction) == Fraction(1, 2**1074) and exact("-12.50e-3") == Fraction(-1, 80) and exact("2/6") == Fraction(1, 3)
+    assert (
+        evaluate("2**-1074", Fraction) == Fraction(1, 2**1074)
+        and exact("-12.50e-3") == Fraction(-1, 80)
+        and exact("2/6") == Fraction(1, 3)
+    )
     assert number("5e-324") == 5e-324 and number("0e5") == 0 and number("0.0") == 0
 
 
@@ -151,7 +182,10 @@ def _everywhere(value, text: str):
 
 
 def test_memory_and_depth_are_sentences(capsys, monkeypatch):
-    for failure, said in ((MemoryError("Unable to allocate 7 TiB"), "out of memory (Unable to allocate 7 TiB)"), (RecursionError(), "nested too deeply")):
+    for failure, said in (
+        (MemoryError("Unable to allocate 7 TiB"), "out of memory (Unable to allocate 7 TiB)"),
+        (RecursionError(), "nested too deeply"),
+    ):
 
         def fail(*_, failure=failure, **__):
             raise failure
@@ -171,7 +205,9 @@ def test_a_busy_port_is_named(capsys):
 
 def test_an_answer_nobody_can_read_is_not_computed():
     words = ["compare", "-K", "30", "--lam", "1e-3", "-L", "3", "--starts", "100000"]
-    closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *ENTRY, *words], capture_output=True, text=True, check=False, timeout=60)
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *ENTRY, *words], capture_output=True, text=True, check=False, timeout=60
+    )
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as pipe:

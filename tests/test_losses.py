@@ -155,7 +155,12 @@ def test_cross_entropy_curvature_of_a_fitted_column_keeps_its_digits():
     z, y = np.array([[2.0], [-28.5], [-29.0], [-28.1]]), np.eye(4)[:, :1]
     others = np.exp(z[1:, 0] - 2.0)
     p, total = others / (1 + others.sum()), 1 + others.sum()
-    expected = np.vstack([np.append(others.sum(), -others) / total**2, np.column_stack([-others / total**2, np.diag(p) - np.outer(p, p)])])
+    expected = np.vstack(
+        [
+            np.append(others.sum(), -others) / total**2,
+            np.column_stack([-others / total**2, np.diag(p) - np.outer(p, p)]),
+        ]
+    )
     for found in (loss("ce").hessians(z, y)[0], loss("focal(0)").hessians(z, y)[0]):
         np.testing.assert_allclose(found, expected, rtol=1e-14)
 
@@ -184,7 +189,9 @@ def test_focal_loss_stays_finite_where_the_label_is_certain(gamma):
 
 
 def test_a_piecewise_linear_loss_of_the_users_own_has_no_curvature():
-    hinge = Loss.from_function(lambda Z, Y: anp.sum(anp.maximum(0.0, 1 + (1 - 2 * Y) * Z), axis=0), "hinge", convex=True)
+    hinge = Loss.from_function(
+        lambda Z, Y: anp.sum(anp.maximum(0.0, 1 + (1 - 2 * Y) * Z), axis=0), "hinge", convex=True
+    )
     assert not hinge.hvp(normal(K, N), Y, normal(K, N, seed=1)).any()
 
 
@@ -196,7 +203,12 @@ def test_a_loss_of_the_users_own_that_mixes_columns_is_refused_by_name():
 def test_defaults_and_names():
     assert loss("focal") == Focal(2.0)
     assert loss("label_smoothing") == CrossEntropy(0.1)
-    assert [loss(name).name for name in ("ce", "mse", "label_smoothing(0.1)", " focal( 3 ) ")] == ["ce", "mse", "label_smoothing(0.1)", "focal(3)"]
+    assert [loss(name).name for name in ("ce", "mse", "label_smoothing(0.1)", " focal( 3 ) ")] == [
+        "ce",
+        "mse",
+        "label_smoothing(0.1)",
+        "focal(3)",
+    ]
     assert loss(Focal(1.5)) == loss("focal(1.5)")
 
 
@@ -244,7 +256,9 @@ X = np.array([[-2.0, -0.3, 0.7], [1.5, 0.1, -1.1]])
 def test_derivatives_of_activations_are_slopes(spec):
     sigma, h = activation(spec), 1e-5
     np.testing.assert_allclose(sigma.derivative(X), (sigma.value(X + h) - sigma.value(X - h)) / (2 * h), atol=1e-8)
-    np.testing.assert_allclose(sigma.second(X), (sigma.derivative(X + h) - sigma.derivative(X - h)) / (2 * h), atol=1e-8)
+    np.testing.assert_allclose(
+        sigma.second(X), (sigma.derivative(X + h) - sigma.derivative(X - h)) / (2 * h), atol=1e-8
+    )
 
 
 @every_activation
@@ -270,7 +284,11 @@ def test_the_name_of_an_activation_names_it_exactly(spec):
 
 
 def test_a_piecewise_linear_activation_of_the_users_own_has_no_curvature():
-    assert not Activation.from_function(lambda x: anp.maximum(x, 0.0), "mine", homogeneous=True, smooth=False).second(X).any()
+    assert (
+        not Activation.from_function(lambda x: anp.maximum(x, 0.0), "mine", homogeneous=True, smooth=False)
+        .second(X)
+        .any()
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,13 +312,19 @@ def test_what_is_no_activation_is_refused_with_the_nearest_name(spec, said):
 # What a loss or an activation does decides, never what it is called
 
 HUBER = Loss.from_function(pseudo_huber, "pseudo-huber", convex=True)
-LOGISTIC = Loss.from_function(lambda Z, Y: anp.sum(anp.log1p(anp.exp((1 - 2 * Y) * Z)), axis=0), "logistic", convex=True)
+LOGISTIC = Loss.from_function(
+    lambda Z, Y: anp.sum(anp.log1p(anp.exp((1 - 2 * Y) * Z)), axis=0), "logistic", convex=True
+)
 SQUARES = Loss.from_function(lambda Z, Y: 0.5 * anp.sum((Z - Y) ** 2, axis=0), "squares", convex=True)
 
 
 @pytest.mark.parametrize(
     "K, L, lam, n",
-    [(4, 1, 0.02, 2), (6, 3, 1e-3, 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in [(4, 2, 0.01, 1), (3, 2, 1e-4, 3), (8, 4, 1e-5, 1)])],
+    [
+        (4, 1, 0.02, 2),
+        (6, 3, 1e-3, 1),
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in [(4, 2, 0.01, 1), (3, 2, 1e-4, 3), (8, 4, 1e-5, 1)]),
+    ],
 )
 @pytest.mark.parametrize("loss", [HUBER, LOGISTIC, SQUARES], ids=lambda loss: loss.name)
 def test_collapse_under_a_loss_that_sees_shifts_has_rank_K_and_is_critical(loss, K, L, lam, n):
@@ -325,9 +349,15 @@ def test_a_users_loss_is_compared_by_what_it_does_whatever_its_name(name):
     problem = Problem(4, L=2, lam=0.01, loss=Loss.from_function(pseudo_huber, name, convex=True))
     table = compare(problem, starts=2, rng=0)
     assert table.winner.name == "dnc" and abs(table.winner.fun - 0.059188648) < 1e-9
-    assert table.winner.rank == 4 and table.winner.status == "local minimum" and "dnc#2" not in [p.name for p in table.points]
+    assert (
+        table.winner.rank == 4
+        and table.winner.status == "local minimum"
+        and "dnc#2" not in [p.name for p in table.points]
+    )
     assert table.lower_bound is None and not table.certified and len(table.hits) == 1
-    assert "user's own loss" in repr(table) and all("own loss" in entry["why"] for entry in table.to_dict()["not_proved"])
+    assert "user's own loss" in repr(table) and all(
+        "own loss" in entry["why"] for entry in table.to_dict()["not_proved"]
+    )
     proofs = certify(problem)
     assert proofs and not any(proof.holds for proof in proofs) and all("own loss" in proof.why for proof in proofs)
     with pytest.raises(ValueError, match="loss must be"):
@@ -338,9 +368,14 @@ def softplus(x):
     return anp.log1p(anp.exp(x))
 
 
-@pytest.mark.parametrize("function, promise, rectifies", [(softplus, {}, False), (lambda x: anp.maximum(x, 0.0), {"homogeneous": True, "smooth": False}, True)])
+@pytest.mark.parametrize(
+    "function, promise, rectifies",
+    [(softplus, {}, False), (lambda x: anp.maximum(x, 0.0), {"homogeneous": True, "smooth": False}, True)],
+)
 def test_a_users_activation_is_compared_by_what_it_does_whatever_its_name(function, promise, rectifies):
-    problem = Problem(4, L=2, lam=0.01, activation=Activation.from_function(function, "tanh" if rectifies else "relu", **promise))
+    problem = Problem(
+        4, L=2, lam=0.01, activation=Activation.from_function(function, "tanh" if rectifies else "relu", **promise)
+    )
     assert problem.activation.rectifies == rectifies
     table = compare(problem, starts=1, rng=0)
     assert ("relu_pairs" in [p.name for p in table.points]) == rectifies
@@ -350,11 +385,27 @@ def test_a_users_activation_is_compared_by_what_it_does_whatever_its_name(functi
 
 def test_the_packages_own_losses_say_what_they_are():
     assert [loss(name).quadratic for name in ("ce", "mse", "focal", "label_smoothing")] == [False, True, False, False]
-    assert [loss(name).cross_entropy for name in ("ce", "mse", "focal(0)", "label_smoothing")] == [True, False, True, False]
-    assert [activation(name).rectifies for name in ("linear", "relu", "leaky_relu(0)", "leaky_relu", "tanh")] == [False, True, True, False, False]
+    assert [loss(name).cross_entropy for name in ("ce", "mse", "focal(0)", "label_smoothing")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert [activation(name).rectifies for name in ("linear", "relu", "leaky_relu(0)", "leaky_relu", "tanh")] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_no_line_of_code_asks_for_a_name_where_a_property_answers():
     asked = re.compile(r"(loss|activation)\.name\s*(==|!=|in|not in)\s")
-    lines = [f"{path}: {line}" for folder in ("ufm", "theory") for path in (ROOT / folder).rglob("*.py") for line in path.read_text().splitlines()]
+    lines = [
+        f"{path}: {line}"
+        for folder in ("ufm", "theory")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+    ]
     assert not [line for line in lines if asked.search(line)]

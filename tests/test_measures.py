@@ -42,8 +42,12 @@ def critical_points(problem):
     """Under MSE a sample of all families, zero among them; else the structures and a minimum found."""
     if problem.loss.name == "mse":
         families = mse_families(problem)
-        return [f.point for f in families if f.name == "zero"] + [f.point for f in families[:: max(1, len(families) // 6)]]
-    points = [p for p in structures.existing(problem)[0].values() if classify(p, extremes=False).status != "not critical"]
+        return [f.point for f in families if f.name == "zero"] + [
+            f.point for f in families[:: max(1, len(families) // 6)]
+        ]
+    points = [
+        p for p in structures.existing(problem)[0].values() if classify(p, extremes=False).status != "not critical"
+    ]
     return [*points, minimize(problem, rng=2).require().logit_point()]
 
 
@@ -97,7 +101,9 @@ def test_multiplicities_sum_to_the_parameters_at_width_70_and_far_beyond(name):
         assert len(values) < 150 and all(a < b for (a, _), (b, _) in itertools.pairwise(values))
 
 
-@pytest.mark.parametrize("K, n, d, L, lam", [(3, 2, 5, 1, 0.02), (3, 2, 5, 2, 0.01), (4, 1, 4, 3, 0.004), (4, 3, 7, 3, 0.002)])
+@pytest.mark.parametrize(
+    "K, n, d, L, lam", [(3, 2, 5, 1, 0.02), (3, 2, 5, 2, 0.01), (4, 1, 4, 3, 0.004), (4, 3, 7, 3, 0.002)]
+)
 def test_closed_spectrum_of_collapse_under_mse(K, n, d, L, lam):
     problem = Problem(K=K, n=n, d=d, L=L, lam=lam, loss="mse")
     point, D, N = structures.dnc(problem), L + 1, problem.N
@@ -113,7 +119,10 @@ def test_closed_spectrum_of_collapse_under_mse(K, n, d, L, lam):
     same(closed, spectrum(point), 1e-13)
 
 
-@pytest.mark.parametrize("K, n, d, L, lam", [(4, 2, 6, 2, 1e-3), (5, 1, 5, 3, 1e-3), (10, 5, 70, 2, 2**-10), (20, 1, 30, 3, 1e-3), (6, 3, 9, 1, 1e-2)])
+@pytest.mark.parametrize(
+    "K, n, d, L, lam",
+    [(4, 2, 6, 2, 1e-3), (5, 1, 5, 3, 1e-3), (10, 5, 70, 2, 2**-10), (20, 1, 30, 3, 1e-3), (6, 3, 9, 1, 1e-2)],
+)
 def test_closed_spectrum_of_collapse_under_cross_entropy(K, n, d, L, lam):
     point = structures.dnc(Problem(K=K, n=n, d=d, L=L, lam=lam))
     same(closed_spectrum(point), spectrum(point), 1e-12)
@@ -148,7 +157,9 @@ def test_norms_of_collapse_and_of_pairs_keep_a_constant_ratio_as_lam_vanishes(no
 @pytest.mark.parametrize("problem", SMALL, ids=IDS)
 def test_the_orbit_of_solutions_has_the_dimension_of_its_tangent_space(problem):
     for point in critical_points(problem)[:4]:
-        assert solution_dimension(point, check=True) == sum(point.rank * d - point.rank * (point.rank + 1) // 2 for d in problem.widths)
+        assert solution_dimension(point, check=True) == sum(
+            point.rank * d - point.rank * (point.rank + 1) // 2 for d in problem.widths
+        )
 
 
 def test_the_check_of_the_orbit_can_fail(monkeypatch):
@@ -219,7 +230,9 @@ def test_descent_leaves_a_saddle_at_the_rate_predicted(problem, name, method):
     rate, direction, start = escape_rate(point), escape_direction(point), point.lift()
     objective = FactorObjective(problem)
     saddle, rng = objective.pack(start.factors, start.b), np.random.default_rng(0)
-    push = objective.pack(direction.factors, direction.b) + 0.1 * rng.standard_normal(objective.size) / math.sqrt(objective.size)
+    push = objective.pack(direction.factors, direction.b) + 0.1 * rng.standard_normal(objective.size) / math.sqrt(
+        objective.size
+    )
     begin = dataclasses.replace(start, factors=tuple(objective.unpack(saddle + 1e-6 * push)[0]))
     highest = spectrum(point)[-1][0]
     sizes = []

@@ -1,4 +1,5 @@
-"""Collapse metrics are properties of a network: no number depends on the numbers of classes, the order of samples, a basis or a scale."""
+"""Collapse metrics are properties of a network: no number depends on the numbers of classes, the order of samples, a
+basis or a scale."""
 
 import json
 
@@ -35,9 +36,24 @@ def test_equal_means_tie_whatever_the_classes_are_called(c):
 @pytest.mark.parametrize(
     "means, W, nc4, ties",
     [
-        ([[1, 0], [1, 0], [-1, 0]], [[1, 0], [1, 0], [-1, 0]], (0.5 + 0.5 + 1) / 3, 2 / 3),  # A = B = the two equal classes
-        ([[1, 0], [1, 0], [-1, 0]], [[2, 0], [1, 0], [-1, 0]], (0.5 + 0.5 + 1) / 3, 2 / 3),  # A two classes, B one of them
-        ([[1, 0], [1, 0], [-1, 0]], [[1, 0], [0, 5], [1, 0]], (0.25 + 0.25 + 0) / 3, 2 / 3),  # A and B meet in one class; then in none
+        (
+            [[1, 0], [1, 0], [-1, 0]],
+            [[1, 0], [1, 0], [-1, 0]],
+            (0.5 + 0.5 + 1) / 3,
+            2 / 3,
+        ),  # A = B = the two equal classes
+        (
+            [[1, 0], [1, 0], [-1, 0]],
+            [[2, 0], [1, 0], [-1, 0]],
+            (0.5 + 0.5 + 1) / 3,
+            2 / 3,
+        ),  # A two classes, B one of them
+        (
+            [[1, 0], [1, 0], [-1, 0]],
+            [[1, 0], [0, 5], [1, 0]],
+            (0.25 + 0.25 + 0) / 3,
+            2 / 3,
+        ),  # A and B meet in one class; then in none
         ([[1, 0], [0, 1], [-1, -1]], np.zeros((3, 2)), 1 / 3, 1.0),
         ([[1, 0], [0, 1], [-1, -1]], np.ones((3, 2)), 1 / 3, 1.0),
         ([[1, 0], [0, 1], [-1, -1]], [[1, 0], [0, 1], [-1, -1]], 1.0, 0.0),
@@ -66,9 +82,12 @@ def test_a_bias_breaks_ties_and_a_stream_counts_them():
 
 @pytest.mark.parametrize("size", [1.0, 1e6])
 def test_close_is_not_tied(size):
-    """Two means 1e-9 apart beside one far away: no tie, though the far one hides their difference from a centred product."""
+    """Two means 1e-9 apart beside one far away: no tie, though the far one hides their difference from a centred
+    product."""
     means = np.array([[1.0, 0.0], [1.0 + 1e-9, 0.0], [-size, size]])
-    found = collapse(np.repeat(means, 2, axis=0), PAIRS_OF, [[-1e9, 1.0], [1e9, 0.0], [0.0, 1.0]], [1e9 + 0.5, -1e9, 0.0])
+    found = collapse(
+        np.repeat(means, 2, axis=0), PAIRS_OF, [[-1e9, 1.0], [1e9, 0.0], [0.0, 1.0]], [1e9 + 0.5, -1e9, 0.0]
+    )
     assert found.nc4_ties == 0.0 and found.nc4 >= 2 / 3
 
 
@@ -82,7 +101,13 @@ def test_close_is_not_tied(size):
             {"nc1", "nc2", "nc3", "nc4", "cdnv", "self_duality", "nc2_orthogonal"},
             "all features are zero: NC1, NC2, NC3, NC4 and CDNV are 0/0",
         ),
-        (FLAT, PAIRS_OF, heavy(0), {"nc1", "nc2", "nc3", "cdnv", "self_duality"}, "all class means agree: NC1, NC2, NC3 and CDNV are 0/0"),
+        (
+            FLAT,
+            PAIRS_OF,
+            heavy(0),
+            {"nc1", "nc2", "nc3", "cdnv", "self_duality"},
+            "all class means agree: NC1, NC2, NC3 and CDNV are 0/0",
+        ),
         (
             RANDOM,
             PAIRS_OF,
@@ -90,9 +115,27 @@ def test_close_is_not_tied(size):
             {"nc3", "self_duality", "equinorm_W", "maxangle_W"},
             "W is zero: NC3, self-duality and the angles of its rows are 0/0",
         ),
-        (RANDOM[:, :2] @ np.eye(2, 4), PAIRS_OF, np.eye(3, 4, 2), {"nc3"}, "W does not see the class means (W M' = 0): NC3 is 0/0"),
-        (np.kron(RANDOM[:3], [[1.0], [-1.0]]), PAIRS_OF, None, {"nc1", "nc2", "nc2_orthogonal", "cdnv"}, "all class means are zero: the distance from an"),
-        (np.eye(3)[PAIRS_OF], PAIRS_OF, np.diag([1.0, 1.0, 0.0]), {"equiangularity_W"}, "a row of W that is zero has no direction"),
+        (
+            RANDOM[:, :2] @ np.eye(2, 4),
+            PAIRS_OF,
+            np.eye(3, 4, 2),
+            {"nc3"},
+            "W does not see the class means (W M' = 0): NC3 is 0/0",
+        ),
+        (
+            np.kron(RANDOM[:3], [[1.0], [-1.0]]),
+            PAIRS_OF,
+            None,
+            {"nc1", "nc2", "nc2_orthogonal", "cdnv"},
+            "all class means are zero: the distance from an",
+        ),
+        (
+            np.eye(3)[PAIRS_OF],
+            PAIRS_OF,
+            np.diag([1.0, 1.0, 0.0]),
+            {"equiangularity_W"},
+            "a row of W that is zero has no direction",
+        ),
     ],
 )
 def test_what_is_undefined_is_nan_with_its_sentence(X, y, W, named, words):
@@ -107,7 +150,10 @@ def test_what_is_undefined_is_nan_with_its_sentence(X, y, W, named, words):
 
 def test_one_sample_per_class_is_said_to_collapse_by_construction():
     single = collapse(RANDOM, range(6))
-    assert single.nc1 == single.cdnv == 0 and single.warnings[-1] == "every class has one sample: NC1 and CDNV are zero by construction"
+    assert (
+        single.nc1 == single.cdnv == 0
+        and single.warnings[-1] == "every class has one sample: NC1 and CDNV are zero by construction"
+    )
     some = collapse(RANDOM, [0, 0, 0, 0, 1, 2])
     assert some.nc1 > 0 and some.warnings[-1].startswith("2 of 3 classes have one sample")
     assert not collapse(RANDOM, PAIRS_OF).warnings
@@ -118,7 +164,11 @@ def test_a_mean_in_the_middle_has_no_direction_in_any_basis():
     for seed in range(5):
         turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((2, 2)))[0]
         found = collapse(X @ turn, PAIRS_OF)
-        assert np.isnan(found.equiangularity) and found.equinorm == pytest.approx(np.std([1, 1, 0]) / (2 / 3)) and "no direction" in found.warnings[0]
+        assert (
+            np.isnan(found.equiangularity)
+            and found.equinorm == pytest.approx(np.std([1, 1, 0]) / (2 / 3))
+            and "no direction" in found.warnings[0]
+        )
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-80, 1e77, 1e80, 1e200, 1e300])
@@ -126,7 +176,12 @@ def test_scales_change_nothing_but_the_spectrum(scale):
     base, found = collapse(RANDOM, PAIRS_OF, heavy(1)), collapse(scale * RANDOM, PAIRS_OF, heavy(1) / scale)
     assert not differences(base, found, 1e-12)
     np.testing.assert_allclose(np.array(found.spectrum) / scale, base.spectrum, rtol=1e-12)
-    stream = Accumulator(3, 4).update(0 * RANDOM[:1], [2]).update(scale * RANDOM[:3], PAIRS_OF[:3]).update(scale * RANDOM[3:], PAIRS_OF[3:])
+    stream = (
+        Accumulator(3, 4)
+        .update(0 * RANDOM[:1], [2])
+        .update(scale * RANDOM[:3], PAIRS_OF[:3])
+        .update(scale * RANDOM[3:], PAIRS_OF[3:])
+    )
     again = collapse(np.vstack([RANDOM, np.zeros(4)]), [*PAIRS_OF, 2])
     assert not differences(again, stream.collapse(), 1e-12)
     named = ufm.identify(features=scale * RANDOM, weights=heavy(1) / scale, labels=PAIRS_OF).collapse
@@ -136,10 +191,21 @@ def test_scales_change_nothing_but_the_spectrum(scale):
 
 def test_features_labels_and_weights_are_other_names():
     base = collapse(RANDOM, PAIRS_OF, heavy(0))
-    assert base == collapse(features=RANDOM, labels=PAIRS_OF, weights=heavy(0)) == collapse(RANDOM, labels=PAIRS_OF, weights=heavy(0))
-    assert base == collapse(features=RANDOM.tolist(), y=PAIRS_OF, W=heavy(0).tolist()) == collapse(X=RANDOM, y=PAIRS_OF, weights=heavy(0).tolist())
+    assert (
+        base
+        == collapse(features=RANDOM, labels=PAIRS_OF, weights=heavy(0))
+        == collapse(RANDOM, labels=PAIRS_OF, weights=heavy(0))
+    )
+    assert (
+        base
+        == collapse(features=RANDOM.tolist(), y=PAIRS_OF, W=heavy(0).tolist())
+        == collapse(X=RANDOM, y=PAIRS_OF, weights=heavy(0).tolist())
+    )
     layers = collapse(features=[RANDOM, RANDOM[:, :3]], labels=PAIRS_OF, weights=[None, heavy(0)[:, :3]])
-    assert layers == collapse(features=(RANDOM, RANDOM[:, :3]), y=PAIRS_OF, weights=heavy(0)[:, :3]) and layers[0].nc1 == base.nc1
+    assert (
+        layers == collapse(features=(RANDOM, RANDOM[:, :3]), y=PAIRS_OF, weights=heavy(0)[:, :3])
+        and layers[0].nc1 == base.nc1
+    )
     assert len(collapse(features=[RANDOM.tolist()], labels=PAIRS_OF)) == 1
 
 
@@ -148,7 +214,8 @@ def test_features_labels_and_weights_are_other_names():
 
 @st.composite
 def inputs(draw):
-    """Features, labels, a classifier and a bias: in general position, with ties, collapsed, of low rank, zero, or far from the origin."""
+    """Features, labels, a classifier and a bias: in general position, with ties, collapsed, of low rank, zero, or far
+    from the origin."""
     K, d = draw(st.integers(2, 6)), draw(st.integers(1, 7))
     counts = draw(st.lists(st.integers(1, 4), min_size=K, max_size=K))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -173,7 +240,11 @@ def inputs(draw):
         "whole numbers": lambda: rng.integers(-1, 2, (K, d)),
         "blind": lambda: (W := rng.standard_normal((K, d))) - W @ np.linalg.pinv(X) @ X,
     }
-    biases = {"none": lambda: None, "general": lambda: rng.standard_normal(K), "whole numbers": lambda: rng.integers(0, 2, K)}
+    biases = {
+        "none": lambda: None,
+        "general": lambda: rng.standard_normal(K),
+        "whole numbers": lambda: rng.integers(0, 2, K),
+    }
     X = features[draw(st.sampled_from(sorted(features)))]().astype(float)
     W = classifiers[draw(st.sampled_from(sorted(classifiers)))]().astype(float)
     b = biases[draw(st.sampled_from(sorted(biases)))]()
@@ -182,7 +253,12 @@ def inputs(draw):
 
 def flat(value, name=""):
     if isinstance(value, dict):
-        return {k: v for key, item in value.items() if key not in ("warnings", "counts", "spectrum") for k, v in flat(item, f"{name}.{key}").items()}
+        return {
+            k: v
+            for key, item in value.items()
+            if key not in ("warnings", "counts", "spectrum")
+            for k, v in flat(item, f"{name}.{key}").items()
+        }
     return {name: value}
 
 
@@ -227,7 +303,9 @@ def test_every_number_is_a_property_of_the_network(case, s, t):
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=500, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(inputs(), SCALES, SCALES)
 def test_every_number_is_a_property_of_the_network_on_five_hundred(case, s, t):
     assert broken(case, s, t) == []

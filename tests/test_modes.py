@@ -1,4 +1,5 @@
-"""The closed list under MSE against dense Hessians, against random solves that try to leave it, and against known counts."""
+"""The closed list under MSE against dense Hessians, against random solves that try to leave it, and against known
+counts."""
 
 import math
 
@@ -127,12 +128,19 @@ def test_equal_modes_have_triangular_numbers_of_families(m):
 
 
 def test_a_bottleneck_keeps_subsets_of_its_size():
-    assert [family_count(mse(5, n=(5, 4, 3, 2, 1), lam=1e-4, d=d))[0] for d in (1, 2, 5)] == [1 + 5 * 2, 1 + 5 * 2 + 10 * 4, 3**5]
+    assert [family_count(mse(5, n=(5, 4, 3, 2, 1), lam=1e-4, d=d))[0] for d in (1, 2, 5)] == [
+        1 + 5 * 2,
+        1 + 5 * 2 + 10 * 4,
+        3**5,
+    ]
     families = mse_families(mse(4, d=2))
     assert families[0].name == "dnc" and families[0].counts == ((2, 0, 2),) and max(f.rank for f in families) == 2
 
 
-SOLVED = [mse(K, D=D, lam=0.02 / K, n=n) for K, D, n in [(2, 2, 1), (2, 3, 1), (3, 3, 2), (3, 5, 1), (4, 4, 1), (5, 3, 1), (6, 3, 1), (6, 5, 1)]]
+SOLVED = [
+    mse(K, D=D, lam=0.02 / K, n=n)
+    for K, D, n in [(2, 2, 1), (2, 3, 1), (3, 3, 2), (3, 5, 1), (4, 4, 1), (5, 3, 1), (6, 3, 1), (6, 5, 1)]
+]
 SOLVED += [
     mse(3, n=(4, 2, 1), D=2, lam=0.1),
     mse(4, n=(4, 3, 2, 1), D=3, lam=0.01),
@@ -230,7 +238,9 @@ def test_spinodal_and_binodal_are_where_roots_appear_and_win(D):
             dnc, zero = (next(f for f in families if f.name == name) for name in ("dnc", "zero"))
             assert (dnc.fun < zero.fun) is lower
             assert dnc.status == zero.status == "local minimum"
-    np.testing.assert_allclose(mode_groups(problem(spinodal(y, D) * (1 - 1e-8)))[0].roots, y * (D - 2) / (2 * D - 2), rtol=1e-3)
+    np.testing.assert_allclose(
+        mode_groups(problem(spinodal(y, D) * (1 - 1e-8)))[0].roots, y * (D - 2) / (2 * D - 2), rtol=1e-3
+    )
     np.testing.assert_allclose(mode_groups(problem(binodal(y, D)))[0].roots[1], y * (D - 2) / (D - 1), rtol=1e-12)
 
 
@@ -256,7 +266,9 @@ def test_a_mode_at_the_threshold_of_one_layer_is_degenerate():
     assert classify(zero.point).nullity == 8
 
 
-@pytest.mark.parametrize("problem", [p for p in SMALL + SOLVED if p.bias is None], ids=lambda p: f"D{p.D}-n{p.n}-d{p.d}")
+@pytest.mark.parametrize(
+    "problem", [p for p in SMALL + SOLVED if p.bias is None], ids=lambda p: f"D{p.D}-n{p.n}-d{p.d}"
+)
 def test_the_lowest_family_meets_the_lower_bound(problem):
     assert mse_families(problem)[0].fun == pytest.approx(lower_bound(problem), abs=1e-14)
 
@@ -316,8 +328,11 @@ def test_names_say_which_modes_sit_where():
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("lam", [1e-7, 1e-5, 1e-3])
 def test_small_roots_that_lie_near_each_other_stay_apart(lam):
-    """Values of two families may agree to 1e-9 and their largest modes exactly: the faint ones tell them apart, in the list and in names."""
+    """Values of two families may agree to 1e-9 and their largest modes exactly: the faint ones tell them apart, in the
+    list and in names."""
     problem = Problem(K=4, n=(4, 3, 2, 1), L=2, lam=lam, loss="mse")
     table = landscape(problem)
-    assert table.complete and len(table) == family_count(problem)[0] == 81 and not any("#" in name for name in table.names)
+    assert (
+        table.complete and len(table) == family_count(problem)[0] == 81 and not any("#" in name for name in table.names)
+    )
     assert all(identify(row).name == row.name for row in table)

@@ -51,7 +51,9 @@ def test_small_and_mixed_roots_are_named_as_they_were_built():
     for problem in (Problem(K=5, L=2, lam=5e-3), Problem(K=4, L=2, lam=5e-3, loss="mse")):
         for point in block_points(problem):
             assert identify(point).name == identify(point.lift()).name == point.name
-    assert {"blocks(3,2)(large,small)", "blocks(2,2,1)(small)"} <= {p.name for p in block_points(Problem(K=5, L=2, lam=5e-3))}
+    assert {"blocks(3,2)(large,small)", "blocks(2,2,1)(small)"} <= {
+        p.name for p in block_points(Problem(K=5, L=2, lam=5e-3))
+    }
 
 
 def test_a_faint_mode_counts_as_much_as_a_strong_one():
@@ -59,12 +61,18 @@ def test_a_faint_mode_counts_as_much_as_a_strong_one():
     problem, rng = Problem(K=6, L=3, lam=1e-3), np.random.default_rng(0)
     S = np.zeros((6, 6))
     S[:2, :2] = [[10.0, -10.0], [-10.0, 10.0]]
-    for block, name in ((np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]]), None), (rng.standard_normal((4, 2)), "code(1+1+1+1+2)")):
+    for block, name in (
+        (np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]]), None),
+        (rng.standard_normal((4, 2)), "code(1+1+1+1+2)"),
+    ):
         M = S.copy()
         block = block if name is None else block - block.mean(axis=0)
         M[2:, 2:] = 1e-4 * (block if name is None else block @ block.T)
         point = ufm.points.from_matrix(problem, M, rank=3)
-        assert identify(point).name == identify(point.lift()).name == (name or "code(pair+pair+pair)") and identify(M).rank == 1
+        assert (
+            identify(point).name == identify(point.lift()).name == (name or "code(pair+pair+pair)")
+            and identify(M).rank == 1
+        )
     M[2:, 2:] = 1e-4 * np.diag([1.0, 1.0, 0, 0]) - 1e-4 * np.eye(4)[[1, 0, 3, 2]] * [1, 1, 0, 0]
     assert identify(ufm.points.from_matrix(problem, M, rank=2)).name == "code(pair+pair+undecided+undecided)"
 
@@ -84,7 +92,10 @@ def test_every_verb_says_the_same_of_the_points_of_a_landscape():
 def test_a_loss_that_sees_shifts_tells_the_simplex_from_collapse():
     simplex, mse = np.eye(4) - 0.25, Problem(K=4, n=3, L=2, lam=1e-3, loss="mse")
     assert (identify(np.eye(4)).name, identify(np.eye(4)).rank) == ("dnc", 3)
-    assert [(who.name, who.rank) for who in (identify(A, loss="mse") for A in (np.eye(4), simplex))] == [("dnc", 4), ("blocks(4)", 3)]
+    assert [(who.name, who.rank) for who in (identify(A, loss="mse") for A in (np.eye(4), simplex))] == [
+        ("dnc", 4),
+        ("blocks(4)", 3),
+    ]
     whole, part = structures.dnc(mse), structures.blocks(mse, (4,))
     assert identify(whole).name == "dnc" and identify(part).name == "blocks(4)" and identify(whole).rank == 4
     with pytest.raises(ValueError, match="loss is that of the point's own problem"):
@@ -110,16 +121,27 @@ def test_a_declared_rank_is_part_of_the_name():
 
 
 def test_zero_is_zero_with_a_bias_too():
-    for problem in (Problem(K=3, n=(3, 1, 1), L=2, lam=1, bias=0.1), Problem(K=3, n=(3, 1, 1), L=2, lam=1, bias=0.1, loss="mse")):
+    for problem in (
+        Problem(K=3, n=(3, 1, 1), L=2, lam=1, bias=0.1),
+        Problem(K=3, n=(3, 1, 1), L=2, lam=1, bias=0.1, loss="mse"),
+    ):
         zero = structures.zero(problem)
-        assert np.ptp(zero.b) > 0 and identify(zero).name == identify(zero.lift()).name == "zero" and len(identify(zero).nearest) == 3
+        assert (
+            np.ptp(zero.b) > 0
+            and identify(zero).name == identify(zero.lift()).name == "zero"
+            and len(identify(zero).nearest) == 3
+        )
     end = ufm.minimize(Problem(K=3, L=2, lam=0.5), method="gd", lr=0.2, steps=5000, rng=1)
     assert identify(end).name == "zero" and identify(end).rank == 0
 
 
 def test_class_means_alone_measure_no_variation():
     alone, twice = identify(np.eye(4)), identify(np.repeat(np.eye(4), 2, axis=1))
-    assert alone.within_class is None and alone.collapse["nc1"] is None and twice.within_class == twice.collapse["nc1"] == 0.0
+    assert (
+        alone.within_class is None
+        and alone.collapse["nc1"] is None
+        and twice.within_class == twice.collapse["nc1"] == 0.0
+    )
     assert "not measured" in repr(alone) and "not measured" not in repr(twice)
     single, double = (FactorPoint(Problem(K=3, n=n, lam=0.1), (np.eye(3, 3 * n), np.eye(3))) for n in (1, 2))
     assert identify(single).within_class is None and identify(double).within_class > 0
@@ -172,7 +194,10 @@ def _two_rings(m, height, turn):
 def test_antiprisms_and_prisms_of_every_height_are_named(m):
     edge, across = np.sin(np.pi / m), np.sin(np.pi / (2 * m))
     for factor in (1.0, 1.05, 0.6, 2.3) if m < 8 else (1.0,):
-        assert identify(_gram(_two_rings(m, factor * np.sqrt(edge**2 - across**2), np.pi / m))).name == f"code(antiprism({m}))"
+        assert (
+            identify(_gram(_two_rings(m, factor * np.sqrt(edge**2 - across**2), np.pi / m))).name
+            == f"code(antiprism({m}))"
+        )
         prism = f"code(prism({m}))" if (m, factor) != (4, 1.0) else "code(cube(3))"
         assert identify(_gram(_two_rings(m, factor * edge, 0.0))).name == prism
 
@@ -184,7 +209,15 @@ def _known():
     yield "code(icosahedron minus a vertex)", icosahedron[1:], 3
     yield "code(clebsch)", [x for x in itertools.product([-1, 1], repeat=5) if np.prod(x) == 1], 5
     yield "code(24-cell)", [x for x in itertools.product([-1, 0, 1], repeat=4) if np.abs(x).sum() == 2], 4
-    yield "code(1+3+3)", [(0, 0, 1.3), *np.column_stack([_ring(3), 3 * [0.4]]), *np.column_stack([0.8 * _ring(3, np.pi / 3), 3 * [-0.7]])], 3
+    yield (
+        "code(1+3+3)",
+        [
+            (0, 0, 1.3),
+            *np.column_stack([_ring(3), 3 * [0.4]]),
+            *np.column_stack([0.8 * _ring(3, np.pi / 3), 3 * [-0.7]]),
+        ],
+        3,
+    )
     yield "code(2+3)", [[1.0]] * 2 + [[-0.7]] * 3, 1
     yield "code(1+4)", [[1.0]] * 4 + [[-0.7]], 1
 
@@ -197,7 +230,11 @@ def test_known_codes_and_orbits_are_named(name, X, rank):
     assert identify(bent).name == name
 
 
-WINNERS = [(7, 3, 1e-4, 3, "code(1+3+3)"), (10, 3, 1e-6, 3, "code(1+3+3+3)"), (11, 4, 1e-4, 3, "code(icosahedron minus a vertex)")]
+WINNERS = [
+    (7, 3, 1e-4, 3, "code(1+3+3)"),
+    (10, 3, 1e-6, 3, "code(1+3+3+3)"),
+    (11, 4, 1e-4, 3, "code(icosahedron minus a vertex)"),
+]
 WINNERS += [(12, 3, 1e-5, 4, "code(4+8)"), (11, 3, 1e-3, 4, "code(2+3+6)")]
 
 
@@ -207,7 +244,10 @@ def test_winners_of_low_rank_are_named(K, L, lam, rank, name):
     problem = Problem(K=K, L=L, lam=lam)
     best = ufm.multistart(Problem(K=K, L=L, lam=lam, d=rank + 1), 60, 0, progress=False).best.logit_point()
     end = newton_on_stratum(LogitPoint(problem, best.U, best.s, best.right))[0].point
-    assert end.rank == rank and identify(end).name == identify(end.lift()).name == identify(end.class_logits()).name == name
+    assert (
+        end.rank == rank
+        and identify(end).name == identify(end.lift()).name == identify(end.class_logits()).name == name
+    )
 
 
 def test_the_three_nearest_names_come_with_every_answer(tmp_path, capsys):
@@ -217,16 +257,26 @@ def test_the_three_nearest_names_come_with_every_answer(tmp_path, capsys):
     for K in (2, 3, 4, 9, 12, LARGEST + 6):
         who = identify(rng.standard_normal((K, K)))
         assert len({name for name, _ in who.nearest}) == 3 and all(0 <= d <= 1 + 1e-12 for _, d in who.nearest)
-        assert [d for _, d in who.nearest] == sorted(d for _, d in who.nearest) and who.name == f"unnamed(rank={who.rank})"
+        assert [d for _, d in who.nearest] == sorted(
+            d for _, d in who.nearest
+        ) and who.name == f"unnamed(rank={who.rank})"
     icosahedron = _gram(next(_known())[1])
     rough = identify(icosahedron + 0.05 * np.linalg.norm(icosahedron) * rng.standard_normal((12, 12)) / 12)
-    assert rough.distance is None and rough.nearest[0][0] == "code(icosahedron)" and rough.nearest[0][1] == pytest.approx(0.05, abs=0.01)
+    assert (
+        rough.distance is None
+        and rough.nearest[0][0] == "code(icosahedron)"
+        and rough.nearest[0][1] == pytest.approx(0.05, abs=0.01)
+    )
     relu = ufm.minimize(Problem(K=4, L=2, lam=0.01, activation="relu", loss="mse"), rng=0)
     assert len(identify(relu).nearest) == 3
     np.savez(tmp_path / "Z.npz", Z=np.kron(np.eye(3), [[1.0, -1.0], [-1.0, 1.0]]))
     assert main(["identify", str(tmp_path / "Z.npz"), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["nearest"][0] == {"name": "pairs", "distance": 0.0} and len(data["nearest"]) == 3 and data["within_class"] is None
+    assert (
+        data["nearest"][0] == {"name": "pairs", "distance": 0.0}
+        and len(data["nearest"]) == 3
+        and data["within_class"] is None
+    )
     assert main(["identify", str(tmp_path / "Z.npz")]) == 0
     assert "nearest: pairs at 0, " in capsys.readouterr().out
 
@@ -247,7 +297,10 @@ def _matrices(rng, count):
             np.diag(rng.integers(0, 3, K)).astype(float),
             -np.eye(K) + 0.1 * rng.standard_normal((K, 1)),
         ]
-        yield kinds[rng.integers(len(kinds))] * 10.0 ** rng.choice([0, -8, 80]), float(rng.choice([1e-8, 0.02, 0.3, 5.0]))
+        yield (
+            kinds[rng.integers(len(kinds))] * 10.0 ** rng.choice([0, -8, 80]),
+            float(rng.choice([1e-8, 0.02, 0.3, 5.0])),
+        )
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(600, marks=pytest.mark.slow)])
@@ -259,4 +312,6 @@ def test_any_matrix_has_one_name_in_every_order_scale_and_shift(loss, count):
         shift = np.max(np.abs(M)) * rng.standard_normal(len(M)) if loss == "ce" and np.ptp(M) else 0.0
         changed = identify(3 * M[np.ix_(order, order)] + shift, tol=tol, loss=loss)
         assert (who.name, who.rank) == (changed.name, changed.rank)
-        assert len({name for name, _ in who.nearest}) == 3 and all(0 <= distance <= 1 + 1e-9 for _, distance in who.nearest[1:])
+        assert len({name for name, _ in who.nearest}) == 3 and all(
+            0 <= distance <= 1 + 1e-9 for _, distance in who.nearest[1:]
+        )

@@ -1,4 +1,5 @@
-"""Signs of eigenvalues near zero: small roots against eighty digits, folds, zero itself, and how an open index is shown."""
+"""Signs of eigenvalues near zero: small roots against eighty digits, folds, zero itself, and how an open index is
+shown."""
 
 import json
 from dataclasses import replace
@@ -17,7 +18,8 @@ from ufm.solvers.newton import newton_on_stratum
 
 
 def exact_signature(point, digits=80):
-    """(index, nullity) at width r of the critical point of cross-entropy next to a point, by Newton's method and eigenvalues in so many digits."""
+    """(index, nullity) at width r of the critical point of cross-entropy next to a point, by Newton's method and
+    eigenvalues in so many digits."""
     problem, r = point.problem, point.rank
     K, L = problem.K, problem.L
     narrow = point.lift((r,) * L)
@@ -56,7 +58,11 @@ def exact_signature(point, digits=80):
             for i, (l, E) in enumerate(units):
                 turned = (P * J[i] - P * np.sum(P * J[i], axis=0)) / K
                 for j, (m, B) in enumerate(units[: i + 1]):
-                    second = 0 if l == m else np.sum(G * product([E if k == l else B if k == m else C for k, C in enumerate(A)]))
+                    second = (
+                        0
+                        if l == m
+                        else np.sum(G * product([E if k == l else B if k == m else C for k, C in enumerate(A)]))
+                    )
                     H[i, j] = H[j, i] = np.sum(turned * J[j]) + second + (lam if i == j else 0)
             return g, H
 
@@ -92,10 +98,18 @@ def test_indices_of_small_roots_are_those_of_eighty_digits():
 
 
 @pytest.mark.parametrize(
-    "K, L, lam, n, open_", [(4, 2, 0.03, 1, False), (4, 3, 0.01, 1, False), (5, 2, 0.05, 2, False), (3, 2, 1e-2, 1, False), (4, 2, 1e-3, 1, True)]
+    "K, L, lam, n, open_",
+    [
+        (4, 2, 0.03, 1, False),
+        (4, 3, 0.01, 1, False),
+        (5, 2, 0.05, 2, False),
+        (3, 2, 1e-2, 1, False),
+        (4, 2, 1e-3, 1, True),
+    ],
 )
 def test_indices_of_whole_landscapes(K, L, lam, n, open_):
-    """Every symmetric point has an index that is sure or said to be open; where it is sure, more digits do not change it."""
+    """Every symmetric point has an index that is sure or said to be open; where it is sure, more digits do not change
+    it."""
     atlas = landscape(Problem(K=K, L=L, lam=lam, n=n), starts=0)
     assert any(p.index is None for p in atlas) == open_
     for p in atlas:
@@ -156,12 +170,17 @@ def fold_of(problem, make):
     return low
 
 
-@pytest.mark.parametrize("K, L, loss", [(2, 2, "ce"), (3, 2, "mse"), (4, 3, "ce"), pytest.param(25, 2, "ce", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "K, L, loss", [(2, 2, "ce"), (3, 2, "mse"), (4, 3, "ce"), pytest.param(25, 2, "ce", marks=pytest.mark.slow)]
+)
 def test_no_word_beyond_a_fold(K, L, loss):
     problem = Problem(K=K, L=L, lam=1.0, loss=loss)
     fold = fold_of(problem, structures.dnc)
     last = structures.dnc(replace(problem, lam=fold * (1 - 1e-9)))
-    assert classify(last).index_range == ((0, 0) if loss == "mse" or K == 2 else classify(last).index_range) and classify(last).status != "degenerate"
+    assert (
+        classify(last).index_range == ((0, 0) if loss == "mse" or K == 2 else classify(last).index_range)
+        and classify(last).status != "degenerate"
+    )
     for beyond in (3e-7, 1e-9):
         gone = LogitPoint(replace(problem, lam=fold * (1 + beyond)), last.U, last.s, last.right)
         found = classify(gone)
@@ -179,7 +198,12 @@ def test_what_dies_is_zero_and_a_minimum(tol):
 
 
 @pytest.mark.parametrize(
-    "problem", [Problem(K=4, n=2, d=6, L=1, lam=0.4), Problem(K=3, L=3, lam=1.0, loss="mse"), Problem(K=3, n=(1, 2, 3), L=2, lam=0.5, bias=0.3)]
+    "problem",
+    [
+        Problem(K=4, n=2, d=6, L=1, lam=0.4),
+        Problem(K=3, L=3, lam=1.0, loss="mse"),
+        Problem(K=3, n=(1, 2, 3), L=2, lam=0.5, bias=0.3),
+    ],
 )
 def test_ends_at_zero_of_other_problems(problem):
     for run in multistart(problem, 2, 0, "gd", steps=5000):
@@ -239,9 +263,14 @@ def test_large_roots_down_to_the_smallest_lam():
 
 
 def test_rounding_of_large_logits_is_no_reason_to_call_a_minimum_not_critical():
-    """At logits near 4000 the gradient's rounding is that of the logits themselves: 1e-12 is as far as Newton's method comes."""
+    """At logits near 4000 the gradient's rounding is that of the logits themselves: 1e-12 is as far as Newton's method
+    comes."""
     problem = Problem(K=6, L=4, lam=1e-3)
     run = minimize(replace(problem, d=1), rng=0)
     found = classify(replace(run.logit_point(), problem=problem))
-    assert run.success and (found.rank, found.status, found.index) == (1, "local minimum", 0) and np.max(found.point.s) > 3000
+    assert (
+        run.success
+        and (found.rank, found.status, found.index) == (1, "local minimum", 0)
+        and np.max(found.point.s) > 3000
+    )
     assert profile(problem, starts=2, rng=0)[1].fun == pytest.approx(run.fun, abs=1e-11)

@@ -1,4 +1,5 @@
-"""Networks: gradients against autograd, data, training that can be stopped and continued, and the identities their layers obey."""
+"""Networks: gradients against autograd, data, training that can be stopped and continued, and the identities their
+layers obey."""
 
 import contextlib
 import itertools
@@ -12,7 +13,24 @@ import pytest
 from autograd import grad as autograd_of
 
 from ufm.activations import Activation
-from ufm.networks import Data, Decay, MultiStep, Network, Objective, Skip, balancedness, diagnose, epoch_order, export, layers, load, spectra, tail, tcv, train
+from ufm.networks import (
+    Data,
+    Decay,
+    MultiStep,
+    Network,
+    Objective,
+    Skip,
+    balancedness,
+    diagnose,
+    epoch_order,
+    export,
+    layers,
+    load,
+    spectra,
+    tail,
+    tcv,
+    train,
+)
 from ufm.networks.data import centred
 from ufm.networks.losses import log_mean, loss
 from ufm.numerics.seeds import seed_sequence
@@ -83,7 +101,11 @@ def random_case(i):
     data = Data.mixture(K, [int(draw.integers(1, 5)) for _ in range(K)], d, sigma=0.5, rng=i)
     head = int(draw.integers(1, L + 1))
     per_layer = draw.uniform(0, 0.5, L).tolist()
-    decay = Decay("standard", per_layer, bias=0.1) if draw.integers(2) else Decay("ufm", per_layer[:head], H=0.03, head=head, bias=0.2)
+    decay = (
+        Decay("standard", per_layer, bias=0.1)
+        if draw.integers(2)
+        else Decay("ufm", per_layer[:head], H=0.03, head=head, bias=0.2)
+    )
     return Objective(net, data, str(name), decay), draw
 
 
@@ -110,7 +132,9 @@ def test_gradients_of_random_networks_equal_autograd(first):
 def test_every_activation_skip_and_place_is_among_the_random_networks():
     nets = [random_case(i)[0].net for i in range(120)]
     assert {s.name for net in nets for s in net.activations} == set(ENTRYWISE)
-    assert {(s.kind, s.after) for net in nets for s in net.skip} == set(itertools.product(("identity", "diagonal", "trainable"), (False, True)))
+    assert {(s.kind, s.after) for net in nets for s in net.skip} == set(
+        itertools.product(("identity", "diagonal", "trainable"), (False, True))
+    )
     assert {random_case(i)[0].loss.name for i in range(120)} == set(LOSSES)
     assert {random_case(i)[0].decay.kind for i in range(120)} == {"standard", "ufm"}
 
@@ -122,7 +146,9 @@ def test_gradient_check_sees_one_percent(kind, activation):
     net = Network([3, 4, 4, 3], activation, True, kind)
     objective = Objective(net, Data.mixture(3, 4, 3, 0.5, rng=1), "ce", 0.1)
     draw = np.random.default_rng(2)
-    params = [draw.standard_normal(shape) for shape in net.shapes]  # biases too: at zero, a dead layer puts the next on its kink
+    params = [
+        draw.standard_normal(shape) for shape in net.shapes
+    ]  # biases too: at zero, a dead layer puts the next on its kink
     wanted = autograd_of(lambda p: plain_value(objective, p))(params)
     for name, got, want in zip(net.names, objective.gradients(params), wanted, strict=True):
         assert np.allclose(got, want, rtol=1e-10, atol=1e-12), name
@@ -131,7 +157,9 @@ def test_gradient_check_sees_one_percent(kind, activation):
 
 def test_user_activation_and_deltas():
     soft = Activation.from_function(lambda x: anp.log1p(anp.exp(x)), "softplus")
-    objective = Objective(Network([3, 5, 2], soft, skip=[Skip(0, 2, "trainable")]), Data.mixture(2, 3, 3, 0.4, rng=0), "mse")
+    objective = Objective(
+        Network([3, 5, 2], soft, skip=[Skip(0, 2, "trainable")]), Data.mixture(2, 3, 3, 0.4, rng=0), "mse"
+    )
     params = objective.net.init(rng=1)
     layers, deltas = objective.net.features(params, objective.data), objective.deltas(params)
     for l, G in enumerate(objective.fit_gradients(params)[:2]):
@@ -180,8 +208,14 @@ def test_networks_survive_json():
         (lambda: Objective(Network([3, 4, 2]), Data.mixture(2, 1, 3), decay="standard"), "decay must be a number"),
         (lambda: Objective(Network([3, 4, 2]), Data.mixture(2, 1, 4)), "network's 3 inputs; got d=4"),
         (lambda: Objective(Network([3, 4, 3]), Data.mixture(2, 1, 3)), "one output per class, 2"),
-        (lambda: Objective(Network([3, 4, 2]), Data.mixture(2, 1, 3), "logistic"), "one output; got K=2 classes and 2 outputs"),
-        (lambda: Objective(Network([3, 4, 2]), Data.mixture(2, 1, 3), "hinge"), "Networks also know logistic and exponential"),
+        (
+            lambda: Objective(Network([3, 4, 2]), Data.mixture(2, 1, 3), "logistic"),
+            "one output; got K=2 classes and 2 outputs",
+        ),
+        (
+            lambda: Objective(Network([3, 4, 2]), Data.mixture(2, 1, 3), "hinge"),
+            "Networks also know logistic and exponential",
+        ),
     ],
 )
 def test_mistakes_are_named(make, words):
@@ -205,7 +239,8 @@ def test_two_class_losses(name):
 @pytest.mark.parametrize("name", ["ce", "logistic", "exponential"])
 @pytest.mark.parametrize("size", [1.0, 30.0, 300.0, 1e4])
 def test_log_of_the_mean_loss(name, size):
-    """Equal to the logarithm where the loss is a number, and right beyond underflow: a difference quotient agrees everywhere."""
+    """Equal to the logarithm where the loss is a number, and right beyond underflow: a difference quotient agrees
+    everywhere."""
     draw, K = np.random.default_rng(3), 3 if name == "ce" else 1
     y = np.array([0, 1, 2, 0, 1]) if K == 3 else np.array([0, 1, 1, 0, 1])
     Y = np.eye(3)[:, y] if K == 3 else 2.0 * y[None] - 1
@@ -242,7 +277,9 @@ def test_separable_data_have_their_margin():
         assert data.counts.tolist() == [8, 8] and run.shape == (data.d,)
         from scipy.optimize import linprog
 
-        found = linprog(np.zeros(data.d), -(data.signs * data.X).T, -np.full(data.N, 0.3), bounds=[(None, None)] * data.d)
+        found = linprog(
+            np.zeros(data.d), -(data.signs * data.X).T, -np.full(data.N, 0.3), bounds=[(None, None)] * data.d
+        )
         assert found.success
 
 
@@ -275,7 +312,9 @@ def test_standardised_whitened_subset_split():
     w = flat.whitened()
     assert w.d == 6 and np.allclose(w.X @ w.X.T / w.N, np.eye(6)) and np.allclose(w.X.mean(axis=1), 0)
     part = data.subset([3, 1], 5, rng=1)
-    assert part.counts.tolist() == [5, 5] and {tuple(x) for x in part.X[:, :5].T} <= {tuple(x) for x in data.X[:, data.y == 3].T}
+    assert part.counts.tolist() == [5, 5] and {tuple(x) for x in part.X[:, :5].T} <= {
+        tuple(x) for x in data.X[:, data.y == 3].T
+    }
     first, second = data.split(0.7, rng=0)
     assert first.counts.tolist() == [21] * 4 and second.counts.tolist() == [9] * 4
     assert {tuple(x) for x in first.X.T} | {tuple(x) for x in second.X.T} == {tuple(x) for x in data.X.T}
@@ -372,7 +411,10 @@ def test_a_longer_run_goes_on_from_a_shorter_one(tmp_path):
     whole = run_of("sgd batch", steps=80)
     run_of("sgd batch", steps=33, checkpoint=tmp_path / "run.npz")
     on = run_of("sgd batch", steps=80, checkpoint=tmp_path / "run.npz")
-    assert all(np.array_equal(a, b) for a, b in zip(on.params, whole.params, strict=True)) and on.trace.step.tolist() == whole.trace.step.tolist()
+    assert (
+        all(np.array_equal(a, b) for a, b in zip(on.params, whole.params, strict=True))
+        and on.trace.step.tolist() == whole.trace.step.tolist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -389,7 +431,15 @@ def test_a_longer_run_goes_on_from_a_shorter_one(tmp_path):
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(change, words, tmp_path):
-    common = {"net": NET, "data": DATA, "loss": "ce", "decay": 1e-3, "rng": 5, "checkpoint": tmp_path / "run.npz", **WAYS["sgd batch"]}
+    common = {
+        "net": NET,
+        "data": DATA,
+        "loss": "ce",
+        "decay": 1e-3,
+        "rng": 5,
+        "checkpoint": tmp_path / "run.npz",
+        **WAYS["sgd batch"],
+    }
     train(**common)
     with pytest.raises(ValueError, match=words):
         train(**{**common, **change})
@@ -411,7 +461,8 @@ def test_ctrl_c_keeps_the_point(way, tmp_path):
 
 
 def test_steps_are_the_recursion_of_the_papers():
-    """W <- (1 - h lam) W - h G with G of the batch, C <- (1 - h lam)^2 C + h^2 (G'G - GG'), and V <- m V + G + lam W."""
+    """W <- (1 - h lam) W - h G with G of the batch, C <- (1 - h lam)^2 C + h^2 (G'G - GG'), and V <- m V + G + lam
+    W."""
     h, lam, net = 0.3, 0.05, Network([5, 6, 6, 3], "linear")
     run = train(net, DATA, "mse", decay=lam, rng=1, lr=h, batch=4, steps=30, trace=1, keep=True)
     Y, N = DATA.targets(3), DATA.N
@@ -451,7 +502,9 @@ def test_decay_of_features_on_batches_is_unbiased():
     x = objective.net.pack(objective.net.init(rng=0))
     parts = [objective.fit_grad(x, DATA.X[:, i : i + 6], objective.Y[:, i : i + 6]) for i in range(0, 24, 6)]
     value, grad = objective.fit_grad(x)
-    assert np.mean([v for v, _ in parts]) == pytest.approx(value, rel=1e-12) and np.allclose(np.mean([g for _, g in parts], axis=0), grad, atol=1e-13)
+    assert np.mean([v for v, _ in parts]) == pytest.approx(value, rel=1e-12) and np.allclose(
+        np.mean([g for _, g in parts], axis=0), grad, atol=1e-13
+    )
 
 
 def test_batches_are_epochs_without_repetition():
@@ -501,10 +554,24 @@ def test_flow_keeps_the_balance_and_steps_do_not():
 
 @pytest.mark.parametrize("activation", ["linear", "relu/linear"])
 def test_log_flow_goes_on_below_underflow(activation):
-    """Separable data: log-loss -> -infinity; tails and 1 - s_1^2/|W|^2 obey the bound of conserved balance (lj22), C stays within 1e-6."""
+    """Separable data: log-loss -> -infinity; tails and 1 - s_1^2/|W|^2 obey the bound of conserved balance (lj22), C
+    stays within 1e-6."""
     data = Data.separable(6, 3, margin=0.5, rng=0)
     net = Network([3, 6, 6, 6, 1], [*activation.split("/"), "linear", "linear"][-3:])
-    run = train(net, data, "logistic", "log_flow", rng=0, scale=0.8, trace=20, floor=-1e4, keep=True, integrator="DOP853", rtol=1e-9, atol=1e-11)
+    run = train(
+        net,
+        data,
+        "logistic",
+        "log_flow",
+        rng=0,
+        scale=0.8,
+        trace=20,
+        floor=-1e4,
+        keep=True,
+        integrator="DOP853",
+        rtol=1e-9,
+        atol=1e-11,
+    )
     assert run.ok and run.message.startswith("reached log-loss") and run.loss == 0.0 and run.accuracy == 1
     assert np.all(np.diff(run.trace.log_loss) < 0) and run.trace.log_loss[-1] <= -1e4
     first = 1 if activation == "linear" else 2  # C_l is conserved between linear layers
@@ -523,7 +590,12 @@ def test_divergence_is_a_result():
     run = train(NET, DATA, "mse", rng=0, lr=1e3, steps=500, trace=1)
     linear = train(Network([5, 6, 3], "linear"), DATA, "mse", rng=0, lr=1e3, steps=500)
     for r in (linear,):
-        assert not r.ok and "diverged at step" in r.message and "lr=1000 is too large" in r.message and np.all(np.isfinite(r.params[0]))
+        assert (
+            not r.ok
+            and "diverged at step" in r.message
+            and "lr=1000 is too large" in r.message
+            and np.all(np.isfinite(r.params[0]))
+        )
     assert not run.ok
     with pytest.raises(RuntimeError, match="diverged"):
         linear.require()
@@ -533,16 +605,29 @@ def test_trace_and_files(tmp_path):
     run = run_of("sgd batch", keep=True)
     run.save(tmp_path / "run.npz")
     again = load(tmp_path / "run.npz")
-    assert repr(again) == repr(run) and again.network == run.network and again.decay == run.decay and again.loss == run.loss
+    assert (
+        repr(again) == repr(run)
+        and again.network == run.network
+        and again.decay == run.decay
+        and again.loss == run.loss
+    )
     assert all(np.array_equal(a, b) for a, b in zip(again.params, run.params, strict=True))
     for name in ("step", "fun", "tcv", "balance", "x", "lr_sum", "accuracy"):
         assert np.array_equal(getattr(again.trace, name), getattr(run.trace, name)), name
     assert all(np.array_equal(a, b) for a, b in zip(again.trace.spectra, run.trace.spectra, strict=True))
-    assert run.trace.step.tolist() == [0, 10, 20, 30, 40, 50, 60] and run.trace.tcv.shape == (7, 4) and run.trace.balance.shape == (7, 2)
-    assert run.trace.spectra[0].shape == (7, 5) and np.allclose(run.trace.spectra[2][-1], np.linalg.svd(run.params[2])[1])
+    assert (
+        run.trace.step.tolist() == [0, 10, 20, 30, 40, 50, 60]
+        and run.trace.tcv.shape == (7, 4)
+        and run.trace.balance.shape == (7, 2)
+    )
+    assert run.trace.spectra[0].shape == (7, 5) and np.allclose(
+        run.trace.spectra[2][-1], np.linalg.svd(run.params[2])[1]
+    )
     assert run.trace.fun[-1] == run.fun and run.trace.tcv[-1, 1] == tcv(run.features()[1], DATA.y)
     assert run.trace.per_layer(lambda s: s[0]).shape == (7, 3) and np.isnan(run.trace.moved[0])
-    assert run.trace.moved[-1] == pytest.approx(np.linalg.norm(run.trace.x[-1] - run.trace.x[-2]) / np.linalg.norm(run.trace.x[-1]))
+    assert run.trace.moved[-1] == pytest.approx(
+        np.linalg.norm(run.trace.x[-1] - run.trace.x[-2]) / np.linalg.norm(run.trace.x[-1])
+    )
     with pytest.raises(ValueError, match="data must be given"):
         again.features()
     assert np.array_equal(again.logits(DATA), run.logits()) and again.test_accuracy(DATA) == run.accuracy
@@ -593,7 +678,8 @@ def test_result_replays_from_its_seed():
 @pytest.mark.parametrize("kind", ["trainable", "diagonal", "identity"])
 @pytest.mark.parametrize("i", range(6))
 def test_instantaneous_identities(kind, i):
-    """W_3'G_3 = G_2 W_2' across linear layers, its diagonal across a ReLU, and their residual forms (lj22), at random parameters."""
+    """W_3'G_3 = G_2 W_2' across linear layers, its diagonal across a ReLU, and their residual forms (lj22), at random
+    parameters."""
     draw = np.random.default_rng(i)
     m, w = int(draw.integers(2, 6)), int(draw.integers(2, 6))
     net = Network([4, m, w, m, 5, 1], ["linear", "relu", "linear", "linear"], skip=[Skip(1, 3, kind)])
@@ -602,7 +688,13 @@ def test_instantaneous_identities(kind, i):
     G = objective.fit_gradients(params)
     W0, Wa, Wb, W3, W4 = net.weights(params)
     G0, Ga, Gb, G3, G4 = net.weights(G)
-    S, GS = (np.eye(m), None) if kind == "identity" else (np.diag(params[5]), np.diag(G[5])) if kind == "diagonal" else (params[5], G[5])
+    S, GS = (
+        (np.eye(m), None)
+        if kind == "identity"
+        else (np.diag(params[5]), np.diag(G[5]))
+        if kind == "diagonal"
+        else (params[5], G[5])
+    )
     close = {"rtol": 1e-11, "atol": 1e-12}
     assert np.allclose(W4.T @ G4, G3 @ W3.T, **close)
     assert np.allclose(np.diag(Wb.T @ Gb), np.diag(Ga @ Wa.T), **close)
@@ -610,17 +702,22 @@ def test_instantaneous_identities(kind, i):
     if kind == "trainable":
         assert np.allclose(below, S.T @ GS, **close) and np.allclose(above, GS @ S.T, **close)
     elif kind == "diagonal":
-        assert np.allclose(np.diag(below), np.diag(S.T @ GS), **close) and np.allclose(np.diag(above), np.diag(GS @ S.T), **close)
+        assert np.allclose(np.diag(below), np.diag(S.T @ GS), **close) and np.allclose(
+            np.diag(above), np.diag(GS @ S.T), **close
+        )
     else:
         assert np.allclose(below, above, **close) and not np.allclose(below, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("i", range(40))
 def test_distance_to_rank_k_is_bounded_by_within_class_variation(i):
-    """dist_K(W_l) <= |sum_i dt_i zt_i'|/(lam N) + |grad_l F|/lam <= sqrt(TCV(delta) TCV(z))/lam + ... at any point and layer (zang24)."""
+    """dist_K(W_l) <= |sum_i dt_i zt_i'|/(lam N) + |grad_l F|/lam <= sqrt(TCV(delta) TCV(z))/lam + ... at any point and
+    layer (zang24)."""
     draw = np.random.default_rng(i)
     K, lam = int(draw.integers(2, 5)), 10.0 ** draw.uniform(-4, 0)
-    net = Network([6, 9, 8, K], str(draw.choice(list(ENTRYWISE))), bool(draw.integers(2)), skip=[None, "trainable"][i % 2])
+    net = Network(
+        [6, 9, 8, K], str(draw.choice(list(ENTRYWISE))), bool(draw.integers(2)), skip=[None, "trainable"][i % 2]
+    )
     objective = Objective(net, Data.mixture(K, 6, 6, draw.uniform(0, 2), rng=i), ["ce", "mse"][i % 2], lam)
     params = net.init(rng=i)
     y, N = objective.data.y, objective.data.N
@@ -643,18 +740,31 @@ def test_layers_of_a_run_and_of_exported_arrays(tmp_path):
     table = diagnose(run)
     Z = run.features()
     for l, row in enumerate(table.rows):
-        direct = sum(np.sum((Z[l][:, DATA.y == c] - Z[l][:, DATA.y == c].mean(axis=1, keepdims=True)) ** 2) for c in range(3)) / DATA.N
+        direct = (
+            sum(
+                np.sum((Z[l][:, DATA.y == c] - Z[l][:, DATA.y == c].mean(axis=1, keepdims=True)) ** 2) for c in range(3)
+            )
+            / DATA.N
+        )
         assert row.tcv == pytest.approx(direct, rel=1e-12) and row.d == NET.widths[l]
         if l < NET.L:
             s = np.linalg.svd(run.weights[l], compute_uv=False)
-            assert row.tail == pytest.approx(np.sqrt(np.sum(s[3:] ** 2)), abs=1e-14) and row.weight["stable"] == pytest.approx(np.sum(s**2) / s[0] ** 2)
+            assert row.tail == pytest.approx(np.sqrt(np.sum(s[3:] ** 2)), abs=1e-14) and row.weight[
+                "stable"
+            ] == pytest.approx(np.sum(s**2) / s[0] ** 2)
     assert table[3].weight is None and "tail > K" in repr(table) and len(repr(table).splitlines()) == 5
     export(tmp_path / "run.npz", run.network, run.params, DATA)
     with np.load(tmp_path / "run.npz") as file:
-        again = layers([file[f"features_{l}"].T for l in range(4)], file["labels"], [file[f"weight_{l}"] for l in (1, 2, 3)])
+        again = layers(
+            [file[f"features_{l}"].T for l in range(4)], file["labels"], [file[f"weight_{l}"] for l in (1, 2, 3)]
+        )
     assert repr(again) == repr(table)
     assert Data.load(tmp_path / "run.npz", X="features_2").tcv() == pytest.approx(table[2].tcv, rel=1e-12)
-    for bad in (lambda: layers([np.eye(3)], [0, 1]), lambda: layers([np.eye(3)], [0, 2, 2]), lambda: layers([np.eye(3)], [0, 1, 1], [np.eye(4)])):
+    for bad in (
+        lambda: layers([np.eye(3)], [0, 1]),
+        lambda: layers([np.eye(3)], [0, 2, 2]),
+        lambda: layers([np.eye(3)], [0, 1, 1], [np.eye(4)]),
+    ):
         with pytest.raises(ValueError):
             bad()
 

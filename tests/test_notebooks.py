@@ -51,9 +51,14 @@ def unanswered(page: str, notebook: dict) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_notebook_is_the_conversion_of_its_page(page):
-    assert not notebooks.stale(page), f"{notebooks.path_of(page).name} is older than docs/{page}: python docs/notebooks.py"
+    assert not notebooks.stale(page), (
+        f"{notebooks.path_of(page).name} is older than docs/{page}: python docs/notebooks.py"
+    )
     found, made = committed(page), notebooks.convert(page)
-    bare = [{**cell, "outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell for cell in found["cells"]]
+    bare = [
+        {**cell, "outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell
+        for cell in found["cells"]
+    ]
     assert {**found, "cells": bare} == made
     assert notebooks.path_of(page).read_text(encoding="utf-8") == notebooks.text_of(found)
 
@@ -176,13 +181,32 @@ def test_pieces_of_a_stream_become_one_output():
         return {"output_type": "stream", "name": name, "text": list(lines)}
 
     result = {"output_type": "execute_result", "data": {}}
-    pieces = [said("stdout", "a\n"), said("stdout", "b"), said("stdout", "c\n"), said("stderr", "d\n"), result, said("stdout", "e\n")]
-    assert notebooks._joined(pieces) == [said("stdout", "a\n", "bc\n"), said("stderr", "d\n"), result, said("stdout", "e\n")]
+    pieces = [
+        said("stdout", "a\n"),
+        said("stdout", "b"),
+        said("stdout", "c\n"),
+        said("stderr", "d\n"),
+        result,
+        said("stdout", "e\n"),
+    ]
+    assert notebooks._joined(pieces) == [
+        said("stdout", "a\n", "bc\n"),
+        said("stderr", "d\n"),
+        result,
+        said("stdout", "e\n"),
+    ]
 
 
 def test_text_keeps_its_commands_and_its_links_lead_somewhere(page):
     text = "\n".join(source for kind, source in notebooks.sources(notebooks.convert("start.md")) if kind == "markdown")
-    for link in ("(01_model.ipynb#here)", "(../choosing.md)", "(start.ipynb)", "(#far)", "(https://example.org)", "(../images/duel.png)"):
+    for link in (
+        "(01_model.ipynb#here)",
+        "(../choosing.md)",
+        "(start.ipynb)",
+        "(#far)",
+        "(https://example.org)",
+        "(../images/duel.png)",
+    ):
         assert link in text
     assert "ufm compare -K 4" in text and ">>>" not in text and text.endswith("The end.")
 
@@ -218,7 +242,9 @@ def test_the_notebook_runs_and_says_the_same(page):
         pytest.importorskip(module)
     done = notebooks.execute(notebooks.convert(page))
     assert unanswered(page, done) == [] and notebooks.sources(done) == notebooks.sources(notebooks.convert(page))
-    assert [sorted(output.get("data", [])) for output in outputs(done)] == [sorted(output.get("data", [])) for output in outputs(committed(page))]
+    assert [sorted(output.get("data", [])) for output in outputs(done)] == [
+        sorted(output.get("data", [])) for output in outputs(committed(page))
+    ]
 
 
 @pytest.mark.slow

@@ -109,11 +109,18 @@ def test_divided_differences_at_zero_are_the_curvature():
 
 def test_declared_rank_cuts_and_detected_rank_counts():
     Z = with_singular_values([3, 1, 1e-6, 1e-12], (4, 6))
-    assert [thin_svd(Z).rank, thin_svd(Z, tol=1e-3).rank, thin_svd(Z, rank=1).rank, thin_svd(Z, rank=0).rank] == [3, 2, 1, 0]
+    assert [thin_svd(Z).rank, thin_svd(Z, tol=1e-3).rank, thin_svd(Z, rank=1).rank, thin_svd(Z, rank=0).rank] == [
+        3,
+        2,
+        1,
+        0,
+    ]
     np.testing.assert_allclose(thin_svd(Z).matrix(), Z, atol=2e-12)
 
 
-@pytest.mark.parametrize(("Z", "rank"), [(np.eye(3), 4), (np.eye(3), -1), (np.zeros((2, 2)), 1), (np.diag([1.0, 0.0]), 2)])
+@pytest.mark.parametrize(
+    ("Z", "rank"), [(np.eye(3), 4), (np.eye(3), -1), (np.zeros((2, 2)), 1), (np.diag([1.0, 0.0]), 2)]
+)
 def test_a_rank_that_is_not_there_is_refused(Z, rank):
     with pytest.raises(ValueError, match=f"rank={rank}"):
         thin_svd(Z, rank)
@@ -190,7 +197,16 @@ def test_a_batch_of_chains_is_a_loop_over_chains(depth):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("2**-10", 2**-10), ("5**(1/3)", 5 ** (1 / 3)), (" 1e-3 ", 1e-3), ("-(3 - 1)*4/8", -1), ("2**3**2", 512), ("-2**2", -4), ("+.5", 0.5), ("1_000", 1000)],
+    [
+        ("2**-10", 2**-10),
+        ("5**(1/3)", 5 ** (1 / 3)),
+        (" 1e-3 ", 1e-3),
+        ("-(3 - 1)*4/8", -1),
+        ("2**3**2", 512),
+        ("-2**2", -4),
+        ("+.5", 0.5),
+        ("1_000", 1000),
+    ],
 )
 def test_arithmetic_is_read_as_python_reads_it(text, value):
     assert number(text) == value
@@ -233,7 +249,9 @@ def bits(seed):
     return generator(seed).integers(2**63, size=3).tolist()
 
 
-@pytest.mark.parametrize("rng", [None, 7, np.int64(7), np.random.SeedSequence(3, spawn_key=(1, 2)), np.random.default_rng(0), {"entropy": 5}])
+@pytest.mark.parametrize(
+    "rng", [None, 7, np.int64(7), np.random.SeedSequence(3, spawn_key=(1, 2)), np.random.default_rng(0), {"entropy": 5}]
+)
 def test_a_recorded_seed_replays_through_json(rng):
     seed = child(seed_sequence(rng), 4)
     assert bits(seed_sequence(json.loads(json.dumps(seed_record(seed))))) == bits(seed)
@@ -256,7 +274,9 @@ def test_no_seed_means_a_fresh_one():
     assert bits(seed_sequence()) != bits(seed_sequence())
 
 
-@pytest.mark.parametrize("rng", [-1, 1.5, True, "0", [0], {}, {"entropy": "x"}, {"entropy": -1}, np.random.RandomState(0)])
+@pytest.mark.parametrize(
+    "rng", [-1, 1.5, True, "0", [0], {}, {"entropy": "x"}, {"entropy": -1}, np.random.RandomState(0)]
+)
 def test_what_is_no_seed_is_refused(rng):
     with pytest.raises(ValueError, match="rng"):
         seed_sequence(rng)
@@ -352,7 +372,18 @@ def _single_array(path):
         np.save(stream, np.eye(2))
 
 
-@pytest.mark.parametrize("spoil", [lambda path: None, lambda path: path.mkdir(), lambda path: path.touch(), _garbage, _truncated, _pickled, _single_array])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: None,
+        lambda path: path.mkdir(),
+        lambda path: path.touch(),
+        _garbage,
+        _truncated,
+        _pickled,
+        _single_array,
+    ],
+)
 def test_a_file_that_cannot_be_read_is_named(tmp_path, spoil):
     path = tmp_path / "spoiled.npz"
     spoil(path)

@@ -31,7 +31,9 @@ LINEAR = {
 }
 NONLINEAR = {
     "relu": Problem(K=3, n=2, d=4, L=3, lam=0.02, activation="relu"),
-    "leaky": Problem(K=3, n=2, d=(4, 5), L=2, lam=(0.01, 0.1, 0.03), loss="mse", activation="leaky_relu(0.2)", bias=0.1),
+    "leaky": Problem(
+        K=3, n=2, d=(4, 5), L=2, lam=(0.01, 0.1, 0.03), loss="mse", activation="leaky_relu(0.2)", bias=0.1
+    ),
     "tanh": Problem(K=3, n=(1, 2, 2), d=(4, 3, 5), L=3, lam=0.02, loss="focal(2)", activation="tanh", bias=0.0),
     "one layer": Problem(K=3, lam=0.02, activation="relu"),
 }
@@ -53,7 +55,13 @@ def generic(objective):
     """A random x; of many, the one whose pre-activations stay farthest from the kinks."""
 
     def margin(x):
-        return min((np.abs(W @ H).min() for W, H in zip(objective.point(x).factors[1:-1], objective.point(x).layers(), strict=False)), default=0)
+        return min(
+            (
+                np.abs(W @ H).min()
+                for W, H in zip(objective.point(x).factors[1:-1], objective.point(x).layers(), strict=False)
+            ),
+            default=0,
+        )
 
     return max((normal(objective.size, seed=seed) for seed in range(30)), key=margin)
 
@@ -92,7 +100,9 @@ def test_a_gradient_off_by_one_percent_is_caught(problem, rng):
 @pytest.mark.parametrize("rng", [0, 1, 2])
 def test_a_hessian_off_by_one_percent_is_caught(problem, rng):
     objective = FactorObjective(problem)
-    check = taylor_check(objective.value, objective.grad, generic(objective), lambda x, v: 1.01 * objective.hvp(x, v), rng=rng)
+    check = taylor_check(
+        objective.value, objective.grad, generic(objective), lambda x, v: 1.01 * objective.hvp(x, v), rng=rng
+    )
     assert check.gradient > 1.8
     assert not check.ok
 
@@ -157,7 +167,9 @@ def test_the_mean_over_single_samples_is_the_full_gradient(problem):
     np.testing.assert_allclose(np.mean(grads, axis=0), grad, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("problem", [*LINEAR.values(), NONLINEAR["relu"], NONLINEAR["leaky"]], ids=[*LINEAR, "relu", "leaky"])
+@pytest.mark.parametrize(
+    "problem", [*LINEAR.values(), NONLINEAR["relu"], NONLINEAR["leaky"]], ids=[*LINEAR, "relu", "leaky"]
+)
 def test_a_collapsed_objective_is_that_of_equal_samples(problem):
     small = FactorObjective(problem, collapsed=True)
     x = normal(small.size)
@@ -181,7 +193,13 @@ def test_other_targets_than_one_hot_are_fitted():
     s = np.linalg.svd(Y, compute_uv=False)
     kept = np.maximum(s - 5 * 0.01, 0.0)  # singular values shrink by N Lam at D = 2
     best = 0.1 * np.sum((s - kept) ** 2) + 0.01 * np.sum(kept)
-    end = optimize.minimize(objective.value, x, jac=objective.grad, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-10})
+    end = optimize.minimize(
+        objective.value,
+        x,
+        jac=objective.grad,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-10},
+    )
     assert end.fun == pytest.approx(best, rel=1e-9)
     with pytest.raises(ValueError, match=r"columns.Y must have K=3 rows; got shape \(2, 5\)"):
         FactorObjective(problem, columns=Columns(Y[:2], np.full(5, 0.2), np.ones(5), np.ones(5, int)))
@@ -190,7 +208,11 @@ def test_other_targets_than_one_hot_are_fitted():
 @pytest.mark.parametrize("problem", [LINEAR["deep mse"], LINEAR["imbalanced bias"]])
 def test_a_lift_into_flat_vectors_keeps_the_value(problem):
     point = random_point(problem)
-    for objective in (FactorObjective(problem), FactorObjective(problem, True), FactorObjective(problem, True, (3,) * problem.L)):
+    for objective in (
+        FactorObjective(problem),
+        FactorObjective(problem, True),
+        FactorObjective(problem, True, (3,) * problem.L),
+    ):
         x = objective.lift(point)
         assert objective.value(x) == pytest.approx(logits.value(point), rel=1e-13)
         np.testing.assert_allclose(objective.to_logits(x, rank=2).s, point.s, rtol=1e-12)
@@ -320,7 +342,10 @@ REDUCTIONS = {
     "samples, tanh": (reductions.samples, Problem(K=3, n=2, L=2, lam=0.01, activation="tanh")),
     "width": (reductions.width, Problem(K=3, n=2, d=(8, 2, 9), L=3, lam=(0.01, 0.02, 0.03, 0.01))),
     "weights": (reductions.weights, Problem(K=3, n=(1, 2, 2), L=2, lam=(0.01, 0.1, 0.03), bias=0.1)),
-    "weights, leaky": (reductions.weights, Problem(K=3, n=2, d=4, L=2, lam=(0.01, 0.1, 0.03), activation="leaky_relu(0.3)")),
+    "weights, leaky": (
+        reductions.weights,
+        Problem(K=3, n=2, d=4, L=2, lam=(0.01, 0.1, 0.03), activation="leaky_relu(0.3)"),
+    ),
 }
 
 
@@ -399,7 +424,8 @@ def test_n_samples_are_one_sample_with_a_heavier_feature():
 
 @pytest.mark.parametrize("K, n, d, wd", [(3, 2, 4, 1e-2), (7, 1, 5, 3e-4), (2, 5, 3, 0.2)])
 def test_the_mean_squared_error_of_other_libraries_is_two_over_K_times_ours(K, n, d, wd):
-    """Mean of |Z - Y|^2 over all K N entries and wd times every weight: our gradient with lam = (K/2) wd, times 2/K; so is a step of descent."""
+    """Mean of |Z - Y|^2 over all K N entries and wd times every weight: our gradient with lam = (K/2) wd, times 2/K; so
+    is a step of descent."""
     rng = np.random.default_rng(K)
     H, W = rng.standard_normal((d, K * n)), rng.standard_normal((K, d))
     problem = Problem(K=K, n=n, d=d, lam=0.5 * K * wd, loss="mse")

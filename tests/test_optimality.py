@@ -71,7 +71,9 @@ def test_unequal_counts_leave_a_gap_below_1e_8(loss, bias, lam):
 
 @pytest.mark.parametrize("K, bias", [(6, 0.1), (20, None)])
 def test_a_convex_solver_is_a_witness(K, bias):
-    proof = global_minimum(Problem(K=K, n=(3,) * (K // 2) + (1,) * (K - K // 2), L=1, lam=0.002, bias=bias), witness="cvxpy")
+    proof = global_minimum(
+        Problem(K=K, n=(3,) * (K // 2) + (1,) * (K - K // 2), L=1, lam=0.002, bias=bias), witness="cvxpy"
+    )
     assert proof.check() and proof.margin < 1e-8
 
 
@@ -91,7 +93,11 @@ def test_narrow_layers_get_the_lower_bound_only():
 def test_mse_with_a_penalised_bias_is_exact_at_equal_counts():
     problem = Problem(K=4, n=2, L=1, lam=0.03, loss="mse", bias=0.3)
     proof = global_minimum(problem)
-    assert proof.check() and proof.statement == "dnc is a global minimum" and lower(proof) == pytest.approx(value(structures.dnc(problem)), rel=1e-14)
+    assert (
+        proof.check()
+        and proof.statement == "dnc is a global minimum"
+        and lower(proof) == pytest.approx(value(structures.dnc(problem)), rel=1e-14)
+    )
     assert not global_minimum(Problem(K=4, L=2, lam=0.03, loss="mse", bias=0.3)).holds
 
 
@@ -159,7 +165,10 @@ def test_mse_changes_hands_at_the_closed_form(L, takeover):
         for distance in (1e-1, 1e-6, 1e-10, 1e-13):
             lam = balls.to_float(C) / K * 2 / (L + 1) / n ** (1 / (L + 1)) * (1 + side * distance)
             proof = global_minimum(Problem(K=K, n=n, L=L, lam=lam, loss="mse"))
-            assert proof.check() and proof.arithmetic == "exact" and proof.statement == f"{name} is a global minimum", (distance, proof)
+            assert proof.check() and proof.arithmetic == "exact" and proof.statement == f"{name} is a global minimum", (
+                distance,
+                proof,
+            )
 
 
 def test_a_tie_of_mse_is_a_tie():
@@ -175,7 +184,15 @@ def test_mse_agrees_with_the_list_of_all_critical_points(seed):
     K, L = int(rng.integers(2, 6)), int(rng.integers(1, 6))
     n = tuple(int(x) for x in rng.integers(1, 9, K))
     lam = tuple(float(f"{x:.3g}") for x in 10 ** rng.uniform(-3, -0.5, L + 1))
-    problem = Problem(K=K, n=n, L=L, lam=lam, loss="mse", d=int(rng.integers(1, K + 2)), bias=0 if len(set(n)) == 1 and rng.integers(2) else None)
+    problem = Problem(
+        K=K,
+        n=n,
+        L=L,
+        lam=lam,
+        loss="mse",
+        d=int(rng.integers(1, K + 2)),
+        bias=0 if len(set(n)) == 1 and rng.integers(2) else None,
+    )
     proof, best = global_minimum(problem), mse_families(problem)[0]
     assert proof.check() and proof.statement == f"{best.name} is a global minimum"
     assert lower(proof) == pytest.approx(best.fun, abs=1e-14) == lower(bound(problem))
@@ -210,7 +227,11 @@ def test_the_inequalities_hold_for_random_matrices(K):
         points.append((s[0], s[1:].sum() / s[0], np.sqrt((s[1:] ** 2).sum()) / s[0]))
         losses.append(np.mean(np.log1p(E.sum(axis=0))))
         penalties.append(C * np.sum(s ** float(p)))
-    low, loss, penalty = covering.Bound(K, p, Interval.of(C), Interval.of(0.0), True), np.array(losses), np.array(penalties)
+    low, loss, penalty = (
+        covering.Bound(K, p, Interval.of(C), Interval.of(0.0), True),
+        np.array(losses),
+        np.array(penalties),
+    )
     sides = [Interval(x, x) for x in np.array(points).T]
     found = low.lower(*sides)
     assert np.all(found <= (loss + penalty) * (1 + 1e-9) + 1e-18)
@@ -231,7 +252,11 @@ def test_the_bound_lies_below_every_point_and_above_the_float_one():
 @pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "arguments",
-    [{"K": 3, "L": 2, "lam": 0.05}, {"K": 4, "n": 3, "L": 3, "lam": 0.01}, pytest.param({"K": 5, "L": 5, "lam": (0.01,) * 5 + (0.3,)}, marks=pytest.mark.slow)],
+    [
+        {"K": 3, "L": 2, "lam": 0.05},
+        {"K": 4, "n": 3, "L": 3, "lam": 0.01},
+        pytest.param({"K": 5, "L": 5, "lam": (0.01,) * 5 + (0.3,)}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_covering_shows_what_it_says(arguments):
     problem = Problem(**arguments)
@@ -250,11 +275,18 @@ def test_the_float_bound_uses_that_low_rank_fits_badly():
     assert _symmetrised(problem) < 0.97 * lower_bound(problem) < lower_bound(problem) < value(structures.pairs(problem))
 
 
-@pytest.mark.parametrize("arguments", [{"bias": 0.1}, {"bias": 0}, {"loss": "label_smoothing(0.1)"}, {"loss": "label_smoothing(0.3)", "bias": 0.2}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"bias": 0.1}, {"bias": 0}, {"loss": "label_smoothing(0.1)"}, {"loss": "label_smoothing(0.3)", "bias": 0.2}],
+)
 def test_bias_and_smoothing_leave_the_spectral_bound(arguments):
     problem = Problem(K=5, L=2, lam=0.01, **arguments)
     proof = bound(problem)
-    assert proof.check() and lower(proof) == pytest.approx(lower_bound(problem), rel=2e-4) and lower(proof) < best_found(problem, 3)
+    assert (
+        proof.check()
+        and lower(proof) == pytest.approx(lower_bound(problem), rel=2e-4)
+        and lower(proof) < best_found(problem, 3)
+    )
 
 
 # Refusals and tampering
@@ -330,4 +362,6 @@ def test_the_bracket_contains_the_value_of_its_witness():
     point = witness_point(problem, "minimize")
     with balls.precision(160):
         low, high, _ = dual.bracket(model(problem), witness_data(point, 1e-14))
-    assert balls.to_float(low) <= value(point) + 1e-14 and balls.to_float(high) == pytest.approx(value(point), abs=1e-14)
+    assert balls.to_float(low) <= value(point) + 1e-14 and balls.to_float(high) == pytest.approx(
+        value(point), abs=1e-14
+    )

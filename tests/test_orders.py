@@ -1,4 +1,5 @@
-"""Certified scales, losses and orders: proofs that hold, false ones that never do, and slips of a digit that are seen."""
+"""Certified scales, losses and orders: proofs that hold, false ones that never do, and slips of a digit that are
+seen."""
 
 import copy
 import random
@@ -39,12 +40,18 @@ def random_problem(rng, losses=("ce", "ce", "mse", "label_smoothing(0.1)", "labe
 
 def makers(problem, rng):
     """Name -> function making the structure in floating point."""
-    made = {"zero": lambda: structures.zero(problem), "dnc": lambda: structures.dnc(problem), "dnc(small)": lambda: structures.dnc(problem, "small")}
+    made = {
+        "zero": lambda: structures.zero(problem),
+        "dnc": lambda: structures.dnc(problem),
+        "dnc(small)": lambda: structures.dnc(problem, "small"),
+    }
     made |= {"pairs": lambda: structures.pairs(problem), "pairs(small)": lambda: structures.pairs(problem, "small")}
     if problem.K % 2:
         made["pairs+apex"] = lambda: structures.pairs_apex(problem)
     if problem.K > 2:
-        parts = rng.choice([p for p, _ in zip(structures.partitions(problem.K, 1), range(200), strict=False) if p[0] > 1])
+        parts = rng.choice(
+            [p for p, _ in zip(structures.partitions(problem.K, 1), range(200), strict=False) if p[0] > 1]
+        )
         roots = [rng.choice(["large", "large", "small"]) for k in parts if k > 1]
         name = f"blocks({','.join(map(str, parts))})"
         made[name] = lambda: structures.blocks(problem, parts)
@@ -70,13 +77,24 @@ def test_enclosures_contain_what_the_structures_compute(seed):
             found, seen = scales.enclose(model(problem), name), seen + 1
             where = (problem, name)
             assert abs(value(point) / balls.to_float(found.loss) - 1) < 1e-11, where
-            singular = sorted((balls.to_float(s) for s, times in found.singular_values for _ in range(times)), reverse=True)
+            singular = sorted(
+                (balls.to_float(s) for s, times in found.singular_values for _ in range(times)), reverse=True
+            )
             np.testing.assert_allclose(singular, point.s, rtol=1e-10, err_msg=str(where))
-            np.testing.assert_allclose(sorted(map(balls.to_float, found.scales)), sorted(point.scales), rtol=1e-9, atol=1e-12, err_msg=str(where))
+            np.testing.assert_allclose(
+                sorted(map(balls.to_float, found.scales)),
+                sorted(point.scales),
+                rtol=1e-9,
+                atol=1e-12,
+                err_msg=str(where),
+            )
     assert seen > 30
 
 
-@pytest.mark.parametrize("K, n, L, lam", [(2, 1, 1, "1e-300"), (5000, 3, 20, "1e-300"), (3000, 1, 2, "1e-40"), (10, 7, 20, "1e-5"), (4, 1, 2, "1e-300")])
+@pytest.mark.parametrize(
+    "K, n, L, lam",
+    [(2, 1, 1, "1e-300"), (5000, 3, 20, "1e-300"), (3000, 1, 2, "1e-40"), (10, 7, 20, "1e-5"), (4, 1, 2, "1e-300")],
+)
 @pytest.mark.parametrize("root", ["large", "small"])
 def test_extreme_problems_solve_the_published_equation(K, n, L, lam, root):
     if L == 1 and root == "small":
@@ -95,7 +113,14 @@ def test_extreme_problems_solve_the_published_equation(K, n, L, lam, root):
 
 
 @pytest.mark.parametrize(
-    "K, L, loss, name", [(6, 2, "ce", "pairs"), (5, 3, "ce", "dnc"), (6, 4, "mse", "dnc"), (4, 3, "label_smoothing(0.1)", "dnc"), (9, 3, "ce", "pairs")]
+    "K, L, loss, name",
+    [
+        (6, 2, "ce", "pairs"),
+        (5, 3, "ce", "dnc"),
+        (6, 4, "mse", "dnc"),
+        (4, 3, "label_smoothing(0.1)", "dnc"),
+        (9, 3, "ce", "pairs"),
+    ],
 )
 def test_existence_is_decided_on_both_sides_of_the_fold(K, L, loss, name):
     """The fold, bisected by the verdicts themselves, is where the structures' own equation folds."""
@@ -103,7 +128,9 @@ def test_existence_is_decided_on_both_sides_of_the_fold(K, L, loss, name):
 
     def exists(lam):
         try:
-            scales.enclose(model(Problem(K, L=L, lam=float(lam), loss=loss), f"{lam.numerator}/{lam.denominator}"), name, digits=15)
+            scales.enclose(
+                model(Problem(K, L=L, lam=float(lam), loss=loss), f"{lam.numerator}/{lam.denominator}"), name, digits=15
+            )
         except scales.DoesNotExist:
             return False
         return True
@@ -150,7 +177,9 @@ def test_the_polynomial_behind_uniqueness_has_the_signs_the_proof_uses():
             assert min(product.values()) >= 0, (k, r)
 
 
-@pytest.mark.parametrize("K, k, loss", [(3, 2, "ce"), (10, 2, "ce"), (10, 10, "ce"), (1000, 3, "ce"), (8, 5, "label_smoothing(0.05)")])
+@pytest.mark.parametrize(
+    "K, k, loss", [(3, 2, "ce"), (10, 2, "ce"), (10, 10, "ce"), (1000, 3, "ce"), (8, 5, "label_smoothing(0.05)")]
+)
 def test_pieces_drop_as_their_derivative_says_and_their_rate_increases(K, k, loss):
     rates = []
     with balls.precision(200):
@@ -169,10 +198,19 @@ def test_pieces_drop_as_their_derivative_says_and_their_rate_increases(K, k, los
 def test_pairs_beat_collapse_where_gk25_trains():
     problem = Problem(**GK25)
     proof, reverse = order("pairs", "dnc", problem), order("dnc", "pairs", problem)
-    assert proof.holds and proof.check() and (proof.kind, proof.statement, proof.arithmetic) == ("order", "pairs < dnc", "ball")
+    assert (
+        proof.holds
+        and proof.check()
+        and (proof.kind, proof.statement, proof.arithmetic) == ("order", "pairs < dnc", "ball")
+    )
     gap = value(structures.dnc(problem)) - value(structures.pairs(problem))
     assert abs(proof.margin - gap) < 1e-12
-    assert not reverse.holds and not reverse.check() and reverse.statement == "dnc < pairs" and "the reverse is true" in reverse.why
+    assert (
+        not reverse.holds
+        and not reverse.check()
+        and reverse.statement == "dnc < pairs"
+        and "the reverse is true" in reverse.why
+    )
 
 
 def test_a_certificate_survives_a_file(tmp_path):
@@ -189,7 +227,9 @@ def independent(problem, k):
 
         def excess(t):
             Q = mpmath.exp(t) + k - 1 + (K - k) * mpmath.exp(t / k)
-            return (k + (K - k) * mpmath.exp(t / k)) / Q / K / lam / mpmath.mpf(n) ** (mpmath.mpf(1) / D) * t ** (1 - mpmath.mpf(2) / D) - 1
+            return (k + (K - k) * mpmath.exp(t / k)) / Q / K / lam / mpmath.mpf(n) ** (mpmath.mpf(1) / D) * t ** (
+                1 - mpmath.mpf(2) / D
+            ) - 1
 
         grid = [mpmath.mpf(10) ** (mpmath.mpf(i) / 20) for i in range(-100, 61)]
         last = max((i for i, t in enumerate(grid) if excess(t) > 0), default=None)
@@ -209,7 +249,9 @@ def test_verdicts_agree_with_an_independent_evaluation(count):
     pytest.importorskip("mpmath")
     rng, verdicts = random.Random(11), []
     for _ in range(count):
-        problem = Problem(2 * rng.randint(2, 9), rng.randint(1, 8), L=rng.randint(1, 6), lam=round(10 ** rng.uniform(-7, -1), 9))
+        problem = Problem(
+            2 * rng.randint(2, 9), rng.randint(1, 8), L=rng.randint(1, 6), lam=round(10 ** rng.uniform(-7, -1), 9)
+        )
         with_lam = replace(problem, lam=float(repr(problem.lam)))
         left, right = independent(with_lam, 2), independent(with_lam, problem.K)
         if left is None or right is None:
@@ -316,7 +358,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case[0]}-{case[1]}", marks=pytest.mark.slow if "pairs+apex" in case else ()) for case in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=f"{case[0]}-{case[1]}", marks=pytest.mark.slow if "pairs+apex" in case else ())
+        for case in CASES
+    ],
+)
 def test_a_slip_of_any_digit_is_seen(case):
     proof = order(*case)
     assert proof.check()
@@ -346,7 +394,8 @@ def test_a_slip_in_the_problem_is_seen_by_the_numbers_alone(case):
 
 
 def forced(point: LogitPoint, **arrays) -> LogitPoint:
-    """The point with other frames, past the constructor, which refuses what is not orthonormal: the proof stands on its own."""
+    """The point with other frames, past the constructor, which refuses what is not orthonormal: the proof stands on its
+    own."""
     other = replace(point)
     for name, array in arrays.items():
         object.__setattr__(other, name, array)
@@ -354,7 +403,11 @@ def forced(point: LogitPoint, **arrays) -> LogitPoint:
 
 
 def noisy(point: LogitPoint, rng, size: float) -> LogitPoint:
-    return forced(point, U=point.U + size * rng.standard_normal(point.U.shape), right=point.right + size * rng.standard_normal(point.right.shape))
+    return forced(
+        point,
+        U=point.U + size * rng.standard_normal(point.U.shape),
+        right=point.right + size * rng.standard_normal(point.right.shape),
+    )
 
 
 @pytest.mark.parametrize("loss", ["ce", "mse", "label_smoothing(0.2)", "focal(2)"])
@@ -379,7 +432,9 @@ def test_points_are_ordered_and_their_numbers_guarded():
     proof = order(left, right)
     assert proof.check() and proof.statement == "point(pairs) < point(dnc)"
     assert order("pairs", right).holds and not order(right, left).holds and "reverse" in order(right, left).why
-    assert not order(left, "pairs", problem).holds and not order("pairs", left).holds  # closer than the point's own rounding
+    assert (
+        not order(left, "pairs", problem).holds and not order("pairs", left).holds
+    )  # closer than the point's own rounding
     for path, new in slips(proof.data):
         data = changed(proof.data, path, new)
         assert data == proof.data or not resealed(proof, data=data).check(), (path, new)
@@ -404,7 +459,9 @@ def test_enclosures_print_and_read_as_numbers():
     assert len(found.loss.value.strip("0.").replace(".", "")) >= 39 and float(found.loss.radius) < 1e-40
     assert "pairs: loss 0.0800126592451275299" in repr(found) and "5 times" in repr(found)
     longer = enclosure(Problem(**GK25), "pairs", digits=200)
-    assert abs(Fraction(longer.loss.value) - Fraction(found.loss.value)) <= Fraction(found.loss.radius) + Fraction(longer.loss.radius)
+    assert abs(Fraction(longer.loss.value) - Fraction(found.loss.value)) <= Fraction(found.loss.radius) + Fraction(
+        longer.loss.radius
+    )
 
 
 def test_the_ranking_is_a_chain_of_proofs():
@@ -412,7 +469,12 @@ def test_the_ranking_is_a_chain_of_proofs():
     ranking = orders(problem)
     points, _ = structures.existing(problem)
     losses = [value(points[name]) for name in ranking.names]
-    assert ranking.holds and ranking.check() and losses == sorted(losses) and set(ranking.names) | set(ranking.left_out) == set(points)
+    assert (
+        ranking.holds
+        and ranking.check()
+        and losses == sorted(losses)
+        and set(ranking.names) | set(ranking.left_out) == set(points)
+    )
     assert not replace(ranking, names=ranking.names[::-1]).check()
     few = orders(Problem(4, L=2, lam=1.0), structures=["dnc", "zero", "pairs"])
     assert few.names == ("zero",) and "does not exist" in few.left_out["dnc"]

@@ -1,4 +1,5 @@
-"""What the package draws is shown by a notebook when a cell returns it, without `%matplotlib inline`, and only once with it."""
+"""What the package draws is shown by a notebook when a cell returns it, without `%matplotlib inline`, and only once
+with it."""
 
 import copy
 import os
@@ -66,8 +67,16 @@ def test_a_notebook_shows_each_once(head):
     import nbformat
     from nbclient import NotebookClient
 
-    made = "import ufm\nd = ufm.compare(ufm.Problem(K=4, L=2, lam=0.01), starts=0, prove=False)\np = ufm.structures.pairs(d.problem)"
-    shown = ["ufm.plot.comparison(d)", "ufm.plot.logits(p)", "ufm.plot.code(p)", "ufm.plot.hessian_spectra({'a': ufm.classify(p), 'b': ufm.classify(p)})"]
+    made = (
+        "import ufm\nd = ufm.compare(ufm.Problem(K=4, L=2, lam=0.01), starts=0, prove=False)\np ="
+        " ufm.structures.pairs(d.problem)"
+    )
+    shown = [
+        "ufm.plot.comparison(d)",
+        "ufm.plot.logits(p)",
+        "ufm.plot.code(p)",
+        "ufm.plot.hessian_spectra({'a': ufm.classify(p), 'b': ufm.classify(p)})",
+    ]
     cells = [nbformat.v4.new_code_cell(text) for text in (*head, made, *shown, "p.rank")]
     NotebookClient(nbformat.v4.new_notebook(cells=cells), timeout=300, kernel_name="python3").execute()
     pictures = [["image/png" in output.get("data", {}) for output in cell.outputs] for cell in cells]

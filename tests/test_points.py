@@ -216,7 +216,11 @@ def test_a_save_that_fails_keeps_the_older_file(tmp_path, monkeypatch):
         {"ufm": np.array("not json")},
         {"ufm": np.array("[]")},
         {"ufm": np.array('{"kind": "logits", "problem": {"K": 3, "lam": 0.1}, "name": null, "scales": []}')},
-        {"ufm": np.array('{"kind": "factors", "problem": {"K": 3, "lam": 0.1}}'), "factor_0": np.eye(2), "factor_1": np.eye(3)},
+        {
+            "ufm": np.array('{"kind": "factors", "problem": {"K": 3, "lam": 0.1}}'),
+            "factor_0": np.eye(2),
+            "factor_1": np.eye(3),
+        },
         {"ufm": np.array('{"kind": "factors", "problem": {"K": 1, "lam": 0.1}}')},
         {"ufm": np.array('{"kind": "factors", "problem": {"lam": 0.1}}')},
         {"ufm": np.array('{"kind": "factors", "problem": 3}')},
@@ -294,7 +298,12 @@ def test_a_point_is_a_snapshot_whatever_becomes_of_the_arrays_it_was_made_from()
             A *= 0.5
         b += 1.0
         snapshots.append(FactorPoint(problem, tuple(factors), b))
-    assert [p.factors[0][0, 0] for p in snapshots] == [0.5, 0.25, 0.125, 0.0625] and [p.b[0] for p in snapshots] == [1, 2, 3, 4]
+    assert [p.factors[0][0, 0] for p in snapshots] == [0.5, 0.25, 0.125, 0.0625] and [p.b[0] for p in snapshots] == [
+        1,
+        2,
+        3,
+        4,
+    ]
     U, s, V = (A.copy() for A in np.linalg.svd(np.diag([3.0, 2.0, 1.0])))
     point = LogitPoint(Problem(K=3, lam=0.01), U, s, V.T)
     kept = point.logits()
@@ -316,14 +325,27 @@ def test_other_records_keep_arrays_of_their_own():
     for A in (X, E, settings["start"]):
         A += 1.0
     trace.record(1, 0.5, 0.5)
-    assert data.X[1, 0] == 0 and scheme.idempotents[0][0, 0] == 0.5 and result.settings["start"][0] == 0 and len(result.trace) == 1
+    assert (
+        data.X[1, 0] == 0
+        and scheme.idempotents[0][0, 0] == 0.5
+        and result.settings["start"][0] == 0
+        and len(result.trace) == 1
+    )
 
 
 def test_frames_that_are_not_orthonormal_are_refused():
     problem = Problem(K=3, n=2, L=2, lam=0.01)
     good = structures.dnc(problem)
-    for name, wrong in (("U", good.U * [1.0, 1.001]), ("U", np.ones((3, 2)) / np.sqrt(3)), ("U", 2 * good.U), ("U", np.zeros((3, 2)))):
-        with pytest.raises(ValueError, match=rf"{name} must have orthonormal columns; {name}'{name} is off the identity by .*from_matrix"):
+    for name, wrong in (
+        ("U", good.U * [1.0, 1.001]),
+        ("U", np.ones((3, 2)) / np.sqrt(3)),
+        ("U", 2 * good.U),
+        ("U", np.zeros((3, 2))),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=rf"{name} must have orthonormal columns; {name}'{name} is off the identity by .*from_matrix",
+        ):
             LogitPoint(problem, wrong, good.s, good.right)
         with pytest.raises(ValueError, match="right must have orthonormal columns"):
             LogitPoint(problem, good.U, good.s, wrong)

@@ -87,7 +87,18 @@ def test_problems_that_say_the_same_are_equal_and_hash_alike(arguments, same):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"K": 4}, {"n": 2}, {"n": (1, 1, 2)}, {"d": 4}, {"L": 3}, {"lam": 0.2}, {"loss": "mse"}, {"activation": "tanh"}, {"bias": 0.0}]
+    "changed",
+    [
+        {"K": 4},
+        {"n": 2},
+        {"n": (1, 1, 2)},
+        {"d": 4},
+        {"L": 3},
+        {"lam": 0.2},
+        {"loss": "mse"},
+        {"activation": "tanh"},
+        {"bias": 0.0},
+    ],
 )
 def test_every_argument_tells_problems_apart(changed):
     plain = {"K": 3, "L": 2, "lam": 0.1}
@@ -136,7 +147,9 @@ def test_sizes_follow_the_layers():
     assert Problem(K=3, lam=0.1).max_rank == 3
 
 
-@pytest.mark.parametrize("problem", [Problem(K=3, n=4, lam=0.1), Problem(K=3, n=(1, 2, 5), lam=0.1), Problem(K=3, lam=0.1)])
+@pytest.mark.parametrize(
+    "problem", [Problem(K=3, n=4, lam=0.1), Problem(K=3, n=(1, 2, 5), lam=0.1), Problem(K=3, lam=0.1)]
+)
 def test_class_columns_and_sample_columns_tell_the_same_sum(problem):
     samples, classes = problem.samples, problem.classes
     loss = np.array([1.0, 10.0, 100.0])  # of any sample of class c
@@ -153,15 +166,25 @@ def test_class_columns_and_sample_columns_tell_the_same_sum(problem):
     [
         (
             Problem(K=3, n=(1, 2, 5), d=(4, 6), L=2, lam=(0.1, 0.2, 0.3), loss="mse", bias=0.5),
-            "minimise MSE(W_2 W_1 H_1 + b; 3 classes, counts (1, 2, 5)) + 0.1/2 |H_1|^2 + 0.2/2 |W_1|^2 + 0.3/2 |W_2|^2 + 0.5/2 |b|^2\n"
-            "  H_1 4 x 8, W_1 6 x 4, W_2 3 x 6; linear; 77 parameters",
+            (
+                "minimise MSE(W_2 W_1 H_1 + b; 3 classes, counts (1, 2, 5)) + 0.1/2 |H_1|^2 + 0.2/2 |W_1|^2 + 0.3/2"
+                " |W_2|^2 + 0.5/2 |b|^2\n  H_1 4 x 8, W_1 6 x 4, W_2 3 x 6; linear; 77 parameters"
+            ),
         ),
         (
             Problem(K=2, L=3, lam=2**-4, loss="focal(2)", activation="relu"),
-            "minimise focal(2)(W_3 s(W_2 s(W_1 H_1)); 2 classes x 1) + 0.0625/2 (|H_1|^2 + |W_1|^2 + |W_2|^2 + |W_3|^2)\n"
-            "  H_1 2 x 2, W_1 2 x 2, W_2 2 x 2, W_3 2 x 2; relu; 16 parameters",
+            (
+                "minimise focal(2)(W_3 s(W_2 s(W_1 H_1)); 2 classes x 1) + 0.0625/2 (|H_1|^2 + |W_1|^2 + |W_2|^2 +"
+                " |W_3|^2)\n  H_1 2 x 2, W_1 2 x 2, W_2 2 x 2, W_3 2 x 2; relu; 16 parameters"
+            ),
         ),
-        (Problem(K=2, lam=1), "minimise CE(W_1 H_1; 2 classes x 1) + 1/2 (|H_1|^2 + |W_1|^2)\n  H_1 2 x 2, W_1 2 x 2; linear; 8 parameters"),
+        (
+            Problem(K=2, lam=1),
+            (
+                "minimise CE(W_1 H_1; 2 classes x 1) + 1/2 (|H_1|^2 + |W_1|^2)\n  H_1 2 x 2, W_1 2 x 2; linear; 8"
+                " parameters"
+            ),
+        ),
     ],
 )
 def test_a_problem_prints_as_what_it_minimises(problem, printed):

@@ -1,4 +1,5 @@
-"""What users hand over: arrays of every kind and library, labels, files of arrays; read as meant, or refused in one sentence."""
+"""What users hand over: arrays of every kind and library, labels, files of arrays; read as meant, or refused in one
+sentence."""
 
 import json
 import pickle
@@ -96,7 +97,16 @@ class Tensor:
         return self.values if dtype is None else self.values.astype(dtype)
 
 
-@pytest.mark.parametrize("how", [{}, {"grad": True}, {"device": "cuda"}, {"kind": "bfloat16"}, {"kind": "bfloat16", "device": "cuda", "grad": True}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"grad": True},
+        {"device": "cuda"},
+        {"kind": "bfloat16"},
+        {"kind": "bfloat16", "device": "cuda", "grad": True},
+    ],
+)
 def test_tensors_are_read_wherever_they_are(how):
     X = np.arange(12.0).reshape(4, 3) / 8
     y = [0, 1, 0, 1]
@@ -124,13 +134,23 @@ def test_a_tensor_that_cannot_be_read_says_why(tensor, words):
 def test_tensors_of_torch_itself():
     torch = pytest.importorskip("torch")
     X = torch.arange(12, dtype=torch.float32).reshape(4, 3) / 8
-    for tensor in (X, X.clone().requires_grad_(), X.bfloat16(), X.bfloat16().requires_grad_(), X.half(), X.double(), torch.nn.Parameter(X)):
+    for tensor in (
+        X,
+        X.clone().requires_grad_(),
+        X.bfloat16(),
+        X.bfloat16().requires_grad_(),
+        X.half(),
+        X.double(),
+        torch.nn.Parameter(X),
+    ):
         assert np.array_equal(arguments.array("X", tensor), X.numpy())
     assert np.array_equal(arguments.array("X", list(X.bfloat16())), X.numpy())
     for tensor in (X.to("meta"), X.to(torch.complex64), X.to_sparse()):
         with pytest.raises(ValueError, match=r"^X "):
             arguments.array("X", tensor)
-    assert ufm.collapse(X, torch.tensor([0, 1, 0, 1]), X[:2].requires_grad_()) == ufm.collapse(X.numpy(), [0, 1, 0, 1], X[:2].detach().numpy())
+    assert ufm.collapse(X, torch.tensor([0, 1, 0, 1]), X[:2].requires_grad_()) == ufm.collapse(
+        X.numpy(), [0, 1, 0, 1], X[:2].detach().numpy()
+    )
 
 
 # labels ----------------------------------------------------------------------------------------
@@ -143,12 +163,21 @@ X6, W3 = np.vander(np.arange(6.0), 4), np.eye(3, 4)
     [
         (["cat", "dog", "cat", "dog", "cat", "dog"], r"text like 'cat'\. np\.unique\(y, return_inverse=True\)"),
         (np.array(["a", "b"] * 3, dtype=object), r"text like 'a'\. np\.unique\(y, return_inverse=True\)"),
-        ([0, 1, 2, 0, 1, 10**9], r"there are none of 3, 4, 5, 6, 7, \.\.\.; means of 1000000001 classes in d=4 would take 29\.8 GiB\. np\.unique"),
+        (
+            [0, 1, 2, 0, 1, 10**9],
+            (
+                r"there are none of 3, 4, 5, 6, 7, \.\.\.; means of 1000000001 classes in d=4 would take 29\.8 GiB\."
+                r" np\.unique"
+            ),
+        ),
         ([0, 1, 2, 0, 1, 1e300], r"must hold integers .* from 0 to 1e\+300\. np\.unique"),
         ([1, 2, 3, 1, 2, 3], r"none of 0\. np\.unique\(y, return_inverse=True\)\[1\] numbers"),
         ([0, 0.5, 1, 0, 1, 1], r"must hold integers 0\.\.K-1; got values from 0 to 1\. np\.unique"),
         ([-1, 1, -1, 1, -1, 1], r"must hold integers .* from -1 to 1\. np\.unique"),
-        (np.eye(3)[[0, 1, 2, 0, 1, 2]], r"must have shape \(6,\).* got \(6, 3\): take of one-hot rows Y\.argmax\(axis=1\)"),
+        (
+            np.eye(3)[[0, 1, 2, 0, 1, 2]],
+            r"must have shape \(6,\).* got \(6, 3\): take of one-hot rows Y\.argmax\(axis=1\)",
+        ),
         (np.zeros((6, 1)), r"must have shape \(6,\).* its column, y\[:, 0\]"),
         (np.ma.masked_array([0, 1, 2, 0, 1, 2], mask=[0, 0, 0, 0, 0, 1]), "masked array"),
         ([0, 1, 2, None, 1, 2], "such as NoneType"),
@@ -237,7 +266,12 @@ def test_a_foreign_or_damaged_file_says_what_it_is(tmp_path, capsys, spoil, word
     spoil(path)
     assert cli.main(["identify", str(path)]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and f"file {str(path)!r} cannot be read" in said and words in said and "pickle" not in said
+    assert (
+        said.count("\n") == 1
+        and f"file {str(path)!r} cannot be read" in said
+        and words in said
+        and "pickle" not in said
+    )
 
 
 def test_an_array_without_a_name_is_read_as_logits_or_refused_with_how_to_name_it(tmp_path, capsys):
@@ -281,7 +315,26 @@ def test_asking_a_file_for_what_it_lacks_names_the_file_and_what_it_has(tmp_path
     assert data.get("y") is None and pickle.loads(pickle.dumps(data)).keys() == data.keys()
 
 
-STRANGE = (None, True, 3, -1, 0, 1.5, "x", "", [], [1, 2], {}, {"a": 1}, 10**400, 10**12, float("inf"), float("nan"), [[1]], [None])
+STRANGE = (
+    None,
+    True,
+    3,
+    -1,
+    0,
+    1.5,
+    "x",
+    "",
+    [],
+    [1, 2],
+    {},
+    {"a": 1},
+    10**400,
+    10**12,
+    float("inf"),
+    float("nan"),
+    [[1]],
+    [None],
+)
 
 
 @pytest.mark.parametrize("lifted", [False, True])
@@ -295,11 +348,24 @@ def test_points_whose_file_was_changed_are_refused_by_file_and_field(tmp_path, l
     changed = [(key, {**arrays, "ufm": _without(header, key)}) for key in ("kind", "problem")]
     changed += [(key, {**arrays, "ufm": _without(header, "problem", key)}) for key in ("K", "lam")]
     changed += [(key, {k: A for k, A in arrays.items() if k != key}) for key in arrays if key != "b"]
-    changed += [(key, {**arrays, "ufm": _changed(header, key, value)}) for key in ("kind", "problem") for value in STRANGE]
-    changed += [("", {**arrays, "ufm": _changed(header, "problem", {**problem, key: value})}) for key in problem for value in STRANGE]
+    changed += [
+        (key, {**arrays, "ufm": _changed(header, key, value)}) for key in ("kind", "problem") for value in STRANGE
+    ]
+    changed += [
+        ("", {**arrays, "ufm": _changed(header, "problem", {**problem, key: value})})
+        for key in problem
+        for value in STRANGE
+    ]
     arrays_of = {key.replace("factor_0", "H_1").replace("factor_", "W_"): key for key in arrays if key != "ufm"}
     for name, key in arrays_of.items():
-        for A in (np.zeros(0), np.zeros((9, 9)), np.array("x"), arrays[key] + 1j, np.full(arrays[key].shape, np.nan), arrays[key].astype("U")):
+        for A in (
+            np.zeros(0),
+            np.zeros((9, 9)),
+            np.array("x"),
+            arrays[key] + 1j,
+            np.full(arrays[key].shape, np.nan),
+            arrays[key].astype("U"),
+        ):
             changed.append((name, {**arrays, key: A}))
     for field, content in changed:
         np.savez(path, **content)
@@ -307,7 +373,10 @@ def test_points_whose_file_was_changed_are_refused_by_file_and_field(tmp_path, l
             load(path)
         except ValueError as error:
             said = str(error)
-            assert said.startswith(f"file {str(path)!r} ") and said.count("point.npz") == 1 and field in said, (field, said)
+            assert said.startswith(f"file {str(path)!r} ") and said.count("point.npz") == 1 and field in said, (
+                field,
+                said,
+            )
         else:
             assert field == "", field  # some values of a problem's fields are other problems that fit
 

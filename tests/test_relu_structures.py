@@ -80,7 +80,9 @@ def test_thresholds(L):
         relu_dnc(relu(K, L, fold(L) * (1 + 1e-6) / K))
     product = (L - 1) ** (L - 1) / (2.0 ** (L + 1) * L ** (2.0 * L))  # the published threshold for two classes
     problem = relu(2, L, product ** (1 / (L + 1)))
-    assert kappa(problem)[0] == pytest.approx(tau(L), rel=1e-12) and relu_collapse.loss(problem) == pytest.approx(0.5, rel=1e-12)
+    assert kappa(problem)[0] == pytest.approx(tau(L), rel=1e-12) and relu_collapse.loss(problem) == pytest.approx(
+        0.5, rel=1e-12
+    )
 
 
 def test_partial_fits_add_up():
@@ -99,7 +101,11 @@ def test_the_second_layer_may_be_anything_of_its_kind():
     assert value(pairs) == pytest.approx(relu_collapse.loss(problem), rel=1e-13)
     triangular = np.eye(6) - np.array(graph_codes.disjointness(complete(4)))
     assert clarke(relu_dnc(problem, second=triangular)).relative < 1e-10
-    for wrong, why in ((np.ones((6, 6)), "second must be"), ("identity", "first width"), ("simplex", "second must be one of")):
+    for wrong, why in (
+        (np.ones((6, 6)), "second must be"),
+        ("identity", "first width"),
+        ("simplex", "second must be one of"),
+    ):
         with pytest.raises(ValueError, match=why):
             relu_dnc(problem, second=wrong)
 
@@ -126,7 +132,13 @@ def test_codes_cost_their_closed_form_over_random_problems():
         parts = [POOL[i] for i in rng.integers(0, len(POOL), int(rng.integers(1, 3)))]
         K = sum(map(len, parts)) + int(rng.integers(0, 3))
         width = sum(max(len(g), g.vertices) for g in parts) + 2
-        problem = relu(K, L, some_lams(rng, L, K, n, 10 ** rng.uniform(-4, -0.6)), n=n, d=tuple((width + rng.integers(0, 4, L)).tolist()))
+        problem = relu(
+            K,
+            L,
+            some_lams(rng, L, K, n, 10 ** rng.uniform(-4, -0.6)),
+            n=n,
+            d=tuple((width + rng.integers(0, 4, L)).tolist()),
+        )
         variant = "identity" if rng.random() < 0.2 else "disjoint"
         try:
             point = graph_code(problem, parts, variant)
@@ -170,7 +182,10 @@ def test_known_numbers():
     assert rho(complete_multipartite(2, 3), 3) == pytest.approx(np.inf) or rho(complete_multipartite(2, 3), 3) > 1
 
 
-@pytest.mark.parametrize("r, L, stationary", [(4, 3, False), (4, 5, False), (5, 3, True), (5, 5, True), (6, 4, True), (7, 3, True), (7, 4, False)])
+@pytest.mark.parametrize(
+    "r, L, stationary",
+    [(4, 3, False), (4, 5, False), (5, 3, True), (5, 5, True), (6, 4, True), (7, 3, True), (7, 4, False)],
+)
 def test_where_srg_is_stationary(r, L, stationary):
     K = r * (r - 1) // 2
     residual = clarke(srg(relu(K, L, 0.02 / K))).relative
@@ -182,7 +197,9 @@ def test_where_srg_is_stationary(r, L, stationary):
 def test_dnc_is_beaten_as_the_theorem_says(K, L, strength):
     problem = relu(K, L, strength * tau(L) / K)
     points, _ = structures.existing(problem)
-    assert min(value(p) for n, p in points.items() if "srg" in n or "code" in n) < min(0.5, value(points["dnc"])) * (1 - 1e-9)
+    assert min(value(p) for n, p in points.items() if "srg" in n or "code" in n) < min(0.5, value(points["dnc"])) * (
+        1 - 1e-9
+    )
 
 
 def test_catalogue_of_relu_models():
@@ -215,7 +232,10 @@ def test_codes_that_cannot_be_are_refused_with_the_reason():
         srg(relu(7, 3, 0.01))
 
 
-@pytest.mark.parametrize("K, L, rest", [(6, 2, {}), (7, 4, {"n": (1, 2, 3, 1, 2, 3, 1)}), (10, 3, {"bias": 0.1}), (8, 2, {"n": tuple(range(1, 9))})])
+@pytest.mark.parametrize(
+    "K, L, rest",
+    [(6, 2, {}), (7, 4, {"n": (1, 2, 3, 1, 2, 3, 1)}), (10, 3, {"bias": 0.1}), (8, 2, {"n": tuple(range(1, 9))})],
+)
 def test_the_catalogue_refuses_codes_with_the_reason(K, L, rest):
     points, reasons = structures.existing(relu(K, L, 1e-3, **rest))
     assert "zero" in points and not any("srg" in name or "code" in name for name in points)
@@ -245,7 +265,8 @@ def test_bad_arguments_of_codes_are_named(call, name):
 @pytest.mark.parametrize("variant", graph_codes.VARIANTS)
 @pytest.mark.parametrize("r, K, L", [(4, 6, 3), (5, 13, 5), (8, 28, 6)])
 def test_codes_exist_up_to_their_fold(r, K, L, variant):
-    """Largest lam with a minimum on the ray, from the maximum over u of -dfit/dlog u / (1/2 (Q u)^(1/L)), Q u growing like lam^(L+1) u/lam."""
+    """Largest lam with a minimum on the ray, from the maximum over u of -dfit/dlog u / (1/2 (Q u)^(1/L)), Q u growing
+    like lam^(L+1) u/lam."""
     graph = complete(r)
     mu, count = graph_codes._spectrum(graph, variant)
     v = np.exp(np.linspace(-8.0, 12.0, 200_001))[:, None] * mu**2 / np.max(mu**2)
@@ -268,11 +289,15 @@ def test_names_survive_permuted_and_split_neurons():
         assert name_of(mixed) == name
         loud = FactorPoint(point.problem, (H + 0.05 * rng.standard_normal(H.shape), *point.factors[1:]))
         assert name_of(loud).startswith("unnamed")
-    assert name_of(relu_dnc(relu(4, 3, 0.01), second="etf")) == "dnc" and name_of(relu_dnc(relu(4, 3, 0.01), "small")) == "dnc(small)"
+    assert (
+        name_of(relu_dnc(relu(4, 3, 0.01), second="etf")) == "dnc"
+        and name_of(relu_dnc(relu(4, 3, 0.01), "small")) == "dnc(small)"
+    )
 
 
 def test_a_class_with_small_features_is_fitted_nevertheless():
-    """Features at a tenth of the others' size are features: no partial fit of the others, at any tolerance of noise below that."""
+    """Features at a tenth of the others' size are features: no partial fit of the others, at any tolerance of noise
+    below that."""
     H, *W = relu_dnc(relu(4, 3, 0.01)).factors
     H, W = H.copy(), [w.copy() for w in W]
     H[:, 0] *= 0.1
@@ -302,7 +327,9 @@ def test_rank_and_name_agree_where_a_run_is_cut_short(K, L, steps):
     for rng in range(4):
         result = minimize(relu(K, L, 0.02 / K, d=2 * K), rng=rng, max_steps=steps, progress=False)
         who, what = identify(result), classify(result)
-        assert who.rank == what.rank and (not who.name.startswith("unnamed") or who.name == f"unnamed(rank={what.rank})")
+        assert who.rank == what.rank and (
+            not who.name.startswith("unnamed") or who.name == f"unnamed(rank={what.rank})"
+        )
 
 
 def test_a_small_remainder_has_rank_zero_and_equal_logits_under_mse_are_not_zero():

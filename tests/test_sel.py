@@ -1,4 +1,5 @@
-"""Simplex-encoded labels: formulas against singular value decompositions, certificates against a convex solver, thresholds from both sides."""
+"""Simplex-encoded labels: formulas against singular value decompositions, certificates against a convex solver,
+thresholds from both sides."""
 
 import numpy as np
 import pytest
@@ -16,7 +17,14 @@ from ufm.objectives.logits import Stratum, value
 from ufm.problem import Columns, Problem
 from ufm.solvers.minimize import minimize
 from ufm.structures import dnc
-from ufm.structures.sel import merging_thresholds, sel, sel_multipliers, step_cosines, step_spectrum, vanishing_threshold
+from ufm.structures.sel import (
+    merging_thresholds,
+    sel,
+    sel_multipliers,
+    step_cosines,
+    step_spectrum,
+    vanishing_threshold,
+)
 
 COUNTS = [(5, 3, 1), (100, 40, 3, 1, 1), (2, 1), (7, 7, 7, 7), (1, 2, 3, 4, 5, 6)]
 
@@ -153,7 +161,9 @@ def test_bad_arguments_are_named(call, message):
 @pytest.mark.parametrize("counts", [(20, 20, 3, 3, 3), (9, 1, 1)])
 def test_classes_merge_and_vanish_at_their_thresholds(counts, bias):
     K, m = len(counts), min(counts)
-    merge, vanish = (f(Problem(K=K, n=counts, lam=1.0, bias=bias)) for f in (lambda p: merging_thresholds(p)[m], vanishing_threshold))
+    merge, vanish = (
+        f(Problem(K=K, n=counts, lam=1.0, bias=bias)) for f in (lambda p: merging_thresholds(p)[m], vanishing_threshold)
+    )
     assert merge == pytest.approx(np.sqrt(m) / sum(counts))
 
     def logits(lam):
@@ -171,13 +181,17 @@ def test_thresholds_without_bias_and_for_equal_counts():
     assert vanishing_threshold(problem) == pytest.approx(np.linalg.norm(simplex(4) * np.sqrt(problem.counts), 2) / 17)
     assert merging_thresholds(problem) == {2: pytest.approx(np.sqrt(2) / 17)}
     equal = Problem(K=5, n=3, lam=1.0)
-    assert merging_thresholds(equal) == {3: pytest.approx(1 / (5 * np.sqrt(3)))} and vanishing_threshold(equal) == pytest.approx(1 / (5 * np.sqrt(3)))
+    assert merging_thresholds(equal) == {3: pytest.approx(1 / (5 * np.sqrt(3)))} and vanishing_threshold(
+        equal
+    ) == pytest.approx(1 / (5 * np.sqrt(3)))
 
 
 @pytest.mark.parametrize("counts", COUNTS)
 def test_the_margin_problem_is_solved_by_it(counts):
     found, Z = margin_minimum(counts)
-    assert found == pytest.approx(np.sum(np.linalg.svd(simplex(len(counts)) * np.sqrt(counts), compute_uv=False)), rel=1e-6)
+    assert found == pytest.approx(
+        np.sum(np.linalg.svd(simplex(len(counts)) * np.sqrt(counts), compute_uv=False)), rel=1e-6
+    )
     assert np.max(np.abs(Z - simplex(len(counts)))) < 1e-4
 
 
@@ -200,8 +214,16 @@ def test_convex_programme_with_other_targets_is_the_factor_objective_with_them()
     objective = FactorObjective(problem, columns=columns)
     from scipy.optimize import minimize as descend
 
-    end = descend(objective.value_grad, rng.standard_normal(objective.size), jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 2000})
-    assert end.fun == pytest.approx(found, abs=1e-6) and np.allclose(objective.logits(end.x) * columns.scale, Z, atol=1e-3)
+    end = descend(
+        objective.value_grad,
+        rng.standard_normal(objective.size),
+        jac=True,
+        method="BFGS",
+        options={"gtol": 1e-9, "maxiter": 2000},
+    )
+    assert end.fun == pytest.approx(found, abs=1e-6) and np.allclose(
+        objective.logits(end.x) * columns.scale, Z, atol=1e-3
+    )
     with pytest.raises(ValueError, match="rows"):
         convex_minimum(problem, columns=Columns(Y[:2], columns.weight, columns.scale, columns.copies))
 
@@ -212,7 +234,9 @@ def test_comparisons_list_it_where_counts_differ_and_say_that_it_is_not_critical
     assert found["sel"].status == "not critical" and found["sel"].index is None and found.winner.fun < found["sel"].fun
     assert "not critical" in repr(found) and found["sel"].point.rank == 3
     assert found.certified == (balls.available() and all(c.holds for c in found.certificates))
-    assert "sel" not in structures.catalogue(Problem(K=4, n=3, lam=1e-3)) and "sel" not in structures.catalogue(Problem(K=3, n=(2, 1, 1), lam=1e-3, loss="mse"))
+    assert "sel" not in structures.catalogue(Problem(K=4, n=3, lam=1e-3)) and "sel" not in structures.catalogue(
+        Problem(K=3, n=(2, 1, 1), lam=1e-3, loss="mse")
+    )
 
 
 @pytest.mark.skipif(not balls.available(), reason="needs the extra [certify]")

@@ -24,7 +24,9 @@ def scalar_minimum(f, end):
     """The lowest value of f on [0, end]."""
     grid = np.linspace(0, end, 2001)
     t = grid[np.argmin([f(u) for u in grid])]
-    found = optimize.minimize_scalar(f, bounds=(max(t - end / 1000, 0), t + end / 1000), method="bounded", options={"xatol": 1e-12})
+    found = optimize.minimize_scalar(
+        f, bounds=(max(t - end / 1000, 0), t + end / 1000), method="bounded", options={"xatol": 1e-12}
+    )
     return min(found.fun, f(0))
 
 
@@ -37,7 +39,9 @@ def plain_cross_entropy(p):
 
 def mean_square(p):
     """K modes of their own: min over t of (t^D - sqrt(n))^2/(2N) + (D/2) Lam t^2, s = t^D."""
-    return p.K * scalar_minimum(lambda t: (t**p.D - np.sqrt(p.n)) ** 2 / (2 * p.N) + p.D / 2 * p.Lam * t**2, np.sqrt(p.n))
+    return p.K * scalar_minimum(
+        lambda t: (t**p.D - np.sqrt(p.n)) ** 2 / (2 * p.N) + p.D / 2 * p.Lam * t**2, np.sqrt(p.n)
+    )
 
 
 def two_classes(p):
@@ -119,7 +123,9 @@ def test_lbfgs_ends_where_the_full_gradient_vanishes(animal, space):
         assert value_at(result.point) == pytest.approx(result.fun, rel=1e-13)
 
 
-@pytest.mark.parametrize(("animal", "name"), [*((animal, "dnc") for animal in ZOO), ("pairs win", "pairs"), ("dnc wins", "pairs")])
+@pytest.mark.parametrize(
+    ("animal", "name"), [*((animal, "dnc") for animal in ZOO), ("pairs win", "pairs"), ("dnc wins", "pairs")]
+)
 @pytest.mark.parametrize("space", ["reduced", "factors"])
 def test_newton_from_nearby_returns_to_the_structure(animal, name, space):
     structure = getattr(structures, name)(ZOO[animal][0])
@@ -238,10 +244,14 @@ def test_the_traced_logits_are_class_means_with_the_bias(options):
     np.testing.assert_allclose(trace.logits[0], start.class_logits(), atol=1e-12)
 
 
-@pytest.mark.parametrize("how", [how for how in METHODS if how != "newton"])  # Newton shows the stratum, not a flat vector
+@pytest.mark.parametrize(
+    "how", [how for how in METHODS if how != "newton"]
+)  # Newton shows the stratum, not a flat vector
 def test_a_callback_may_keep_the_points_it_sees(how):
     kept = []
-    minimize(DEEP, callback=lambda intermediate_result: kept.append(intermediate_result), **away_from_the_end(METHODS[how]))
+    minimize(
+        DEEP, callback=lambda intermediate_result: kept.append(intermediate_result), **away_from_the_end(METHODS[how])
+    )
     for one in kept[:3]:
         assert one.objective.value(one.x) == pytest.approx(one.fun, rel=1e-12)
 
@@ -300,7 +310,10 @@ def test_minibatches_come_near_the_minimum_and_one_batch_of_all_is_full_descent(
     noisy = minimize(problem, method="gd", rng=0, lr=0.1, batch=5, steps=3000)
     assert not noisy.success
     assert minimum(problem) < noisy.fun < 1.05 * minimum(problem)
-    full, whole = (minimize(problem, method="gd", rng=0, lr=0.1, steps=20, trace=1, **more).trace.fun for more in ({}, {"batch": 12}))
+    full, whole = (
+        minimize(problem, method="gd", rng=0, lr=0.1, steps=20, trace=1, **more).trace.fun
+        for more in ({}, {"batch": 12})
+    )
     np.testing.assert_allclose(whole, full, rtol=1e-13)
 
 
@@ -314,16 +327,26 @@ def test_batches_are_of_samples_and_need_the_space_that_has_them(batch):
 
 
 def bits(result):
-    parts = [result.point.U, result.point.s, result.point.right] if isinstance(result.point, LogitPoint) else result.point.factors
+    parts = (
+        [result.point.U, result.point.s, result.point.right]
+        if isinstance(result.point, LogitPoint)
+        else result.point.factors
+    )
     return [part.tobytes() for part in parts], result.fun, result.nit
 
 
 @every_method
 def test_the_same_rng_gives_the_same_bits(options):
-    runs = [minimize(DEEP, **{**options, "rng": rng, "start": starts.near(structures.dnc(DEEP), 0.02)}) for rng in (5, np.random.SeedSequence(5), None)]
+    runs = [
+        minimize(DEEP, **{**options, "rng": rng, "start": starts.near(structures.dnc(DEEP), 0.02)})
+        for rng in (5, np.random.SeedSequence(5), None)
+    ]
     assert bits(runs[0]) == bits(runs[1])
     assert bits(runs[0]) != bits(runs[2])
-    replayed = minimize(DEEP, **{**options, "rng": json.loads(json.dumps(runs[2].rng)), "start": starts.near(structures.dnc(DEEP), 0.02)})
+    replayed = minimize(
+        DEEP,
+        **{**options, "rng": json.loads(json.dumps(runs[2].rng)), "start": starts.near(structures.dnc(DEEP), 0.02)},
+    )
     assert bits(replayed) == bits(runs[2])
 
 
@@ -452,7 +475,9 @@ def test_a_number_of_starts_must_be_one(count):
         multistart(DEEP, starts=count)
 
 
-@pytest.mark.parametrize("make", [lambda: starts.gaussian(0), lambda: starts.balanced(-1), lambda: starts.near(structures.dnc(DEEP), -1e-3)])
+@pytest.mark.parametrize(
+    "make", [lambda: starts.gaussian(0), lambda: starts.balanced(-1), lambda: starts.near(structures.dnc(DEEP), -1e-3)]
+)
 def test_a_start_of_no_size_is_refused(make):
     with pytest.raises(ValueError, match=r"scale=|radius="):
         make()
@@ -460,4 +485,6 @@ def test_a_start_of_no_size_is_refused(make):
 
 def test_logit_space_starts_need_a_linear_model():
     with pytest.raises(ValueError, match="linear"):
-        minimize(Problem(K=3, n=2, d=5, L=2, lam=0.1, activation="relu"), structures.dnc(Problem(K=3, n=2, L=2, lam=0.01)))
+        minimize(
+            Problem(K=3, n=2, d=5, L=2, lam=0.1, activation="relu"), structures.dnc(Problem(K=3, n=2, L=2, lam=0.01))
+        )

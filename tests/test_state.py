@@ -35,13 +35,21 @@ HOSTILE = {
 }
 
 QUICK = {
-    "structures": lambda: [structures.existing(Problem(6, L=L, lam=lam, loss=loss)) for L in (1, 3) for lam in (1e-10, 0.01) for loss in ("ce", "mse")],
+    "structures": lambda: [
+        structures.existing(Problem(6, L=L, lam=lam, loss=loss))
+        for L in (1, 3)
+        for lam in (1e-10, 0.01)
+        for loss in ("ce", "mse")
+    ],
     "lift": lambda: structures.dnc(TINY).lift().to_logits(),
     "classify": lambda: ufm.classify(structures.dnc(TINY)),
     "identify": lambda: ufm.identify(np.eye(5) * 1e-200),
     "collapse": lambda: ufm.collapse(X * 1e-200, Y),
     "compare": lambda: ufm.compare(Problem(4, L=3, lam=1e-9), 1, 0, prove=False),
-    "loss": lambda: [PROBLEM.loss.hvp(1e3 * np.eye(4), np.eye(4), np.eye(4)), Problem(3, lam=1, loss="focal").loss.grad(1e3 * np.eye(3), np.eye(3))],
+    "loss": lambda: [
+        PROBLEM.loss.hvp(1e3 * np.eye(4), np.eye(4), np.eye(4)),
+        Problem(3, lam=1, loss="focal").loss.grad(1e3 * np.eye(3), np.eye(3)),
+    ],
 }
 SLOW = {
     "minimize": lambda: [ufm.minimize(PROBLEM, rng=0, method=method) for method in ("lbfgs", "newton", "gd", "flow")],
@@ -93,7 +101,9 @@ def pictures(which):
         "logits": lambda: ufm.plot.logits(structures.pairs(PROBLEM)),
         "comparison": lambda: ufm.plot.comparison(ufm.compare(PROBLEM, 2, 0, trace=1)),
         "code": lambda: ufm.plot.code(structures.pairs(Problem(6, L=2, lam=0.01))),
-        "spectra": lambda: ufm.plot.hessian_spectra({"pairs": structures.pairs(PROBLEM), "dnc": structures.dnc(PROBLEM)}),
+        "spectra": lambda: ufm.plot.hessian_spectra(
+            {"pairs": structures.pairs(PROBLEM), "dnc": structures.dnc(PROBLEM)}
+        ),
         "profile": lambda: ufm.plot.profile(ufm.profile(PROBLEM, 1, 0)),
     }[which]()
     drawn = drawn[0] if isinstance(drawn, (list, tuple)) else drawn

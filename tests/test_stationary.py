@@ -1,4 +1,5 @@
-"""Success needs a gradient that is small against the ridge's own; near zero, where both vanish, Newton's way to zero decides."""
+"""Success needs a gradient that is small against the ridge's own; near zero, where both vanish, Newton's way to zero
+decides."""
 
 import numpy as np
 import pytest
@@ -13,9 +14,15 @@ from ufm.solvers.batch.engine import run_batch
 @pytest.mark.parametrize("lam", [1e-13, 1e-18])
 def test_success_at_tiny_lam_is_the_minimum(lam):
     problem = Problem(K=6, L=3, lam=lam)
-    runs = [minimize(problem, rng=0), *multistart(problem, 2, rng=0), *multistart(problem, 2, rng=1, method="gd", steps=50)]
+    runs = [
+        minimize(problem, rng=0),
+        *multistart(problem, 2, rng=0),
+        *multistart(problem, 2, rng=1, method="gd", steps=50),
+    ]
     lowest = min(run.fun for run in runs)
-    assert runs[0].success and lowest / lam == pytest.approx({1e-13: 48.4547645505, 1e-18: 56.46198515408}[lam], rel=1e-10)
+    assert runs[0].success and lowest / lam == pytest.approx(
+        {1e-13: 48.4547645505, 1e-18: 56.46198515408}[lam], rel=1e-10
+    )
     for run in runs:
         assert not run.success or run.fun <= lowest * (1 + 1e-9)
         assert run.success == (run.grad_norm <= run.asked) and run.asked <= 1e-12

@@ -1,4 +1,5 @@
-"""Files: written whole, where they are meant, and before nobody's eyes half; stores touch nothing that is not theirs."""
+"""Files: written whole, where they are meant, and before nobody's eyes half; stores touch nothing that is not
+theirs."""
 
 import io
 import json
@@ -45,9 +46,18 @@ def test_a_link_stays_a_link_and_its_file_is_written(tmp_path):
     (tmp_path / "dangling.txt").symlink_to("there/new.txt")
     put(tmp_path / "c.txt", b"new")
     put(tmp_path / "dangling.txt", b"newer")
-    assert (tmp_path / "c.txt").is_symlink() and (tmp_path / "b.txt").is_symlink() and (tmp_path / "dangling.txt").is_symlink()
-    assert (tmp_path / "there" / "a.txt").read_text() == "new" and (tmp_path / "there" / "new.txt").read_text() == "newer"
-    assert names(tmp_path) == ["b.txt", "c.txt", "dangling.txt", "there"] and names(tmp_path / "there") == ["a.txt", "new.txt"]
+    assert (
+        (tmp_path / "c.txt").is_symlink()
+        and (tmp_path / "b.txt").is_symlink()
+        and (tmp_path / "dangling.txt").is_symlink()
+    )
+    assert (tmp_path / "there" / "a.txt").read_text() == "new" and (
+        tmp_path / "there" / "new.txt"
+    ).read_text() == "newer"
+    assert names(tmp_path) == ["b.txt", "c.txt", "dangling.txt", "there"] and names(tmp_path / "there") == [
+        "a.txt",
+        "new.txt",
+    ]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o755])
@@ -76,7 +86,10 @@ def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path):
 
 
 def test_standard_output_is_written_to_where_it_is(tmp_path):
-    code = "from ufm.numerics.files import write_atomically as w; print('one'); w('/dev/stdout', lambda s: s.write(b'two\\n')); print('three')"
+    code = (
+        "from ufm.numerics.files import write_atomically as w; print('one'); w('/dev/stdout', lambda s:"
+        " s.write(b'two\\n')); print('three')"
+    )
     for target in (subprocess.PIPE, open(tmp_path / "out.txt", "wb")):  # noqa: SIM115
         done = subprocess.run([sys.executable, "-c", code], stdout=target, check=True)
         text = done.stdout if target is subprocess.PIPE else (tmp_path / "out.txt").read_bytes()
@@ -89,7 +102,8 @@ def test_standard_output_is_written_to_where_it_is(tmp_path):
 def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
     path = tmp_path / "a.npz"
     code = (
-        "import os, sys; from ufm.numerics.files import write_atomically as w; w(sys.argv[1], lambda s: (s.write(b'half'), s.flush(), os.kill(os.getpid(), 9)))"
+        "import os, sys; from ufm.numerics.files import write_atomically as w; w(sys.argv[1], lambda s:"
+        " (s.write(b'half'), s.flush(), os.kill(os.getpid(), 9)))"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
     (left,) = tmp_path.iterdir()
@@ -107,9 +121,15 @@ class write_under_way:
     """Another process that is writing the file."""
 
     def __init__(self, path):
-        code = "import sys; from ufm.numerics.files import write_atomically as w; w(sys.argv[1], lambda s: (s.write(b'h'), s.flush(), print(s.name), input()))"
+        code = (
+            "import sys; from ufm.numerics.files import write_atomically as w; w(sys.argv[1], lambda s: (s.write(b'h'),"
+            " s.flush(), print(s.name), input()))"
+        )
         code = code.replace("print(s.name)", "print('ready', flush=True)")
-        self.path, self.process = path, subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.path, self.process = (
+            path,
+            subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE),
+        )
 
     def __enter__(self):
         self.process.stdout.readline()
@@ -221,7 +241,10 @@ def test_only_a_torn_last_row_is_cut(tmp_path):
             continue
         with Store(path, "x") as store:
             lines = whole[:cut].count(b"\n")
-            assert len(store.rows) in (max(0, lines - 1), max(0, lines))  # a row that lacks only its end of line is a row
+            assert len(store.rows) in (
+                max(0, lines - 1),
+                max(0, lines),
+            )  # a row that lacks only its end of line is a row
             store.add({"key": "c"})
         assert [row["key"] for row in read(path)][-1] == "c" and path.read_bytes().endswith(b'{"key": "c"}\n')
         assert path.read_bytes().startswith(whole[: whole[:cut].rfind(b"\n") + 1])
@@ -329,7 +352,9 @@ def test_loading_knows_what_is_missing(tmp_path):
 # cells that fail -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", [MemoryError("no room"), OSError(28, "No space left on device"), ImportError("pip install x")])
+@pytest.mark.parametrize(
+    "failure", [MemoryError("no room"), OSError(28, "No space left on device"), ImportError("pip install x")]
+)
 @pytest.mark.parametrize("jobs", [1])
 def test_what_failed_for_the_machines_reasons_is_tried_again(tmp_path, capsys, monkeypatch, failure, jobs):
     spec = tmp_path / "runs.toml"

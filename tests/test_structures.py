@@ -1,4 +1,5 @@
-"""Structures: exact where a formula exists, critical in the full factor space, refused with the fold where they do not exist."""
+"""Structures: exact where a formula exists, critical in the full factor space, refused with the fold where they do not
+exist."""
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def test_every_structure_is_critical_in_the_full_factor_space_at_its_reported_va
         fun, grad = objective.value_grad(x)
         assert fun == pytest.approx(value(point), rel=1e-13, abs=1e-14)
         assert np.linalg.norm(grad) == pytest.approx(Stratum(point).grad_norm, abs=1e-14)
-        if not (name == "pairs" and problem.K % 2) and not name.startswith("sel"):  # the odd comparison shape, and labels of unequal counts, are not critical
+        if not (name == "pairs" and problem.K % 2) and not name.startswith(
+            "sel"
+        ):  # the odd comparison shape, and labels of unequal counts, are not critical
             assert np.linalg.norm(grad) < 1e-14
 
 

@@ -173,7 +173,9 @@ def test_a_store_that_is_not_one_is_refused(tmp_path):
 
 
 def test_command_line(tmp_path, capsys):
-    (tmp_path / "grid.toml").write_text('verb = "compare"\n[grid]\nK = [4, 6]\nlam = ["2**-8"]\n[fixed]\nL = 2\nstarts = 0\n')
+    (tmp_path / "grid.toml").write_text(
+        'verb = "compare"\n[grid]\nK = [4, 6]\nlam = ["2**-8"]\n[fixed]\nL = 2\nstarts = 0\n'
+    )
     assert main(["sweep", str(tmp_path / "grid.toml"), "--jobs", "1", "--csv", str(tmp_path / "t.csv"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["rows"]) == 2 and printed["missing"] == 0 and (tmp_path / "grid.jsonl").exists()

@@ -1,4 +1,5 @@
-"""Symmetry classes: the schemes are schemes, the counts are the known ones, and every point is critical in the full factor space."""
+"""Symmetry classes: the schemes are schemes, the counts are the known ones, and every point is critical in the full
+factor space."""
 
 import dataclasses
 
@@ -143,7 +144,8 @@ def test_counts_of_labelled_critical_points_of_two_orbits(L, C, first, second, e
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("k, m, C", [(3, 1, 0.02), (2, 2, 0.02), (3, 2, 0.1)])
 def test_two_orbit_counts_agree_with_a_scan_that_knows_nothing_of_newton(k, m, C):
-    """At every tau of a grid, all (mu, x) of each orbit by sign changes; then sign changes of x^2 + y^2 - tau^2 along the branches."""
+    """At every tau of a grid, all (mu, x) of each orbit by sign changes; then sign changes of x^2 + y^2 - tau^2 along
+    the branches."""
     K, p = k + m, 2 / 3
     mus, taus = np.exp(np.linspace(np.log(1e-6), np.log(60), 500)), np.exp(np.linspace(np.log(1e-6), np.log(60), 250))
 
@@ -159,7 +161,10 @@ def test_two_orbit_counts_agree_with_a_scan_that_knows_nothing_of_newton(k, m, C
             low, high = np.full_like(mu, -60.0), np.full_like(mu, 8.0)
             for _ in range(60):
                 x = 0.5 * (low + high)
-                more = np.log(size / K * chances(mu, np.exp(x))[1] * across + 1e-300) > np.log(C * p) + (p - 2) * np.log(tau) + x
+                more = (
+                    np.log(size / K * chances(mu, np.exp(x))[1] * across + 1e-300)
+                    > np.log(C * p) + (p - 2) * np.log(tau) + x
+                )
                 low, high = np.where(more, x, low), np.where(more, high, x)
             return np.exp(0.5 * (low + high))
 
@@ -266,7 +271,12 @@ def test_mse_modes_decouple_and_the_constant_mode_takes_part():
 
 
 def test_a_loss_of_the_users_own_is_searched_through_its_gradient_alone():
-    own = Loss.from_function(lambda Z, Y: anp.log(anp.sum(anp.exp(Z - anp.sum(Z * Y, axis=0)), axis=0)), "own", convex=True, shift_invariant=True)
+    own = Loss.from_function(
+        lambda Z, Y: anp.log(anp.sum(anp.exp(Z - anp.sum(Z * Y, axis=0)), axis=0)),
+        "own",
+        convex=True,
+        shift_invariant=True,
+    )
     mine, theirs = (scheme_points(Problem(K=5, L=2, lam=0.02, loss=loss), families.dihedral(5)) for loss in (own, "ce"))
     assert len(mine) == len(theirs) == 8
     np.testing.assert_allclose(sorted(map(value, mine)), sorted(map(value, theirs)), atol=1e-12)
@@ -314,7 +324,10 @@ def test_an_interrupt_keeps_the_classes_finished(monkeypatch):
         (lambda: scheme_points(Problem(K=4, L=2, lam=0.1), families.dihedral(5)), "scheme must be on K=4 classes"),
         (lambda: scheme_points(Problem(K=4, L=2, lam=0.1), "V_4"), "scheme must be a Scheme; got str"),
         (lambda: two_orbit_points(Problem(K=4, L=2, lam=0.1, loss="mse")), "shift-invariant loss; got loss='mse'"),
-        (lambda: two_orbit_roots(Problem(K=4, L=2, lam=0.1), families.symmetric(2), families.symmetric(1)), "on K=4 classes together"),
+        (
+            lambda: two_orbit_roots(Problem(K=4, L=2, lam=0.1), families.symmetric(2), families.symmetric(1)),
+            "on K=4 classes together",
+        ),
         (lambda: a_priori_box(Problem(K=4, L=2, lam=0.1, loss="focal(2)")), "got loss='focal"),
         (lambda: a_priori_box(Problem(K=4, L=2, lam=0.1, bias=1.0)), "got bias=1.0"),
         (lambda: Scheme("x", 3, (np.eye(3),), (2,)), "multiplicities must be the traces"),
@@ -337,6 +350,7 @@ def test_modes_of_every_size_count_when_points_are_told_apart(K):
 
 
 def test_the_points_of_four_classes_found_by_search_are_there():
-    """Values of a random search over all logits (K = 4, C = 0.02): pairs, dnc and a saddle with the symmetry of the square."""
+    """Values of a random search over all logits (K = 4, C = 0.02): pairs, dnc and a saddle with the symmetry of the
+    square."""
     values = [value(point) for point in symmetric_points(normal_form(4, 2, 0.02))]
     np.testing.assert_allclose(values[:3], [0.1948464422, 0.1951169141, 0.2018900371], atol=1e-10)

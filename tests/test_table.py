@@ -61,14 +61,19 @@ def test_a_point_has_one_name_in_every_verb(name):
             kind = "nonlinear" if verb == "landscape" else "smooth"
             assert not problem.linear and REFUSALS[verb, kind] in table
             continue
-        assert isinstance(table, Landscape) and {entry["name"] for entry in table.to_dict()[table.view.listed]} == set(table.names)
+        assert isinstance(table, Landscape) and {entry["name"] for entry in table.to_dict()[table.view.listed]} == set(
+            table.names
+        )
         assert not any(same_kind(a.critical, b.critical) for a, b in itertools.combinations(table.rows, 2))
         for row in table:
             assert row.name in repr(table)
             base = row.name.split("#")[0]
             if problem.linear and row.rank and row.status in ("local minimum", "strict saddle"):
                 bare = replace(row.point, name=None)
-                assert row.how == {"modes": row.hits} or ufm.follow(bare, 1.001 * problem.Lam, steps=1).name in (base, *row.aliases)
+                assert row.how == {"modes": row.hits} or ufm.follow(bare, 1.001 * problem.Lam, steps=1).name in (
+                    base,
+                    *row.aliases,
+                )
             if row.status != "not critical":
                 assert base in (ufm.identify(row).name, *row.aliases) or STRUCTURE in row.how
             twins = [other for other in known if same_kind(row.critical, other.critical)]
@@ -83,7 +88,9 @@ def test_structures_that_are_one_point_share_a_row_and_each_name_finds_it():
 
 
 def test_short_names_are_for_pictures():
-    assert short_name("code(antiprism(4)+pair)") == "antiprism(4)+pair" and short_name("unnamed(rank=4)#2") == "rank 4#2"
+    assert (
+        short_name("code(antiprism(4)+pair)") == "antiprism(4)+pair" and short_name("unnamed(rank=4)#2") == "rank 4#2"
+    )
     assert short_name("blocks(6,2,2)") == "blocks(6,2,2)"
 
 
@@ -93,7 +100,9 @@ def test_short_names_are_for_pictures():
 def holders():
     """Everything that is a point or holds one, all of them pairs at four classes."""
     pairs = ufm.structures.pairs(FOUR)
-    run = ufm.minimize(FOUR, lambda objective, draw: objective.lift(pairs) + 1e-3 * draw.standard_normal(objective.size), rng=0)
+    run = ufm.minimize(
+        FOUR, lambda objective, draw: objective.lift(pairs) + 1e-3 * draw.standard_normal(objective.size), rng=0
+    )
     branch = ufm.follow(pairs, 0.021)
     return {
         "LogitPoint": pairs,
@@ -117,7 +126,9 @@ TAKERS = {
     "follow": lambda x: len(ufm.follow(x, 0.0201)) > 1,
     "path": lambda x: ufm.path(ufm.structures.dnc(FOUR), x, "straight").barrier > 0,
     "connect": lambda x: ufm.connect([x]).names == ["pairs"],
-    "read_trajectory": lambda x: ufm.read_trajectory(np.array([point_of("x", ufm.structures.pairs(FOUR)).class_logits()] * 5), [x]).end.startswith("pairs"),
+    "read_trajectory": lambda x: ufm.read_trajectory(
+        np.array([point_of("x", ufm.structures.pairs(FOUR)).class_logits()] * 5), [x]
+    ).end.startswith("pairs"),
     "certify": lambda x: all(c.holds for c in ufm.certify(x, ["critical"])),
     "flatness": lambda x: flatness(x).trace > 0,
 }
@@ -172,7 +183,11 @@ def test_a_table_prints_as_text_html_and_latex(four, verb):
 def test_a_data_frame_has_a_row_a_point(four):
     pandas = pytest.importorskip("pandas")
     frame = four["landscape"].to_dataframe()
-    assert isinstance(frame, pandas.DataFrame) and list(frame["name"]) == four["landscape"].names and "group_order" in frame
+    assert (
+        isinstance(frame, pandas.DataFrame)
+        and list(frame["name"]) == four["landscape"].names
+        and "group_order" in frame
+    )
 
 
 def test_without_pandas_a_command_that_works_is_named(four, monkeypatch):
@@ -187,7 +202,9 @@ def test_rows_are_selected(four):
     assert {row.status for row in table.minima} == {"local minimum"} and "pairs" in table.minima
     assert [row.rank for row in table.where(rank=2)] == [2] * len(table.where(rank=2)) and len(table[:3]) == 3
     lowest = table.lowest_by("rank")
-    assert list(lowest) == sorted(lowest) and all(lowest[r].fun == min(row.fun for row in table.where(rank=r)) for r in lowest)
+    assert list(lowest) == sorted(lowest) and all(
+        lowest[r].fun == min(row.fun for row in table.where(rank=r)) for r in lowest
+    )
     assert table.sort("index")[0].index == 0 and table.best.name == "pairs"
     with pytest.raises(ValueError, match=r"name must be one of .* got name='paris'"):
         table["paris"]
@@ -195,7 +212,10 @@ def test_rows_are_selected(four):
         table.shares()
     assert not hasattr(table, "nonsense")
     shares = four["basins"].shares()
-    assert sum(share for share, _, _ in shares.values()) == pytest.approx(1.0) and next(iter(shares)) == four["basins"].winner
+    assert (
+        sum(share for share, _, _ in shares.values()) == pytest.approx(1.0)
+        and next(iter(shares)) == four["basins"].winner
+    )
 
 
 def test_landscape_takes_starts_and_seed_by_name():

@@ -24,7 +24,12 @@ def test_theorems_hold_for_all_K_and_L():
     for name in THEOREMS:
         for exact in (False, True):
             certificate = theorem(name, exact=exact)
-            assert certificate.holds and certificate.check() and certificate.arithmetic == "exact" and certificate.kind == "theorem"
+            assert (
+                certificate.holds
+                and certificate.check()
+                and certificate.arithmetic == "exact"
+                and certificate.kind == "theorem"
+            )
             assert json.loads(json.dumps(certificate.to_dict()))["data"] == certificate.data
 
 
@@ -34,14 +39,23 @@ def test_theorem_one_is_the_papers_set():
         for L in range(1, 30):
             left, right = theorems.sides("gk25:thm1", K, L)
             m = K // 2
-            assert (left < right) == (4 * m ** (L + 1) < (2 * m - 1) ** (L + 1)) == (m * (2 - 2 ** (2 / (L + 1))) > 1) == holds("gk25:thm1", K, L)
+            assert (
+                (left < right)
+                == (4 * m ** (L + 1) < (2 * m - 1) ** (L + 1))
+                == (m * (2 - 2 ** (2 / (L + 1))) > 1)
+                == holds("gk25:thm1", K, L)
+            )
             assert (left < right) == ((K >= 6 and L == 2) or (K >= 4 and L >= 3))
 
 
 def test_relu_frontier_by_parity():
     for L, least in MINIMAL_RELU.items():
         for parity, expected in enumerate(least):
-            won = [K for K in range(2 + parity, 60, 2) if theorems.sides("gk25:thm7", K, L)[0] < theorems.sides("gk25:thm7", K, L)[1]]
+            won = [
+                K
+                for K in range(2 + parity, 60, 2)
+                if theorems.sides("gk25:thm7", K, L)[0] < theorems.sides("gk25:thm7", K, L)[1]
+            ]
             assert won == list(range(expected, 60, 2))
     assert all(a > b for L in (2, 3) for K in range(2, 200) for a, b in [theorems.sides("gk25:thm7", K, L)])
 
@@ -53,7 +67,10 @@ def test_relu_sides_are_the_known_inequalities():
             if K % 2 == 0:
                 a, b = 2 ** (L + 1) * (K + 2) ** (L - 2) * K**3, (K - 1) ** (L + 1) * 4 ** (L - 1)
             else:
-                a, b = (2 * K + 6) ** (L + 1) * (2 * K - 1) * K**2, (K - 1) ** (L + 1) * 4 ** (L - 1) * (2 * K + 6) * (K + 3) ** 2
+                a, b = (
+                    (2 * K + 6) ** (L + 1) * (2 * K - 1) * K**2,
+                    (K - 1) ** (L + 1) * 4 ** (L - 1) * (2 * K + 6) * (K + 3) ** 2,
+                )
             assert left * b == right * a
 
 
@@ -72,7 +89,9 @@ def relu_factors(K, L, n, rng):
     return [c[0] * np.repeat(root.T, n, axis=1), c[1] * root, *(c[l] * (X + Y / m) for l in range(2, L)), c[L] * last]
 
 
-@pytest.mark.parametrize(("K", "L"), [(2, 2), (3, 3), (6, 2), (6, 8), (7, 8), (8, 6), (9, 4), (14, 4), (15, 4), (11, 5)])
+@pytest.mark.parametrize(
+    ("K", "L"), [(2, 2), (3, 3), (6, 2), (6, 8), (7, 8), (8, 6), (9, 4), (14, 4), (15, 4), (11, 5)]
+)
 def test_relu_forward_pass_has_the_logits_and_the_penalty_of_the_proof(K, L):
     """relu(W_2 relu(W_1 H_1)) ... gives pairs of scale b, ReLU idle, and (A_0 ... A_L)/((K-1)^D n b^2) = R(K, L)."""
     rng, n = np.random.default_rng(K * 100 + L), 3
@@ -113,7 +132,9 @@ def test_random_ranges_against_the_set():
             certificate = theorem(name, K=K, L=L)
             assert certificate.holds == holds(name, K[0], L[0]) and certificate.check() == certificate.holds
             listed = theorem(name, K=K, L=L, exact=True)
-            assert listed.holds and listed.check() and listed.data["claim"] == ("set" if None in (K[1], L[1]) else "list")
+            assert (
+                listed.holds and listed.check() and listed.data["claim"] == ("set" if None in (K[1], L[1]) else "list")
+            )
 
 
 @pytest.mark.parametrize(
@@ -138,13 +159,19 @@ def test_outside_the_set_nothing_is_proved(name, K, L):
 
 def test_statements():
     assert theorem("gk25:thm1", K=7).statement.endswith("for K = 7 with L = 2, and K = 7 with L >= 3")
-    assert theorem("gk25:thm1", K=range(4, 201), L=range(2, 61), exact=True).statement.endswith("K = 6..200 with L = 2 or K = 4..200 with L = 3..60")
+    assert theorem("gk25:thm1", K=range(4, 201), L=range(2, 61), exact=True).statement.endswith(
+        "K = 6..200 with L = 2 or K = 4..200 with L = 3..60"
+    )
     assert theorem("gk25:thm7", K=(2, 9), L=(2, 3), exact=True).statement.endswith("exactly where never")
     assert theorem("gk25:thm1", K=10**9, L=10**9).check()
 
 
 def test_tampering_is_seen():
-    for original in (theorem("gk25:thm1"), theorem("gk25:thm7", exact=True), theorem("gk25:thm1", K=(4, 9), L=(2, 5), exact=True)):
+    for original in (
+        theorem("gk25:thm1"),
+        theorem("gk25:thm7", exact=True),
+        theorem("gk25:thm1", K=(4, 9), L=(2, 5), exact=True),
+    ):
         assert original.check()
         assert not replace(original, statement=original.statement.replace("4", "3")).check()
         for change in (
@@ -162,10 +189,21 @@ def test_tampering_is_seen():
 
 
 def test_a_wrong_corner_fails_even_with_its_own_steps():
-    """The planted error: corners and steps consistent, the inequality false; and a frontier that is not the largest set."""
-    for name, corners, claim in (("gk25:thm1", [[5, 2], [4, 3]], "all"), ("gk25:thm7", [[12, 4]], "all"), ("gk25:thm1", [[8, 2], [4, 3]], "set")):
+    """The planted error: corners and steps consistent, the inequality false; and a frontier that is not the largest
+    set."""
+    for name, corners, claim in (
+        ("gk25:thm1", [[5, 2], [4, 3]], "all"),
+        ("gk25:thm7", [[12, 4]], "all"),
+        ("gk25:thm1", [[8, 2], [4, 3]], "set"),
+    ):
         K, L = corners[0]
-        data = {"theorem": name, "claim": claim, "corners": corners, "ranges": [[K, None, L, None]], "steps": theorems.steps(name, corners, claim == "set")}
+        data = {
+            "theorem": name,
+            "claim": claim,
+            "corners": corners,
+            "ranges": [[K, None, L, None]],
+            "steps": theorems.steps(name, corners, claim == "set"),
+        }
         with pytest.raises(Rejected, match="a step fails"):
             run_check("theorem", data)
 
@@ -178,13 +216,31 @@ def test_a_false_factor_is_seen(monkeypatch):
 
 
 def test_positivity_checks_can_fail():
-    assert theorems._positive_from([-3, 1], 4) and not theorems._positive_from([-3, 1], 3) and not theorems._positive_from([5, -1], 4)
-    assert theorems._positive_inside([0, 1, -1]) and not theorems._positive_inside([0, 1, -2]) and not theorems._positive_inside([0, 0])
+    assert (
+        theorems._positive_from([-3, 1], 4)
+        and not theorems._positive_from([-3, 1], 3)
+        and not theorems._positive_from([5, -1], 4)
+    )
+    assert (
+        theorems._positive_inside([0, 1, -1])
+        and not theorems._positive_inside([0, 1, -2])
+        and not theorems._positive_inside([0, 0])
+    )
 
 
 def test_arguments():
     with pytest.raises(ValueError, match="gk25:thm1"):
         theorem("gk25:thm11")
-    for bad in ({"K": 1}, {"L": 0}, {"K": 4.5}, {"K": (9, 4)}, {"K": range(4, 4)}, {"K": range(4, 9, 2)}, {"L": (1, 2, 3)}, {"K": "four"}, {"K": True}):
+    for bad in (
+        {"K": 1},
+        {"L": 0},
+        {"K": 4.5},
+        {"K": (9, 4)},
+        {"K": range(4, 4)},
+        {"K": range(4, 9, 2)},
+        {"L": (1, 2, 3)},
+        {"K": "four"},
+        {"K": True},
+    ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             theorem("gk25:thm1", **bad)

@@ -24,7 +24,8 @@ SHORT = {f"gk25:{name}" for name in ("lemma1", "qk", "thm1", "thm1-all", "thm5",
 
 
 def _walk():
-    """Every quick claim; the longer ones, whose parts have tests of their own, only with the slow tests. `ufm verify` runs all."""
+    """Every quick claim; the longer ones, whose parts have tests of their own, only with the slow tests. `ufm verify`
+    runs all."""
     for claim in claims():
         if claim.pace == "quick":
             yield pytest.param(claim, id=claim.id, marks=() if claim.id in SHORT else pytest.mark.slow)
@@ -62,7 +63,11 @@ def test_the_integer_inequality_of_theorem_1_implies_the_order_of_the_losses(K, 
 def test_verify_speaks_json_and_its_exit_codes(capsys):
     assert main(["verify", "gk25:thm1", "--json"]) == 0
     (claim,) = json.loads(capsys.readouterr().out)["claims"]
-    assert claim["verdict"] == "supported" and claim["strength"] == "exact" and claim["controls_broken"] == claim["controls"] > 0
+    assert (
+        claim["verdict"] == "supported"
+        and claim["strength"] == "exact"
+        and claim["controls_broken"] == claim["controls"] > 0
+    )
     assert main(["verify", "--list"]) == 0 and "gk25:thm1" in capsys.readouterr().out
 
 

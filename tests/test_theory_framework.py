@@ -29,7 +29,9 @@ CALLS = []
 def square_below_power(case):
     """x^2 < 2^x, true for x >= 5; `power` and `sign` falsify it."""
     CALLS.append(case)
-    return Evidence(case.get("sign", 1) * case.x ** case.get("power", 2), "<", case.get("sign", 1) * 2**case.x, strength="exact")
+    return Evidence(
+        case.get("sign", 1) * case.x ** case.get("power", 2), "<", case.get("sign", 1) * 2**case.x, strength="exact"
+    )
 
 
 def claim(name="power", **changes) -> Claim:
@@ -55,7 +57,9 @@ def refuted(name="wrong", **changes):
 
 
 def undecided(name="unsure", **changes):
-    return claim(name, check=lambda c: Evidence(0.0, "<", 1e-12 if c.x >= 5 else -1.0, tol=1e-9), controls=[Case(x=3)], **changes)
+    return claim(
+        name, check=lambda c: Evidence(0.0, "<", 1e-12 if c.x >= 5 else -1.0, tol=1e-9), controls=[Case(x=3)], **changes
+    )
 
 
 # cases
@@ -65,7 +69,14 @@ def test_a_case_reads_as_attributes_is_frozen_and_survives_pickling():
     case = Case(K=np.int64(4), lam=np.float64(0.5), n=[1, 2], name="gd", steps=None, on=True)
     assert (case.K, case.lam, case.n, case.name, case.steps, case.on) == (4, 0.5, (1, 2), "gd", None, True)
     assert pickle.loads(pickle.dumps(case)) == case and hash(case) == hash(case.but(K=4)) and case != case.but(K=5)
-    assert json.loads(json.dumps(case.to_dict())) == {"K": 4, "lam": 0.5, "n": [1, 2], "name": "gd", "steps": None, "on": True}
+    assert json.loads(json.dumps(case.to_dict())) == {
+        "K": 4,
+        "lam": 0.5,
+        "n": [1, 2],
+        "name": "gd",
+        "steps": None,
+        "on": True,
+    }
     assert dict(**case)["K"] == 4 and "K" in case and "d" not in case and case.get("d", 7) == 7
     with pytest.raises(AttributeError, match="frozen"):
         case.K = 5
@@ -101,7 +112,9 @@ def test_grids_of_the_command_line(text, values):
     assert values_of("K", text) == values
 
 
-@pytest.mark.parametrize("text", ["", "4:", "6:4", "40-4", "1:2:3:4", "0.1:0.5", "4:8:0", "x", "1:10**9", "4,,5", "1e400"])
+@pytest.mark.parametrize(
+    "text", ["", "4:", "6:4", "40-4", "1:2:3:4", "0.1:0.5", "4:8:0", "x", "1:10**9", "4,,5", "1e400"]
+)
 def test_grids_that_mean_nothing_are_refused_by_name(text):
     with pytest.raises(ValueError, match="K"):
         values_of("K", text)
@@ -149,7 +162,9 @@ def test_a_margin_inside_the_tolerance_decides_nothing(left, relation, right, ve
     assert repr(Evidence.from_dict(json.loads(json.dumps(evidence.to_dict())))) == repr(evidence)
 
 
-@pytest.mark.parametrize("relation, verdict", [("<", REFUTED), (">", REFUTED), ("<=", SUPPORTED), (">=", SUPPORTED), ("==", SUPPORTED)])
+@pytest.mark.parametrize(
+    "relation, verdict", [("<", REFUTED), (">", REFUTED), ("<=", SUPPORTED), (">=", SUPPORTED), ("==", SUPPORTED)]
+)
 def test_exact_numbers_are_decided_at_equality_and_beyond_double_precision(relation, verdict):
     big = 10**400
     assert Evidence(Fraction(1, 3), relation, Fraction(2, 6), strength="exact").verdict == verdict
@@ -188,7 +203,9 @@ def test_evidence_says_what_is_wrong_with_it(arguments, words):
 
 def test_a_margin_of_a_certificate_may_be_smaller_but_not_of_the_other_sign():
     assert Evidence(0.0, "<", 1.0, strength="certified", margin=0.9).verdict == SUPPORTED
-    assert Evidence(1.0, "<", np.nextafter(1.0, 0), strength="certified", margin=1e-20).verdict == SUPPORTED  # the floats cannot tell
+    assert (
+        Evidence(1.0, "<", np.nextafter(1.0, 0), strength="certified", margin=1e-20).verdict == SUPPORTED
+    )  # the floats cannot tell
     with pytest.raises(ValueError, match="margin must agree"):
         Evidence(0.0, "<", 1.0, strength="certified", margin=-0.9)
 
@@ -217,7 +234,9 @@ def test_a_margin_inside_the_error_of_its_computation_decides_nothing(left, rela
 def test_an_error_is_not_negative_and_is_shown():
     with pytest.raises(ValueError, match=r"error must not be negative; got error=-1\.0"):
         Evidence(0.0, "<", 1.0, 0.0, error=-1.0)
-    seen = claim(check=lambda c: Evidence(c.x, "<", 20 if c.x > 4 else 0, 0.0, error=0.25), controls=[Case(x=3)]).verify()
+    seen = claim(
+        check=lambda c: Evidence(c.x, "<", 20 if c.x > 4 else 0, 0.0, error=0.25), controls=[Case(x=3)]
+    ).verify()
     assert "margin 15 ± 0.25, float" in report.text([seen], verbose=True)
 
 
@@ -232,14 +251,26 @@ def test_a_search_that_ends_above_a_minimum_decides_nothing_and_one_that_ends_be
 
 def reaching(least, kind, **changes):
     """At least `least`, from x = 5 on; the control x = 3 falls short."""
-    return claim(check=lambda c: Evidence(c.x, ">=", least, strength="exact"), controls=[planted("no x", x=3)], kind=kind, **changes)
+    return claim(
+        check=lambda c: Evidence(c.x, ">=", least, strength="exact"),
+        controls=[planted("no x", x=3)],
+        kind=kind,
+        **changes,
+    )
 
 
 def test_one_witness_supports_an_existential_claim_and_none_refutes_it():
     found = reaching(9, "existential").verify()
-    assert found.verdict == SUPPORTED and found.margin == 0 and [c.verdict for c in found.cases] == [UNDECIDED] * 4 + [SUPPORTED] * 3
+    assert (
+        found.verdict == SUPPORTED
+        and found.margin == 0
+        and [c.verdict for c in found.cases] == [UNDECIDED] * 4 + [SUPPORTED] * 3
+    )
     none = reaching(50, "existential").verify()
-    assert none.verdict == UNDECIDED and "7 of 7 cases without a witness, the first at x=5: the property fails here" in none.why
+    assert (
+        none.verdict == UNDECIDED
+        and "7 of 7 cases without a witness, the first at x=5: the property fails here" in none.why
+    )
     assert none.counterexample is None and len(none.broken) == 1
     blind = reaching(9, "existential", hypotheses={}).verify(x=range(9, 12))
     assert blind.verdict == SUPPORTED
@@ -247,9 +278,14 @@ def test_one_witness_supports_an_existential_claim_and_none_refutes_it():
 
 
 def test_what_was_seen_on_runs_is_not_refuted_by_another_run():
-    assert reaching(5, "empirical").verify().verdict == SUPPORTED and reaching(9, "universal").verify().verdict == REFUTED
+    assert (
+        reaching(5, "empirical").verify().verdict == SUPPORTED and reaching(9, "universal").verify().verdict == REFUTED
+    )
     against = reaching(9, "empirical").verify()
-    assert against.verdict == UNDECIDED and "4 of 7 cases undecided, the first at x=5: what was seen elsewhere fails here" in against.why
+    assert (
+        against.verdict == UNDECIDED
+        and "4 of 7 cases undecided, the first at x=5: what was seen elsewhere fails here" in against.why
+    )
     with pytest.raises(ValueError, match="kind must be one of"):
         claim(kind="vague")
 
@@ -283,7 +319,9 @@ def test_a_check_that_cannot_fail_or_does_not_see_its_planted_error_is_undecided
     assert always.verdict == UNDECIDED and "no control breaks it" in always.why
     blind = claim(check=lambda c: square_below_power(Case(x=c.x))).verify()
     assert blind.verdict == UNDECIDED and "the planted error is not seen" in blind.why and len(blind.broken) == 2
-    assert claim(controls=[Case(x=1), Case(x=3)]).verify().verdict == SUPPORTED  # one that breaks it is enough: x = 1 satisfies it
+    assert (
+        claim(controls=[Case(x=1), Case(x=3)]).verify().verdict == SUPPORTED
+    )  # one that breaks it is enough: x = 1 satisfies it
 
 
 def test_cases_outside_and_controls_inside_the_hypotheses_raise():
@@ -299,7 +337,11 @@ def test_cases_outside_and_controls_inside_the_hypotheses_raise():
             claim(**change).verify()
         with pytest.raises(ValueError, match=words):
             runs.verify([claim(), claim(**change)], jobs=1)
-    for change, words in [({"id": "thm1"}, "id must be"), ({"pace": "fast"}, "pace must be"), ({"uses": "toy:a"}, "uses must be a tuple")]:
+    for change, words in [
+        ({"id": "thm1"}, "id must be"),
+        ({"pace": "fast"}, "pace must be"),
+        ({"uses": "toy:a"}, "uses must be a tuple"),
+    ]:
         with pytest.raises(ValueError, match=words):
             claim(**change)
     with pytest.raises(ValueError, match="reason must say"):
@@ -315,7 +357,10 @@ def test_an_exception_is_undecided_evidence_and_what_came_before_it_counts():
     verdict = claim(check=fragile, controls=[Case(x=3), planted("no", x=9)]).verify()
     assert verdict.verdict == REFUTED and verdict.counterexample.case.x == 9
     short = claim(check=fragile, cases=grid(x=range(5, 9)), controls=[planted("x is 9", x=9)]).verify()
-    assert short.verdict == UNDECIDED and short.why == "1 of 4 cases undecided, the first at x=8: RuntimeError: no convergence"
+    assert (
+        short.verdict == UNDECIDED
+        and short.why == "1 of 4 cases undecided, the first at x=8: RuntimeError: no convergence"
+    )
     for wrong in (lambda c: None, lambda c: [], lambda c: [1.0], lambda c: 1 / 0, lambda c: c.missing):
         assert attempt(wrong, Case(x=1)).verdict == UNDECIDED and attempt(wrong, Case(x=1)).failed
     assert claim(check=lambda c: 1 / 0).verify().verdict == UNDECIDED
@@ -373,12 +418,18 @@ def test_a_killed_run_continues_and_repeats_nothing(tmp_path):
     file = tmp_path / "done.jsonl"
     CALLS.clear()
     first = runs.verify([claim(check=interrupted_after(4))], jobs=1, resume=file)
-    assert first.interrupted and first.verdicts[0].verdict == UNDECIDED and "interrupted after 4 of 7 cases" in first.verdicts[0].why
+    assert (
+        first.interrupted
+        and first.verdicts[0].verdict == UNDECIDED
+        and "interrupted after 4 of 7 cases" in first.verdicts[0].why
+    )
     with open(file, "a") as handle:
         handle.write('{"key": "torn')  # killed while writing
     CALLS.clear()
     second = runs.verify([claim()], jobs=1, resume=file)
-    assert second.reused == 4 and [c.x for c in CALLS] == [9, 10, 11, 2, 3, 6] and second.verdicts[0].verdict == SUPPORTED
+    assert (
+        second.reused == 4 and [c.x for c in CALLS] == [9, 10, 11, 2, 3, 6] and second.verdicts[0].verdict == SUPPORTED
+    )
     CALLS.clear()
     third = runs.verify([claim()], jobs=1, resume=file)
     assert not CALLS and third.reused == 10 and third.verdicts[0].verdict == SUPPORTED
@@ -418,7 +469,9 @@ def test_a_record_has_one_run_at_a_time(tmp_path):
     file = tmp_path / "done.jsonl"
     CALLS.clear()
     with runs.Record(file):
-        with pytest.raises(ValueError, match=r"done\.jsonl' is the record of another run that is still going on; wait for it"):
+        with pytest.raises(
+            ValueError, match=r"done\.jsonl' is the record of another run that is still going on; wait for it"
+        ):
             runs.verify([claim()], jobs=1, resume=file)
         assert not CALLS
     assert runs.verify([claim()], jobs=1, resume=file).reused == 0
@@ -444,7 +497,12 @@ def test_other_files_are_not_taken_for_records(tmp_path):
 @pytest.fixture(scope="module")
 def verdicts():
     corrected = supported("thm5-corrected", uses=("toy:a",))
-    published = refuted("thm5", corrected_by="toy:thm5-corrected", title="<b> | 50% of $x_1^2$ & {so} on~\\", uses=("toy:a", "toy:elsewhere"))
+    published = refuted(
+        "thm5",
+        corrected_by="toy:thm5-corrected",
+        title="<b> | 50% of $x_1^2$ & {so} on~\\",
+        uses=("toy:a", "toy:elsewhere"),
+    )
     broken = claim("broken", check=lambda c: 1 / 0, scope="at x <= 11 only")
     return runs.verify([supported("a"), corrected, published, undecided("c"), broken], jobs=1).verdicts
 
@@ -453,10 +511,19 @@ def test_the_terminal_table_is_aligned_and_says_what_matters(verdicts):
     text = report.text(verdicts)
     head, rule, *lines = text.splitlines()
     table = [line for line in lines if line.startswith("toy:")]
-    assert len(table) == 5 and len({line.index(v.claim.title) for line, v in zip(table, verdicts, strict=True)} | {head.index("title")}) == 1
+    assert (
+        len(table) == 5
+        and len({line.index(v.claim.title) for line, v in zip(table, verdicts, strict=True)} | {head.index("title")})
+        == 1
+    )
     assert "counterexample: x=5: 125 < 32 fails" in text and "corrected by toy:thm5-corrected" in text
-    assert "undecided: 7 of 7 cases undecided, the first at x=5: ZeroDivisionError" in text and "scope: at x <= 11 only" in text
-    assert text.splitlines()[-1] == "5 claims: 2 supported; 1 refuted as published: see toy:thm5-corrected; 2 undecided."
+    assert (
+        "undecided: 7 of 7 cases undecided, the first at x=5: ZeroDivisionError" in text
+        and "scope: at x <= 11 only" in text
+    )
+    assert (
+        text.splitlines()[-1] == "5 claims: 2 supported; 1 refuted as published: see toy:thm5-corrected; 2 undecided."
+    )
     assert "1 refuted;" in report.summary([verdicts[2], verdicts[3]])
     long = report.text(verdicts, verbose=True)
     assert (
@@ -476,11 +543,18 @@ def test_markdown_keeps_its_columns(verdicts):
 def test_latex_is_escaped_and_balanced(verdicts):
     text = report.latex(verdicts)
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
-    assert r"\textless{}b\textgreater{} \textbar{} 50\% of \$x\_1\textasciicircum{}2\$ \& \{so\} on\textasciitilde{}\textbackslash{}" in body
+    assert (
+        r"\textless{}b\textgreater{} \textbar{} 50\% of \$x\_1\textasciicircum{}2\$ \& \{so\}"
+        r" on\textasciitilde{}\textbackslash{}" in body
+    )
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 6 and {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {7}
     assert not re.search(r"(?<!\\)[%#$_]", body.replace("p{0.4\\textwidth}", ""))
-    assert body.count(r"\begin{tabular}") == body.count(r"\end{tabular}") == 1 and r"\toprule" in body and r"\bottomrule" in body
+    assert (
+        body.count(r"\begin{tabular}") == body.count(r"\end{tabular}") == 1
+        and r"\toprule" in body
+        and r"\bottomrule" in body
+    )
 
 
 def parsed(text):
@@ -491,18 +565,39 @@ def test_the_page_is_well_formed_self_contained_and_says_every_verdict_in_words(
     text = report.html(verdicts)
     root = parsed(text)
     words = " ".join(root.itertext())
-    for wanted in (SUPPORTED, REFUTED, UNDECIDED, "not run", "the power is 3", "x >= 5", "breaks the claim", "corrected by", "prefers-color-scheme"):
+    for wanted in (
+        SUPPORTED,
+        REFUTED,
+        UNDECIDED,
+        "not run",
+        "the power is 3",
+        "x >= 5",
+        "breaks the claim",
+        "corrected by",
+        "prefers-color-scheme",
+    ):
         assert wanted in words
     for v in verdicts:
-        assert root.find(f".//section[@id='{v.claim.id}']") is not None and root.find(f".//a[@href='#{v.claim.id}']") is not None
-    assert not re.search(r'(src|href)="(?!#)', text) and "http" not in text.replace("http://www.w3.org/2000/svg", "") and "<b>" not in text
+        assert (
+            root.find(f".//section[@id='{v.claim.id}']") is not None
+            and root.find(f".//a[@href='#{v.claim.id}']") is not None
+        )
+    assert (
+        not re.search(r'(src|href)="(?!#)', text)
+        and "http" not in text.replace("http://www.w3.org/2000/svg", "")
+        and "<b>" not in text
+    )
     parsed(report.graph_page(verdicts))
     ids = [node.get("id") for node in root.iter() if node.get("id")]
     assert len(ids) == len(set(ids))
 
 
 def test_long_lists_of_cases_are_cut_and_say_so_with_the_refuted_first():
-    late = claim(check=lambda c: Evidence(c.x, "<", 500 if c.x > 4 else 0, strength="exact"), cases=grid(x=range(5, 502)), controls=[Case(x=3)])
+    late = claim(
+        check=lambda c: Evidence(c.x, "<", 500 if c.x > 4 else 0, strength="exact"),
+        cases=grid(x=range(5, 502)),
+        controls=[Case(x=3)],
+    )
     text = report.html([late.verify()])
     assert f"and {497 - report.ROWS} more" in text and "500 &lt; 500" in text and "<td>x=480</td>" not in text
 
@@ -519,8 +614,15 @@ def test_huge_and_strange_numbers_are_shown():
 def test_the_json_shape(verdicts):
     data = verdicts[2].to_dict()
     assert {"id", "title", "source", "verdict", "strength", "margin", "cases", "controls", "seconds"} <= set(data)
-    assert data["cases"] == 7 and data["controls"] == 3 and data["counterexample"]["case"] == {"x": 5} and data["corrected_by"] == "toy:thm5-corrected"
-    assert [c["violates"] for c in data["control_evidence"]] == [["x >= 5"], ["x >= 5"], []] and data["control_evidence"][2]["planted"] == "the power is 3"
+    assert (
+        data["cases"] == 7
+        and data["controls"] == 3
+        and data["counterexample"]["case"] == {"x": 5}
+        and data["corrected_by"] == "toy:thm5-corrected"
+    )
+    assert [c["violates"] for c in data["control_evidence"]] == [["x >= 5"], ["x >= 5"], []] and data[
+        "control_evidence"
+    ][2]["planted"] == "the power is 3"
 
 
 # the graph
@@ -529,7 +631,14 @@ def test_the_json_shape(verdicts):
 def random_claims(rng, count):
     names = [f"toy:{'x' * int(rng.integers(1, 30))}{i}" for i in range(count)]
     return [
-        claim(name[4:], uses=tuple(str(u) for u in rng.choice(names[:i], size=min(i, int(rng.integers(0, 4))), replace=False)) if i else ())
+        claim(
+            name[4:],
+            uses=(
+                tuple(str(u) for u in rng.choice(names[:i], size=min(i, int(rng.integers(0, 4))), replace=False))
+                if i
+                else ()
+            ),
+        )
         for i, name in enumerate(names)
     ]
 
@@ -539,7 +648,10 @@ def along(points):
     for (x, y), (u, v) in itertools.pairwise(points):
         for t in np.linspace(0, 1, 40):
             s, m = 1 - t, (x + u) / 2
-            yield s**3 * x + 3 * s * s * t * m + 3 * s * t * t * m + t**3 * u, s**3 * y + 3 * s * s * t * y + 3 * s * t * t * v + t**3 * v
+            yield (
+                s**3 * x + 3 * s * s * t * m + 3 * s * t * t * m + t**3 * u,
+                s**3 * y + 3 * s * s * t * y + 3 * s * t * t * v + t**3 * v,
+            )
 
 
 def overlaps(drawn):
@@ -573,7 +685,9 @@ def test_no_label_overlaps_another_nor_an_edge(seed):
 def test_every_use_is_an_edge_and_the_picture_is_well_formed(verdicts):
     claims = [v.claim for v in verdicts]
     drawn = graph.layout(claims, verdicts)
-    assert set(drawn.edges) == {(used, c.id) for c in claims for used in c.uses} and {b.state for b in drawn.boxes} == {*graph.COLOURS}
+    assert set(drawn.edges) == {(used, c.id) for c in claims for used in c.uses} and {b.state for b in drawn.boxes} == {
+        *graph.COLOURS
+    }
     root = ElementTree.fromstring(graph.svg(claims, verdicts))
     assert len(root.findall(".//{*}g")) == len(drawn.boxes) == 6
     assert '"toy:a" -> "toy:thm5";' in graph.dot(claims, verdicts) and "\\\\" in graph.dot(claims, verdicts)
@@ -597,7 +711,9 @@ def package(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def build(**modules):
-        write_package(tmp_path, {"__init__.py": "", "one/__init__.py": "", "figures/__init__.py": "", "figures/bad.py": "1/0"})
+        write_package(
+            tmp_path, {"__init__.py": "", "one/__init__.py": "", "figures/__init__.py": "", "figures/bad.py": "1/0"}
+        )
         write_package(tmp_path, {f"one/{name}.py": text for name, text in modules.items()})
         import fakery
 
@@ -611,19 +727,29 @@ def package(tmp_path, monkeypatch):
 ONE = """
 from theory.claim import Case, Claim, Evidence
 def make(name):
-    return Claim(id="one:" + name, title="t", statement="s", source="gk25, 1", check=lambda c: Evidence(c.x, "<", 2, strength="exact"),
+    return Claim(id="one:" + name, title="t", statement="s", source="gk25, 1",
+                 check=lambda c: Evidence(c.x, "<", 2, strength="exact"),
                  hypotheses={"x < 2": lambda c: c.x < 2}, cases=[Case(x=1)], controls=[Case(x=2)])
 """
 
 
 def test_the_walk_finds_claims_and_refuses_doubles_and_other_things(package):
-    found = registry.claims((), package(a=ONE + "CLAIM = make('thm10')", b=ONE + "CLAIMS = (make('thm2'), make('thm2-converse'))", helper="VALUE = 1"))
+    found = registry.claims(
+        (),
+        package(
+            a=ONE + "CLAIM = make('thm10')",
+            b=ONE + "CLAIMS = (make('thm2'), make('thm2-converse'))",
+            helper="VALUE = 1",
+        ),
+    )
     assert [c.id for c in found] == ["one:thm2", "one:thm2-converse", "one:thm10"]
 
 
 def test_selections(package):
     fake = package(a=ONE + "CLAIMS = (make('thm1'), make('thm2'), make('lemma'))")
-    assert [c.id for c in registry.claims(["one:thm*"], fake)] == ["one:thm1", "one:thm2"] and len(registry.claims(["one"], fake)) == 3
+    assert [c.id for c in registry.claims(["one:thm*"], fake)] == ["one:thm1", "one:thm2"] and len(
+        registry.claims(["one"], fake)
+    ) == 3
     with pytest.raises(ValueError, match="no claim matches 'two'; there are one:lemma, one:thm1"):
         registry.claims(["two"], fake)
 
@@ -657,7 +783,9 @@ def test_the_audit_sees_unknown_sources_uses_circles_and_bad_controls():
 def test_references_are_read_by_their_braces():
     text = "@string{x = {y}}\n@comment{@}\n @Book { a:b-1 , title={Curly {{x}} \\'{e}} }@misc{c,year=2026}\n"
     assert references(text) == {"a:b-1": "@Book { a:b-1 , title={Curly {{x}} \\'{e}} }", "c": "@misc{c,year=2026}"}
-    assert {"ufm", "gk25"} <= set(references()) and all(entry.count("{") == entry.count("}") for entry in references().values())
+    assert {"ufm", "gk25"} <= set(references()) and all(
+        entry.count("{") == entry.count("}") for entry in references().values()
+    )
     with pytest.raises(ValueError, match="key 'a' twice"):
         references("@misc{a, x={1}} @misc{a, x={2}}")
     with pytest.raises(ValueError, match="'a' never close"):
@@ -682,8 +810,18 @@ def test_an_order_is_certified_where_it_is_proved_and_float_elsewhere(monkeypatc
     fake_orders(monkeypatch, lambda left, right, problem: proof((left, right) == ("pairs", "dnc")))
     assert strength.ordered(problem, "pairs", "dnc") == (1e-4, "certified")
     assert strength.ordered(problem, "dnc", "pairs") == (-1e-4, "certified")
-    assert strength.order(problem, "pairs", "dnc").verdict == SUPPORTED and strength.order(problem, "dnc", "pairs").verdict == REFUTED
-    for unusable in (proof(False), proof(True, None), proof(True, math.nan), proof(True, -1.0), proof(True, 0.0), proof(True, 1e-4, "float")):
+    assert (
+        strength.order(problem, "pairs", "dnc").verdict == SUPPORTED
+        and strength.order(problem, "dnc", "pairs").verdict == REFUTED
+    )
+    for unusable in (
+        proof(False),
+        proof(True, None),
+        proof(True, math.nan),
+        proof(True, -1.0),
+        proof(True, 0.0),
+        proof(True, 1e-4, "float"),
+    ):
         fake_orders(monkeypatch, lambda left, right, problem, unusable=unusable: unusable)
         margin, kind = strength.ordered(problem, "pairs", "dnc")
         assert kind == "float" and margin > 1e-3
@@ -701,7 +839,11 @@ def test_an_order_without_the_extra_is_float_and_rounding_decides_nothing(monkey
     monkeypatch.setitem(sys.modules, "ufm.certificates.orders", None)
     problem = Problem(K=6, L=2, lam=0.01)
     evidence = strength.order(problem, "pairs", "dnc")
-    assert evidence.strength == "float" and evidence.verdict == SUPPORTED and strength.order(problem, "dnc", "pairs").verdict == REFUTED
+    assert (
+        evidence.strength == "float"
+        and evidence.verdict == SUPPORTED
+        and strength.order(problem, "dnc", "pairs").verdict == REFUTED
+    )
     assert strength.order(problem, "dnc", "dnc").verdict == UNDECIDED
     with pytest.raises(ValueError, match="structure must be one of"):
         strength.ordered(problem, "pears", "dnc")
@@ -768,13 +910,17 @@ def test_grids_slow_claims_and_json(registered, capsys):
     registered(claim(), claim("slow", pace="slow"))
     assert main(["verify", "--set", "x=3:6,9", "--json", "--jobs", "1"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert [(c["id"], c["cases"], c["outside"]) for c in data["claims"]] == [("toy:power", 3, 2)] and data["left_out"] == ["toy:slow"]
+    assert [(c["id"], c["cases"], c["outside"]) for c in data["claims"]] == [("toy:power", 3, 2)] and data[
+        "left_out"
+    ] == ["toy:slow"]
     assert main(["verify", "--slow", "--json", "--verbose", "--jobs", "1"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert len(data["claims"]) == 2 and len(data["claims"][0]["evidence"]) == 7
     assert main(["verify", "toy:slow", "--jobs", "1"]) == 0 and "toy:slow" in capsys.readouterr().out
     assert main(["verify", "--jobs", "1"]) == 0 and "1 slow left out (--slow): toy:slow" in capsys.readouterr().out
-    assert main(["verify", "--set", "x=1:3", "--jobs", "1"]) == 3 and "all 3 points lie outside" in capsys.readouterr().out
+    assert (
+        main(["verify", "--set", "x=1:3", "--jobs", "1"]) == 3 and "all 3 points lie outside" in capsys.readouterr().out
+    )
     assert main(["verify", "--list", "--json"]) == 0
     assert [c["parameters"] for c in json.loads(capsys.readouterr().out)["claims"]] == [["x"], ["x"]]
 
@@ -792,9 +938,15 @@ def test_files_are_written_whole_and_an_interruption_reports_what_is_there(regis
     registered(claim(check=interrupted_after(3)))
     capsys.readouterr()
     assert main(["verify", "--jobs", "1", "--resume", str(tmp_path / "d.jsonl")]) == 130
-    assert "interrupted after 3 of 7 cases" in capsys.readouterr().out and len((tmp_path / "d.jsonl").read_text().splitlines()) == 4
+    assert (
+        "interrupted after 3 of 7 cases" in capsys.readouterr().out
+        and len((tmp_path / "d.jsonl").read_text().splitlines()) == 4
+    )
     registered(claim())
-    assert main(["verify", "--jobs", "1", "--resume", str(tmp_path / "d.jsonl")]) == 0 and "3 cases and controls taken from" in capsys.readouterr().out
+    assert (
+        main(["verify", "--jobs", "1", "--resume", str(tmp_path / "d.jsonl")]) == 0
+        and "3 cases and controls taken from" in capsys.readouterr().out
+    )
 
 
 def test_cite_gives_the_source_of_a_claim_once(capsys):

@@ -1,4 +1,5 @@
-"""Proposition 1, Theorems 1 to 3 with their converses, A1 to A3, q_K and the counterexample to dang23: right, wrong when falsified, at other parameters too."""
+"""Proposition 1, Theorems 1 to 3 with their converses, A1 to A3, q_K and the counterexample to dang23: right, wrong
+when falsified, at other parameters too."""
 
 import math
 import sys
@@ -27,7 +28,8 @@ def some(claim: Claim, most: int = 4) -> Claim:
 
 
 def flipped(claim: Claim) -> Claim:
-    """The claim with the relation of every evidence turned round, with one control, since controls decide nothing there."""
+    """The claim with the relation of every evidence turned round, with one control, since controls decide nothing
+    there."""
     turn = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
     def check(case):
@@ -46,7 +48,9 @@ def test_all_claims_of_this_part_are_registered():
     assert set(CLAIMS) <= {c.id for c in claims()}
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(CLAIMS) if name not in ("gk25:dang", "gk25:thm1", "gk25:thm1-k3")])
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(CLAIMS) if name not in ("gk25:dang", "gk25:thm1", "gk25:thm1-k3")]
+)
 def test_each_claim_turned_round_is_refuted(name):
     assert flipped(some(CLAIMS[name], 2)).verify().verdict == REFUTED
 
@@ -132,7 +136,9 @@ def test_the_depth_of_theorem_2_is_the_last_at_which_its_inequality_fails():
         labels, L_0 = thm2.problem_of(case).labels, thm2.last_depth(case)
         c = thm2.stretch(X, M, labels)
         s, t = np.linalg.svd(X, compute_uv=False)[: case.p], np.linalg.svd(M, compute_uv=False)[: case.q]
-        sums = [(np.sum((c * t) ** (2 / (L + 1))), np.sum(s ** (2 / (L + 1)))) for L in (L_0, L_0 + 1, 2 * L_0 + 5) if L]
+        sums = [
+            (np.sum((c * t) ** (2 / (L + 1))), np.sum(s ** (2 / (L + 1)))) for L in (L_0, L_0 + 1, 2 * L_0 + 5) if L
+        ]
         assert all(m < x for m, x in sums[-2:]) and (not L_0 or sums[0][0] >= sums[0][1])
         assert superiority(M, labels) > 0 and np.linalg.matrix_rank(M) == case.q and np.linalg.matrix_rank(X) == case.p
 
@@ -153,7 +159,9 @@ def test_the_depth_of_theorem_3i_is_where_the_bound_falls_below_the_rate():
         L = thm3i.last_depth(case)
         for later in (L + 1, 2 * L, 100 * L + 7):
             bound = 0.5 * (later + 1) * math.log(2 * math.log(K) / ((later + 1) * c * float(later) ** -alpha))
-            assert bound <= -rate * later  # log of (2 log K / (D lam))^(D/2), the largest s of a point that costs no more than zero
+            assert (
+                bound <= -rate * later
+            )  # log of (2 log K / (D lam))^(D/2), the largest s of a point that costs no more than zero
     assert thm3i.last_depth(Case(K=4, c=0.3, alpha=1.0, rate=0.1)) == math.inf
 
 
@@ -178,7 +186,13 @@ def test_class_sizes():
 
 def test_the_claims_stand_without_ball_arithmetic(monkeypatch):
     monkeypatch.setitem(sys.modules, "flint", None)
-    for name in ("gk25:thm1-orders", "gk25:thm1-k4-intervals", "gk25:thm1-k3-rank-one", "gk25:dang-corrected", "gk25:thm1-all"):
+    for name in (
+        "gk25:thm1-orders",
+        "gk25:thm1-k4-intervals",
+        "gk25:thm1-k3-rank-one",
+        "gk25:dang-corrected",
+        "gk25:thm1-all",
+    ):
         verdict = some(CLAIMS[name], 2).verify()
         assert verdict.verdict == SUPPORTED, verdict
         assert name == "gk25:thm1-all" or verdict.strength in ("sampled", "float")

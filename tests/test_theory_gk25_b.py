@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from theory.claim import REFUTED, SUPPORTED, Case, Evidence
-from theory.gk25 import assumption1, dnc_spectrum, thm4_sharp, thm4i, thm4ii, thm5, thm5_corrected, thm6, thm7, thm7_bound, thm7_frontier
+from theory.gk25 import (
+    assumption1,
+    dnc_spectrum,
+    thm4_sharp,
+    thm4i,
+    thm4ii,
+    thm5,
+    thm5_corrected,
+    thm6,
+    thm7,
+    thm7_bound,
+    thm7_frontier,
+)
 from ufm.critical.classify import classify
 from ufm.critical.measures import flatness
 from ufm.numerics import balls
@@ -18,7 +30,19 @@ from ufm.problem import Problem
 from ufm.structures import dnc, pairs
 from ufm.structures.relu_pairs import relu_pairs
 
-MODULES = (dnc_spectrum, thm4i, thm4ii, thm4_sharp, thm5, thm5_corrected, thm6, thm7, thm7_bound, thm7_frontier, assumption1)
+MODULES = (
+    dnc_spectrum,
+    thm4i,
+    thm4ii,
+    thm4_sharp,
+    thm5,
+    thm5_corrected,
+    thm6,
+    thm7,
+    thm7_bound,
+    thm7_frontier,
+    assumption1,
+)
 CLAIMS = {claim.id: claim for module in MODULES for claim in getattr(module, "CLAIMS", None) or (module.CLAIM,)}
 
 needs_arb = pytest.mark.skipif(not balls.available(), reason="needs the extra [certify]")
@@ -39,7 +63,9 @@ def test_what_uses_what_is_among_the_claims_and_every_case_is_inside_its_hypothe
         ("gk25:thm4-stairs", {"K": "3:6,150", "L": "2,5"}),
         ("gk25:thm4i", {"K": "2,5,23", "L": "1,2,8", "d": "24", "lam": "0.3,3e-3,1e-90"}),
         ("gk25:thm4ii", {"K": "3,6,30", "L": "1,3", "d": "30", "n": "2", "lam": "0.1,1e-3,1e-9"}),
-        pytest.param("gk25:thm5-dimension", {"K": "3:6", "L": "1,3", "d": "7", "lam": "1e-2,1e-6"}, marks=pytest.mark.slow),
+        pytest.param(
+            "gk25:thm5-dimension", {"K": "3:6", "L": "1,3", "d": "7", "lam": "1e-2,1e-6"}, marks=pytest.mark.slow
+        ),
         ("gk25:thm5-corrected", {"K": "3:40", "d": "4:90:17"}),
         pytest.param("gk25:thm6", {"K": "4:8", "L": "1,5", "n": "2", "d": "8,40"}, marks=pytest.mark.slow),
         ("gk25:thm7", {"K": "2:90", "L": "1:20"}),
@@ -79,7 +105,17 @@ def flipped(claim):
     return replace(claim, check=check)
 
 
-@pytest.mark.parametrize("name", ["gk25:thm7", "gk25:thm7-sharp", "gk25:thm7-hadamard", "gk25:thm7-losses", "gk25:thm5-corrected", "gk25:thm4-stairs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gk25:thm7",
+        "gk25:thm7-sharp",
+        "gk25:thm7-hadamard",
+        "gk25:thm7-losses",
+        "gk25:thm5-corrected",
+        "gk25:thm4-stairs",
+    ],
+)
 def test_claims_with_the_inequality_flipped_are_refuted(name):
     claim = CLAIMS[name]
     few = replace(flipped(claim), cases=claim.cases[:3])

@@ -1,4 +1,5 @@
-"""gsgp22: verdicts, other parameters than the declared ones, planted errors, and the pieces against independent ones."""
+"""gsgp22: verdicts, other parameters than the declared ones, planted errors, and the pieces against independent
+ones."""
 
 import itertools
 import math
@@ -10,11 +11,37 @@ from scipy.optimize import minimize as scipy_minimize
 
 from theory.claim import REFUTED, SUPPORTED, Case, Evidence, attempt
 from theory.figures.figure import figures
-from theory.gsgp22 import angle, displacement, forgetting, gradient_rank, matched, memory, noise, nonvacuous, residual, sweep, vacuous, window
+from theory.gsgp22 import (
+    angle,
+    displacement,
+    forgetting,
+    gradient_rank,
+    matched,
+    memory,
+    noise,
+    nonvacuous,
+    residual,
+    sweep,
+    vacuous,
+    window,
+)
 from ufm.networks.train import train
 from ufm.numerics.ranks import numerical_rank
 
-MODULES = (gradient_rank, memory, window, nonvacuous, vacuous, forgetting, residual, angle, noise, sweep, matched, displacement)
+MODULES = (
+    gradient_rank,
+    memory,
+    window,
+    nonvacuous,
+    vacuous,
+    forgetting,
+    residual,
+    angle,
+    noise,
+    sweep,
+    matched,
+    displacement,
+)
 CLAIMS = {module.CLAIM.id: module.CLAIM for module in MODULES}
 TRAINED = ("gsgp22:sweep", "gsgp22:matched-steps", "gsgp22:displacement", "gsgp22:nonvacuous")
 
@@ -46,7 +73,11 @@ def test_claims_are_supported_and_every_control_breaks(name):
         ("gsgp22:window", {"lr": "1e-4,0.7", "lam": "1e-5,0.9", "eps": "0.2,1e-9"}),
         ("gsgp22:nonvacuous", {"K": "2,5", "lam": "0.05", "rng": "9", "L": "2", "epochs": "10"}),
         ("gsgp22:vacuous", {"B": "4,1000", "lam": "1e-5,6e-3", "width": "99,4500"}),
-        pytest.param("gsgp22:forgetting", {"K": "2,5", "lam": "0.05,0.2", "lr": "0.1,0.4", "B": "1,5", "rng": "3"}, marks=pytest.mark.slow),
+        pytest.param(
+            "gsgp22:forgetting",
+            {"K": "2,5", "lam": "0.05,0.2", "lr": "0.1,0.4", "B": "1,5", "rng": "3"},
+            marks=pytest.mark.slow,
+        ),
         ("gsgp22:residual", {"K": "3,6", "lam": "1e-5,2", "B": "1,3", "rng": "8"}),
         ("gsgp22:angle", {"K": "3,6", "lam": "0,0.3", "B": "2", "rng": "8"}),
         ("gsgp22:noise", {"K": "2,3", "n": "2", "lam": "1e-2,0.3,5", "B": "1,2", "rng": "6", "L": "2", "d": "4"}),
@@ -58,7 +89,11 @@ def test_claims_are_supported_on_other_parameters(name, grids):
     chosen = cases[:: max(1, len(cases) // 16)]
     for case in chosen:
         outcome = attempt(claim.check, case)
-        assert outcome.verdict == SUPPORTED, (case, outcome.failed, [e for e in outcome.evidence if e.verdict != SUPPORTED])
+        assert outcome.verdict == SUPPORTED, (
+            case,
+            outcome.failed,
+            [e for e in outcome.evidence if e.verdict != SUPPORTED],
+        )
 
 
 @pytest.mark.parametrize("name", ["gsgp22:residual", "gsgp22:angle", "gsgp22:noise", "gsgp22:vacuous", "gsgp22:window"])
@@ -73,7 +108,9 @@ def test_claims_with_the_inequality_flipped_are_refuted(name):
 
 
 def test_the_fresh_grid_follows_E_and_not_the_batch_size():
-    fresh = Case(**{**sweep.BASE, "batches": (3, 12), "lrs": (0.07, 0.2), "lams": (5e-3, 2e-2, 3e-2), "width": 24}, rng=11)
+    fresh = Case(
+        **{**sweep.BASE, "batches": (3, 12), "lrs": (0.07, 0.2), "lams": (5e-3, 2e-2, 3e-2), "width": 24}, rng=11
+    )
     assert not sweep.CLAIM.violated(fresh)
     outcome = attempt(sweep.CLAIM.check, fresh)
     assert outcome.verdict == SUPPORTED, outcome.evidence
@@ -110,7 +147,18 @@ def test_displacements_are_those_of_the_points():
     data = displacement.data_of(cell)
     net, points = displacement.network_of(cell, data), []
     start = net.unpack(gradient_rank.start_of(sweep.Objective(net, data), 0))
-    train(net, data, decay=1e-2, rng=0, start=start, lr=0.3, batch=5, steps=24, callback=lambda p: points.append(p.x), progress=False)
+    train(
+        net,
+        data,
+        decay=1e-2,
+        rng=0,
+        start=start,
+        lr=0.3,
+        batch=5,
+        steps=24,
+        callback=lambda p: points.append(p.x),
+        progress=False,
+    )
     epochs = points[::6]
     expected = [np.linalg.norm(b - a) / np.linalg.norm(b) for a, b in itertools.pairwise(epochs)]
     np.testing.assert_allclose(displacement.displacements(cell), expected, rtol=1e-12)
@@ -120,7 +168,9 @@ def test_the_gradient_of_shared_weights_is_that_of_differences():
     objective = gradient_rank.objective_of(Case(K=3, d=4, width=5, L=2, B=2, activation="tanh", rng=0))
     net, x, batch = objective.net, gradient_rank.start_of(objective, 0), np.array([0, 4])
     grads = net.pack(gradient_rank.batch_gradient(objective, x, batch, patches=3))
-    noise_ = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=2, spawn_key=(3,)))).standard_normal((4, 3, 2))
+    noise_ = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=2, spawn_key=(3,)))).standard_normal(
+        (4, 3, 2)
+    )
     columns = (objective.data.X[:, None, batch] + 0.5 * noise_).reshape(4, -1)
 
     def loss(x):
@@ -199,14 +249,18 @@ def test_parallel_is_the_least_cosine():
 def test_the_recorded_learning_rates_are_those_of_the_schedule():
     case = Case(K=2, n=4, d=3, width=3, L=2, lam=0.1, lr=0.2, B=2, schedule="halving", rng=0)
     objective = gradient_rank.objective_of(case)
-    end, points, lrs = memory.run_of(objective, gradient_rank.start_of(objective, 0), 0, lr=0.2, batch=2, epochs=3, schedule=memory.fading(case))
+    end, points, lrs = memory.run_of(
+        objective, gradient_rank.start_of(objective, 0), 0, lr=0.2, batch=2, epochs=3, schedule=memory.fading(case)
+    )
     np.testing.assert_allclose(lrs, np.repeat([0.2, 0.1, 0.05], 4), rtol=1e-12)
     assert len(points) == 13 and end.E == pytest.approx(0.1 * 1.4)
     np.testing.assert_array_equal(points[-1], objective.net.pack(end.params))
 
 
 @pytest.mark.quick(1)
-@pytest.mark.parametrize("name, kinds", [("gsgp22-displacement", {"late", "epoch"}), ("gsgp22-sweep", {"run", "spearman"})])
+@pytest.mark.parametrize(
+    "name, kinds", [("gsgp22-displacement", {"late", "epoch"}), ("gsgp22-sweep", {"run", "spearman"})]
+)
 def test_figures_compute_draw_and_write_every_number(monkeypatch, name, kinds):
     from theory.figures import gsgp22_displacement, gsgp22_sweep
 

@@ -1,4 +1,5 @@
-"""lj22: identities, the recursion under decay, rank-one limits and the counterexample hold, at other parameters too, and fail when falsified."""
+"""lj22: identities, the recursion under decay, rank-one limits and the counterexample hold, at other parameters too,
+and fail when falsified."""
 
 import importlib
 import pkgutil
@@ -46,8 +47,14 @@ def test_each_claim_is_supported_and_every_control_breaks_it(name):
         ("steps", {"K": "4", "L": "3", "lam": "0.3", "lr": "0.02,0.3", "rng": "3", "steps": 10}),
         ("balance", {"K": "3", "L": "4", "lam": "1e-5,2", "d": "3,9", "rng": "6"}),
         ("tails", {"K": "3,8", "d": "2,8", "L": "3,9", "noise": "0.1,10", "rng": "7"}),
-        pytest.param("rank-one", {"K": 2, "n": 4, "d": 4, "width": 6, "L": 3, "scale": "0.4", "rng": "3", "loss": "exponential"}, marks=pytest.mark.slow),
-        pytest.param("counterexample", {"width": 25, "d": 3, "rng": "4", "activation": "linear,relu"}, marks=pytest.mark.slow),
+        pytest.param(
+            "rank-one",
+            {"K": 2, "n": 4, "d": 4, "width": 6, "L": 3, "scale": "0.4", "rng": "3", "loss": "exponential"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "counterexample", {"width": 25, "d": 3, "rng": "4", "activation": "linear,relu"}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_claims_hold_at_other_parameters(name, grids):
@@ -69,7 +76,19 @@ def test_gradient_flow_keeps_what_the_identities_say():
     for activation, part in (("linear", lambda C: C), ("leaky_relu(0.3)", np.diag)):
         case = Case(K=2, n=3, d=5, L=3, loss="ce", activation=activation, rng=0)
         objective = objective_of(case)
-        run = train(objective.net, objective.data, "ce", "flow", rng=0, time=2.0, step=1e-3, integrator="rk4", trace=2000, keep=True, progress=False)
+        run = train(
+            objective.net,
+            objective.data,
+            "ce",
+            "flow",
+            rng=0,
+            time=2.0,
+            step=1e-3,
+            integrator="rk4",
+            trace=2000,
+            keep=True,
+            progress=False,
+        )
         W, V = objective.net.weights(run.trace.params(0)), objective.net.weights(run.params)
         for l in range(2):
             old, new = W[l + 1].T @ W[l + 1] - W[l] @ W[l].T, V[l + 1].T @ V[l + 1] - V[l] @ V[l].T
@@ -106,7 +125,11 @@ def test_each_claim_turned_round_is_refuted(name):
     def check(case):
         found = claim.check(case)
         for e in [found] if isinstance(found, Evidence) else found:
-            yield Evidence(e.left, ">", e.right, e.tol, e.strength) if e.relation == "<=" else Evidence(e.left, "==", e.right + 1e-3, e.tol, e.strength)
+            yield (
+                Evidence(e.left, ">", e.right, e.tol, e.strength)
+                if e.relation == "<="
+                else Evidence(e.left, "==", e.right + 1e-3, e.tol, e.strength)
+            )
 
     assert replace(claim, check=check).verify().verdict == REFUTED
 
@@ -115,10 +138,32 @@ def test_figures_draw_the_numbers_they_list():
     gap = lj22_invariants.gap({"K": 2, "n": 2, "d": 6, "L": 2, "loss": "ce", "rng": 0, "activation": "relu"})
     assert gap["equal"] < 1e-12 < gap["other"] and sum(gap["groups"]) == 6
     run = {"K": 2, "n": 2, "d": 4, "L": 2, "loss": "ce", "rng": 0, "lr": 0.02, "lam": 0.05, "steps": 20}
-    data = {"gap": gap, "lr": 0.02, "lam": 0.05, "runs": [lj22_invariants.decay({**run, "activation": a}) for a in ("linear", "relu")]}
+    data = {
+        "gap": gap,
+        "lr": 0.02,
+        "lam": 0.05,
+        "runs": [lj22_invariants.decay({**run, "activation": a}) for a in ("linear", "relu")],
+    }
     assert len(lj22_invariants.rows(data)) == 36 + 2 * 21 and lj22_invariants.FIGURE.picture(data).axes
     point = {"d": 2, "width": 12, "loss": "exponential", "scale": 0.1, "rng": 0, "floor": -3.0}
-    deep = {"K": 2, "n": 3, "d": 3, "width": 4, "L": 3, "body": 1, "loss": "exponential", "scale": 0.5, "rng": 0, "floor": -5.0}
-    data = {"points": [lj22_rank_one.ratios({**point, "activation": a}) for a in ("linear", "relu")], "deep": lj22_rank_one.tails(deep)}
+    deep = {
+        "K": 2,
+        "n": 3,
+        "d": 3,
+        "width": 4,
+        "L": 3,
+        "body": 1,
+        "loss": "exponential",
+        "scale": 0.5,
+        "rng": 0,
+        "floor": -5.0,
+    }
+    data = {
+        "points": [lj22_rank_one.ratios({**point, "activation": a}) for a in ("linear", "relu")],
+        "deep": lj22_rank_one.tails(deep),
+    }
     assert lj22_rank_one.rows(data) and lj22_rank_one.FIGURE.picture(data).axes
-    assert all(np.all(np.array(a) <= np.array(b) * 1.01) for a, b in zip(data["deep"]["share"], data["deep"]["bound"], strict=True))
+    assert all(
+        np.all(np.array(a) <= np.array(b) * 1.01)
+        for a, b in zip(data["deep"]["share"], data["deep"]["bound"], strict=True)
+    )

@@ -1,4 +1,5 @@
-"""Every claim away from its own cases: random values of all its parameters, inside its hypotheses, refute nothing and end no check."""
+"""Every claim away from its own cases: random values of all its parameters, inside its hypotheses, refute nothing and
+end no check."""
 
 import contextlib
 import math
@@ -52,8 +53,8 @@ def domains(claim: Claim) -> dict[str, list]:
 
 
 def drawn(name: str, declared: list, draw: random.Random):
-    """A random value of the kind of the declared ones: words among themselves, whole numbers from 1 (0 for seeds) to past the largest,
-    positive numbers log-uniformly to three times beyond both ends, lam from 1e-10 to 3."""
+    """A random value of the kind of the declared ones: words among themselves, whole numbers from 1 (0 for seeds) to
+    past the largest, positive numbers log-uniformly to three times beyond both ends, lam from 1e-10 to 3."""
     values = [v for v in declared if v is not None]
     kinds = {type(v) for v in values}
     if not kinds or not kinds <= {int, float} or (len(values) < len(declared) and draw.random() < 0.3):
@@ -69,7 +70,8 @@ def drawn(name: str, declared: list, draw: random.Random):
 
 
 def random_case(claim: Claim, draw: random.Random) -> Case | None:
-    """A declared case with a random part of its parameters drawn anew, inside the hypotheses; None where none was met."""
+    """A declared case with a random part of its parameters drawn anew, inside the hypotheses; None where none was
+    met."""
     known = domains(claim)
     for _ in range(TRIES):
         base = draw.choice(claim.cases)
@@ -161,5 +163,9 @@ def test_the_benign_landscape_classifies_saddles():
 @pytest.mark.parametrize("claim", [pytest.param(claim, id=claim.id) for claim in claims()])
 def test_random_cases_inside_the_hypotheses_refute_no_true_statement_and_end_no_check(claim):
     found = list(tally(claim))
-    wrong = [(word, case, why) for word, case, why in found if word == "crash" or (word == REFUTED and not claim.corrected_by)]
+    wrong = [
+        (word, case, why)
+        for word, case, why in found
+        if word == "crash" or (word == REFUTED and not claim.corrected_by)
+    ]
     assert not wrong, wrong

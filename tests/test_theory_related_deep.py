@@ -1,4 +1,5 @@
-"""The deep linear part of the wider theory: right, wrong when falsified, at other parameters too; its helpers against independent counts."""
+"""The deep linear part of the wider theory: right, wrong when falsified, at other parameters too; its helpers against
+independent counts."""
 
 import itertools
 import math
@@ -128,7 +129,9 @@ def test_each_claim_turned_round_is_refuted(name):
 def test_other_parameters_hold_too(name, grids):
     some = thinned(CLAIMS[name], 6 if name.startswith("deep-margin") or name.startswith("deep-scheme") else 4)
     verdict = replace(some, controls=some.controls[:1]).verify(**grids)
-    assert verdict.cases and all(outcome.verdict == SUPPORTED for outcome in verdict.cases), [o.case for o in verdict.cases if o.verdict != SUPPORTED]
+    assert verdict.cases and all(outcome.verdict == SUPPORTED for outcome in verdict.cases), [
+        o.case for o in verdict.cases if o.verdict != SUPPORTED
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(CLAIMS))
@@ -176,7 +179,10 @@ def test_the_double_root_is_seen_by_sturm():
     assert roots_above(sturm_chain(mode_polynomial(y, Fraction(2, 5), D)), Fraction(0)) == 0
 
 
-@pytest.mark.parametrize("n, d, L, lam", [((4, 2, 1), 3, 2, 0.05), (2, 2, 3, 0.02), ((3, 1), 4, 1, 0.1), ((2, 2, 1), 2, 2, (0.1, 0.05, 0.02))])
+@pytest.mark.parametrize(
+    "n, d, L, lam",
+    [((4, 2, 1), 3, 2, 0.05), (2, 2, 3, 0.02), ((3, 1), 4, 1, 0.1), ((2, 2, 1), 2, 2, (0.1, 0.05, 0.02))],
+)
 def test_labelled_points_are_those_of_the_library(n, d, L, lam):
     problem = Problem(K=len(n) if isinstance(n, tuple) else 3, n=n, d=d, L=L, lam=lam, loss="mse")
     mine = sorted((round(p.fun(), 12), *p.signature()) for p in labelled_points(problem))
@@ -220,8 +226,16 @@ def test_equal_weights_give_the_published_spectra():
     mse = Problem(K=4, n=3, d=6, L=2, lam=5e-3, loss="mse")
     s, K, d, D, N, lam = float(dnc(mse).s[0]), 4, 6, 3, 12, 5e-3
     mu = s ** (2 - 2 / D) / N
-    listed = [(2 * lam, (D - 1) * (K * (K + 1) // 2 + K * (d - K))), (D * mu - (D - 2) * lam, K * (K + 1) // 2), (D * (mu + lam), K * (K - 1) // 2)]
-    listed += [(0.0, (D - 1) * (K * (K - 1) // 2 + K * (d - K))), (lam + mu, K * (N - K)), (lam, (d - K) * (N - K) + (D - 2) * (d - K) ** 2)]
+    listed = [
+        (2 * lam, (D - 1) * (K * (K + 1) // 2 + K * (d - K))),
+        (D * mu - (D - 2) * lam, K * (K + 1) // 2),
+        (D * (mu + lam), K * (K - 1) // 2),
+    ]
+    listed += [
+        (0.0, (D - 1) * (K * (K - 1) // 2 + K * (d - K))),
+        (lam + mu, K * (N - K)),
+        (lam, (d - K) * (N - K) + (D - 2) * (d - K) ** 2),
+    ]
     flat = np.sort(np.repeat(*map(np.array, zip(*deep_spectra.mse_list(mse, s), strict=True))))
     assert flat == pytest.approx(np.sort(np.repeat(*map(np.array, zip(*listed, strict=True)))), abs=1e-12)
 
@@ -253,7 +267,9 @@ def test_the_ray_minimum_is_that_of_collapse():
         problem = Problem(K=5, L=L, lam=lam)
         M, _ = deep_margin_codes.code(5, "dnc")
         fun, a = deep_margin_codes.ray_minimum(M, 4.0, L + 1, lam)
-        assert fun == pytest.approx(value(dnc(problem)), rel=1e-10) and a == pytest.approx(dnc(problem).scales[0], rel=1e-4)
+        assert fun == pytest.approx(value(dnc(problem)), rel=1e-10) and a == pytest.approx(
+            dnc(problem).scales[0], rel=1e-4
+        )
 
 
 def test_zero_has_the_index_of_the_gradient_there():
@@ -267,7 +283,10 @@ def test_the_rank_one_ladder_orders_the_largest_classes_outermost():
     assert deep_window.order_of_sizes((1, 5, 3, 2)) == [5, 2, 1, 3]
     sizes = (7, 4, 2, 1, 1)
     best = deep_window.least_fits(sizes)[1]
-    every = (sum(n * math.log(1 + min(j, 4 - j)) for j, n in enumerate(order)) / 15 for order in itertools.permutations(sizes))
+    every = (
+        sum(n * math.log(1 + min(j, 4 - j)) for j, n in enumerate(order)) / 15
+        for order in itertools.permutations(sizes)
+    )
     assert best == pytest.approx(min(every), abs=1e-14)
 
 

@@ -1,4 +1,5 @@
-"""The plain model's claims: supported at their own and at other parameters, broken by their controls, refuted when falsified."""
+"""The plain model's claims: supported at their own and at other parameters, broken by their controls, refuted when
+falsified."""
 
 import importlib
 import math
@@ -9,17 +10,50 @@ import pytest
 
 from theory.claim import REFUTED, SUPPORTED, Case, Evidence, Outcome
 from theory.registry import claims
-from theory.related import dang24, fang21, focal, hong_ling, ji22, label_smoothing, seli, shallow, sphere, zhou22a, zhu21
+from theory.related import (
+    dang24,
+    fang21,
+    focal,
+    hong_ling,
+    ji22,
+    label_smoothing,
+    seli,
+    shallow,
+    sphere,
+    zhou22a,
+    zhu21,
+)
 from ufm.problem import Problem
 from ufm.structures import dnc
 
-NAMES = ("zhu21", "zhou22a", "label_smoothing", "focal", "seli", "ji22", "hong_ling", "dang24", "fang21", "regression", "sphere")
+NAMES = (
+    "zhu21",
+    "zhou22a",
+    "label_smoothing",
+    "focal",
+    "seli",
+    "ji22",
+    "hong_ling",
+    "dang24",
+    "fang21",
+    "regression",
+    "sphere",
+)
 MODULES = [importlib.import_module(f"theory.related.{name}") for name in NAMES]
 FOUND = [c for m in MODULES for c in (*getattr(m, "CLAIMS", ()), getattr(m, "CLAIM", None)) if c]
 CLAIMS = {c.id.split(":")[1]: c for c in FOUND}
 LONG = ("hong-two-clusters", "hong-vanishing", "dang24-deaths", "zhu21-threshold", "zhou22b-threshold", "ji22-flow")
-"""Claims about thresholds, where descents are slow, and flows; run with the slow tests, the thresholds themselves being tested in test_sel.py."""
-LONG_ELSEWHERE = ("zhu21-minimum", "zhu21-benign", "seli-signs", "zhou22b-focal", "zhou22b-label-smoothing", "fang21-minority", "hong-merging")
+"""Claims about thresholds, where descents are slow, and flows; run with the slow tests, the thresholds themselves being
+tested in test_sel.py."""
+LONG_ELSEWHERE = (
+    "zhu21-minimum",
+    "zhu21-benign",
+    "seli-signs",
+    "zhou22b-focal",
+    "zhou22b-label-smoothing",
+    "fang21-minority",
+    "hong-merging",
+)
 """Claims whose other parameters are left to the slow tests."""
 
 
@@ -36,7 +70,9 @@ def test_the_claims_are_registered_and_in_order():
 
 
 def paced(name, *rest):
-    return pytest.param(name, *rest, id=name, marks=[pytest.mark.slow] if name in LONG or (rest and name in LONG_ELSEWHERE) else [])
+    return pytest.param(
+        name, *rest, id=name, marks=[pytest.mark.slow] if name in LONG or (rest and name in LONG_ELSEWHERE) else []
+    )
 
 
 @pytest.mark.parametrize("name", [paced(name) for name in sorted(CLAIMS)])
@@ -49,10 +85,28 @@ def test_each_claim_is_supported_and_every_control_breaks_it(name):
 GRIDS = [
     ("zhu21-minimum", {"K": "4,7", "n": "3", "lam": "1e-6", "spread": "7.0", "bias": "0.7", "more": "1", "rng": "5"}),
     ("zhu21-benign", {"K": "3,5", "n": "4", "lam": "5e-3", "more": "1", "rng": "4", "starts": "3"}),
-    ("zhou22a-bias", {"K": "3,6", "n": "3", "lam": "0.01,0.05", "bias": "0.02,2.0", "more": "0", "spread": "2.0", "rng": "3"}),
+    (
+        "zhou22a-bias",
+        {"K": "3,6", "n": "3", "lam": "0.01,0.05", "bias": "0.02,2.0", "more": "0", "spread": "2.0", "rng": "3"},
+    ),
     ("zhou22a-threshold", {"K": "3,8", "n": "2", "lam": "0.03", "more": "1", "rng": "2", "spread": "1.0"}),
-    ("zhou22b-label-smoothing", {"K": "3,8", "n": "2", "lam": "0.02", "delta": "0.02,0.3", "more": "1", "spread": "1.5", "bias": "0.2"}),
-    ("zhou22b-focal", {"K": "4,6", "n": "2", "lam": "0.02,1e-3", "gamma": "1.5", "more": "1", "spread": "1.0", "rng": "7", "starts": "3"}),
+    (
+        "zhou22b-label-smoothing",
+        {"K": "3,8", "n": "2", "lam": "0.02", "delta": "0.02,0.3", "more": "1", "spread": "1.5", "bias": "0.2"},
+    ),
+    (
+        "zhou22b-focal",
+        {
+            "K": "4,6",
+            "n": "2",
+            "lam": "0.02,1e-3",
+            "gamma": "1.5",
+            "more": "1",
+            "spread": "1.0",
+            "rng": "7",
+            "starts": "3",
+        },
+    ),
     ("focal-minima", {"K": "26", "n": "3", "gamma": "4.0", "share": "0.4", "left_out": "false"}),
     ("seli-margin", {"K": "3,5", "R": "5.0,300.0", "rng": "9"}),
     ("seli-signs", {"K": "4,12", "R": "7.0,1e5", "L": "1,3,20", "rng": "4"}),
@@ -80,7 +134,18 @@ def test_the_claims_hold_at_other_parameters(name, grids):
     assert verdict.cases and verdict.verdict == SUPPORTED, verdict
 
 
-@pytest.mark.parametrize("name", ["zhu21-minimum", "zhou22a-bias", "zhou22b-label-smoothing", "seli-signs", "seli-step", "dang24-minimum", "andriopoulos24"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "zhu21-minimum",
+        "zhou22a-bias",
+        "zhou22b-label-smoothing",
+        "seli-signs",
+        "seli-step",
+        "dang24-minimum",
+        "andriopoulos24",
+    ],
+)
 def test_each_closed_form_moved_a_little_is_refuted(name):
     claim = some(CLAIMS[name], 2)
 
@@ -151,7 +216,11 @@ def test_a_flow_that_is_still_falling_is_undecided_and_one_that_rests_elsewhere_
     target = np.repeat(np.eye(3) - 1 / 3, (2, 1, 1), axis=1)
     target, away = target / np.linalg.norm(target), np.eye(3, 4) / np.linalg.norm(np.eye(3, 4))
     case = Case(n=(2, 1, 1), more=0, scale=0.1, rng=0, stages=3)
-    for distances, verdict in (((0.3, 0.1, 0.03), "undecided"), ((0.3, 0.29, 0.28), REFUTED), ((0.3, 0.1, 0.001), SUPPORTED)):
+    for distances, verdict in (
+        ((0.3, 0.1, 0.03), "undecided"),
+        ((0.3, 0.29, 0.28), REFUTED),
+        ((0.3, 0.1, 0.001), SUPPORTED),
+    ):
         at = iter(distances)
         monkeypatch.setattr(ji22, "direction", lambda *a, at=at: target + next(at) * away)
         assert Outcome(case, tuple(ji22.check(case)), 0.0).verdict == verdict
@@ -170,7 +239,10 @@ def test_nonnegative_features_at_equal_counts_are_orthogonal_and_cost_more():
 def test_gradients_on_spheres_and_balls_against_differences():
     rng = np.random.default_rng(0)
     x, v = rng.standard_normal((2, 2 * 3 * 4))
-    for fun in (lambda x: sphere.normalised_fit(x, 4, 3, 2.0), lambda x: fang21.normalised_fit(x, np.array([0.4, 0.3, 0.2, 0.1]), 3, (2.0, 0.5))):
+    for fun in (
+        lambda x: sphere.normalised_fit(x, 4, 3, 2.0),
+        lambda x: fang21.normalised_fit(x, np.array([0.4, 0.3, 0.2, 0.1]), 3, (2.0, 0.5)),
+    ):
         slope = (fun(x + 1e-6 * v)[0] - fun(x - 1e-6 * v)[0]) / 2e-6
         assert fun(x)[1] @ v == pytest.approx(slope, rel=1e-7)
 

@@ -1,4 +1,5 @@
-"""sml23 and sml24: two classes collapse, more do not; the claims hold, at other parameters too, and fail when falsified."""
+"""sml23 and sml24: two classes collapse, more do not; the claims hold, at other parameters too, and fail when
+falsified."""
 
 import importlib
 import itertools
@@ -40,7 +41,11 @@ def some(claim, most=8):
 
 
 def test_every_module_of_claims_is_registered_and_sound():
-    modules = [importlib.import_module(f"{home.__name__}.{m.name}") for home in (theory.sml23, theory.sml24) for m in pkgutil.iter_modules(home.__path__)]
+    modules = [
+        importlib.import_module(f"{home.__name__}.{m.name}")
+        for home in (theory.sml23, theory.sml24)
+        for m in pkgutil.iter_modules(home.__path__)
+    ]
     defined = [c.id for m in modules for c in (*getattr(m, "CLAIMS", ()), *([m.CLAIM] if hasattr(m, "CLAIM") else []))]
     assert sorted(defined) == sorted(FOUND)
     audit(claims(["sml23", "sml24"]))
@@ -72,7 +77,11 @@ def test_the_strengths_are_those_promised():
         ("sml23:lemma", {"rows": "2,7", "size": "2,1000", "rng": "3"}),
         ("sml23:twin", {"L": "2,7", "d": "2,8", "n": "2", "lam": "1e-5,3", "rng": "4"}),
         ("sml23:value", {"L": "1:9:4", "lam": "1e-6,0.1,2", "n": "5", "d": "4", "rng": "2"}),
-        pytest.param("sml23:threshold", {"L": "4,6", "n": "2", "d": "5", "times": "0.95,1.05", "rng": "1"}, marks=pytest.mark.slow),
+        pytest.param(
+            "sml23:threshold",
+            {"L": "4,6", "n": "2", "d": "5", "times": "0.95,1.05", "rng": "1"},
+            marks=pytest.mark.slow,
+        ),
         ("sml23:threshold", {"L": "3", "n": "1", "d": "5", "times": "0.5", "spread": "0.0", "rng": "59"}),
         ("sml23:tie", {"K": "2,7", "L": "2:11:3", "d": "9", "n": "3", "rng": "1"}),
         ("sml24:rho", {"r": "4:61:19", "L": "3:9"}),
@@ -104,7 +113,9 @@ def test_the_lemma_decides_as_singular_values_do():
         if abs(by_svd) > 1e-9:
             assert lemma.raised(A.astype(object)[None], B.astype(object)[None]) == (by_svd > 0)
     pair = np.array([[1, -1], [-1, 1]], dtype=object)[None]
-    assert lemma.raised(pair, np.maximum(pair, 0)) == 0 and lemma.nuclear(pair[0]) == pytest.approx(lemma.nuclear(np.eye(2)))
+    assert lemma.raised(pair, np.maximum(pair, 0)) == 0 and lemma.nuclear(pair[0]) == pytest.approx(
+        lemma.nuclear(np.eye(2))
+    )
 
 
 def test_all_small_two_column_matrices_obey_the_lemma_and_three_columns_do_not():
@@ -165,7 +176,9 @@ def test_orthogonality_is_zero_at_collapse_and_large_elsewhere():
 @pytest.mark.parametrize("L", [3, 4, 7])
 @pytest.mark.parametrize("variant", ["disjoint", "identity"])
 def test_exact_rho_is_that_of_the_matrices(r, L, variant):
-    assert rho.number(*rho.power(r, L, variant), L) == pytest.approx(graph_codes.rho(complete(r), L, variant), rel=1e-12)
+    assert rho.number(*rho.power(r, L, variant), L) == pytest.approx(
+        graph_codes.rho(complete(r), L, variant), rel=1e-12
+    )
 
 
 def test_the_polynomial_is_the_gap_with_a_larger_root():
@@ -233,7 +246,10 @@ def test_chains_cost_what_the_formula_says(K, n, L, lam):
     objective, x = objective_of(point)
     assert float(objective.value(x)) == pytest.approx(chains.loss(problem, codes), rel=1e-12)
     assert chains.loss(problem, codes) < chains.best_collapsed(problem)
-    parts = [lam * np.sum(A**2) for lam, A in zip(problem.lams, chains.point(problem, [sharper.three_chain(L)]).factors, strict=True)]
+    parts = [
+        lam * np.sum(A**2)
+        for lam, A in zip(problem.lams, chains.point(problem, [sharper.three_chain(L)]).factors, strict=True)
+    ]
     assert max(parts) / min(parts) == pytest.approx(1, rel=1e-9)
     worse = FactorPoint(problem, (1.05 * point.factors[0], *point.factors[1:]))
     assert float(objective.value(objective.pack(worse.factors))) > chains.loss(problem, codes) * (1 + 1e-6)
@@ -260,7 +276,9 @@ def test_taking_the_cheapest_sample_never_costs_more_than_any():
         assert collapsed.value(collapsed.collapse_of(point)) <= before
         assert collapsed.within(collapsed.collapse_of(point)) < 1e-15 < collapsed.within(point)
         H, rest = point.factors[0], point.factors[1:]
-        costs = [collapsed.value(FactorPoint(point.problem, (np.repeat(H[:, i::3], 3, axis=1), *rest))) for i in range(3)]
+        costs = [
+            collapsed.value(FactorPoint(point.problem, (np.repeat(H[:, i::3], 3, axis=1), *rest))) for i in range(3)
+        ]
         assert np.mean(costs) == pytest.approx(before, rel=1e-12) and max(costs) > before
         assert collapsed.value(collapsed.collapse_of(point)) <= min(costs) * (1 + 1e-12)
 

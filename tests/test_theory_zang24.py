@@ -1,4 +1,5 @@
-"""zang24: the bounds, the collapse of features, the path in the fibre and the forecast hold, at other parameters too, and fail when falsified."""
+"""zang24: the bounds, the collapse of features, the path in the fibre and the forecast hold, at other parameters too,
+and fail when falsified."""
 
 import importlib
 import itertools
@@ -144,8 +145,20 @@ def test_each_claim_turned_round_is_refuted(name):
 def test_figures_draw_the_numbers_they_list(name):
     figure = figures()[name]
     tiny = importlib.import_module(f"theory.figures.{name.replace('-', '_')}")
-    cell = {"K": 2, "n": 3, "inputs": 4, "d": 5, "L": 4 if "lambda" in name else 3, "sigma": 0.5, "lam": 0.01, "rng": 0, "steps": 100}
+    cell = {
+        "K": 2,
+        "n": 3,
+        "inputs": 4,
+        "d": 5,
+        "L": 4 if "lambda" in name else 3,
+        "sigma": 0.5,
+        "lam": 0.01,
+        "rng": 0,
+        "steps": 100,
+    }
     run = tiny.trained(cell)
     data = {**cell, "runs": [run, {**run, "lam": 0.02}], "Ks": [2], "lams": [0.01, 0.02]}
-    assert figure.rows(data) and all(np.isfinite([v for v in row.values() if isinstance(v, float)]).all() for row in figure.rows(data))
+    assert figure.rows(data) and all(
+        np.isfinite([v for v in row.values() if isinstance(v, float)]).all() for row in figure.rows(data)
+    )
     assert figure.picture(data).axes

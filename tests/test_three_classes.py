@@ -1,4 +1,5 @@
-"""Three classes: every bound of the branch and bound holds at points inside the boxes, and nothing false is certified."""
+"""Three classes: every bound of the branch and bound holds at points inside the boxes, and nothing false is
+certified."""
 
 from dataclasses import replace
 
@@ -207,7 +208,12 @@ def test_the_domain_contains_every_point_that_costs_less_than_the_goal(L, C):
 def test_dnc_is_certified(settings):
     problem = Problem(K=3, **settings)
     made = three_classes(problem)
-    assert made.holds and made.kind == "global" and made.statement == "dnc is a global minimum" and made.arithmetic == "interval"
+    assert (
+        made.holds
+        and made.kind == "global"
+        and made.statement == "dnc is a global minimum"
+        and made.arithmetic == "interval"
+    )
     assert Certificate(**made.to_dict()).check()
 
 
@@ -243,7 +249,8 @@ def test_below_the_takeover_a_small_limit_says_undecided():
 
 
 def test_a_goal_that_is_too_low_would_be_met():
-    """The test of the test: above the takeover the search does end when the value to beat is replaced by a lower one."""
+    """The test of the test: above the takeover the search does end when the value to beat is replaced by a lower
+    one."""
     case = bb.dnc_case(2, ".2603")
     assert bb.search(replace(case, goal=(0.9,), alpha=None), 25_000) > 0
 
@@ -285,10 +292,22 @@ def test_tampering_is_seen():
 def test_a_range_of_C(high):
     made = three_classes_interval(2, "1e-3", high)
     assert made.holds and made.check()
-    assert made.statement == f"dnc is a global minimum for K=3, L=2, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [1e-3, {high}]"
+    assert (
+        made.statement
+        == "dnc is a global minimum for K=3, L=2, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [1e-3,"
+        f" {high}]"
+    )
     cuts = made.data["cuts"]
     assert cuts[0] == "1e-3" and cuts[-1] == high
-    for changes in ({"cuts": cuts[1:]}, {"cuts": [*cuts[:-1], "1.6e-3"]}, {"cuts": cuts[::-1]}, {"cuts": cuts[:1]}, {"L": 1}, {"L": 3}, {"claim": "zero"}):
+    for changes in (
+        {"cuts": cuts[1:]},
+        {"cuts": [*cuts[:-1], "1.6e-3"]},
+        {"cuts": cuts[::-1]},
+        {"cuts": cuts[:1]},
+        {"L": 1},
+        {"L": 3},
+        {"claim": "zero"},
+    ):
         assert not resealed(made, **changes).check(), changes
 
 
@@ -340,7 +359,15 @@ def test_what_the_argument_does_not_cover_is_refused(settings, why):
 def made_model(settings):
     problem = Problem(lam=0.01, **settings)
     bias = None if problem.bias is None else balls.text(problem.bias)
-    return Model(problem.K, tuple(map(int, problem.counts)), problem.widths, problem.L, ("0.01",) * problem.D, problem.loss.name, bias).to_dict()
+    return Model(
+        problem.K,
+        tuple(map(int, problem.counts)),
+        problem.widths,
+        problem.L,
+        ("0.01",) * problem.D,
+        problem.loss.name,
+        bias,
+    ).to_dict()
 
 
 def test_bad_input():

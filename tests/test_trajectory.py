@@ -21,7 +21,16 @@ FOUR = Problem(K=4, n=3, L=2, lam=0.02)
 @pytest.fixture(scope="module")
 def run():
     """Gradient descent of gk25's Figure 1 problem from beside the saddle of two blocks of five."""
-    return minimize(F1, starts.near(structures.blocks(F1, (5, 5)), 1e-4), method="gd", rng=0, space="reduced", lr=4.0, steps=20_000, trace=25)
+    return minimize(
+        F1,
+        starts.near(structures.blocks(F1, (5, 5)), 1e-4),
+        method="gd",
+        rng=0,
+        space="reduced",
+        lr=4.0,
+        steps=20_000,
+        trace=25,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,9 @@ def reading(run):
 @pytest.fixture(scope="module")
 def small():
     saddle = structures.blocks(FOUR, (3, 1))
-    return minimize(FOUR, starts.near(saddle, 1e-5), method="gd", rng=1, space="reduced", lr=0.5, steps=6000, trace=2), saddle
+    return minimize(
+        FOUR, starts.near(saddle, 1e-5), method="gd", rng=1, space="reduced", lr=0.5, steps=6000, trace=2
+    ), saddle
 
 
 def test_the_saddle_passed_and_the_end_are_named(reading):
@@ -71,7 +82,9 @@ def test_modes_that_raise_the_rank_show_twice_their_rate():
 
 def test_momentum_is_taken_into_account():
     saddle = structures.blocks(FOUR, (3, 1))
-    run = minimize(FOUR, starts.near(saddle, 1e-5), method="gd", rng=1, space="reduced", lr=0.1, momentum=0.8, steps=6000, trace=2)
+    run = minimize(
+        FOUR, starts.near(saddle, 1e-5), method="gd", rng=1, space="reduced", lr=0.1, momentum=0.8, steps=6000, trace=2
+    )
     first = read_trajectory(run).plateaus[0]
     assert first.name == "blocks(3,1)" and first.ratio == pytest.approx(1.0, abs=0.02)
 
@@ -85,7 +98,9 @@ def test_saved_arrays_read_like_our_own_trace(small):
     assert [p.observed for p in saved.plateaus] == [p.observed for p in own.plateaus]
     labels = np.tile(np.arange(4), 3)  # samples in another order than ours
     samples = M[:, :, labels] + np.repeat([1.0, -1.0, 0.0], 4) * 0.3
-    per_sample = read_trajectory(samples, [classify(saddle), structures.pairs(FOUR)], steps=run.trace.nit, lr=0.5, labels=labels)
+    per_sample = read_trajectory(
+        samples, [classify(saddle), structures.pairs(FOUR)], steps=run.trace.nit, lr=0.5, labels=labels
+    )
     assert per_sample.passed == own.passed
     np.testing.assert_allclose(per_sample.distance[:200], own.distance[:200], atol=1e-12)
     unknown = read_trajectory(run.trace, problem=FOUR)  # no learning rate: rates per step
@@ -98,14 +113,20 @@ def test_names_do_not_depend_on_the_order_of_classes(small):
     turned = read_trajectory(M[:, q][:, :, q], problem=FOUR)
     assert turned.passed == ["blocks(3,1)", "pairs"]
     np.testing.assert_allclose(turned.distance, read_trajectory(M, problem=FOUR).distance, atol=1e-12)
-    shifted = read_trajectory(M + np.linspace(0, 3, 4), problem=FOUR)  # cross-entropy does not see a constant per sample
+    shifted = read_trajectory(
+        M + np.linspace(0, 3, 4), problem=FOUR
+    )  # cross-entropy does not see a constant per sample
     np.testing.assert_allclose(shifted.distance, turned.distance, atol=1e-12)
 
 
 def test_readings_print_and_save(reading):
     assert "blocks(5,5)" in repr(reading) and "strict saddle" in repr(reading)
     data = json.loads(json.dumps(reading.to_dict()))
-    assert data["end"] == "pairs" and len(data["nearest"]) == len(reading) and data["plateaus"][0]["ratio"] == reading.plateaus[0].ratio
+    assert (
+        data["end"] == "pairs"
+        and len(data["nearest"]) == len(reading)
+        and data["plateaus"][0]["ratio"] == reading.plateaus[0].ratio
+    )
 
 
 def test_points_that_are_not_listed_go_unnamed(run):
@@ -148,7 +169,9 @@ def test_fast_alignment_meets_brute_force_near_a_point():
         q = rng.permutation(K)
         M = P[np.ix_(q, q)] + 0.02 * np.linalg.norm(P) / K * rng.standard_normal((K, K))
         (fast, near), (_, exact) = align(M, P, exact=False), align(M, P, exact=True)
-        assert near == pytest.approx(exact, rel=1e-9) and near == pytest.approx(np.linalg.norm(M - P[np.ix_(fast, fast)]))
+        assert near == pytest.approx(exact, rel=1e-9) and near == pytest.approx(
+            np.linalg.norm(M - P[np.ix_(fast, fast)])
+        )
 
 
 def test_alignment_is_an_upper_bound_and_respects_counts():
@@ -165,7 +188,11 @@ def test_alignment_is_an_upper_bound_and_respects_counts():
 def test_larger_structures_are_recognised_in_any_order():
     rng = np.random.default_rng(3)
     problem = Problem(K=12, L=2, lam=1e-5)
-    for point in (structures.pairs(problem), structures.blocks(problem, (5, 4, 3)), structures.blocks(problem, (3, 3, 3, 3))):
+    for point in (
+        structures.pairs(problem),
+        structures.blocks(problem, (5, 4, 3)),
+        structures.blocks(problem, (3, 3, 3, 3)),
+    ):
         P, q = point.class_logits(), rng.permutation(12)
         M = P[np.ix_(q, q)] + 1e-3 * rng.standard_normal((12, 12))
         assert align(M, P)[1] == pytest.approx(np.linalg.norm(M - P[np.ix_(q, q)]), rel=1e-9)

@@ -69,7 +69,9 @@ def test_an_error_inside_a_verb_keeps_its_own_words():
     assert type(mistake.value) is TypeError
 
 
-@pytest.mark.parametrize("words", [["verify", "gk25:thm11"], ["verify", "gk52"], ["figure", "gk25-11"], ["cite", "gk52"], ["figure"]])
+@pytest.mark.parametrize(
+    "words", [["verify", "gk25:thm11"], ["verify", "gk52"], ["figure", "gk25-11"], ["cite", "gk52"], ["figure"]]
+)
 def test_of_many_names_only_the_nearest_are_told(capsys, words):
     assert main(words) == 2
     said = capsys.readouterr().err
@@ -102,6 +104,8 @@ def test_options_of_other_tools_get_ours(capsys, words, said):
 def test_names_are_near_by_letters_case_and_custom():
     assert nearest("Compare", ["compare", "solve"]) == ["compare"] and nearest("xyzzy", ["compare", "solve"]) == []
     many = [f"name{i}" for i in range(LISTED + 1)]
-    assert known_names("name77", many).count("name") == 4 and known_names("zzz", many).startswith("one of 13 names, such as ")
+    assert known_names("name77", many).count("name") == 4 and known_names("zzz", many).startswith(
+        "one of 13 names, such as "
+    )
     with pytest.raises(AttributeError, match="did you mean 'minimize'"):
         ufm.minimise  # noqa: B018

@@ -36,7 +36,9 @@ class Case:
 
     def __getattr__(self, name: str):
         if name.startswith("_") or name not in self._values:
-            raise AttributeError(f"the case has no {name!r}; it has {', '.join(self.keys()) if not name.startswith('_') else 'values'}.")
+            raise AttributeError(
+                f"the case has no {name!r}; it has {', '.join(self.keys()) if not name.startswith('_') else 'values'}."
+            )
         return self._values[name]
 
     def __setattr__(self, name: str, value):
@@ -61,10 +63,15 @@ class Case:
         return Case(self.planted, **{**self._values, **values})
 
     def problem(self, **more):
-        """The Problem of those of K, n, d, L, lam, loss, activation, bias that the case names; `more` adds or replaces."""
+        """The Problem of those of K, n, d, L, lam, loss, activation, bias that the case names; `more` adds or
+        replaces."""
         from ufm.problem import Problem
 
-        named = {name: self[name] for name in ("K", "n", "d", "L", "lam", "loss", "activation", "bias") if name in self._values}
+        named = {
+            name: self[name]
+            for name in ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
+            if name in self._values
+        }
         return Problem(**{**named, **more})
 
     def to_dict(self) -> dict:
@@ -84,7 +91,9 @@ class Case:
         return _case, (self.planted, self._values)
 
     def __repr__(self) -> str:
-        return " ".join(f"{name}={short(value) if isinstance(value, float) else value}" for name, value in self._values.items())
+        return " ".join(
+            f"{name}={short(value) if isinstance(value, float) else value}" for name, value in self._values.items()
+        )
 
 
 def _case(planted: str, values: dict) -> Case:
@@ -107,17 +116,22 @@ USUAL = "K at least 2; n, d, L and width at least 1; lam, lr and sigma at least 
 
 
 def floors(cases: Iterable[Case]) -> dict[str, float]:
-    """The least value that each usual name may have: that of the things they stand for, or of the cases where these use a name otherwise.
+    """The least value that each usual name may have: that of the things they stand for, or of the cases where these use
+    a name otherwise.
 
     >>> floors([Case(K=1, x=-3), Case(K=4)])["K"], floors([Case(L=3)])["L"]
     (1, 1)
     """
     cases = tuple(cases)
-    return {name: min([least, *(v for case in cases if name in case for v in _entries(case[name]))]) for name, least in _LEAST.items()}
+    return {
+        name: min([least, *(v for case in cases if name in case for v in _entries(case[name]))])
+        for name, least in _LEAST.items()
+    }
 
 
 def usual(case: Case, least: Mapping[str, float] = _LEAST) -> bool:
-    """Whether the values of the usual names are what these names stand for, entry by entry; None and words are no numbers and pass.
+    """Whether the values of the usual names are what these names stand for, entry by entry; None and words are no
+    numbers and pass.
 
     >>> usual(Case(K=4, n=(2, 1), lam=0.0)), usual(Case(K=4, n=0)), usual(Case(lam=-1e-3))
     (True, False, False)
@@ -154,8 +168,9 @@ def refuse_unknown(cases: tuple[Case, ...], names: Iterable[str]) -> None:
 def replaced(cases: tuple[Case, ...], grids: dict) -> tuple[Case, ...]:
     """The cases with some parameters run over a grid instead, doubles dropped; the grid is the slowest.
 
-    grids: name -> values, or a text that `values_of` reads. What a grid does not name keeps every value it has in the cases.
-    Raises ValueError for a parameter that the cases do not have, naming those they have, and for a grid of too many points.
+    grids: name -> values, or a text that `values_of` reads. What a grid does not name keeps every value it has in the
+    cases. Raises ValueError for a parameter that the cases do not have, naming those they have, and for a grid of too
+    many points.
     """
     refuse_unknown(cases, grids)
     bases = [case for case in cases if all(name in case for name in grids)]
@@ -164,7 +179,9 @@ def replaced(cases: tuple[Case, ...], grids: dict) -> tuple[Case, ...]:
     axes = [_axis(name, values, [case[name] for case in bases]) for name, values in grids.items()]
     rests = list(dict.fromkeys(case.but(**dict.fromkeys(grids)) for case in bases))
     if len(rests) * math.prod(map(len, axes)) > MOST:
-        raise ValueError(f"grid must have at most {MOST} points; got {len(rests)} x {' x '.join(str(len(axis)) for axis in axes)}.")
+        raise ValueError(
+            f"grid must have at most {MOST} points; got {len(rests)} x {' x '.join(str(len(axis)) for axis in axes)}."
+        )
     points = [dict(zip(grids, point, strict=True)) for point in itertools.product(*axes)]
     return tuple(dict.fromkeys(rest.but(**point) for point in points for rest in rests))
 
@@ -192,7 +209,8 @@ def _truth(name: str, word: str) -> bool:
 def values_of(name: str, text: str) -> list:
     """The values meant by `4:40` (both ends included), `4:40:2` (every second), `4,6,8`, `1e-3,2**-10`, or a mixture.
 
-    A hyphen between two whole numbers is a range too, as on paper: 4-40 is 4:40, and not -36. Elsewhere `-` is arithmetic.
+    A hyphen between two whole numbers is a range too, as on paper: 4-40 is 4:40, and not -36. Elsewhere `-` is
+    arithmetic.
 
     >>> values_of("K", "4:6,10"), values_of("K", "2:8:3"), values_of("lam", "2**-2"), values_of("K", "4-6")
     ([4, 5, 6, 10], [2, 5, 8], [0.25], [4, 5, 6])
@@ -216,7 +234,10 @@ _HYPHEN = re.compile(r"^\s*(\d+)\s*[-\u2010-\u2013]\s*(\d+)\s*(?=:|$)")
 def _range(name: str, part: str, ends: list) -> range:
     first, last, step = (*ends, 1) if len(ends) == 2 else ends if len(ends) == 3 else (0.5, 0, 0)
     if not all(isinstance(end, int) for end in (first, last, step)) or step < 1 or last < first:
-        raise ValueError(f"{name} must be numbers, or first:last or first:last:step of rising integers, as 4:40; got {name}={part!r}.")
+        raise ValueError(
+            f"{name} must be numbers, or first:last or first:last:step of rising integers, as 4:40; got"
+            f" {name}={part!r}."
+        )
     if (last - first) // step >= MOST:
         raise ValueError(f"{name} must run over at most {MOST} values; got {name}={part!r}.")
     return range(first, last + 1, step)
@@ -237,7 +258,10 @@ def _plain(name: str, value):
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
-    raise ValueError(f"{name} of a case must be a finite number, a word, a truth value, None, or a tuple of these; got {name}={value!r}.")
+    raise ValueError(
+        f"{name} of a case must be a finite number, a word, a truth value, None, or a tuple of these; got"
+        f" {name}={value!r}."
+    )
 
 
 def _listed(value):

@@ -22,21 +22,24 @@ tuple `CLAIMS`); nothing has to be registered. A whole one:
 gk25:example: supported (exact, margin 0.209877), 48 cases, 3 of 3 controls break it
 
 * `check(case)` computes and returns one Evidence, or several (a list, or a generator with `yield`). It must be a pure
-  function of the case: randomness only from a seed in the case (`rng=0`). `case.problem()` is the Problem the case names.
-  An exception makes the case undecided, with its message.
+  function of the case: randomness only from a seed in the case (`rng=0`). `case.problem()` is the Problem the case
+  names. An exception makes the case undecided, with its message.
 * `cases` are inside every hypothesis; a hypothesis is a name and a predicate on the case. Order the cases from small to
   large: the first refuted one is printed as the counterexample. `grid` makes all combinations, and grids add up.
 * `controls` are outside at least one hypothesis, where the same check should come out refuted; or `planted`, where
   the check itself falsifies something that the case names. At least one control, and every planted one, must break
   the claim, or it is undecided: a check that cannot fail proves nothing.
-* A tolerance belongs to every float comparison. Inside it `<` and `<=` are undecided; `==` holds within it. What the numbers of the case
-  allow to be known, rounding over lam or a gradient that a run has left, is the `error` of the Evidence: a margin inside it is undecided.
-* `kind` says what one case can do. `universal`, the default: one refuted case refutes the claim. `existential` ("there are runs ..."): one
-  supported case, a witness, supports it; a case without the property says nothing. `empirical` (seen on runs, and no theorem): supported
-  where every case shows it, undecided where one does not. Controls break a claim of any kind where the check fails at them.
+* A tolerance belongs to every float comparison. Inside it `<` and `<=` are undecided; `==` holds within it. What the
+  numbers of the case allow to be known, rounding over lam or a gradient that a run has left, is the `error` of the
+  Evidence: a margin inside it is undecided.
+* `kind` says what one case can do. `universal`, the default: one refuted case refutes the claim. `existential` ("there
+  are runs ..."): one supported case, a witness, supports it; a case without the property says nothing. `empirical`
+  (seen on runs, and no theorem): supported where every case shows it, undecided where one does not. Controls break a
+  claim of any kind where the check fails at them.
 * `strength` says what stands behind the numbers: `sampled` (random points or a search), `float` (computed to rounding),
-  `certified` (enclosures or a checked certificate), `exact` (integers and fractions). A claim is as strong as its weakest case.
-  `theory.strength.order(problem, "pairs", "dnc")` is evidence that one structure costs less, certified where that can be proved.
+  `certified` (enclosures or a checked certificate), `exact` (integers and fractions). A claim is as strong as its
+  weakest case. `theory.strength.order(problem, "pairs", "dnc")` is evidence that one structure costs less, certified
+  where that can be proved.
 * `scope` says in a sentence what was looked at where the statement says more ("for L > L_0": L_0 over this range).
 * A statement that is false as published names its correction in `corrected_by`; its verdict stays refuted.
 """
@@ -54,7 +57,20 @@ from theory.evidence import REFUTED, STRENGTHS, SUPPORTED, UNDECIDED, Evidence
 from ufm.numerics.arguments import choice
 from ufm.numerics.content import ByContent
 
-__all__ = ["REFUTED", "STRENGTHS", "SUPPORTED", "UNDECIDED", "Case", "Claim", "Evidence", "Outcome", "Verdict", "attempt", "grid", "planted"]
+__all__ = [
+    "REFUTED",
+    "STRENGTHS",
+    "SUPPORTED",
+    "UNDECIDED",
+    "Case",
+    "Claim",
+    "Evidence",
+    "Outcome",
+    "Verdict",
+    "attempt",
+    "grid",
+    "planted",
+]
 
 PACES = ("quick", "slow")
 KINDS = ("universal", "existential", "empirical")
@@ -62,7 +78,8 @@ KINDS = ("universal", "existential", "empirical")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check returned at one case of a claim of a kind; `failed` is the message of the exception that ended it, if one did."""
+    """What a check returned at one case of a claim of a kind; `failed` is the message of the exception that ended it,
+    if one did."""
 
     case: Case
     evidence: tuple[Evidence, ...]
@@ -72,23 +89,38 @@ class Outcome:
 
     @property
     def fails(self) -> bool:
-        """Whether what the check says is false here: a counterexample to a universal claim, no witness of an existential one."""
+        """Whether what the check says is false here: a counterexample to a universal claim, no witness of an
+        existential one."""
         return any(e.verdict == REFUTED for e in self.evidence)
 
     @property
     def verdict(self) -> str:
         if self.fails:
             return REFUTED if self.kind == "universal" else UNDECIDED
-        return SUPPORTED if self.evidence and all(e.verdict == SUPPORTED for e in self.evidence) and not self.failed else UNDECIDED
+        return (
+            SUPPORTED
+            if self.evidence and all(e.verdict == SUPPORTED for e in self.evidence) and not self.failed
+            else UNDECIDED
+        )
 
     def to_dict(self) -> dict:
         """JSON-able."""
-        data = {"case": self.case.to_dict(), "verdict": self.verdict, "evidence": [e.to_dict() for e in self.evidence], "seconds": self.seconds}
-        return data | ({"failed": self.failed} if self.failed else {}) | ({"planted": self.case.planted} if self.case.planted else {})
+        data = {
+            "case": self.case.to_dict(),
+            "verdict": self.verdict,
+            "evidence": [e.to_dict() for e in self.evidence],
+            "seconds": self.seconds,
+        }
+        return (
+            data
+            | ({"failed": self.failed} if self.failed else {})
+            | ({"planted": self.case.planted} if self.case.planted else {})
+        )
 
 
 def attempt(check: Callable, case: Case, kind: str = "universal") -> Outcome:
-    """Run the check of a claim of this kind; an exception ends it, keeps the evidence given until then, and becomes the message `failed`."""
+    """Run the check of a claim of this kind; an exception ends it, keeps the evidence given until then, and becomes the
+    message `failed`."""
     began, evidence, failed = time.perf_counter(), [], ""
     try:
         found = check(case)
@@ -113,9 +145,12 @@ def message(error: BaseException) -> str:
 class Claim(ByContent):
     """One theorem; how to write one is in the docstring of this module.
 
-    id: `key:name`. source: the key in refs.bib and the number there, `gk25, Theorem 1`. hypotheses: name -> predicate on a case.
-    kind: `universal`, `existential` or `empirical`. uses: ids of the claims its proof stands on. pace: `quick` or `slow` (left out unless asked for).
-    scope: what was looked at, where the statement says more. corrected_by: the id of the claim that puts this one right.
+    id: `key:name`. source: the key in refs.bib and the number there, `gk25, Theorem 1`. hypotheses: name -> predicate
+    on a case.
+    kind: `universal`, `existential` or `empirical`. uses: ids of the claims its proof stands on. pace: `quick` or
+    `slow` (left out unless asked for).
+    scope: what was looked at, where the statement says more. corrected_by: the id of the claim that puts this one
+    right.
     """
 
     id: str
@@ -138,7 +173,9 @@ class Claim(ByContent):
         choice("pace", self.pace, PACES)
         choice("kind", self.kind, KINDS)
         for name in ("cases", "controls"):
-            object.__setattr__(self, name, tuple(case if isinstance(case, Case) else Case(**case) for case in getattr(self, name)))
+            object.__setattr__(
+                self, name, tuple(case if isinstance(case, Case) else Case(**case) for case in getattr(self, name))
+            )
         if isinstance(self.uses, str):
             raise ValueError(f"uses must be a tuple of ids; got uses={self.uses!r}.")
         object.__setattr__(self, "uses", tuple(self.uses))
@@ -175,26 +212,36 @@ class Claim(ByContent):
         return tuple(found)
 
     def validate(self) -> None:
-        """ValueError unless there are cases and controls, all cases are inside the hypotheses, and each control is outside one or planted."""
+        """ValueError unless there are cases and controls, all cases are inside the hypotheses, and each control is
+        outside one or planted."""
         _ = self._sound
 
     @functools.cached_property
     def _sound(self) -> bool:
         """True, once the claim is found valid; a claim is frozen, and stays so."""
         if not self.cases or not self.controls:
-            raise ValueError(f"{self.id} needs at least one case and one control; it has {len(self.cases)} and {len(self.controls)}.")
+            raise ValueError(
+                f"{self.id} needs at least one case and one control; it has {len(self.cases)} and {len(self.controls)}."
+            )
         for case in self.cases:
             if self.violated(case):
-                raise ValueError(f"{self.id}: the case {case} violates the hypothesis {' and '.join(map(repr, self.violated(case)))}.")
+                raise ValueError(
+                    f"{self.id}: the case {case} violates the hypothesis"
+                    f" {' and '.join(map(repr, self.violated(case)))}."
+                )
             if case.planted:
                 raise ValueError(f"{self.id}: the case {case} is planted; planted errors are controls.")
         for case in self.controls:
             if not case.planted and not self.violated(case):
-                raise ValueError(f"{self.id}: the control {case} satisfies every hypothesis; put it outside one, or plant an error and say which.")
+                raise ValueError(
+                    f"{self.id}: the control {case} satisfies every hypothesis; put it outside one, or plant an error"
+                    " and say which."
+                )
         return True
 
     def plan(self, grids: Mapping | None = None) -> tuple[tuple[Case, ...], int]:
-        """(cases, outside): the cases to run, with some parameters on a grid if given; how many grid points were outside the hypotheses.
+        """(cases, outside): the cases to run, with some parameters on a grid if given; how many grid points were
+        outside the hypotheses.
 
         Raises ValueError where the claim is not valid or does not have a parameter of the grid.
         """
@@ -218,7 +265,9 @@ class Claim(ByContent):
     def verify(self, **grids) -> Verdict:
         """Evidence on every case and control, here and now. `theory.runs.verify` does many claims in parallel."""
         cases, outside = self.plan(grids)
-        ran, controls = (tuple(attempt(self.check, case, self.kind) for case in some) for some in (cases, self.controls))
+        ran, controls = (
+            tuple(attempt(self.check, case, self.kind) for case in some) for some in (cases, self.controls)
+        )
         return Verdict(self, ran, controls, len(cases), outside)
 
     def __repr__(self) -> str:
@@ -229,7 +278,8 @@ class Claim(ByContent):
 class Verdict(ByContent):
     """What came of a claim: supported, refuted, or undecided with the reason in `why`.
 
-    cases, controls: outcomes in the claim's order; fewer than `planned` cases, or not all controls, where the run was interrupted.
+    cases, controls: outcomes in the claim's order; fewer than `planned` cases, or not all controls, where the run was
+    interrupted.
     outside: grid points outside the hypotheses, which are not cases.
     """
 
@@ -258,7 +308,9 @@ class Verdict(ByContent):
     @property
     def telling(self) -> tuple[Outcome, ...]:
         """The cases that the verdict stands on: the witnesses of an existential claim that has some, else all."""
-        witnesses = tuple(case for case in self.cases if case.verdict == SUPPORTED) if self.claim.kind == "existential" else ()
+        witnesses = (
+            tuple(case for case in self.cases if case.verdict == SUPPORTED) if self.claim.kind == "existential" else ()
+        )
         return witnesses or self.cases
 
     @property
@@ -276,11 +328,17 @@ class Verdict(ByContent):
             what = "without a witness" if self.claim.kind == "existential" else "undecided"
             yield f"{len(unsettled)} of {len(self.cases)} cases {what}, the first at {first.case}: {_doubt(first)}"
         if len(self.cases) < self.planned or len(self.controls) < len(self.claim.controls):
-            yield f"interrupted after {len(self.cases)} of {self.planned} cases and {len(self.controls)} of {len(self.claim.controls)} controls"
+            yield (
+                f"interrupted after {len(self.cases)} of {self.planned} cases and {len(self.controls)} of"
+                f" {len(self.claim.controls)} controls"
+            )
         if not self.cases:
             yield f"no case: all {self.outside} points lie outside the hypotheses"
         if blind:
-            yield f"the planted error is not seen at {blind[0].case} ({blind[0].case.planted}){': ' + blind[0].failed if blind[0].failed else ''}"
+            yield (
+                f"the planted error is not seen at {blind[0].case}"
+                f" ({blind[0].case.planted}){': ' + blind[0].failed if blind[0].failed else ''}"
+            )
         if not self.broken:
             failed = next((control.failed for control in self.controls if control.failed), "")
             yield f"no control breaks it{': ' + failed if failed else ''}"
@@ -291,7 +349,9 @@ class Verdict(ByContent):
         worst = self.counterexample
         if worst is not None:
             return max((e.strength for e in worst.evidence if e.verdict == REFUTED), key=STRENGTHS.index)
-        return min((e.strength for case in self.telling for e in case.evidence), key=STRENGTHS.index, default=STRENGTHS[0])
+        return min(
+            (e.strength for case in self.telling for e in case.evidence), key=STRENGTHS.index, default=STRENGTHS[0]
+        )
 
     @property
     def margin(self) -> float:
@@ -308,7 +368,10 @@ class Verdict(ByContent):
     def to_dict(self, evidence: bool = False) -> dict:
         """The JSON shape of one claim in `ufm verify --json`; with `evidence`, every case."""
         claim, worst = self.claim, self.counterexample
-        controls = [control.to_dict() | {"violates": list(claim.violated(control.case)), "breaks": control.fails} for control in self.controls]
+        controls = [
+            control.to_dict() | {"violates": list(claim.violated(control.case)), "breaks": control.fails}
+            for control in self.controls
+        ]
         return {
             "id": claim.id,
             "title": claim.title,
@@ -335,7 +398,13 @@ class Verdict(ByContent):
 
     def __repr__(self) -> str:
         counts = f"{len(self.cases)} cases, {len(self.broken)} of {len(self.controls)} controls break it"
-        reason = f"; {self.why}" if self.why else f"; counterexample {self.counterexample.case}" if self.counterexample else ""
+        reason = (
+            f"; {self.why}"
+            if self.why
+            else f"; counterexample {self.counterexample.case}"
+            if self.counterexample
+            else ""
+        )
         return f"{self.claim.id}: {self.verdict} ({self.strength}, margin {self.margin:.6g}), {counts}{reason}"
 
 

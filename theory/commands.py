@@ -11,7 +11,13 @@ from ufm.cli import add_json, add_verb, print_json, read_integer, say, show
 from ufm.numerics.arguments import choice
 
 PARAMETERS = ("K", "n", "d", "L", "lam", "rng")
-_FILES = {"markdown": (".md",), "latex": (".tex",), "html": (".html",), "graph": (".svg", ".dot", ".html"), "resume": None}
+_FILES = {
+    "markdown": (".md",),
+    "latex": (".tex",),
+    "html": (".html",),
+    "graph": (".svg", ".dot", ".html"),
+    "resume": None,
+}
 
 
 def add_verify(verbs) -> None:
@@ -19,29 +25,53 @@ def add_verify(verbs) -> None:
         verbs,
         "verify",
         "check theorems numerically",
-        "Check claims on their cases and controls. Exit code 0: all supported; 1: at least one refuted, also where a statement is refuted as\n"
-        "published and its correction is supported; 2: usage; 3: none refuted, at least one undecided; 130: interrupted. A control is a case\n"
-        "outside the hypotheses, or with a planted error, where the check must fail; a claim whose controls do not break it is undecided.",
-        "ufm verify gk25 --html claims.html\n  ufm verify gk25:thm1 --K 4:40 --L 2:12\n  ufm verify gk25 --slow --jobs 2 --resume done.jsonl",
+        "Check claims on their cases and controls. Exit code 0: all supported; 1: at least one refuted, also where a"
+        " statement is refuted as\npublished and its correction is supported; 2: usage; 3: none refuted, at least one"
+        " undecided; 130: interrupted. A control is a case\noutside the hypotheses, or with a planted error, where the"
+        " check must fail; a claim whose controls do not break it is undecided.",
+        "ufm verify gk25 --html claims.html\n  ufm verify gk25:thm1 --K 4:40 --L 2:12\n  ufm verify gk25 --slow --jobs"
+        " 2 --resume done.jsonl",
         _verify,
     )
-    verb.add_argument("claim", nargs="*", metavar="CLAIM", help="ids, source keys or patterns: gk25:thm1, gk25, 'gk25:thm*' (default: all)")
+    verb.add_argument(
+        "claim",
+        nargs="*",
+        metavar="CLAIM",
+        help="ids, source keys or patterns: gk25:thm1, gk25, 'gk25:thm*' (default: all)",
+    )
     verb.add_argument("--list", action="store_true", help="only list the claims")
-    verb.add_argument("--slow", action="store_true", help="include claims of slow pace (one named by its id is always run)")
-    verb.add_argument("-v", "--verbose", action="store_true", help="hypotheses, every case and every control; with --json every case")
+    verb.add_argument(
+        "--slow", action="store_true", help="include claims of slow pace (one named by its id is always run)"
+    )
+    verb.add_argument(
+        "-v", "--verbose", action="store_true", help="hypotheses, every case and every control; with --json every case"
+    )
     group = verb.add_argument_group(
-        "other cases (VALUES: 4:40 or 4-40, both ends included; 4:40:2; 4,6,8; 1e-3,2**-10; points outside the hypotheses are counted apart)"
+        "other cases (VALUES: 4:40 or 4-40, both ends included; 4:40:2; 4,6,8; 1e-3,2**-10; points outside the"
+        " hypotheses are counted apart)"
     )
     for name in PARAMETERS:
         group.add_argument(f"--{name}", default=None, metavar="VALUES", help=f"run over these values of {name}")
-    group.add_argument("--set", action="append", default=[], metavar="NAME=VALUES", help="the same for any parameter of the claim")
+    group.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUES", help="the same for any parameter of the claim"
+    )
     group = verb.add_argument_group("running")
     group.add_argument("--jobs", default=None, metavar="N", help="processes (default: cores)")
     group.add_argument(
-        "--resume", metavar="FILE", help="record of finished cases: read first, added to, one run at a time; start a new one after changing the package"
+        "--resume",
+        metavar="FILE",
+        help=(
+            "record of finished cases: read first, added to, one run at a time; start a new one after changing the"
+            " package"
+        ),
     )
     group = verb.add_argument_group("reports")
-    for name, what in (("markdown", "a Markdown page"), ("latex", "a booktabs table"), ("html", "one self-contained page"), ("graph", "what uses what")):
+    for name, what in (
+        ("markdown", "a Markdown page"),
+        ("latex", "a booktabs table"),
+        ("html", "one self-contained page"),
+        ("graph", "what uses what"),
+    ):
         group.add_argument(f"--{name}", metavar="FILE", help=f"write {what} ({', '.join(_FILES[name])})")
     add_json(verb)
 
@@ -63,8 +93,15 @@ def _verify(arguments) -> int:
     _report(run, left_out, arguments)
     _write(run.verdicts, arguments)
     if run.interrupted:
-        done, planned = sum(len(v.cases) + len(v.controls) for v in run.verdicts), sum(v.planned + len(v.claim.controls) for v in run.verdicts)
-        kept = f"they are kept in {arguments.resume}, and the same command does the rest" if arguments.resume else "--resume FILE would keep them"
+        done, planned = (
+            sum(len(v.cases) + len(v.controls) for v in run.verdicts),
+            sum(v.planned + len(v.claim.controls) for v in run.verdicts),
+        )
+        kept = (
+            f"they are kept in {arguments.resume}, and the same command does the rest"
+            if arguments.resume
+            else "--resume FILE would keep them"
+        )
         raise KeyboardInterrupt(f"after {done} of {planned} cases and controls; {kept}")
     return exit_code(run.verdicts)
 
@@ -78,13 +115,19 @@ def exit_code(verdicts) -> int:
 def _paced(chosen: list[Claim], arguments) -> tuple[list[Claim], list[Claim]]:
     """(to run, slow ones left out)."""
     runs = [claim.pace == "quick" or arguments.slow or claim.id in arguments.claim for claim in chosen]
-    return [c for c, now in zip(chosen, runs, strict=True) if now], [c for c, now in zip(chosen, runs, strict=True) if not now]
+    return [c for c, now in zip(chosen, runs, strict=True) if now], [
+        c for c, now in zip(chosen, runs, strict=True) if not now
+    ]
 
 
 def _list(chosen: list[Claim], as_json: bool) -> int:
     if as_json:
         names = ("id", "title", "statement", "source", "pace", "kind", "uses", "scope")
-        listed = [{name: getattr(c, name) for name in names} | {"hypotheses": list(c.hypotheses), "parameters": _parameters(c)} for c in chosen]
+        listed = [
+            {name: getattr(c, name) for name in names}
+            | {"hypotheses": list(c.hypotheses), "parameters": _parameters(c)}
+            for c in chosen
+        ]
         print_json({"claims": listed})
         return 0
     width = max(len(claim.id) for claim in chosen)
@@ -112,7 +155,14 @@ def _report(run, left_out: list[Claim], arguments) -> None:
 
     if arguments.json:
         listed = [v.to_dict(evidence=arguments.verbose) for v in run.verdicts]
-        print_json({"claims": listed, "left_out": [c.id for c in left_out], "interrupted": run.interrupted, "reused": run.reused})
+        print_json(
+            {
+                "claims": listed,
+                "left_out": [c.id for c in left_out],
+                "interrupted": run.interrupted,
+                "reused": run.reused,
+            }
+        )
         return
     show(report.text(run.verdicts, arguments.verbose))
     if left_out:
@@ -161,7 +211,9 @@ def add_cite(verbs) -> None:
         "ufm cite gk25\n  ufm cite gk25:thm1",
         _cite,
     )
-    verb.add_argument("key", nargs="*", metavar="KEY", help="source keys or ids of claims (default: the package and gk25)")
+    verb.add_argument(
+        "key", nargs="*", metavar="KEY", help="source keys or ids of claims (default: the package and gk25)"
+    )
 
 
 def _cite(arguments) -> int:

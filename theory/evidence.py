@@ -19,21 +19,24 @@ RELATIONS = ("<", "<=", "==", ">=", ">", "in")
 
 @dataclass(frozen=True)
 class Evidence:
-    """left relation right. A margin > tol supports, < -tol refutes, and one within tol, or within `error`, decides nothing.
+    """left relation right. A margin > tol supports, < -tol refutes, and one within tol, or within `error`, decides
+    nothing.
 
-    relation: `<`, `<=`, `>`, `>=`: the margin is the gap in the claimed direction; `in`: right is a pair (low, high) and the margin the
-    distance to the nearer end; `==`: the margin is tol - |left - right|, which decides by its sign. NaN decides nothing.
-    Exact strict inequalities are decided at margin 0 too: false; weak ones true.
+    relation: `<`, `<=`, `>`, `>=`: the margin is the gap in the claimed direction; `in`: right is a pair (low, high)
+    and the margin the distance to the nearer end; `==`: the margin is tol - |left - right|, which decides by its sign.
+    NaN decides nothing. Exact strict inequalities are decided at margin 0 too: false; weak ones true.
     tol: required for strengths `sampled` and `float`. note: what else a reader should know (an L_0, a rate).
-    margin: where something better than the difference of two floats is known, a certificate's; left and right stay for the reader.
-    error: how far rounding and leftover gradients of this very computation may have moved the margin, measured at the case; infinite or NaN
-    where there is no knowing. `tol` is chosen beforehand and says what counts as equal; `error` is known only afterwards.
+    margin: where something better than the difference of two floats is known, a certificate's; left and right stay for
+    the reader.
+    error: how far rounding and leftover gradients of this very computation may have moved the margin, measured at the
+    case; infinite or NaN where there is no knowing. `tol` is chosen beforehand and says what counts as equal; `error`
+    is known only afterwards.
 
     >>> Evidence(3e-7, "==", 0, 1e-9).verdict, Evidence(3e-7, "==", 0, 1e-9, error=1e-6).verdict
     ('refuted', 'undecided')
 
-    Raises ValueError for an unknown relation or strength, a missing tolerance, a negative error, `exact` on floats, or a margin that left
-    and right contradict.
+    Raises ValueError for an unknown relation or strength, a missing tolerance, a negative error, `exact` on floats, or
+    a margin that left and right contradict.
     """
 
     left: float | int | Fraction
@@ -52,19 +55,31 @@ class Evidence:
         choice("relation", self.relation, RELATIONS)
         choice("strength", self.strength, STRENGTHS)
         put("left", _scalar("left", self.left))
-        put("right", tuple(_scalar("right", v) for v in self._pair()) if self.relation == "in" else _scalar("right", self.right))
+        put(
+            "right",
+            tuple(_scalar("right", v) for v in self._pair()) if self.relation == "in" else _scalar("right", self.right),
+        )
         put("tol", self._tolerance())
         put("error", _scalar("error", self.error))
         if self.error < 0:
             raise ValueError(f"error must not be negative; got error={self.error!r}.")
         if self.strength == "exact" and not all(map(_is_exact, self._numbers())):
-            raise ValueError(f"exact evidence compares integers or fractions; got left={self.left!r}, right={self.right!r}.")
+            raise ValueError(
+                f"exact evidence compares integers or fractions; got left={self.left!r}, right={self.right!r}."
+            )
         gap = self._gap()
         if self.margin is None:
             return put("margin", gap)
         _scalar("margin", self.margin)
-        if self.relation != "==" and self.margin * gap < 0 and min(abs(self.margin), abs(gap)) > max(self.tol, self.error, ROUNDING * abs(self.left)):
-            raise ValueError(f"margin must agree with left {self.relation} right; got margin={self.margin!r}, left={self.left!r}, right={self.right!r}.")
+        if (
+            self.relation != "=="
+            and self.margin * gap < 0
+            and min(abs(self.margin), abs(gap)) > max(self.tol, self.error, ROUNDING * abs(self.left))
+        ):
+            raise ValueError(
+                f"margin must agree with left {self.relation} right; got margin={self.margin!r}, left={self.left!r},"
+                f" right={self.right!r}."
+            )
 
     def _pair(self):
         if not isinstance(self.right, (tuple, list)) or len(self.right) != 2:
@@ -76,7 +91,9 @@ class Evidence:
 
     def _tolerance(self):
         if self.tol is None and self.strength in ("sampled", "float"):
-            raise ValueError(f"tol is required for evidence of strength {self.strength!r}: how large a margin rounding could make.")
+            raise ValueError(
+                f"tol is required for evidence of strength {self.strength!r}: how large a margin rounding could make."
+            )
         tol = _scalar("tol", 0 if self.tol is None else self.tol)
         if not tol >= 0:
             raise ValueError(f"tol must not be negative; got tol={self.tol!r}.")
@@ -131,7 +148,9 @@ def _is_exact(value) -> bool:
 def _text(value):
     if isinstance(value, tuple):
         return [_text(v) for v in value]
-    return str(value) if isinstance(value, Fraction) or (isinstance(value, float) and not math.isfinite(value)) else value
+    return (
+        str(value) if isinstance(value, Fraction) or (isinstance(value, float) and not math.isfinite(value)) else value
+    )
 
 
 def _untext(value):

@@ -1,7 +1,7 @@
 """What uses what: the claims as boxes in layers, each to the right of those its proof stands on.
 
-Boxes cannot overlap: every layer is a column as wide as its widest box, an edge over several layers has a slot of its own in
-each column between, and between two columns edges are curves that stay there.
+Boxes cannot overlap: every layer is a column as wide as its widest box, an edge over several layers has a slot of its
+own in each column between, and between two columns edges are curves that stay there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes, and edges as paths of points from the claim used to the claim that uses it; consecutive points are joined level or by a curve."""
+    """Boxes, and edges as paths of points from the claim used to the claim that uses it; consecutive points are joined
+    level or by a curve."""
 
     boxes: tuple[Box, ...]
     edges: dict[tuple[str, str], tuple[tuple[float, float], ...]]
@@ -47,7 +48,8 @@ class Layout:
 
 
 def layout(claims: Iterable[Claim], verdicts: Iterable[Verdict] = ()) -> Layout:
-    """Where everything goes. Claims used but not among the given ones appear by their id, as not run. ValueError for a circle."""
+    """Where everything goes. Claims used but not among the given ones appear by their id, as not run. ValueError for a
+    circle."""
     claims = list(claims)
     uses = {claim.id: claim.uses for claim in claims}
     uses |= {used: () for claim in claims for used in claim.uses if used not in uses}
@@ -67,7 +69,12 @@ def _labels(uses: dict, claims: list[Claim], verdicts: dict[str, Verdict]) -> di
     for name in uses:
         state = verdicts[name].verdict if name in verdicts else "not run"
         second = f"{state} · {verdicts[name].strength}" if state in (SUPPORTED, REFUTED) else state
-        found[name] = (titles.get(name, name), state, second, BAR + 2 * PADDING + CHARACTER * max(len(name), len(second)))
+        found[name] = (
+            titles.get(name, name),
+            state,
+            second,
+            BAR + 2 * PADDING + CHARACTER * max(len(name), len(second)),
+        )
     return found
 
 
@@ -76,7 +83,9 @@ def _columns(uses: dict, depth: dict[str, int]):
 
     A slot is an id, or (used, user, layer) where an edge passes a layer. The order comes from sweeps of barycentres.
     """
-    columns: list[list] = [[name for name in depth if depth[name] == i] for i in range(max(depth.values(), default=-1) + 1)]
+    columns: list[list] = [
+        [name for name in depth if depth[name] == i] for i in range(max(depth.values(), default=-1) + 1)
+    ]
     chains = {}
     for user in depth:
         for used in dict.fromkeys(uses[user]):
@@ -98,7 +107,8 @@ def _columns(uses: dict, depth: dict[str, int]):
 
 
 def _sort(column: list, beside: list, neighbours: dict) -> None:
-    """Order a column by the mean place of its neighbours, in fractions of the columns' heights; those without stay where they are."""
+    """Order a column by the mean place of its neighbours, in fractions of the columns' heights; those without stay
+    where they are."""
     at = {slot: (i + 0.5) / len(beside) for i, slot in enumerate(beside)}
     own = {slot: (i + 0.5) / len(column) for i, slot in enumerate(column)}
 
@@ -111,7 +121,10 @@ def _sort(column: list, beside: list, neighbours: dict) -> None:
 
 def _place(columns, chains, labels):
     height = 2 * LINE + PADDING
-    tall = [sum(height if isinstance(slot, str) else SLOT for slot in column) + ROW_GAP * max(len(column) - 1, 0) for column in columns]
+    tall = [
+        sum(height if isinstance(slot, str) else SLOT for slot in column) + ROW_GAP * max(len(column) - 1, 0)
+        for column in columns
+    ]
     boxes, ports, x = [], {}, MARGIN
     for column, own in zip(columns, tall, strict=True):
         widest = max(labels[slot][3] for slot in column if isinstance(slot, str))
@@ -169,7 +182,8 @@ STYLE = """
 
 
 def svg(claims: Iterable[Claim], verdicts: Iterable[Verdict] = ()) -> str:
-    """The picture as SVG text: an arrow points from a claim to one that uses it; the bar and the word say the verdict."""
+    """The picture as SVG text: an arrow points from a claim to one that uses it; the bar and the word say the
+    verdict."""
     drawn = layout(claims, verdicts)
     body = [_path(points) for points in drawn.edges.values()] + [_box(box) for box in drawn.boxes]
     size = f'width="{drawn.width:.0f}" height="{drawn.height:.0f}" viewBox="0 0 {drawn.width:.0f} {drawn.height:.0f}"'
@@ -183,7 +197,9 @@ def _path(points) -> str:
     for u, v in rest:
         end = u - 7 if (u, v) == tip else u
         middle = (x + end) / 2
-        text.append(f"L{end:.1f} {v:.1f}" if y == v else f"C{middle:.1f} {y:.1f} {middle:.1f} {v:.1f} {end:.1f} {v:.1f}")
+        text.append(
+            f"L{end:.1f} {v:.1f}" if y == v else f"C{middle:.1f} {y:.1f} {middle:.1f} {v:.1f} {end:.1f} {v:.1f}"
+        )
         x, y = u, v
     arrow = f"M{tip[0]:.1f} {tip[1]:.1f} l-8 -4 v8 z"
     return f'<path class="edge" d="{" ".join(text)}" /><path class="head" d="{arrow}" />'
@@ -205,7 +221,10 @@ def dot(claims: Iterable[Claim], verdicts: Iterable[Verdict] = ()) -> str:
     """The same graph in Graphviz's language."""
     drawn = layout(claims, verdicts)
     lines = ["digraph uses {", '  rankdir=LR; node [shape=box, fontname="monospace"];']
-    lines += [f'  {_quoted(b.id)} [label={_quoted(b.id, b.second)}, color="{COLOURS[b.state]}", tooltip={_quoted(b.title)}];' for b in drawn.boxes]
+    lines += [
+        f'  {_quoted(b.id)} [label={_quoted(b.id, b.second)}, color="{COLOURS[b.state]}", tooltip={_quoted(b.title)}];'
+        for b in drawn.boxes
+    ]
     lines += [f"  {_quoted(used)} -> {_quoted(user)};" for used, user in drawn.edges]
     return "\n".join([*lines, "}", ""])
 

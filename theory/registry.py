@@ -16,7 +16,8 @@ from ufm.numerics.words import LISTED, nearest
 
 
 def claims(selection: Iterable[str] = (), package=theory) -> list[Claim]:
-    """All claims, or those selected by id (`gk25:thm1`), source folder (`gk25`) or pattern (`gk25:thm*`), sorted as a reader would.
+    """All claims, or those selected by id (`gk25:thm1`), source folder (`gk25`) or pattern (`gk25:thm*`), sorted as a
+    reader would.
 
     Raises ValueError for a selection that matches nothing, naming the nearest, and for an id that two claims have.
     """
@@ -38,12 +39,20 @@ def registered(claim_id: str) -> Claim | None:
 
 
 def _near(wanted: str, ids: list[str]) -> str:
-    """All ids where they are few; else the nearest three, of a source that exists among its own, and where all are shown."""
+    """All ids where they are few; else the nearest three, of a source that exists among its own, and where all are
+    shown."""
     if len(ids) <= LISTED:
         return f"there are {', '.join(ids)}"
     source, colon, _ = wanted.partition(":")
-    known = [i for i in ids if i.startswith(f"{source}:")] if colon else [*dict.fromkeys(i.partition(":")[0] for i in ids), *ids]
-    return f"the nearest are {', '.join(nearest(wanted, known or ids, cutoff=0.0))}; `ufm verify --list` shows all {len(ids)}"
+    known = (
+        [i for i in ids if i.startswith(f"{source}:")]
+        if colon
+        else [*dict.fromkeys(i.partition(":")[0] for i in ids), *ids]
+    )
+    return (
+        f"the nearest are {', '.join(nearest(wanted, known or ids, cutoff=0.0))}; `ufm verify --list` shows all"
+        f" {len(ids)}"
+    )
 
 
 def matches(claim: Claim, wanted: str) -> bool:
@@ -52,8 +61,8 @@ def matches(claim: Claim, wanted: str) -> bool:
 
 
 def audit(found: Iterable[Claim], bibliography: dict | None = None) -> None:
-    """ValueError for the first claim with a source that refs.bib lacks, an unknown id in `uses` or `corrected_by`, a circle of uses,
-    a case outside its hypotheses or a control inside them. Runs no check.
+    """ValueError for the first claim with a source that refs.bib lacks, an unknown id in `uses` or `corrected_by`, a
+    circle of uses, a case outside its hypotheses or a control inside them. Runs no check.
     """
     found = list(found)
     bibliography = references() if bibliography is None else bibliography
@@ -69,7 +78,8 @@ def audit(found: Iterable[Claim], bibliography: dict | None = None) -> None:
 
 
 def layers(uses: dict[str, Iterable[str]]) -> dict[str, int]:
-    """id -> the length of the longest chain of uses below it; ids that are not keys are left out. ValueError naming a circle."""
+    """id -> the length of the longest chain of uses below it; ids that are not keys are left out. ValueError naming a
+    circle."""
     depth: dict[str, int] = {}
 
     def visit(name: str, path: tuple[str, ...]) -> int:
@@ -93,11 +103,17 @@ def _defined(module_name: str) -> tuple[Claim, ...]:
     found = tuple(getattr(module, "CLAIMS", ())) + ((module.CLAIM,) if hasattr(module, "CLAIM") else ())
     for claim in found:
         if not isinstance(claim, Claim):
-            raise ValueError(f"{module_name}: CLAIM must be a Claim, CLAIMS a tuple of them; got {type(claim).__name__}.")
+            raise ValueError(
+                f"{module_name}: CLAIM must be a Claim, CLAIMS a tuple of them; got {type(claim).__name__}."
+            )
     return found
 
 
 def _modules(package) -> list[str]:
     root = Path(package.__file__).parent
     folders = sorted(p for p in root.iterdir() if (p / "__init__.py").exists() and p.name != "figures")
-    return [f"{package.__name__}.{folder.name}.{module.name}" for folder in folders for module in pkgutil.iter_modules([str(folder)])]
+    return [
+        f"{package.__name__}.{folder.name}.{module.name}"
+        for folder in folders
+        for module in pkgutil.iter_modules([str(folder)])
+    ]

@@ -33,11 +33,14 @@ def rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many are supported, refuted, undecided; a refuted claim with a supported correction is refuted as published."""
+    """How many are supported, refuted, undecided; a refuted claim with a supported correction is refuted as
+    published."""
     by_id = {v.claim.id: v for v in verdicts}
     parts = [f"{sum(v.verdict == SUPPORTED for v in verdicts)} supported"]
     refuted = [v for v in verdicts if v.verdict == REFUTED]
-    corrected = [v for v in refuted if (other := by_id.get(v.claim.corrected_by)) is not None and other.verdict == SUPPORTED]
+    corrected = [
+        v for v in refuted if (other := by_id.get(v.claim.corrected_by)) is not None and other.verdict == SUPPORTED
+    ]
     if len(refuted) > len(corrected):
         parts.append(f"{len(refuted) - len(corrected)} refuted")
     if corrected:
@@ -48,7 +51,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def remarks(verdict: Verdict) -> list[str]:
-    """What a reader must know beyond the row: the counterexample and the correction, or the reason for indecision; the scope."""
+    """What a reader must know beyond the row: the counterexample and the correction, or the reason for indecision; the
+    scope."""
     found, worst, claim = [], verdict.counterexample, verdict.claim
     if worst is not None:
         found.append(f"counterexample: {worst.case}: {_refuting(worst)}")
@@ -86,20 +90,37 @@ def text(verdicts: Sequence[Verdict], verbose: bool = False) -> str:
     """An aligned table, one line for each claim, remarks below it; `verbose` adds hypotheses, cases and controls."""
     table = [_HEADS, *rows(verdicts)]
     widths = [max(len(row[i]) for row in table) for i in range(len(_HEADS))]
-    lines = ["  ".join(cell.rjust(w) if i in _RIGHT else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in table]
+    lines = [
+        "  ".join(
+            cell.rjust(w) if i in _RIGHT else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
     found = [lines[0].rstrip(), "-" * len(lines[0])]
     for line, verdict in zip(lines[1:], verdicts, strict=True):
-        found += [line.rstrip(), *(f"    {remark}" for remark in remarks(verdict)), *(_details(verdict) if verbose else ())]
+        found += [
+            line.rstrip(),
+            *(f"    {remark}" for remark in remarks(verdict)),
+            *(_details(verdict) if verbose else ()),
+        ]
     return "\n".join([*found, "", summary(verdicts)])
 
 
 def _details(verdict: Verdict) -> list[str]:
     claim = verdict.claim
-    lines = [claim.statement, f"source: {claim.source}", f"kind: {claim.kind}", "hypotheses: " + ("; ".join(claim.hypotheses) or "none")]
+    lines = [
+        claim.statement,
+        f"source: {claim.source}",
+        f"kind: {claim.kind}",
+        "hypotheses: " + ("; ".join(claim.hypotheses) or "none"),
+    ]
     lines += [f"uses: {', '.join(claim.uses)}"] if claim.uses else []
     for case in verdict.cases:
         lines.append(f"case {case.case}: {case.verdict}" + (f" ({case.failed})" if case.failed else ""))
-        lines += [f"  {relation(e)}  {e.verdict}, margin {_margin(e.margin)}{_error(e)}, {e.strength}{_noted(e)}" for e in case.evidence]
+        lines += [
+            f"  {relation(e)}  {e.verdict}, margin {_margin(e.margin)}{_error(e)}, {e.strength}{_noted(e)}"
+            for e in case.evidence
+        ]
     lines += [f"control {control.case}: {because(verdict, control)}" for control in verdict.controls]
     return [f"    {line}" for line in lines]
 
@@ -114,9 +135,20 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
     lines = ["# Claims", "", markdown_escape(summary(verdicts)), "", row(_HEADS), rule, *map(row, rows(verdicts))]
     for v in verdicts:
         claim = v.claim
-        lines += ["", f"## {markdown_escape(f'{claim.id}: {claim.title}')}", "", markdown_escape(f"{claim.statement} ({claim.source})"), ""]
+        lines += [
+            "",
+            f"## {markdown_escape(f'{claim.id}: {claim.title}')}",
+            "",
+            markdown_escape(f"{claim.statement} ({claim.source})"),
+            "",
+        ]
         lines += [f"**{v.verdict}**, {v.strength}.", "", *(f"- {markdown_escape(fact)}" for fact in _facts(v))]
-        lines += ["", row(("control", "why it is one")), "| :-- | :-- |", *(row((str(c.case), because(v, c))) for c in v.controls)]
+        lines += [
+            "",
+            row(("control", "why it is one")),
+            "| :-- | :-- |",
+            *(row((str(c.case), because(v, c))) for c in v.controls),
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -132,8 +164,23 @@ def _facts(verdict: Verdict) -> list[str]:
     return ["hypotheses: " + ("; ".join(claim.hypotheses) or "none"), *kind, *uses, *remarks(verdict)]
 
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-_LATEX |= {c: "\\" + c for c in "&%$#_{}"} | {"≤": r"$\le$", "≥": r"$\ge$", "·": r"$\cdot$", "λ": r"$\lambda$", "Λ": r"$\Lambda$", "−": "$-$", '"': "''"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+_LATEX |= {c: "\\" + c for c in "&%$#_{}"} | {
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "·": r"$\cdot$",
+    "λ": r"$\lambda$",
+    "Λ": r"$\Lambda$",
+    "−": "$-$",
+    '"': "''",
+}
 
 
 def latex_escape(words: str) -> str:
@@ -149,14 +196,23 @@ def latex(verdicts: Sequence[Verdict]) -> str:
         return " & ".join(map(latex_escape, cells)) + r" \\"
 
     notes = [f"% {v.claim.id}: {remark}" for v in verdicts for remark in remarks(v)]
-    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", line(_HEADS), r"\midrule", *map(line, rows(verdicts)), r"\bottomrule", r"\end{tabular}"]
+    body = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        line(_HEADS),
+        r"\midrule",
+        *map(line, rows(verdicts)),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
     return "\n".join(["% needs \\usepackage{booktabs}", *(note.replace("\n", " ") for note in notes), *body, ""])
 
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --rule: #c8c8c8; --soft: #f4f4f4; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #181818; --rule: #4a4a4a; --soft: #242424; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 70rem; margin: 2rem
+    auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 0.7rem 0; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 0.25rem 0.6rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
 .number { text-align: right; white-space: nowrap; }
@@ -168,14 +224,24 @@ section { margin-top: 2rem; } details { background: var(--soft); padding: 0.3rem
 
 def page(title: str, body: str) -> str:
     """A whole page, light or dark as the reader's system is, with nothing to load."""
-    head = f'<meta charset="utf-8" /><meta name="viewport" content="width=device-width" /><title>{escape(title)}</title>'
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n'
+    head = (
+        f'<meta charset="utf-8" /><meta name="viewport" content="width=device-width" /><title>{escape(title)}</title>'
+    )
+    return (
+        "<!DOCTYPE html>\n<html"
+        f' lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n'
+        f"{body}\n</body></html>\n"
+    )
 
 
 def html(verdicts: Sequence[Verdict]) -> str:
     """Claims, what uses what, evidence and controls on one page; every verdict a word beside its colour."""
     drawing = graph.svg([v.claim for v in verdicts], verdicts)
-    body = [f"<p>{escape(summary(verdicts))}</p>", _overview(verdicts), f'<h2>What uses what</h2><div class="wide">{drawing}</div>']
+    body = [
+        f"<p>{escape(summary(verdicts))}</p>",
+        _overview(verdicts),
+        f'<h2>What uses what</h2><div class="wide">{drawing}</div>',
+    ]
     return page("Claims", "\n".join([*body, *map(_section, verdicts)]))
 
 
@@ -198,10 +264,17 @@ def _word(verdict: str) -> str:
 
 def _table(heads, body: list[list[str]], right=()) -> str:
     def row(tag: str, cells) -> str:
-        marked = (f'<{tag} class="number">{c}</{tag}>' if i in right else f"<{tag}>{c}</{tag}>" for i, c in enumerate(cells))
+        marked = (
+            f'<{tag} class="number">{c}</{tag}>' if i in right else f"<{tag}>{c}</{tag}>" for i, c in enumerate(cells)
+        )
         return f"<tr>{''.join(marked)}</tr>"
 
-    return '<div class="wide"><table>' + row("th", heads) + "\n".join(row("td", cells) for cells in body) + "</table></div>"
+    return (
+        '<div class="wide"><table>'
+        + row("th", heads)
+        + "\n".join(row("td", cells) for cells in body)
+        + "</table></div>"
+    )
 
 
 def _section(verdict: Verdict) -> str:
@@ -226,7 +299,10 @@ def _section(verdict: Verdict) -> str:
 
 def _evidence_rows(case: Outcome) -> list[list[str]]:
     name = escape(str(case.case))
-    found = [[name, _word(e.verdict), escape(relation(e)), _margin(e.margin) + _error(e), e.strength, escape(e.note)] for e in case.evidence]
+    found = [
+        [name, _word(e.verdict), escape(relation(e)), _margin(e.margin) + _error(e), e.strength, escape(e.note)]
+        for e in case.evidence
+    ]
     return found + ([[name, _word(UNDECIDED), "", "", "", escape(case.failed)]] if case.failed else [])
 
 
@@ -242,7 +318,11 @@ def _show(value) -> str:
     try:
         return str(value) if isinstance(value, int) and abs(value) < 10**15 else f"{float(value):.12g}"
     except OverflowError:
-        return f"{'-' if value < 0 else ''}10^{math.floor(math.log10(abs(value)))}" if isinstance(value, int) else str(value)
+        return (
+            f"{'-' if value < 0 else ''}10^{math.floor(math.log10(abs(value)))}"
+            if isinstance(value, int)
+            else str(value)
+        )
 
 
 def _margin(value) -> str:

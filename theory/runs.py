@@ -28,7 +28,8 @@ _HEADER = {"ufm": "verify"}
 
 @dataclass(frozen=True)
 class Run:
-    """Verdicts in the order of the claims; `reused` cases came from the file, `interrupted` says that Ctrl-C ended it early."""
+    """Verdicts in the order of the claims; `reused` cases came from the file, `interrupted` says that Ctrl-C ended it
+    early."""
 
     verdicts: tuple[Verdict, ...]
     interrupted: bool = False
@@ -45,22 +46,26 @@ def verify(
 ) -> Run:
     """Run every case and control of the claims.
 
-    grids: parameter -> values, in place of what the cases have (`{"K": range(4, 41)}`, or a text `4:40`); every claim must have the parameter.
+    grids: parameter -> values, in place of what the cases have (`{"K": range(4, 41)}`, or a text `4:40`); every claim
+    must have the parameter.
     jobs: processes (default: cores); little work stays in this one. joblib's `parallel_config` chooses another backend.
-    resume: a file of finished cases (JSON lines), read first and added to. A case is known by its claim, its values, the version of
-    the package and the source file of the check; after a change elsewhere in the package start a new file.
+    resume: a file of finished cases (JSON lines), read first and added to. A case is known by its claim, its values,
+    the version of the package and the source file of the check; after a change elsewhere in the package start a new
+    file.
     progress: a bar on standard error after two seconds; None shows it on a terminal.
 
-    Ctrl-C keeps what is finished. Exceptions in a check are outcomes, and are tried again on resuming. The verdicts do not depend on `jobs`.
-    Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that is not such a record, cannot be written,
-    or is the record of another run that is still going on.
+    Ctrl-C keeps what is finished. Exceptions in a check are outcomes, and are tried again on resuming. The verdicts do
+    not depend on `jobs`. Raises ValueError, before any check, for invalid claims, unknown parameters, and a file that
+    is not such a record, cannot be written, or is the record of another run that is still going on.
     """
     claims = tuple(claims)
     jobs = arguments.workers(cores() if jobs is None else jobs)
     for claim in claims:  # first of all of them: to lay out one grid may take a while
         claim.refuse_unknown(grids or ())
     plans = [claim.plan(grids) for claim in claims]
-    work = [(claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)]
+    work = [
+        (claim, case) for claim, (cases, _) in zip(claims, plans, strict=True) for case in (*cases, *claim.controls)
+    ]
     with contextlib.nullcontext() if resume is None else Record(resume) as record:
         done, interrupted, reused = _done(work, record, jobs, progress)
     return Run(tuple(_verdicts(claims, plans, done)), interrupted, reused)
@@ -68,7 +73,11 @@ def verify(
 
 def _done(work, record: Record | None, jobs: int, progress: bool | None) -> tuple[dict[int, Outcome], bool, int]:
     """(outcomes by position, whether Ctrl-C ended it, how many came from the record)."""
-    done = {} if record is None else {i: known for i, (claim, case) in enumerate(work) if (known := record.find(claim, case))}
+    done = (
+        {}
+        if record is None
+        else {i: known for i, (claim, case) in enumerate(work) if (known := record.find(claim, case))}
+    )
     reused, interrupted = len(done), False
     pending = [i for i in range(len(work)) if i not in done]
     outcomes = _outcomes([(work[i][0].check, work[i][1], work[i][0].kind) for i in pending], jobs)
@@ -127,13 +136,15 @@ def _numbered(item: tuple) -> tuple[int, Outcome]:
 
 
 class Record:
-    """Finished cases in a file of JSON lines, one header and one line each; a torn line is as if it had not been written.
+    """Finished cases in a file of JSON lines, one header and one line each; a torn line is as if it had not been
+    written.
 
     One process at a time may have it open: the work of two runs is not done twice. `with` closes it.
     """
 
     def __init__(self, path: str | Path):
-        """Open the file, or begin it. ValueError naming it where it is something else, cannot be written, or is another run's at the moment."""
+        """Open the file, or begin it. ValueError naming it where it is something else, cannot be written, or is another
+        run's at the moment."""
         self.path = Path(path)
         if self.path.exists() and not self.path.is_file():
             raise _unusable(path, "it is no regular file")
@@ -143,7 +154,10 @@ class Record:
             raise _unusable(path, mistake) from None
         try:
             if locked(self._file) is False:
-                raise ValueError(f"file {str(path)!r} is the record of another run that is still going on; wait for it, or name another file.")
+                raise ValueError(
+                    f"file {str(path)!r} is the record of another run that is still going on; wait for it, or name"
+                    " another file."
+                )
             text = self._begun()
         except (OSError, UnicodeDecodeError) as mistake:
             self.close()
@@ -151,7 +165,9 @@ class Record:
         except ValueError:
             self.close()
             raise
-        self._lines = {line["key"]: line for line in map(_parsed, text.splitlines()) if isinstance(line.get("key"), str)}
+        self._lines = {
+            line["key"]: line for line in map(_parsed, text.splitlines()) if isinstance(line.get("key"), str)
+        }
 
     def _begun(self) -> str:
         """The text of the file, which has a header and ends its last line from here on."""
@@ -183,7 +199,9 @@ class Record:
         """The outcome of the case, if it is there and can be read."""
         line = self._lines.get(case_key(claim, case))
         try:
-            return line and Outcome(case, tuple(map(Evidence.from_dict, line["evidence"])), float(line["seconds"]), kind=claim.kind)
+            return line and Outcome(
+                case, tuple(map(Evidence.from_dict, line["evidence"])), float(line["seconds"]), kind=claim.kind
+            )
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -205,7 +223,9 @@ def _refuse_other(path: Path, text: str) -> None:
     first, newline, _ = text.partition("\n")
     torn = not newline and json.dumps(_HEADER).startswith(first)
     if not (torn or _is_header(first)):
-        raise ValueError(f"file {str(path)!r} is not a record of finished cases; name another, or one that does not exist yet.")
+        raise ValueError(
+            f"file {str(path)!r} is not a record of finished cases; name another, or one that does not exist yet."
+        )
 
 
 def _parsed(line: str) -> dict:

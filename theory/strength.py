@@ -1,4 +1,5 @@
-"""The order of two structures, and global minima, at the best strength there is: proved where ball arithmetic is installed, else computed."""
+"""The order of two structures, and global minima, at the best strength there is: proved where ball arithmetic is
+installed, else computed."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ _STRENGTH = {"exact": "exact", "ball": "certified", "interval": "certified", "fl
 def ordered(problem: Problem, left: str | LogitPoint, right: str | LogitPoint) -> tuple[float, str]:
     """(F(right) - F(left), what stands behind its sign) for two structures, by name (`pairs`, `dnc`) or as points.
 
-    A certificate of `left < right` gives its positive lower bound and `certified`; one of `right < left` the same with a
-    minus sign. Where neither is proved, or without the extra [certify], the difference of the two floats and `float`.
+    A certificate of `left < right` gives its positive lower bound and `certified`; one of `right < left` the same with
+    a minus sign. Where neither is proved, or without the extra [certify], the difference of the two floats and `float`.
     Raises ValueError where a structure does not exist for the problem.
     """
     values = _value(problem, left), _value(problem, right)
@@ -33,7 +34,9 @@ def order(problem: Problem, left: str | LogitPoint, right: str | LogitPoint, not
     margin, strength = ordered(problem, left, right)
     values = _value(problem, left), _value(problem, right)
     tol = ROUNDING * max(map(abs, values)) if strength == "float" else 0.0
-    return Evidence(values[0], "<", values[1], tol, "certified" if strength == "exact" else strength, note, margin=margin)
+    return Evidence(
+        values[0], "<", values[1], tol, "certified" if strength == "exact" else strength, note, margin=margin
+    )
 
 
 def global_proof(problem: Problem):
@@ -57,9 +60,12 @@ def dnc_is_global(problem: Problem) -> Evidence | None:
 def searched(least: float, claimed: float, tol: float, note: str = "", strength: str = "sampled") -> Evidence:
     """Evidence that `claimed` is the minimum of F, from the least value that a search met.
 
-    A lower one refutes it; one within tol agrees; a higher one is the search's own shortfall, its error, and decides nothing.
+    A lower one refutes it; one within tol agrees; a higher one is the search's own shortfall, its error, and decides
+    nothing.
     """
-    return Evidence(least, "==", claimed, tol, strength, note, error=max(0.0, least - claimed) if least - claimed > tol else 0.0)
+    return Evidence(
+        least, "==", claimed, tol, strength, note, error=max(0.0, least - claimed) if least - claimed > tol else 0.0
+    )
 
 
 def _proof(left, right, problem: Problem):

@@ -59,11 +59,14 @@ class Activation(ByContent):
         0.5
         """
         function = _named(function)
-        return Activation(name, function, _ByAutograd(function, 1), _ByAutograd(function, 2), False, homogeneous, smooth)
+        return Activation(
+            name, function, _ByAutograd(function, 1), _ByAutograd(function, 2), False, homogeneous, smooth
+        )
 
 
 def _named(function):
-    """A function of autograd.numpy as a record of its name, which can be pickled where autograd's own wrapper cannot; others as they are."""
+    """A function of autograd.numpy as a record of its name, which can be pickled where autograd's own wrapper cannot;
+    others as they are."""
     from autograd import numpy as anp
 
     name = getattr(function, "__name__", "")
@@ -162,17 +165,28 @@ def leaky_relu(slope: float = 0.01) -> Activation:
     slope = arguments.nonnegative("slope", slope)
     if slope >= 1:
         raise ValueError(f"slope must lie in [0, 1); got slope={slope!r}.")
-    return Activation(f"leaky_relu({arguments.short(slope)})", _Leaky(slope, 0), _Leaky(slope, 1), _zero, homogeneous=True, smooth=False)
+    return Activation(
+        f"leaky_relu({arguments.short(slope)})",
+        _Leaky(slope, 0),
+        _Leaky(slope, 1),
+        _zero,
+        homogeneous=True,
+        smooth=False,
+    )
 
 
 def smoothed(slope: float, width: float) -> Activation:
-    """max(x, slope x) with its kink rounded off to a parabola on |x| <= width: above it by at most (1 - slope) width / 4.
+    """max(x, slope x) with its kink rounded off to a parabola on |x| <= width: above it by at most (1 - slope) width /
+    4.
 
     >>> smoothed(0.0, 0.5).value(np.array([-1.0, 0.0, 1.0])).tolist()
     [0.0, 0.125, 1.0]
     """
     slope, width = arguments.real("slope", slope), arguments.positive("width", width)
-    return Activation(f"smoothed({arguments.short(slope)}, {arguments.short(width)})", *(_Smoothed(slope, width, order) for order in (0, 1, 2)))
+    return Activation(
+        f"smoothed({arguments.short(slope)}, {arguments.short(width)})",
+        *(_Smoothed(slope, width, order) for order in (0, 1, 2)),
+    )
 
 
 _BY_NAME = {"linear": LINEAR, "relu": RELU, "leaky_relu": leaky_relu(0.01), "tanh": TANH}

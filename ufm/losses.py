@@ -32,7 +32,8 @@ class Loss(ABC):
     shift_invariant: bool
     """True when adding one number to all logits of a column changes nothing."""
     quadratic: bool = False
-    """True when l = ||z - y||^2 / 2, under which singular modes decouple and rotations that keep the labels are symmetries."""
+    """True when l = ||z - y||^2 / 2, under which singular modes decouple and rotations that keep the labels are
+    symmetries."""
     cross_entropy: bool = False
     """True when l = log sum_j e^(z_j) - z_y, without smoothing."""
 
@@ -66,7 +67,8 @@ class Loss(ABC):
         are used in what is said about a point, never to compute its numbers.
 
         >>> import autograd.numpy as anp
-        >>> huber = Loss.from_function(lambda Z, Y: anp.sum(anp.sqrt(1 + (Z - Y) ** 2) - 1, axis=0), "huber", convex=True)
+        >>> huber = lambda Z, Y: anp.sum(anp.sqrt(1 + (Z - Y) ** 2) - 1, axis=0)
+        >>> huber = Loss.from_function(huber, "huber", convex=True)
         >>> huber.value(np.zeros((2, 1)), np.array([[1.0], [0.0]])).round(6)
         array([0.414214])
         """
@@ -240,7 +242,10 @@ class FunctionLoss(ByContent, Loss):
     def value(self, Z, Y):
         values = np.asarray(self.function(*self._columns(Z, Y)))
         if values.size != Z.size // Z.shape[-2]:
-            raise ValueError(f"loss function {self.name!r} must return one number per column, {Z.size // Z.shape[-2]} here; got shape {values.shape}.")
+            raise ValueError(
+                f"loss function {self.name!r} must return one number per column, {Z.size // Z.shape[-2]} here; got"
+                f" shape {values.shape}."
+            )
         return values.reshape(Z.shape[:-2] + Z.shape[-1:])
 
     def _gradient(self):
@@ -270,7 +275,12 @@ def own(spec: Loss) -> bool:
         return False
 
 
-_BY_NAME = {"ce": lambda: CrossEntropy(), "mse": MSE, "label_smoothing": lambda delta=0.1: CrossEntropy(delta), "focal": Focal}
+_BY_NAME = {
+    "ce": lambda: CrossEntropy(),
+    "mse": MSE,
+    "label_smoothing": lambda delta=0.1: CrossEntropy(delta),
+    "focal": Focal,
+}
 
 
 def loss(spec) -> Loss:

@@ -24,8 +24,8 @@ from ufm.problem import Problem
 class FactorPoint(ByContent):
     """Factors (H_1, W_1, ..., W_L) of a problem, and its bias b (K,) where it has one.
 
-    H_1 (d_1, N) with samples in class blocks, W_l (d_{l+1}, d_l), W_L (K, d_L). Arrays are copied: what a running training does to its own
-    later does not reach the point.
+    H_1 (d_1, N) with samples in class blocks, W_l (d_{l+1}, d_l), W_L (K, d_L). Arrays are copied: what a running
+    training does to its own later does not reach the point.
     Raises ValueError when a shape differs from the problem's or an entry is not finite.
     """
 
@@ -102,7 +102,8 @@ class LogitPoint(ByContent):
     that nothing of size N is formed. `right` (N, r) is a general point.
 
     `name` and `scales` say which structure it is, where it came from one. Arrays are copied.
-    Raises ValueError for wrong shapes, non-finite entries, singular values that are not positive, or frames that are not orthonormal.
+    Raises ValueError for wrong shapes, non-finite entries, singular values that are not positive, or frames that are
+    not orthonormal.
     """
 
     problem: Problem
@@ -117,12 +118,16 @@ class LogitPoint(ByContent):
         put, K = object.__setattr__, self.problem.K
         s = arguments.array("s", self.s, ndim=1)
         if np.any(s <= 0):
-            raise ValueError(f"s must hold the positive singular values only, the rank being declared; got {s.tolist()}.")
+            raise ValueError(
+                f"s must hold the positive singular values only, the rank being declared; got {s.tolist()}."
+            )
         put(self, "s", s)
         put(self, "U", arguments.array("U", self.U, shape=(K, len(s))))
         put(self, "right", arguments.array("right", self.right, shape=(None, len(s))))
         if len(self.right) not in (K, self.problem.N):
-            raise ValueError(f"right must have {K} rows (classes) or {self.problem.N} rows (samples); got {len(self.right)}.")
+            raise ValueError(
+                f"right must have {K} rows (classes) or {self.problem.N} rows (samples); got {len(self.right)}."
+            )
         _check_frame("U", self.U)
         if self.right is not self.U:
             _check_frame("right", self.right)
@@ -203,7 +208,8 @@ def class_logits(point: FactorPoint | LogitPoint) -> np.ndarray:
 
 
 def point_of(name: str, value) -> FactorPoint | LogitPoint:
-    """The point that a value is or holds: a FactorPoint or LogitPoint, or whatever has one as `.point` (a Result, a CriticalPoint, a row of a table).
+    """The point that a value is or holds: a FactorPoint or LogitPoint, or whatever has one as `.point` (a Result, a
+    CriticalPoint, a row of a table).
 
     Raises ValueError naming the argument for anything else.
     """
@@ -211,7 +217,10 @@ def point_of(name: str, value) -> FactorPoint | LogitPoint:
     while not isinstance(held, (FactorPoint, LogitPoint)):
         held = getattr(held, "point", None)
         if held is None or callable(held):
-            raise ValueError(f"{name} must be a point, or hold one as .point (Result, CriticalPoint, a row of a table); got {type(value).__name__}.")
+            raise ValueError(
+                f"{name} must be a point, or hold one as .point (Result, CriticalPoint, a row of a table); got"
+                f" {type(value).__name__}."
+            )
     return held
 
 
@@ -223,7 +232,9 @@ def logit_point_of(name: str, value) -> LogitPoint:
     return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
 
 
-def from_matrix(problem: Problem, Z, rank: int | None = None, tol: float = 1e-10, collapse: bool | None = None, b=None) -> LogitPoint:
+def from_matrix(
+    problem: Problem, Z, rank: int | None = None, tol: float = 1e-10, collapse: bool | None = None, b=None
+) -> LogitPoint:
     """The LogitPoint of a matrix Z of logits without the bias: (K, N), samples in class blocks.
 
     A (K, K) matrix with N > K is read as one column per class. `rank`, `tol`: as in `thin_svd`.
@@ -261,7 +272,9 @@ def load(path) -> FactorPoint | LogitPoint:
             arguments.instance("name", name, str)
         return LogitPoint(problem, data["U"], data["s"], data["right"], b, name, tuple(scales.tolist()))
     except ValueError as error:
-        raise ValueError(f"{data.where} does not hold a point: {str(error).removeprefix(data.where).lstrip(' ,')}") from None
+        raise ValueError(
+            f"{data.where} does not hold a point: {str(error).removeprefix(data.where).lstrip(' ,')}"
+        ) from None
 
 
 def _save(path, kind: str, point: Any, arrays: dict) -> None:
@@ -290,7 +303,8 @@ def _check_frame(name: str, U: np.ndarray) -> None:
         off = np.max(np.abs(U.T @ (U @ v) - v))
     if not off <= ORTHONORMAL:
         raise ValueError(
-            f"{name} must have orthonormal columns; {name}'{name} is off the identity by {off:.2g}. points.from_matrix takes any matrix of logits."
+            f"{name} must have orthonormal columns; {name}'{name} is off the identity by {off:.2g}. points.from_matrix"
+            " takes any matrix of logits."
         )
 
 

@@ -72,23 +72,55 @@ class Problem:
 
     def __post_init__(self):
         put = functools.partial(object.__setattr__, self)
-        put("K", arguments.integer("K", self.K, 2, "Fewer than two classes leave nothing to separate.", most=arguments.WHOLE))
-        arguments.room(f"K={self.K} is too large: one matrix of class logits", self.K, self.K, instead="take fewer classes")
         put(
-            "L", arguments.integer("L", self.L, 1, "L counts weight layers; the plain model, one layer on free features, is L=1.", LAYERS, "Take fewer layers.")
+            "K",
+            arguments.integer(
+                "K", self.K, 2, "Fewer than two classes leave nothing to separate.", most=arguments.WHOLE
+            ),
+        )
+        arguments.room(
+            f"K={self.K} is too large: one matrix of class logits", self.K, self.K, instead="take fewer classes"
+        )
+        put(
+            "L",
+            arguments.integer(
+                "L",
+                self.L,
+                1,
+                "L counts weight layers; the plain model, one layer on free features, is L=1.",
+                LAYERS,
+                "Take fewer layers.",
+            ),
         )
         put("n", _one_or_many("n", self.n, self.K, f"{self.K}, one count per class", _samples(self.K)))
-        put("d", _one_or_many("d", self.K if self.d is None else self.d, self.L, f"{self.L}, one width per hidden layer H_1, ..., H_L", _width))
+        put(
+            "d",
+            _one_or_many(
+                "d",
+                self.K if self.d is None else self.d,
+                self.L,
+                f"{self.L}, one width per hidden layer H_1, ..., H_L",
+                _width,
+            ),
+        )
         if self.lam is None:
-            raise ValueError("lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L).")
+            raise ValueError(
+                "lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L)."
+            )
         put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", _ridge))
         put("loss", losses.loss(self.loss))
         put("activation", activations.activation(self.activation))
         if self.bias is not None:
-            put("bias", arguments.nonnegative("bias", self.bias, "It is the weight of the last layer's bias; None means no bias."))
+            put(
+                "bias",
+                arguments.nonnegative(
+                    "bias", self.bias, "It is the weight of the last layer's bias; None means no bias."
+                ),
+            )
 
     def __getstate__(self) -> dict:
-        """The fields alone: what was computed from them is not carried along, and a cache keyed by a problem sees the same before and after."""
+        """The fields alone: what was computed from them is not carried along, and a cache keyed by a problem sees the
+        same before and after."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
@@ -136,14 +168,23 @@ class Problem:
     @property
     def labels(self) -> np.ndarray:
         """Class of every sample, shape (N,), in blocks 0, ..., 0, 1, ..., 1, ..."""
-        arguments.room("a list of the samples' labels", self.N, instead="take fewer samples, or a verb that works with classes")
+        arguments.room(
+            "a list of the samples' labels", self.N, instead="take fewer samples, or a verb that works with classes"
+        )
         return np.repeat(np.arange(self.K), self.counts)
 
     @functools.cached_property
     def samples(self) -> Columns:
         """One column per sample. ValueError where they are too many to be held."""
-        arguments.room("a matrix with a column per sample", self.K, self.N, instead="take fewer samples, or space='reduced', which has a column per class")
-        return Columns(np.eye(self.K)[:, self.labels], np.full(self.N, 1.0 / self.N), np.ones(self.N), np.ones(self.N, int))
+        arguments.room(
+            "a matrix with a column per sample",
+            self.K,
+            self.N,
+            instead="take fewer samples, or space='reduced', which has a column per class",
+        )
+        return Columns(
+            np.eye(self.K)[:, self.labels], np.full(self.N, 1.0 / self.N), np.ones(self.N), np.ones(self.N, int)
+        )
 
     @functools.cached_property
     def classes(self) -> Columns:
@@ -158,7 +199,8 @@ class Problem:
         return [(after, before) for before, after in itertools.pairwise(sizes)]
 
     def to_dict(self) -> dict:
-        """A JSON-able description; losses and activations by name, one of a user's that bears another's name as `user's NAME`."""
+        """A JSON-able description; losses and activations by name, one of a user's that bears another's name as `user's
+        NAME`."""
         return {
             "K": self.K,
             "n": self.n if self.balanced else list(self.n),
@@ -187,7 +229,9 @@ class Problem:
         if self.linear:
             logits = " ".join(names_down)
         else:
-            logits = f"W_{self.L} " + "".join(f"s(W_{l} " for l in range(self.L - 1, 0, -1)) + "H_1" + ")" * (self.L - 1)
+            logits = (
+                f"W_{self.L} " + "".join(f"s(W_{l} " for l in range(self.L - 1, 0, -1)) + "H_1" + ")" * (self.L - 1)
+            )
         logits += "" if self.bias is None else " + b"
         classes = f"{self.K} classes x {self.n}" if self.balanced else f"{self.K} classes, counts {_short(self.n)}"
         if isinstance(self.lam, float):
@@ -200,7 +244,9 @@ class Problem:
         size = sum(a * b for a, b in shapes) + (0 if self.bias is None else self.K)
         listed = ", ".join(f"{name} {a} x {b}" for name, (a, b) in zip(names, shapes, strict=True))
         label = self.loss.name.upper() if self.loss in (losses.CrossEntropy(), losses.MSE()) else self.loss.name
-        return f"minimise {label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size} parameters"
+        return (
+            f"minimise {label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size} parameters"
+        )
 
 
 def _name(thing, known) -> str:
@@ -233,15 +279,23 @@ def _one_or_many(name: str, value, length: int, meaning: str, check):
 def _ridge(name: str, value) -> float:
     number = arguments.positive(name, value)
     if number > HEAVIEST:
-        raise ValueError(f"{name} must be at most {HEAVIEST:g}, whose square float64 holds with room; got {name}={value!r}. Zero is the minimum long before.")
+        raise ValueError(
+            f"{name} must be at most {HEAVIEST:g}, whose square float64 holds with room; got {name}={value!r}. Zero is"
+            " the minimum long before."
+        )
     return number
 
 
 def _width(name: str, value) -> int:
-    return arguments.integer(name, value, 1, most=arguments.WHOLE, beyond="Widths beyond K change no minimum of a linear model: take d = K.")
+    return arguments.integer(
+        name, value, 1, most=arguments.WHOLE, beyond="Widths beyond K change no minimum of a linear model: take d = K."
+    )
 
 
 def _samples(K: int):
     """The check of one class's samples: all together are counted exactly."""
-    most, beyond = arguments.WHOLE // K, "All samples together are counted exactly up to 2**53; a problem depends on n through lam n^(1/(L+1)) alone."
+    most, beyond = (
+        arguments.WHOLE // K,
+        "All samples together are counted exactly up to 2**53; a problem depends on n through lam n^(1/(L+1)) alone.",
+    )
     return lambda name, value: arguments.integer(name, value, 1, most=most, beyond=beyond)

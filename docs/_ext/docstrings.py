@@ -1,8 +1,9 @@
-"""Docstrings of this package as reStructuredText: what is written as prose stays prose, formulas stay as they were typed.
+"""Docstrings of this package as reStructuredText: what is written as prose stays prose, formulas stay as they were
+typed.
 
-Blocks are separated by empty lines. A block that starts with >>> is an example; lines indented more than their block are a formula or a
-table, kept as they are; lines that begin with "* " are a list; lines that begin with a name and a colon are a list of arguments.
-Everything else is text, in which nothing but `names in backquotes` has a meaning.
+Blocks are separated by empty lines. A block that starts with >>> is an example; lines indented more than their block
+are a formula or a table, kept as they are; lines that begin with "* " are a list; lines that begin with a name and a
+colon are a list of arguments. Everything else is text, in which nothing but `names in backquotes` has a meaning.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import re
 from itertools import groupby
 
 _NAME = r"\**[A-Za-z_]\w*"
-_LABEL = re.compile(rf"(?!Sources?:)({_NAME}(?:(?:, | and | / ){_NAME})*(?: \([^()]*\))?|(?:Returns|Yields) [^:]{{1,60}}): (?=\S)")
+_LABEL = re.compile(
+    rf"(?!Sources?:)({_NAME}(?:(?:, | and | / ){_NAME})*(?: \([^()]*\))?|(?:Returns|Yields) [^:]{{1,60}}): (?=\S)"
+)
 _CODE = re.compile(r"(`+)([^`\n]+)\1")
 _MARKER = re.compile(r"\(?(\w{1,3}|#)[.)](\s|$)|[-+*•|]|\.\.|__|[=~^#]")
 """Beginnings that would be a list, a table, a comment or the line under a title."""
@@ -61,7 +64,8 @@ def _bullets(lines: list[str]) -> list[str]:
 
 
 def _text(lines: list[str]) -> list[str]:
-    """Paragraphs and arguments: a line that starts with `name: ` begins an argument when what stands before it has ended."""
+    """Paragraphs and arguments: a line that starts with `name: ` begins an argument when what stands before it has
+    ended."""
     parts: list[str] = []
     for line in lines:
         if parts and not (parts[-1][-1] in ".:;)]" and _LABEL.match(line)):
@@ -71,7 +75,11 @@ def _text(lines: list[str]) -> list[str]:
     found = []
     for words in parts:
         label = _LABEL.match(words)
-        found += [f"* **{_plain(label[1])}**: {escaped(words[label.end() :])}"] if label else ["", guarded(escaped(words)), ""]
+        found += (
+            [f"* **{_plain(label[1])}**: {escaped(words[label.end() :])}"]
+            if label
+            else ["", guarded(escaped(words)), ""]
+        )
     return found
 
 
@@ -79,7 +87,10 @@ def escaped(words: str) -> str:
     """Words in which only backquotes mean something: literal text between them."""
     found, at = [], 0
     for quoted in _CODE.finditer(words):
-        found += [_plain(words[at : quoted.start()]), rf"\ ``{quoted[2]}``\ " if quoted[2].strip() == quoted[2] else _plain(quoted[0])]
+        found += [
+            _plain(words[at : quoted.start()]),
+            rf"\ ``{quoted[2]}``\ " if quoted[2].strip() == quoted[2] else _plain(quoted[0]),
+        ]
         at = quoted.end()
     return "".join([*found, _plain(words[at:])])
 

@@ -14,11 +14,20 @@ LISTED = ("ufm", "ufm.structures", "ufm.plot", "ufm.networks")
 
 
 def names(module: str) -> list[str]:
-    """`__all__` without modules and dunders where there is one, else the public functions and classes defined there, in their order."""
+    """`__all__` without modules and dunders where there is one, else the public functions and classes defined there, in
+    their order."""
     home = importlib.import_module(module)
     if hasattr(home, "__all__"):
-        return [name for name in home.__all__ if not name.startswith("__") and not isinstance(getattr(home, name), ModuleType)]
-    own = [name for name, value in vars(home).items() if getattr(value, "__module__", None) == module and not name.startswith("_")]
+        return [
+            name
+            for name in home.__all__
+            if not name.startswith("__") and not isinstance(getattr(home, name), ModuleType)
+        ]
+    own = [
+        name
+        for name, value in vars(home).items()
+        if getattr(value, "__module__", None) == module and not name.startswith("_")
+    ]
     return [name for name in own if inspect.isfunction(getattr(home, name)) or inspect.isclass(getattr(home, name))]
 
 

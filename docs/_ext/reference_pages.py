@@ -1,6 +1,7 @@
 """Pages of the reference: `.. api:: MODULE [NAME ...]` shows its public names, `.. verbs::` the help of every command.
 
-Docstrings are prose with formulas in plain text, so they are turned into reStructuredText by `docstrings.rst` before Sphinx reads them.
+Docstrings are prose with formulas in plain text, so they are turned into reStructuredText by `docstrings.rst` before
+Sphinx reads them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class Api(SphinxDirective):
         lines = [".. list-table::", "   :widths: auto", "   :class: names", ""]
         for name in chosen:
             first = docstrings.escaped(public_names.summary(getattr(home, name)))
-            lines += [f"   * - :py:obj:`{name} <{module}.{name}>`", f"     - {docstrings.guarded(first)}" if first else "     -"]
+            lines += [
+                f"   * - :py:obj:`{name} <{module}.{name}>`",
+                f"     - {docstrings.guarded(first)}" if first else "     -",
+            ]
         for name in chosen:
             lines += ["", *_automatic(module, name, getattr(home, name))]
         made = self.parse_text_to_nodes("\n".join(lines), allow_section_headings=False)
@@ -71,7 +75,11 @@ class Verbs(SphinxDirective):
         name = nodes.make_id(title)
         section = nodes.section("", nodes.title("", title), names=[name], ids=[name])
         self.state.document.note_explicit_target(section)
-        text = "\n".join(folded for line in parser.format_help().splitlines() for folded in textwrap.wrap(line, COLUMNS, replace_whitespace=False) or [""])
+        text = "\n".join(
+            folded
+            for line in parser.format_help().splitlines()
+            for folded in textwrap.wrap(line, COLUMNS, replace_whitespace=False) or [""]
+        )
         section += nodes.literal_block(text, text, language="text")
         return section
 

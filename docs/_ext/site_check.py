@@ -8,9 +8,26 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LOADING = {"script": ("src",), "img": ("src", "srcset"), "iframe": ("src",), "source": ("src", "srcset"), "video": ("src",), "object": ("data",)}
+LOADING = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "iframe": ("src",),
+    "source": ("src", "srcset"),
+    "video": ("src",),
+    "object": ("data",),
+}
 """What a browser fetches by itself; of `link`, those below."""
-FETCHED_LINKS = {"stylesheet", "icon", "shortcut", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest"}
+FETCHED_LINKS = {
+    "stylesheet",
+    "icon",
+    "shortcut",
+    "preload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+    "modulepreload",
+    "manifest",
+}
 
 _IMPORTED = re.compile(r"""(?:url\(|@import)\s*["']?([^"')\s;]+)""")
 
@@ -41,7 +58,11 @@ def broken_links(root: str | Path) -> list[str]:
     found = []
     for file in pages(root):
         page = parsed(file)
-        found += [f"{file.relative_to(root)}: {address}" for address in dict.fromkeys((*page.links, *page.load)) if not leads_somewhere(address, file, root)]
+        found += [
+            f"{file.relative_to(root)}: {address}"
+            for address in dict.fromkeys((*page.links, *page.load))
+            if not leads_somewhere(address, file, root)
+        ]
     return found
 
 
@@ -69,7 +90,11 @@ def outside_requests(root: str | Path) -> list[str]:
     for file in pages(root):
         found += [f"{file.relative_to(root)}: {address}" for address in parsed(file).load if urlsplit(address).netloc]
     for file in sorted(root.rglob("*.css")):
-        found += [f"{file.relative_to(root)}: {address}" for address in _IMPORTED.findall(file.read_text(encoding="utf-8")) if urlsplit(address).netloc]
+        found += [
+            f"{file.relative_to(root)}: {address}"
+            for address in _IMPORTED.findall(file.read_text(encoding="utf-8"))
+            if urlsplit(address).netloc
+        ]
     return found
 
 
@@ -81,4 +106,6 @@ def parsed(file: Path) -> Page:
 def problems(root: str | Path) -> list[str]:
     """All of the above in words; empty for a good site."""
     parsed.cache_clear()
-    return [f"broken link: {found}" for found in broken_links(root)] + [f"outside request: {found}" for found in outside_requests(root)]
+    return [f"broken link: {found}" for found in broken_links(root)] + [
+        f"outside request: {found}" for found in outside_requests(root)
+    ]

@@ -1,8 +1,8 @@
 """Small things for pages, so that they stay plain Markdown.
 
-The pages that the index of a section links to are its table of contents, in that order. Links to a few files beside docs/ lead to their
-pages here, links to folders are names. The empty line that ends an example for the tests is not shown. Entries of the bibliography
-carry their keys.
+The pages that the index of a section links to are its table of contents, in that order. Links to a few files beside
+docs/ lead to their pages here, links to folders are names. The empty line that ends an example for the tests is not
+shown. Entries of the bibliography carry their keys.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def inside(text: str, depth: int) -> str:
     """The text of a page `depth` folders below docs/ with its links to those files led to their pages.
 
-    >>> inside("[a](../README.md#cite)", 0), inside("[b](../../benchmarks/README.md)", 1), inside("[c](../README.md)", 1)
+    >>> top = inside("[a](../README.md#cite)", 0)
+    >>> top, inside("[b](../../benchmarks/README.md)", 1), inside("[c](../README.md)", 1)
     ('[a](index.md#cite)', '[b](../benchmarks.md)', '[c](../README.md)')
     """
 
@@ -36,14 +37,21 @@ def written(text: str) -> list[str]:
     >>> written("Hm\\n```{toctree}\\n:hidden:\\n\\nStart <start>\\nhowto/index\\n```\\n")
     ['start', 'howto/index']
     """
-    lines = [line.strip() for block in _TOCTREE.findall(text) for line in block.splitlines() if line.strip() and not line.startswith(":")]
+    lines = [
+        line.strip()
+        for block in _TOCTREE.findall(text)
+        for line in block.splitlines()
+        if line.strip() and not line.startswith(":")
+    ]
     return [re.sub(r".*<(.*)>", r"\1", line) for line in lines]
 
 
 def contents(text: str, top=()) -> list[str]:
-    """The pages linked from a section's index, each once and in order, but those of the top of the site; none where it has its own table.
+    """The pages linked from a section's index, each once and in order, but those of the top of the site; none where it
+    has its own table.
 
-    >>> contents("1. [a](01_a.md), 2. [b](02_b.md#there), [a](01_a.md), ![](c.png), [d](https://d.org/e.md), [f](../f.md)", ["f"])
+    >>> page = "1. [a](01_a.md), 2. [b](02_b.md#there), [a](01_a.md), ![](c.png), [d](https://d.org/e.md), [f](../f.md)"
+    >>> contents(page, ["f"])
     ['01_a', '02_b']
     """
     linked = [] if _TOCTREE.search(text) else dict.fromkeys(_LINK.findall(text))
@@ -85,7 +93,9 @@ def setup(app):
         def run(self, **_):
             for node in list(self.document.findall(addnodes.pending_xref)):
                 target = str(node.get("reftarget", ""))
-                if node.get("reftype") == "myst" and any((base / target).is_dir() for base in (DOCS, DOCS.parent, DOCS.parent / "benchmarks")):
+                if node.get("reftype") == "myst" and any(
+                    (base / target).is_dir() for base in (DOCS, DOCS.parent, DOCS.parent / "benchmarks")
+                ):
                     node.replace_self(node.children)
 
     def trimmed(app, doctree) -> None:

@@ -1,7 +1,8 @@
-"""Pages of claims: `{claims} gk25` puts every claim of a folder there, `{claims-table}` one row for each claim there is.
+"""Pages of claims: `{claims} gk25` puts every claim of a folder there, `{claims-table}` one row for each claim there
+is.
 
-What a claim says is read from the registry, what came of it from docs/theory_results.json (`theory_results.py` writes it). An entry
-that speaks of an older text of its claim is marked as such.
+What a claim says is read from the registry, what came of it from docs/theory_results.json (`theory_results.py` writes
+it). An entry that speaks of an older text of its claim is marked as such.
 """
 
 from __future__ import annotations
@@ -31,12 +32,22 @@ class Entries:
         return self.results.get(claim.id, {})
 
     def state(self, claim: Claim) -> str:
-        return "not run" if claim.id not in self.results else "out of date" if claim.id in self.stale else self.of(claim)["verdict"]
+        return (
+            "not run"
+            if claim.id not in self.results
+            else "out of date"
+            if claim.id in self.stale
+            else self.of(claim)["verdict"]
+        )
 
     def counted(self, claim: Claim) -> str:
         """The state; `refuted as published` where a correction is supported."""
         corrected = self.results.get(claim.corrected_by, {}).get("verdict") == SUPPORTED
-        return "refuted as published, with a supported correction" if self.state(claim) == REFUTED and corrected else self.state(claim)
+        return (
+            "refuted as published, with a supported correction"
+            if self.state(claim) == REFUTED and corrected
+            else self.state(claim)
+        )
 
     def shown(self, claim: Claim, name: str) -> str:
         value = self.of(claim).get(name, "-")
@@ -56,7 +67,9 @@ def anchor(claim_id: str) -> str:
 
 
 def paragraph(*parts, classes=()) -> nodes.paragraph:
-    return nodes.paragraph("", "", *(nodes.Text(part) if isinstance(part, str) else part for part in parts), classes=list(classes))
+    return nodes.paragraph(
+        "", "", *(nodes.Text(part) if isinstance(part, str) else part for part in parts), classes=list(classes)
+    )
 
 
 def badge(state: str) -> nodes.inline:
@@ -65,7 +78,9 @@ def badge(state: str) -> nodes.inline:
 
 def link(claim_id: str) -> addnodes.pending_xref:
     """A link to the claim wherever its page is; its id alone where it has none."""
-    reference = addnodes.pending_xref("", refdomain="std", reftype="ref", reftarget=anchor(claim_id), refexplicit=True, refwarn=True)
+    reference = addnodes.pending_xref(
+        "", refdomain="std", reftype="ref", reftarget=anchor(claim_id), refexplicit=True, refwarn=True
+    )
     reference += nodes.inline("", claim_id)
     return reference
 
@@ -100,7 +115,9 @@ def fields(pairs) -> nodes.field_list:
 
 def drawing(chosen: list[Claim], entries: Entries) -> nodes.raw:
     picture = graph.svg(chosen, entries.verdicts())
-    return nodes.raw("", f'<details><summary>what uses what</summary><div class="graph">{picture}</div></details>', format="html")
+    return nodes.raw(
+        "", f'<details><summary>what uses what</summary><div class="graph">{picture}</div></details>', format="html"
+    )
 
 
 class Claims(SphinxDirective):
@@ -114,7 +131,11 @@ class Claims(SphinxDirective):
         chosen = [claim for claim in entries.claims if claim.id.split(":")[0] == self.arguments[0]]
         if not chosen:
             raise self.error(f"no claim of the registry begins with {self.arguments[0]!r}.")
-        return [overview(chosen, entries), drawing(chosen, entries), *(self._section(claim, entries) for claim in chosen)]
+        return [
+            overview(chosen, entries),
+            drawing(chosen, entries),
+            *(self._section(claim, entries) for claim in chosen),
+        ]
 
     def _section(self, claim: Claim, entries: Entries) -> nodes.section:
         section = nodes.section(names=[anchor(claim.id)], ids=[anchor(claim.id)], classes=["claim"])
@@ -124,7 +145,9 @@ class Claims(SphinxDirective):
         section += paragraph(badge(entries.state(claim)), " ", claim.statement, classes=["statement"])
         section += fields(self._facts(claim, entries))
         because = entries.of(claim).get("because", [])
-        section += nodes.raw("", f"<details><summary>{len(claim.controls)} controls: where it must break</summary>", format="html")
+        section += nodes.raw(
+            "", f"<details><summary>{len(claim.controls)} controls: where it must break</summary>", format="html"
+        )
         section += table(("control", "why it is one"), because or [[str(case), "not run"] for case in claim.controls])
         section += nodes.raw("", "</details>", format="html")
         return section
@@ -136,8 +159,17 @@ class Claims(SphinxDirective):
             yield "kind", f"{claim.kind}: {theory_results.KINDS[claim.kind]}"
         if claim.id in entries.results:
             found = entries.of(claim)
-            yield "verdict", f"{found['verdict']}; strength {found['strength']}, least margin {entries.shown(claim, 'margin')}"
-            yield "looked at", f"{found['cases']} cases inside the hypotheses; {found['controls_broken']} of {found['controls']} controls break it"
+            yield (
+                "verdict",
+                f"{found['verdict']}; strength {found['strength']}, least margin {entries.shown(claim, 'margin')}",
+            )
+            yield (
+                "looked at",
+                (
+                    f"{found['cases']} cases inside the hypotheses; {found['controls_broken']} of {found['controls']}"
+                    " controls break it"
+                ),
+            )
         if claim.scope:
             yield "scope", claim.scope
         for remark in entries.of(claim).get("remarks", ()):
@@ -152,7 +184,10 @@ class Claims(SphinxDirective):
         if users:
             yield "used by", links(users)
         if claim.id in entries.results:
-            yield "run", f"{found['date']}, " + ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+            yield (
+                "run",
+                f"{found['date']}, " + ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+            )
         yield "again", [nodes.literal("", f"ufm verify {claim.id}")]
 
     def _cited(self, claim: Claim) -> list[nodes.Node]:
@@ -175,7 +210,9 @@ class ClaimsTable(SphinxDirective):
 
 
 def overview(chosen: list[Claim], entries: Entries) -> nodes.table:
-    rows = [[[link(c.id)], [badge(entries.state(c))], *(entries.shown(c, name) for name in FIELDS), c.title] for c in chosen]
+    rows = [
+        [[link(c.id)], [badge(entries.state(c))], *(entries.shown(c, name) for name in FIELDS), c.title] for c in chosen
+    ]
     return table(("claim", "verdict", *FIELDS, "title"), rows, ["claims"])
 
 

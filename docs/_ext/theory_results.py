@@ -2,9 +2,9 @@
 
     python docs/_ext/theory_results.py [CLAIM ...] [--jobs N] [--resume FILE]
 
-runs the claims (default: all, a few minutes; otherwise ids, source keys or patterns), keeps the entries of the others, drops those
-of claims that are gone, and writes a page docs/theory/KEY.md for every source that has none. `stale` says which entries no longer
-speak of the claims as they stand.
+runs the claims (default: all, a few minutes; otherwise ids, source keys or patterns), keeps the entries of the others,
+drops those of claims that are gone, and writes a page docs/theory/KEY.md for every source that has none. `stale` says
+which entries no longer speak of the claims as they stand.
 """
 
 from __future__ import annotations
@@ -32,11 +32,16 @@ def described(claim: Claim) -> dict:
     """What an entry says about the claim itself."""
     said = {name: getattr(claim, name) for name in SAME}
     counts = {"cases": len(claim.cases), "controls": len(claim.controls)}
-    return said | {"corrected_by": claim.corrected_by or None, "hypotheses": list(claim.hypotheses), "uses": list(claim.uses)} | counts
+    return (
+        said
+        | {"corrected_by": claim.corrected_by or None, "hypotheses": list(claim.hypotheses), "uses": list(claim.uses)}
+        | counts
+    )
 
 
 def entry(verdict: Verdict) -> dict:
-    """One claim in the file: what it says, what came of it, why every control is one, and when and with what that was."""
+    """One claim in the file: what it says, what came of it, why every control is one, and when and with what that
+    was."""
     import numpy
     import scipy
 
@@ -44,10 +49,20 @@ def entry(verdict: Verdict) -> dict:
     from ufm import __version__
     from ufm.numerics.records import plain
 
-    found = {"verdict": verdict.verdict, "strength": verdict.strength, "margin": verdict.margin, "controls_broken": len(verdict.broken)}
+    found = {
+        "verdict": verdict.verdict,
+        "strength": verdict.strength,
+        "margin": verdict.margin,
+        "controls_broken": len(verdict.broken),
+    }
     found["remarks"] = [remark for remark in report.remarks(verdict) if not remark.startswith("scope: ")]
     found["because"] = [[str(control.case), report.because(verdict, control)] for control in verdict.controls]
-    versions = {"ufm": __version__, "python": ".".join(map(str, sys.version_info[:3])), "numpy": numpy.__version__, "scipy": scipy.__version__}
+    versions = {
+        "ufm": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+    }
     return plain(described(verdict.claim) | found | {"date": datetime.date.today().isoformat(), "versions": versions})
 
 
@@ -59,7 +74,11 @@ def results(file: Path = FILE) -> dict[str, dict]:
 def stale(claims, found: dict[str, dict]) -> list[str]:
     """Ids of claims without an entry or with one that says something else, and of entries without a claim."""
     by_id = {claim.id: claim for claim in claims}
-    changed = [name for name, claim in by_id.items() if name not in found or any(found[name].get(k) != v for k, v in described(claim).items())]
+    changed = [
+        name
+        for name, claim in by_id.items()
+        if name not in found or any(found[name].get(k) != v for k, v in described(claim).items())
+    ]
     return changed + [name for name in found if name not in by_id]
 
 
@@ -78,14 +97,23 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     found = results() | {verdict.claim.id: entry(verdict) for verdict in run.verdicts}
     everything = claims()
-    text = json.dumps({"ufm": "theory results", "claims": {c.id: found[c.id] for c in everything if c.id in found}}, indent=1, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps(
+            {"ufm": "theory results", "claims": {c.id: found[c.id] for c in everything if c.id in found}},
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
     write_atomically(FILE, lambda file: file.write(text.encode()))
     for key in {claim.id.split(":")[0] for claim in everything}:
         page = PAGES / f"{key}.md"
         if not page.exists():
             page.write_text(f"# {key}\n\nSource: {{cite}}`{key}`.\n\n```{{claims}} {key}\n```\n", encoding="utf-8")
     left = stale(everything, found)
-    print(f"{FILE}: {len(run.verdicts)} claims run, {len(found)} there" + (f"; stale: {', '.join(left)}" if left else ""))
+    print(
+        f"{FILE}: {len(run.verdicts)} claims run, {len(found)} there" + (f"; stale: {', '.join(left)}" if left else "")
+    )
     return 0
 
 

@@ -36,7 +36,9 @@ print(table)
 # every class is told apart from all others equally well; in pairs each class has one twin, which it pushes away
 # as hard as it pulls itself up, and leaves the others at zero.
 
-fig, axes = plt.subplot_mosaic([["F", "dnc"], ["F", "pairs"]], figsize=(9, 5.8), width_ratios=(1.5, 1), layout="constrained")
+fig, axes = plt.subplot_mosaic(
+    [["F", "dnc"], ["F", "pairs"]], figsize=(9, 5.8), width_ratios=(1.5, 1), layout="constrained"
+)
 ufm.plot.losses([dnc, pairs], table, axes["F"], lines=2)
 for run, name, ax in ((dnc, "dnc", axes["dnc"]), (pairs, "pairs", axes["pairs"])):
     order = [c for block in ufm.identify(run).members for c in block]

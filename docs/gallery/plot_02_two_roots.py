@@ -37,7 +37,16 @@ for point in barriers:
     right.plot(size, F, "D", ms=5, mfc="white", mec="0.2", zorder=4)
 nothing = ufm.classify(ufm.structures.zero(deep[0])).fun
 right.axhline(nothing, color="0.6", lw=0.8, ls=":")
-right.annotate("zero", (1, nothing), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points", ha="right", color="0.4", fontsize=8)
+right.annotate(
+    "zero",
+    (1, nothing),
+    xycoords=("axes fraction", "data"),
+    xytext=(-2, 3),
+    textcoords="offset points",
+    ha="right",
+    color="0.4",
+    fontsize=8,
+)
 right.set(title="$L = 3$: a barrier (diamonds) guards the valley", ylabel="")
 right.label_outer()
 plt.show()

@@ -29,7 +29,15 @@ for ax, (L, found) in zip(axes, profiles.items(), strict=True):
     for e in found:
         if e.rank >= 2 and not e.name.startswith("unnamed"):
             name = e.name.removeprefix("code(").replace("))", ")")
-            ax.annotate(name, (e.rank, e.fun), xytext=(0, 9 if e.rank % 2 else -16), textcoords="offset points", fontsize=8, color=colour(e.name), ha="center")
+            ax.annotate(
+                name,
+                (e.rank, e.fun),
+                xytext=(0, 9 if e.rank % 2 else -16),
+                textcoords="offset points",
+                fontsize=8,
+                color=colour(e.name),
+                ha="center",
+            )
     ax.axhline(found.best.fun, color="0.7", lw=0.8, ls=":", zorder=0)
     ax.set(xlim=(1.5, 7.7), ylim=(0.027, 0.18), title=f"$L = {L}$: rank {found.best.rank} is best")
     ax.label_outer()

@@ -29,7 +29,9 @@ for ax, diagram in zip(panels, maps, strict=True):
     ufm.plot.phases(diagram, ax)
     legend = ax.get_legend()
     legend.remove()
-corner.legend(legend.legend_handles, [text.get_text() for text in legend.get_texts()], loc="center left")  # the last map has all winners
+corner.legend(
+    legend.legend_handles, [text.get_text() for text in legend.get_texts()], loc="center left"
+)  # the last map has all winners
 corner.axis("off")
 plt.show()
 

@@ -34,10 +34,24 @@ for branch in branches:
     s = [point.s[0] for point in branch.points]
     right.plot(branch.lam, s, color=colour(branch.name), lw=1.4, label=branch.name)
     for event in branch.events:
-        right.plot(event.lam, event.point.s[0], {"fold": ">"}.get(event.kind, "o"), color=colour(branch.name), mfc="white", ms=6)
+        right.plot(
+            event.lam,
+            event.point.s[0],
+            {"fold": ">"}.get(event.kind, "o"),
+            color=colour(branch.name),
+            mfc="white",
+            ms=6,
+        )
 right.axhline(problem.K * (problem.L - 1) / (problem.L + 1), color=colour("dnc"), lw=0.8, ls=":")
 right.set(xscale="log", xlabel=r"$\lambda$", ylabel="largest singular value of $Z$")
-right.annotate("DNC is stable above $K(L-1)/(L+1)$", (left.get_xlim()[0], 2), xytext=(4, 4), textcoords="offset points", color=colour("dnc"), fontsize=8)
+right.annotate(
+    "DNC is stable above $K(L-1)/(L+1)$",
+    (left.get_xlim()[0], 2),
+    xytext=(4, 4),
+    textcoords="offset points",
+    color=colour("dnc"),
+    fontsize=8,
+)
 right.legend()
 plt.show()
 

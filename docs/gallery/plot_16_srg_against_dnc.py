@@ -52,12 +52,18 @@ left.legend()
 graph_code(complete(5), second, title="classes are edges")
 for edge, line, text in zip(complete(5).edges, second.lines, second.texts, strict=False):
     shared = len({0, 1} & set(edge))
-    line.set(color="black" if shared == 2 else colour("petersen"), alpha=0.25 if shared == 1 else 1.0, linewidth=(1.8, 1.2, 2.6)[shared])
+    line.set(
+        color="black" if shared == 2 else colour("petersen"),
+        alpha=0.25 if shared == 1 else 1.0,
+        linewidth=(1.8, 1.2, 2.6)[shared],
+    )
     text.set_position((line.get_xdata().mean(), line.get_ydata().mean()))
 reach = np.abs(before).max()
 for ax, A, rank, words in ((third, before, ranks[0], "before ReLU"), (right, after, ranks[1], "behind ReLU")):
     ax.imshow(A[:10], cmap="RdBu_r", vmin=-reach, vmax=reach)
-    ax.set(title=f"{words}: rank {rank}", xlabel="class", ylabel="neuron", xticks=range(0, 10, 2), yticks=range(0, 10, 2))
+    ax.set(
+        title=f"{words}: rank {rank}", xlabel="class", ylabel="neuron", xticks=range(0, 10, 2), yticks=range(0, 10, 2)
+    )
 plt.show()
 
 # %%

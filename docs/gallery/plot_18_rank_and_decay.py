@@ -31,7 +31,16 @@ tints = {2: "#D55E00", 4: "#E69F00", 8: "#009E73", 16: "#0072B2"}
 for ax, key, label in ((axes[0], "lam", r"decay $\lambda$"), (axes[1], "E", r"$E = \Sigma\,\mu\lambda$")):
     for B, tint in tints.items():
         mine = [run for run in runs if run["B"] == B]
-        ax.plot([run[key] for run in mine], [run["effective"] for run in mine], "o", ms=5, color=tint, mec="white", mew=0.5, label=f"batch {B}")
+        ax.plot(
+            [run[key] for run in mine],
+            [run["effective"] for run in mine],
+            "o",
+            ms=5,
+            color=tint,
+            mec="white",
+            mew=0.5,
+            label=f"batch {B}",
+        )
     ax.set(xscale="log", xlabel=label, title=rf"Spearman $\rho$ = {correlation(runs, 'effective', key):.2f}")
 axes[0].set_xticks([3e-3, 1e-2, 2e-2], ["0.003", "0.01", "0.02"])
 axes[0].minorticks_off()

@@ -45,7 +45,14 @@ for (head, run), ax in zip(runs.items(), axes, strict=False):
     ax.set(xlabel="class", ylabel="logit", xticks=range(6), xticklabels=order, yticks=range(6), yticklabels=order)
     ax.set_title(f"{head} linear layers: {name.name}", color=colour(name.name))
     s = np.linalg.svd(run.weights[-1], compute_uv=False)
-    axes[-1].plot(range(1, 7), s / s[0], "o-", color=colour(name.name), alpha=1 - 0.45 * (head == 1), label=f"{head} linear layers")
+    axes[-1].plot(
+        range(1, 7),
+        s / s[0],
+        "o-",
+        color=colour(name.name),
+        alpha=1 - 0.45 * (head == 1),
+        label=f"{head} linear layers",
+    )
     print(f"{head} linear layers: accuracy {run.accuracy:.0%}, {name.name} within {name.distance:.3f}")
 axes[-1].set(xlabel="number", ylabel="singular value of the last weight / largest", ylim=(-0.03, 1.05))
 axes[-1].legend(fontsize=8, loc="lower left")

@@ -11,8 +11,9 @@ def add_figure(verbs) -> None:
         verbs,
         "figure",
         "figures of papers, and ours to the same questions",
-        "Compute and draw a figure. Finished parts are kept, so an interrupted figure goes on where it stopped and a second drawing is "
-        "immediate. Beside the picture lies a JSON record of settings, versions and numbers; equal arguments give equal bytes.",
+        "Compute and draw a figure. Finished parts are kept, so an interrupted figure goes on where it stopped and a"
+        " second drawing is immediate. Beside the picture lies a JSON record of settings, versions and numbers; equal"
+        " arguments give equal bytes.",
         "ufm figure gk25-1 --out f.pdf\n  ufm figure gk25-2 --fast --csv --out f.png\n  ufm figure --list",
         _figure,
     )
@@ -34,13 +35,19 @@ def _figure(arguments) -> int:
 
     known = figures()
     if arguments.list:
-        rows = [{"id": f.id, "title": f.title, "source": f.source, "takes": f.takes, "takes_fast": f.takes_fast} for f in known.values()]
+        rows = [
+            {"id": f.id, "title": f.title, "source": f.source, "takes": f.takes, "takes_fast": f.takes_fast}
+            for f in known.values()
+        ]
         if arguments.json:
             print_json({"figures": rows})
         else:
             width = max(len(row["id"]) for row in rows)
             for row in rows:
-                say(f"{row['id']:<{width}}  {row['title']}  [{row['source']}; {row['takes']}, --fast {row['takes_fast']}]")
+                say(
+                    f"{row['id']:<{width}}  {row['title']}  [{row['source']}; {row['takes']}, --fast"
+                    f" {row['takes_fast']}]"
+                )
         return 0
     if arguments.id is None:
         raise ValueError(f"argument ID is required, for example {next(iter(known))}; --list shows all {len(known)}.")

@@ -1,9 +1,11 @@
-"""The paper's method: full-batch gradient descent from N(0, 1/d), run until it rests, its ends named. A helper of figures, not one.
+"""The paper's method: full-batch gradient descent from N(0, 1/d), run until it rests, its ends named. A helper of
+figures, not one.
 
-A linear model's descent does not need its width for ever. With Q_l orthonormal for the span of the features H_l and of the
-pullbacks (W_L ... W_l)' at hidden layer l, 2K directions, the part of W_l outside Q_{l+1} Q_l' is never fed by a gradient, only damped by
-1 - lr lam a step. Once it and the spread within classes are below `FADED` of the factors, (Q_1' H_1, Q_2' W_1 Q_1, ..., W_L Q_L) goes on as the
-same recursion on K columns at width 2K; logits are kept exactly at that moment, and what is left out moves them afterwards by order FADED^2.
+A linear model's descent does not need its width for ever. With Q_l orthonormal for the span of the features H_l and of
+the pullbacks (W_L ... W_l)' at hidden layer l, 2K directions, the part of W_l outside Q_{l+1} Q_l' is never fed by a
+gradient, only damped by 1 - lr lam a step. Once it and the spread within classes are below `FADED` of the factors,
+(Q_1' H_1, Q_2' W_1 Q_1, ..., W_L Q_L) goes on as the same recursion on K columns at width 2K; logits are kept exactly
+at that moment, and what is left out moves them afterwards by order FADED^2.
 """
 
 from __future__ import annotations
@@ -39,10 +41,12 @@ NEAR = 1e-2
 class End:
     """Where one descent rests.
 
-    fun, grad_norm, steps: of gradient descent alone. name, rank, distance: of the critical point next to the end, reached from it by
-    Newton on its rank stratum (distance: how far the end's class logits lie from that point's, relative Frobenius).
+    fun, grad_norm, steps: of gradient descent alone. name, rank, distance: of the critical point next to the end,
+    reached from it by Newton on its rank stratum (distance: how far the end's class logits lie from that point's,
+    relative Frobenius).
     polished: whether Newton found one within `NEAR`; otherwise the name is that of the end itself, or `diverged`.
-    polished_fun, status, index: value and signature of that point. fit: its relative distance from the named family (None if unnamed).
+    polished_fun, status, index: value and signature of that point. fit: its relative distance from the named family
+    (None if unnamed).
     """
 
     fun: float
@@ -60,8 +64,11 @@ class End:
     singular_values: list
 
 
-def rest(problem: Problem, starts: int, seed, tol: float, steps: int, scale: float | None = None, first: int = 0) -> list[End]:
-    """The ends of `starts` gradient descents (lr 0.5) of a linear model, from children first, first + 1, ... of the seed; entries N(0, scale^2), default 1/d.
+def rest(
+    problem: Problem, starts: int, seed, tol: float, steps: int, scale: float | None = None, first: int = 0
+) -> list[End]:
+    """The ends of `starts` gradient descents (lr 0.5) of a linear model, from children first, first + 1, ... of the
+    seed; entries N(0, scale^2), default 1/d.
 
     A run rests when its gradient norm is at most tol, and is given up after `steps` steps.
     """
@@ -84,11 +91,34 @@ def rest(problem: Problem, starts: int, seed, tol: float, steps: int, scale: flo
     return [_end(problem, *ends[i]) for i in range(starts)]
 
 
-def cell(K: int, n: int, L: int, d: int, lam: float, rng: int, starts: int, tol: float, steps: int, scale: float | None = None) -> dict:
-    """One point of a figure, for `named_ends`; its seed comes from rng and the point itself, so that cells are independent of each other."""
+def cell(
+    K: int,
+    n: int,
+    L: int,
+    d: int,
+    lam: float,
+    rng: int,
+    starts: int,
+    tol: float,
+    steps: int,
+    scale: float | None = None,
+) -> dict:
+    """One point of a figure, for `named_ends`; its seed comes from rng and the point itself, so that cells are
+    independent of each other."""
     key = [K, d, round(1 / lam), 0 if scale is None else round(1e6 * scale)]
     seed = {"entropy": rng, "spawn_key": key}
-    return {"K": K, "n": n, "L": L, "d": d, "lam": lam, "scale": scale, "seed": seed, "starts": starts, "tol": tol, "steps": steps}
+    return {
+        "K": K,
+        "n": n,
+        "L": L,
+        "d": d,
+        "lam": lam,
+        "scale": scale,
+        "seed": seed,
+        "starts": starts,
+        "tol": tol,
+        "steps": steps,
+    }
 
 
 def problem_of(cell: dict) -> Problem:
@@ -98,7 +128,9 @@ def problem_of(cell: dict) -> Problem:
 def named_ends(cell: dict) -> list[dict]:
     """The ends of all descents of a cell, without their logits."""
     ends = rest(problem_of(cell), cell["starts"], cell["seed"], cell["tol"], cell["steps"], cell["scale"])
-    return [{key: value for key, value in vars(end).items() if key not in ("logits", "singular_values")} for end in ends]
+    return [
+        {key: value for key, value in vars(end).items() if key not in ("logits", "singular_values")} for end in ends
+    ]
 
 
 def _advance(objective: FactorObjective, x, tol: float, steps: int):
@@ -108,13 +140,24 @@ def _advance(objective: FactorObjective, x, tol: float, steps: int):
     def ended(part, which, points, nit, nfev, sentence):
         for i, v, taken in zip(which, points, nit, strict=True):
             after[part[i]] = v
-            rows[part[i]] = ({"converged": "rests", "diverged": "diverged"}.get(sentence.split()[0], "moves"), int(taken))
+            rows[part[i]] = (
+                {"converged": "rests", "diverged": "diverged"}.get(sentence.split()[0], "moves"),
+                int(taken),
+            )
 
     together = max(1, CACHE // (8 * objective.size))
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(x), together):
             part = range(start, min(start + together, len(x)))
-            descend(BatchObjective(objective, namespace()), np.array(x[start : part.stop]), tol, None, functools.partial(ended, part), lr=LR, steps=steps)
+            descend(
+                BatchObjective(objective, namespace()),
+                np.array(x[start : part.stop]),
+                tol,
+                None,
+                functools.partial(ended, part),
+                lr=LR,
+                steps=steps,
+            )
     return after, rows
 
 
@@ -145,7 +188,8 @@ def _spans(objective: FactorObjective, x):
 
 
 def remnant(objective: FactorObjective, x) -> float:
-    """The largest share of a factor that the change to width 2K leaves out but for the part both of whose sides lie outside."""
+    """The largest share of a factor that the change to width 2K leaves out but for the part both of whose sides lie
+    outside."""
     H, *W = objective.unpack(x)[0]
     _, spread, Q = _spans(objective, x)
     parts = [spread / np.linalg.norm(H)]
@@ -172,14 +216,31 @@ def _end(problem: Problem, objective: FactorObjective, x, steps: int) -> End:
     M = centred(point.class_logits())
     named, polished = name_end(point)
     signature = classify(polished, extremes=False) if polished is not None else None
-    apart = None if polished is None else float(np.linalg.norm(centred(polished.class_logits()) - M) / max(np.linalg.norm(M), 1e-300))
+    apart = (
+        None
+        if polished is None
+        else float(np.linalg.norm(centred(polished.class_logits()) - M) / max(np.linalg.norm(M), 1e-300))
+    )
     grad_norm = float(np.linalg.norm(grad))
     found = (None, None, None) if signature is None else (signature.fun, signature.status, signature.index)
-    return End(float(fun), grad_norm, steps, named.name, named.rank, apart, polished is not None, *found, named.distance, M.tolist(), point.s.tolist())
+    return End(
+        float(fun),
+        grad_norm,
+        steps,
+        named.name,
+        named.rank,
+        apart,
+        polished is not None,
+        *found,
+        named.distance,
+        M.tolist(),
+        point.s.tolist(),
+    )
 
 
 def name_end(point: LogitPoint) -> tuple[Identity, LogitPoint | None]:
-    """(the name of the critical point next to an end of descent, that point); (the end's own name, None) where Newton finds none near it."""
+    """(the name of the critical point next to an end of descent, that point); (the end's own name, None) where Newton
+    finds none near it."""
     M = centred(point.class_logits())
     size = np.linalg.norm(M)
     if size <= 1e-6:
@@ -191,7 +252,10 @@ def name_end(point: LogitPoint) -> tuple[Identity, LogitPoint | None]:
         start = LogitPoint(point.problem, point.U[:, keep], point.s[keep], point.right[:, keep])
         here, _, sentence = newton_on_stratum(start, tol=1e-12)
         end = here.point
-        if here.grad_norm <= 1e-9 * max(here.ridge_norm, 1e-300) and np.linalg.norm(centred(end.class_logits()) - M) <= NEAR * size:
+        if (
+            here.grad_norm <= 1e-9 * max(here.ridge_norm, 1e-300)
+            and np.linalg.norm(centred(end.class_logits()) - M) <= NEAR * size
+        ):
             named = identify(end)
             return named, replace(end, name=named.name)
     return identify(point.class_logits()), None

@@ -36,7 +36,8 @@ def common(work) -> dict:
 
 
 def cuts(work) -> dict:
-    """The ends along d at the centre's lam (`width`), and along lam at the centre's d (`lam`) and at twice that width or so (`lam_wide`)."""
+    """The ends along d at the centre's lam (`width`), and along lam at the centre's d (`lam`) and at twice that width
+    or so (`lam_wide`)."""
     d0, lam0 = centre(work.fast)
     widths, lams = (SMALL_WIDTHS, SMALL_LAMS) if work.fast else (WIDTHS, LAMS)
     cells = [cell(d=d, lam=lam0, **common(work)) for d in widths]
@@ -70,7 +71,8 @@ def _parts(name: str) -> tuple[int, ...]:
 
 
 def short(name: str) -> str:
-    """`blocks(6,2,2)` as 6+2+2, collapse as DNC, codes by what they hold, points without a name by the order of their group.
+    """`blocks(6,2,2)` as 6+2+2, collapse as DNC, codes by what they hold, points without a name by the order of their
+    group.
 
     >>> short("blocks(6,2,2)"), short("dnc"), short("code(antiprism(4)+pair)"), short("unnamed(rank=5, group order=80)")
     ('6+2+2', 'DNC', 'antiprism(4)+pair', 'unnamed, $|G| = 80$')
@@ -86,13 +88,21 @@ def short(name: str) -> str:
 
 
 def look(names: dict[str, int]) -> dict[str, dict]:
-    """Name -> face colour and hatch of bars: the house colours, block mixtures darker with rank; names of one colour are hatched apart."""
+    """Name -> face colour and hatch of bars: the house colours, block mixtures darker with rank; names of one colour
+    are hatched apart."""
     levels = sorted({rank for name, rank in names.items() if name.startswith("blocks(")})
     result: dict[str, dict] = {}
     for name, rank in names.items():
-        face = _shade(0.25 + 0.75 * (levels.index(rank) + 1) / len(levels)) if name.startswith("blocks(") else colour(name)
+        face = (
+            _shade(0.25 + 0.75 * (levels.index(rank) + 1) / len(levels)) if name.startswith("blocks(") else colour(name)
+        )
         peers = sum(style["facecolor"] == face for style in result.values())
-        result[name] = {"facecolor": face, "edgecolor": "white", "linewidth": 0.4, "hatch": HATCHES[peers % len(HATCHES)]}
+        result[name] = {
+            "facecolor": face,
+            "edgecolor": "white",
+            "linewidth": 0.4,
+            "hatch": HATCHES[peers % len(HATCHES)],
+        }
     return result
 
 
@@ -115,6 +125,11 @@ def power_of_two(lam: float) -> str:
 
 def model(point: dict, *names: str) -> str:
     """`$K = 10$, $n = 5$` for the named entries of a cell."""
-    said = {"K": f"$K = {point['K']}$", "n": f"$n = {point['n']}$", "L": f"$L = {point['L']}$", "d": f"$d = {point['d']}$"}
+    said = {
+        "K": f"$K = {point['K']}$",
+        "n": f"$n = {point['n']}$",
+        "L": f"$L = {point['L']}$",
+        "d": f"$d = {point['d']}$",
+    }
     said["lam"] = f"$\\lambda = {power_of_two(point['lam']).strip('$')}$"
     return ", ".join(said[name] for name in names)

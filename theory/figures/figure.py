@@ -13,9 +13,10 @@ Writing a figure. One file in this folder with one value `FIGURE`:
     )
 
 `work.fast` asks for a small version in seconds, `work.rng` is the seed. `work.map(function, cells)` runs a pure
-function over JSON-able cells, in as many processes as `jobs` says, and keeps every finished one on disk, so that an interrupted figure goes on
-where it stopped and a second drawing computes nothing. Figures with one `memory` share their cells. `draw` is called in `ufm.plot.style`'s fonts at
-8 points: make sheets of `COLUMN` or `PAGE` inches with `sheet`, colours with `ufm.plot.style.colour`; every number drawn must be in `rows`.
+function over JSON-able cells, in as many processes as `jobs` says, and keeps every finished one on disk, so that an
+interrupted figure goes on where it stopped and a second drawing computes nothing. Figures with one `memory` share their
+cells. `draw` is called in `ufm.plot.style`'s fonts at 8 points: make sheets of `COLUMN` or `PAGE` inches with `sheet`,
+colours with `ufm.plot.style.colour`; every number drawn must be in `rows`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class PaperFigure:
         """The key in refs.bib."""
         return self.source.split(",")[0]
 
-    def compute(self, fast: bool = False, rng: int = 0, cache=None, progress: bool | None = None, jobs: int | None = None) -> dict:
+    def compute(
+        self, fast: bool = False, rng: int = 0, cache=None, progress: bool | None = None, jobs: int | None = None
+    ) -> dict:
         """The numbers, as JSON gives them back; finished cells are kept in the folder `cache` (None: nowhere).
 
         jobs: processes (default: the cores, one for fast versions); the numbers do not depend on them.
@@ -89,10 +92,21 @@ class PaperFigure:
         with paper_style():
             return settled(self.draw(data))
 
-    def write(self, path, fast: bool = False, rng: int = 0, cache=None, csv: bool = False, progress: bool | None = None, jobs: int | None = None) -> list[Path]:
-        """Write the picture, beside it a JSON record of settings, versions and numbers, and with csv the plotted numbers.
+    def write(
+        self,
+        path,
+        fast: bool = False,
+        rng: int = 0,
+        cache=None,
+        csv: bool = False,
+        progress: bool | None = None,
+        jobs: int | None = None,
+    ) -> list[Path]:
+        """Write the picture, beside it a JSON record of settings, versions and numbers, and with csv the plotted
+        numbers.
 
-        Returns the files. Equal arguments give equal bytes. Raises ValueError for a path that cannot be written, before any work.
+        Returns the files. Equal arguments give equal bytes. Raises ValueError for a path that cannot be written, before
+        any work.
         """
         from ufm.plot.style import check_file, save
 
@@ -102,7 +116,14 @@ class PaperFigure:
         data = self.compute(fast, rng, cache, progress, jobs)
         with paper_style():
             save(settled(self.draw(data)), path)
-        record = {"figure": self.id, "source": self.source, "fast": fast, "rng": rng, "versions": _versions(), "data": data}
+        record = {
+            "figure": self.id,
+            "source": self.source,
+            "fast": fast,
+            "rng": rng,
+            "versions": _versions(),
+            "data": data,
+        }
         files = [path, path.with_suffix(".json")]
         _write(files[1], json.dumps(record, indent=1, sort_keys=True) + "\n")
         if csv:
@@ -130,7 +151,8 @@ def sheet(width: float, height: float, **options):
 
 
 def settled(figure):
-    """The figure with its panels where the layout puts them, to six digits: the solver's last ones differ from run to run."""
+    """The figure with its panels where the layout puts them, to six digits: the solver's last ones differ from run to
+    run."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for ax in figure.axes:
@@ -139,7 +161,8 @@ def settled(figure):
 
 
 def epochs(ax, low: float, high: float) -> None:
-    """A logarithmic axis of epochs from low to high, with 1, 2, 5 where there are few decades, and no numbers that touch."""
+    """A logarithmic axis of epochs from low to high, with 1, 2, 5 where there are few decades, and no numbers that
+    touch."""
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     ax.set(xscale="log", xlabel="epoch", xlim=(low, high))
@@ -152,7 +175,9 @@ def epochs(ax, low: float, high: float) -> None:
 class Work:
     """What a figure's `data` is given: whether to be fast, the seed, and a memory of finished cells."""
 
-    def __init__(self, name: str, fast: bool, rng: int, cache=None, progress: bool | None = None, jobs: int | None = None):
+    def __init__(
+        self, name: str, fast: bool, rng: int, cache=None, progress: bool | None = None, jobs: int | None = None
+    ):
         self.name, self.fast, self.rng, self.progress = name, fast, rng, progress
         self.jobs = arguments.workers((1 if fast else cores()) if jobs is None else jobs)
         self._store = None
@@ -160,10 +185,13 @@ class Work:
             from ufm.numerics.rows import Store
 
             Path(cache).mkdir(parents=True, exist_ok=True)
-            self._store = Store(Path(cache) / f"{name}{'-fast' if fast else ''}-{__version__}.jsonl", "figure", name="cache")
+            self._store = Store(
+                Path(cache) / f"{name}{'-fast' if fast else ''}-{__version__}.jsonl", "figure", name="cache"
+            )
 
     def map(self, function: Callable[[dict], dict], cells: Iterable[dict], desc: str = "cells") -> list[dict]:
-        """function(cell) of every cell, in order; a cell done before is read back. The function must be pure and return plain JSON.
+        """function(cell) of every cell, in order; a cell done before is read back. The function must be pure and return
+        plain JSON.
 
         A change of the file in which the function stands makes its cells new.
         """
@@ -182,7 +210,11 @@ class Work:
                     done[key] = value
                     bar.update()
         except KeyboardInterrupt:
-            kept = f"they are kept in {self._store.path}, and the same command does the rest" if self._store else "nothing of them is kept without a cache"
+            kept = (
+                f"they are kept in {self._store.path}, and the same command does the rest"
+                if self._store
+                else "nothing of them is kept without a cache"
+            )
             raise KeyboardInterrupt(f"after {len(done)} of {len(set(keys))} {desc}; {kept}") from None
         return [done[key] for key in keys]
 
@@ -193,7 +225,9 @@ class Work:
             return
         from ufm.sweeps.workers import unordered
 
-        with contextlib.closing(unordered(_keyed, ((key, function, cell) for key, cell in todo.items()), min(self.jobs, len(todo)))) as results:
+        with contextlib.closing(
+            unordered(_keyed, ((key, function, cell) for key, cell in todo.items()), min(self.jobs, len(todo)))
+        ) as results:
             yield from results
 
     def __enter__(self) -> Work:
@@ -225,7 +259,8 @@ def _keyed(item: tuple[str, Callable, dict]):
 
 
 def _refuse_others_files(path: Path, csv: bool) -> None:
-    """ValueError, before any work, where a file that no figure wrote stands in the place of the record, or of the numbers."""
+    """ValueError, before any work, where a file that no figure wrote stands in the place of the record, or of the
+    numbers."""
     from ufm.numerics.files import check_writable
 
     record = path.with_suffix(".json")
@@ -239,7 +274,8 @@ def _refuse_others_files(path: Path, csv: bool) -> None:
         check_writable(numbers)
     if not ours or (csv and numbers.exists() and not record.exists()):
         raise ValueError(
-            f"file {str(numbers if ours else record)!r} beside the picture was not written by a figure and would be replaced; name another picture."
+            f"file {str(numbers if ours else record)!r} beside the picture was not written by a figure and would be"
+            " replaced; name another picture."
         )
 
 
@@ -254,7 +290,12 @@ def _versions() -> dict:
     import numpy
     import scipy
 
-    return {"ufm": __version__, "numpy": numpy.__version__, "scipy": scipy.__version__, "matplotlib": matplotlib.__version__}
+    return {
+        "ufm": __version__,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "matplotlib": matplotlib.__version__,
+    }
 
 
 def _source(function: Callable) -> str:

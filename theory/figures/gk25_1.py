@@ -1,4 +1,5 @@
-"""Two descents of one problem, from two draws of the start: one rests in collapse, one in a structure of half its rank."""
+"""Two descents of one problem, from two draws of the start: one rests in collapse, one in a structure of half its
+rank."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ RECORDS = 400
 
 
 def data(work) -> dict:
-    """Starts 0, 1, 2, ... of the seed are run to gradient norm 1e-7 until both ends are seen; the first of each is drawn.
+    """Starts 0, 1, 2, ... of the seed are run to gradient norm 1e-7 until both ends are seen; the first of each is
+    drawn.
 
     Collapse is rare at the paper's width from this start (none in 160 starts of seed 0).
     Where it shows none within `most` starts, the next of `widths` is taken, and `tried` says so.
@@ -50,12 +52,15 @@ def data(work) -> dict:
 
 def end_names(part: dict) -> list[str]:
     """Names of the ends of starts first, ..., first + starts - 1."""
-    ends = rest(problem_of(part), part["starts"], part["seed"], part["tol"], part["steps"], part["scale"], first=part["first"])
+    ends = rest(
+        problem_of(part), part["starts"], part["seed"], part["tol"], part["steps"], part["scale"], first=part["first"]
+    )
     return [end.name for end in ends]
 
 
 def curve(cell: dict) -> dict:
-    """One descent with its loss at log-spaced epochs, its end named, and its class-mean logits, classes sorted by block."""
+    """One descent with its loss at log-spaced epochs, its end named, and its class-mean logits, classes sorted by
+    block."""
     problem, seed = problem_of(cell), child(seed_sequence(cell["seed"]), cell["first"])
     (end,) = rest(problem, 1, cell["seed"], cell["tol"], cell["steps"], first=cell["first"])
     recorded = sorted({round(e) for e in np.geomspace(1, end.steps, RECORDS)})
@@ -69,15 +74,27 @@ def curve(cell: dict) -> dict:
     M = np.array(end.logits)
     order = [c for part in identify(M).members for c in part]
     found = {key: val for key, val in vars(end).items() if key not in ("logits", "singular_values")}
-    return {**found, "start": cell["first"], "epochs": recorded[: len(losses)], "losses": losses, "logits": centred(M)[np.ix_(order, order)].tolist()}
+    return {
+        **found,
+        "start": cell["first"],
+        "epochs": recorded[: len(losses)],
+        "losses": losses,
+        "logits": centred(M)[np.ix_(order, order)].tolist(),
+    }
 
 
 def rows(data: dict) -> list[dict]:
     found = [{"kind": "value", "name": name, "loss": fun} for name, fun in data["values"].items()]
     for run in data["runs"]:
         shared = {"name": run["name"], "start": run["start"]}
-        found += [{"kind": "loss", **shared, "epoch": e, "loss": f} for e, f in zip(run["epochs"], run["losses"], strict=True)]
-        found += [{"kind": "logit", **shared, "row": i, "column": j, "logit": v} for i, line in enumerate(run["logits"]) for j, v in enumerate(line)]
+        found += [
+            {"kind": "loss", **shared, "epoch": e, "loss": f} for e, f in zip(run["epochs"], run["losses"], strict=True)
+        ]
+        found += [
+            {"kind": "logit", **shared, "row": i, "column": j, "logit": v}
+            for i, line in enumerate(run["logits"])
+            for j, v in enumerate(line)
+        ]
     return found
 
 
@@ -92,7 +109,13 @@ def draw(data: dict):
         left.axhline(data["values"].get(run["name"], run["fun"]), color=tint, lw=0.7, ls="--")
         left.plot(run["epochs"], run["losses"], color=tint)
         text = f"{short(run['name'])}, {data['values'].get(run['name'], run['fun']):.6f}"
-        at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "bottom" if above else "top", "ha": "right", "fontsize": 7}
+        at = {
+            "xycoords": ("axes fraction", "data"),
+            "textcoords": "offset points",
+            "va": "bottom" if above else "top",
+            "ha": "right",
+            "fontsize": 7,
+        }
         left.annotate(text, (1.0, run["fun"]), (-2, 3 if above else -3), color=tint, **at)
     seen = [e for run in data["runs"] for e, f in zip(run["epochs"], run["losses"], strict=True) if f <= roof]
     left.set(ylabel="loss $F$", title="(a) " + model(data, "K", "n", "L", "d", "lam"), ylim=(floor, roof))

@@ -1,6 +1,7 @@
 """A trained linear head with the model's decay ends in low rank, below the closed form of DNC.
 
-A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see `theory.figures.heads`.
+A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see
+`theory.figures.heads`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The rank at which gradient descent rests, against the width and against the ridge weight, each rank as the structures behind it."""
+"""The rank at which gradient descent rests, against the width and against the ridge weight, each rank as the structures
+behind it."""
 
 from __future__ import annotations
 
@@ -18,12 +19,23 @@ def rows(data: dict) -> list[dict]:
         for point in data[cut]:
             known = ranks([point])
             for name, hits in sorted(shares(point).items(), key=lambda item: known[item[0]]):
-                found.append({"cut": cut, "d": point["d"], "lam": point["lam"], "rank": known[name], "name": name, "runs": len(point["ends"]), "hits": hits})
+                found.append(
+                    {
+                        "cut": cut,
+                        "d": point["d"],
+                        "lam": point["lam"],
+                        "rank": known[name],
+                        "name": name,
+                        "runs": len(point["ends"]),
+                        "hits": hits,
+                    }
+                )
     return found
 
 
 def draw(data: dict):
-    """One line of bubbles for every structure in which runs rest, sorted by rank; the number in a bubble counts runs."""
+    """One line of bubbles for every structure in which runs rest, sorted by rank; the number in a bubble counts
+    runs."""
     names = ranks([point for cut in CUTS for point in data[cut]])
     height = {name: i for i, name in enumerate(names)}
     figure = sheet(PAGE, 0.8 + 0.2 * max(len(names), 5))
@@ -34,7 +46,9 @@ def draw(data: dict):
             runs = len(point["ends"])
             for name, hits in shares(point).items():
                 ax.scatter(x, height[name], s=14 + 90 * hits / runs, color=colour(name), linewidths=0, zorder=3)
-                ax.text(x, height[name], hits, ha="center", va="center_baseline", color=_ink(name), fontsize=5.5, zorder=4)
+                ax.text(
+                    x, height[name], hits, ha="center", va="center_baseline", color=_ink(name), fontsize=5.5, zorder=4
+                )
         ax.set_xticks(range(len(points)), [power_of_two(p["lam"]) if key == "lam" else p["d"] for p in points])
         ax.set(xlim=(-0.6, len(points) - 0.4), ylim=(-0.7, len(names) - 0.3))
         ax.set_xlabel("width $d$" if key == "d" else "ridge weight $\\lambda$")
@@ -46,7 +60,13 @@ def draw(data: dict):
     panels[0].set_yticks(range(len(names)), [f"{short(name)}  " for name in names], fontsize=7)
     for rank in sorted(set(names.values())):
         places = [height[name] for name in names if names[name] == rank]
-        panels[-1].annotate(f"rank {rank}", (1.01, sum(places) / len(places)), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+        panels[-1].annotate(
+            f"rank {rank}",
+            (1.01, sum(places) / len(places)),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7,
+        )
     return figure
 
 

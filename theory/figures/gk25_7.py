@@ -1,6 +1,8 @@
-"""A trained ReLU head with the model's decay: its ends against the linear model's DNC, a bound for every DNC point of ReLU.
+"""A trained ReLU head with the model's decay: its ends against the linear model's DNC, a bound for every DNC point of
+ReLU.
 
-A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see `theory.figures.heads`.
+A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see
+`theory.figures.heads`.
 """
 
 from __future__ import annotations

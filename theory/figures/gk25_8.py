@@ -1,7 +1,8 @@
 """A trained ReLU head under decay of all weights: its ends against the best collapsed linear head found.
 
-A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see `theory.figures.heads`.
-Features keep variation within classes here (about a quarter of the norm of the logits), so the named structure is that of class means.
+A small-scale analogue of one of the paper's four experiments with ResNet-20 on MNIST and CIFAR-10: see
+`theory.figures.heads`. Features keep variation within classes here (about a quarter of the norm of the logits), so the
+named structure is that of class means.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ BINS = 60
 
 
 def data(work) -> dict:
-    """Runs of one length without and with decay for a small batch, and the late displacement over decay for several batches."""
+    """Runs of one length without and with decay for a small batch, and the late displacement over decay for several
+    batches."""
     if work.fast:
         shape = {"K": 3, "n": 10, "d": 24, "width": 24, "L": 3, "sigma": 1.0, "activation": "tanh", "lr": 0.3}
         batches, lams, steps = (3, 10, 30), (0.0, 1e-2, 2e-2, 5e-2), 5000
@@ -24,7 +25,13 @@ def data(work) -> dict:
         shape = {"K": 4, "n": 16, "d": 40, "width": 40, "L": 3, "sigma": 1.0, "activation": "tanh", "lr": 0.3}
         batches, lams, steps = (2, 4, 16, 64), (0.0, 2e-3, 5e-3, 1e-2, 2e-2, 4e-2), 40_000
     cells = [{**shape, "B": B, "lam": lam, "steps": steps, "rng": work.rng} for B in batches for lam in lams]
-    return {**shape, "batches": list(batches), "lams": list(lams), "steps": steps, "runs": work.map(curve, cells, "runs")}
+    return {
+        **shape,
+        "batches": list(batches),
+        "lams": list(lams),
+        "steps": steps,
+        "runs": work.map(curve, cells, "runs"),
+    }
 
 
 def curve(cell: dict) -> dict:
@@ -33,8 +40,18 @@ def curve(cell: dict) -> dict:
     edges = np.unique(np.round(np.geomspace(1, len(moved) + 1, BINS + 1)).astype(int))
     bins = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     before, late = quarters(moved)
-    curve = {"epochs": [math.sqrt(a * b) for a, b in bins], "moved": [float(np.median(moved[a - 1 : b - 1])) for a, b in bins]}
-    return {"B": cell["B"], "lam": cell["lam"], "E": cell["steps"] * cell["lr"] * cell["lam"], "before": before, "late": late, **curve}
+    curve = {
+        "epochs": [math.sqrt(a * b) for a, b in bins],
+        "moved": [float(np.median(moved[a - 1 : b - 1])) for a, b in bins],
+    }
+    return {
+        "B": cell["B"],
+        "lam": cell["lam"],
+        "E": cell["steps"] * cell["lr"] * cell["lam"],
+        "before": before,
+        "late": late,
+        **curve,
+    }
 
 
 def rows(data: dict) -> list[dict]:
@@ -60,7 +77,15 @@ def draw(data: dict):
     panels[0].legend(loc="lower left")
     for B, marker in zip(data["batches"], "os^D", strict=False):
         line = [run for run in data["runs"] if run["B"] == B and run["lam"]]
-        panels[2].plot([run["lam"] for run in line], [run["late"] for run in line], marker=marker, color="0.2", mfc="white", lw=0.7, label=f"$B = {B}$")
+        panels[2].plot(
+            [run["lam"] for run in line],
+            [run["late"] for run in line],
+            marker=marker,
+            color="0.2",
+            mfc="white",
+            lw=0.7,
+            label=f"$B = {B}$",
+        )
     panels[2].set(xscale="log", yscale="log", xlabel="decay $\\lambda$", title="(c) last quarter of the epochs, median")
     panels[2].set_xticks(data["lams"][1:], [f"{lam:g}" for lam in data["lams"][1:]])
     panels[2].minorticks_off()

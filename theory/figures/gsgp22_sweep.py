@@ -7,8 +7,19 @@ import itertools
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from theory.gsgp22.sweep import RANKS, correlation, trained
 
-SHOWN = {"stable": "stable rank", "effective": "effective rank", "0.1": "$s_i > 0.1\\,|W|$", "0.01": "$s_i > 0.01\\,|W|$", "0.001": "$s_i > 0.001\\,|W|$"}
-AXES = {"B": "batch size $B$", "lr": "learning rate $\\mu$", "lam": "decay $\\lambda$", "E": "$E = \\Sigma\\,\\mu\\lambda$"}
+SHOWN = {
+    "stable": "stable rank",
+    "effective": "effective rank",
+    "0.1": "$s_i > 0.1\\,|W|$",
+    "0.01": "$s_i > 0.01\\,|W|$",
+    "0.001": "$s_i > 0.001\\,|W|$",
+}
+AXES = {
+    "B": "batch size $B$",
+    "lr": "learning rate $\\mu$",
+    "lam": "decay $\\lambda$",
+    "E": "$E = \\Sigma\\,\\mu\\lambda$",
+}
 COLOURS = ("#D55E00", "#E69F00", "#009E73", "#56B4E9", "#0072B2", "#882255")
 NONE = "0.6"
 """The grey of the runs without decay."""
@@ -16,14 +27,18 @@ BOX = {"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.8}
 
 
 def data(work) -> dict:
-    """One start and one mixture; all combinations of batch, learning rate and decay, and the same without decay, for a fixed number of epochs."""
+    """One start and one mixture; all combinations of batch, learning rate and decay, and the same without decay, for a
+    fixed number of epochs."""
     if work.fast:
         shape = {"K": 6, "n": 20, "d": 40, "width": 40, "L": 3, "sigma": 1.0, "epochs": 24}
         batches, lrs, lams = (2, 4, 8, 16), (0.05, 0.1, 0.2), (3e-3, 1e-2, 2e-2)
     else:
         shape = {"K": 10, "n": 40, "d": 64, "width": 100, "L": 4, "sigma": 1.0, "epochs": 40}
         batches, lrs, lams = (2, 4, 8, 16, 32, 64), (0.03, 0.1, 0.3), (3e-4, 1e-3, 3e-3, 1e-2)
-    cells = [{**shape, "B": B, "lr": lr, "lam": lam, "rng": work.rng} for B, lr, lam in itertools.product(batches, lrs, (0.0, *lams))]
+    cells = [
+        {**shape, "B": B, "lr": lr, "lam": lam, "rng": work.rng}
+        for B, lr, lam in itertools.product(batches, lrs, (0.0, *lams))
+    ]
     runs = work.map(trained, cells, "runs")
     decayed = [run for run in runs if run["lam"]]
     found = {name: {axis: correlation(decayed, name, axis) for axis in AXES} for name in RANKS}
@@ -33,11 +48,16 @@ def data(work) -> dict:
 def rows(data: dict) -> list[dict]:
     """The runs, then the correlations of every rank with every axis (runs with decay)."""
     runs = [{"kind": "run", **run} for run in data["runs"]]
-    return runs + [{"kind": "spearman", "rank": name, "axis": axis, "value": rho} for name, found in data["spearman"].items() for axis, rho in found.items()]
+    return runs + [
+        {"kind": "spearman", "rank": name, "axis": axis, "value": rho}
+        for name, found in data["spearman"].items()
+        for axis, rho in found.items()
+    ]
 
 
 def draw(data: dict):
-    """A row for each measure of rank, a column for each axis; colour: batch size; grey crosses: no decay (at the left edge of decay, absent from E)."""
+    """A row for each measure of rank, a column for each axis; colour: batch size; grey crosses: no decay (at the left
+    edge of decay, absent from E)."""
     from matplotlib.lines import Line2D
 
     figure = sheet(PAGE, 1.2 * len(SHOWN) + 0.6)
@@ -48,7 +68,13 @@ def draw(data: dict):
             for run in data["runs"]:
                 _mark(ax, axis, run, name, tints[run["B"]], data)
             ax.set(xscale="log", ylim=(0, None))
-            ax.annotate(f"$\\rho = {data['spearman'][name][axis]:.2f}$", (0.05, 0.06), xycoords="axes fraction", fontsize=7, bbox=BOX)
+            ax.annotate(
+                f"$\\rho = {data['spearman'][name][axis]:.2f}$",
+                (0.05, 0.06),
+                xycoords="axes fraction",
+                fontsize=7,
+                bbox=BOX,
+            )
             if name == "stable":
                 ax.set_title(f"({'abcd'[list(AXES).index(axis)]}) against {words}")
             if name == list(SHOWN)[-1]:

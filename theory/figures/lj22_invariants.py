@@ -31,7 +31,8 @@ def data(work) -> dict:
 
 
 def gap(cell: dict) -> dict:
-    """|W_2' G_2 - G_1 W_1'| over its largest side, neurons sorted by their patterns; the sizes of the groups of equal patterns."""
+    """|W_2' G_2 - G_1 W_1'| over its largest side, neurons sorted by their patterns; the sizes of the groups of equal
+    patterns."""
     case = Case(**cell)
     objective = objective_of(case)
     params = start(case, objective)
@@ -63,11 +64,20 @@ def decay(cell: dict) -> dict:
             sizes.append([np.linalg.norm(np.diag(C)), np.linalg.norm(C - np.diag(np.diag(C)))])
         x = x - lr * objective.grad(x)
     sizes = np.array(sizes) / np.array(sizes[0])
-    return {"activation": cell["activation"], "step": times, "diagonal": sizes[:, 0].tolist(), "off": sizes[:, 1].tolist()}
+    return {
+        "activation": cell["activation"],
+        "step": times,
+        "diagonal": sizes[:, 0].tolist(),
+        "off": sizes[:, 1].tolist(),
+    }
 
 
 def rows(data: dict) -> list[dict]:
-    found = [{"panel": "a", "row": i, "column": j, "gap": v} for i, line in enumerate(data["gap"]["gap"]) for j, v in enumerate(line)]
+    found = [
+        {"panel": "a", "row": i, "column": j, "gap": v}
+        for i, line in enumerate(data["gap"]["gap"])
+        for j, v in enumerate(line)
+    ]
     for run in data["runs"]:
         found += [
             {"panel": "b", "name": run["activation"], "step": t, "diagonal": a, "off": b, "predicted": _rate(data, t)}
@@ -106,8 +116,19 @@ def draw(data: dict):
                 alpha=0.8,
                 label=f"{names[run['activation']]}, {word}",
             )
-    right.plot(data["runs"][0]["step"], [_rate(data, t) for t in data["runs"][0]["step"]], ":", color="black", label="$(1 - h\\lambda)^{2t}$")
-    right.set(yscale="log", xlabel="step $t$", ylabel="$|C(t)|/|C(0)|$", title=f"(b) gradient descent, $h = {data['lr']:g}$, $\\lambda = {data['lam']:g}$")
+    right.plot(
+        data["runs"][0]["step"],
+        [_rate(data, t) for t in data["runs"][0]["step"]],
+        ":",
+        color="black",
+        label="$(1 - h\\lambda)^{2t}$",
+    )
+    right.set(
+        yscale="log",
+        xlabel="step $t$",
+        ylabel="$|C(t)|/|C(0)|$",
+        title=f"(b) gradient descent, $h = {data['lr']:g}$, $\\lambda = {data['lam']:g}$",
+    )
     right.legend()
     return figure
 

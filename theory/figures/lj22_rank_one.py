@@ -13,9 +13,18 @@ LAYERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 
 
 def data(work) -> dict:
-    """Two orthogonal points with two layers (a); a ReLU layer below four linear ones on separable data (b). Curves of the log-loss flow."""
+    """Two orthogonal points with two layers (a); a ReLU layer below four linear ones on separable data (b). Curves of
+    the log-loss flow."""
     cells = [
-        {"activation": activation, "d": 2, "width": 20, "loss": "exponential", "scale": 0.1, "rng": work.rng, "floor": -1e4 if work.fast else -1e6}
+        {
+            "activation": activation,
+            "d": 2,
+            "width": 20,
+            "loss": "exponential",
+            "scale": 0.1,
+            "rng": work.rng,
+            "floor": -1e4 if work.fast else -1e6,
+        }
         for activation in TINTS
     ]
     deep = {
@@ -37,7 +46,11 @@ def ratios(cell: dict) -> dict:
     """s_2/s_1 of W_1 against -log loss."""
     trace = counterexample.run_of(Case(**cell), trace=10).trace
     s = trace.spectra[0]
-    return {"activation": cell["activation"], "log_loss": trace.log_loss.tolist(), "ratio": (s[:, 1] / s[:, 0]).tolist()}
+    return {
+        "activation": cell["activation"],
+        "log_loss": trace.log_loss.tolist(),
+        "ratio": (s[:, 1] / s[:, 0]).tolist(),
+    }
 
 
 def tails(cell: dict) -> dict:
@@ -45,7 +58,12 @@ def tails(cell: dict) -> dict:
     case = Case(**cell)
     trace = rank_one.run_of(case, trace=10).trace
     tails, norms, bounds = rank_one.trailing(trace, case.body, 1)
-    return {"first": case.body + 1, "log_loss": trace.log_loss.tolist(), "share": (tails / norms).T.tolist(), "bound": (bounds / norms).T.tolist()}
+    return {
+        "first": case.body + 1,
+        "log_loss": trace.log_loss.tolist(),
+        "share": (tails / norms).T.tolist(),
+        "bound": (bounds / norms).T.tolist(),
+    }
 
 
 def rows(data: dict) -> list[dict]:
@@ -71,7 +89,13 @@ def draw(data: dict):
         name = {"linear": "linear", "relu": "ReLU"}[run["activation"]]
         left.plot(x, y, color=TINTS[run["activation"]], label=name)
     left.axhline(1, color="0.6", lw=0.6)
-    left.set(xscale="log", xlabel="$-\\log$ loss", ylabel="$s_2/s_1$ of $W_1$", ylim=(0, 1.05), title="(a) two orthogonal points, two layers")
+    left.set(
+        xscale="log",
+        xlabel="$-\\log$ loss",
+        ylabel="$s_2/s_1$ of $W_1$",
+        ylim=(0, 1.05),
+        title="(a) two orthogonal points, two layers",
+    )
     left.legend()
     deep = data["deep"]
     for i, tint in zip(range(len(deep["share"]) - 1), LAYERS, strict=False):
@@ -79,9 +103,17 @@ def draw(data: dict):
         right.plot(x, y, color=tint, label=f"$W_{deep['first'] + i}$")
         right.plot(*_falling(deep["log_loss"], deep["bound"][i]), "--", color=tint, lw=0.8)
     right.plot([], [], "--", color="0.4", lw=0.8, label="bound")
-    right.set(xscale="log", yscale="log", xlabel="$-\\log$ loss", ylabel="$1 - s_1^2/|W_l|^2$", title="(b) linear layers after a ReLU layer")
+    right.set(
+        xscale="log",
+        yscale="log",
+        xlabel="$-\\log$ loss",
+        ylabel="$1 - s_1^2/|W_l|^2$",
+        title="(b) linear layers after a ReLU layer",
+    )
     right.axvline(745, color="0.7", lw=0.6)
-    right.annotate("float64 ends", (745, 1), (2, -8), ("data", "axes fraction"), "offset points", color="0.5", fontsize=6.5)
+    right.annotate(
+        "float64 ends", (745, 1), (2, -8), ("data", "axes fraction"), "offset points", color="0.5", fontsize=6.5
+    )
     right.legend(loc="lower left")
     return figure
 

@@ -14,12 +14,20 @@ MODELS = ({"K": 3, "d": 6, "lam": 0.02}, {"K": 4, "d": 6, "lam": 0.015}, {"K": 5
 
 def data(work) -> dict:
     """L = 4, n = 1, lr 0.5; of `starts` runs the lowest is drawn. fast: 20 starts of 3000 steps, full: 100 of 20000."""
-    base = {"n": 1, "L": 4, "rng": work.rng, "starts": list(range(20 if work.fast else 100)), "steps": 3000 if work.fast else 20_000}
+    base = {
+        "n": 1,
+        "L": 4,
+        "rng": work.rng,
+        "starts": list(range(20 if work.fast else 100)),
+        "steps": 3000 if work.fast else 20_000,
+    }
     cells = [{**model, **base} for model in MODELS]
     found = []
     for cell, runs in zip(cells, work.map(descents, cells, "runs"), strict=True):
         best = min(runs, key=lambda run: run["fun"])
-        (picture,) = work.map(matrices, [{**{k: v for k, v in cell.items() if k != "starts"}, "start": best["start"]}], "matrices")
+        (picture,) = work.map(
+            matrices, [{**{k: v for k, v in cell.items() if k != "starts"}, "start": best["start"]}], "matrices"
+        )
         refs, steps = references(problem_of(cell)), cell["steps"]
         below = sum(run["fun"] < (1 - 1e-3) * refs["dnc"] for run in runs)
         found.append(
@@ -42,10 +50,17 @@ def rows(data: dict) -> list[dict]:
         K, best = model["K"], model["best"]
         found.append({"K": K, "kind": "collapse", "value": model["references"]["dnc"]})
         for step, fun, fit in zip(best["steps"], best["funs"], best["fits"], strict=True):
-            found += [{"K": K, "kind": "loss", "i": step, "value": fun}, {"K": K, "kind": "fit", "i": step, "value": fit}]
+            found += [
+                {"K": K, "kind": "loss", "i": step, "value": fun},
+                {"K": K, "kind": "fit", "i": step, "value": fit},
+            ]
             found.append({"K": K, "kind": "ridge", "i": step, "value": fun - fit})
         for name, M in _pictures(model).items():
-            found += [{"K": K, "kind": name, "i": i, "j": j, "value": float(v)} for i, line in enumerate(M) for j, v in enumerate(line)]
+            found += [
+                {"K": K, "kind": name, "i": i, "j": j, "value": float(v)}
+                for i, line in enumerate(M)
+                for j, v in enumerate(line)
+            ]
     return found
 
 
@@ -62,7 +77,13 @@ def draw(data: dict):
         steps, ax = best["steps"][1:], line[0]
         ax.plot(steps, best["funs"][1:], color="0.1", label="loss $F$")
         ax.plot(steps, best["fits"][1:], color="#E69F00", lw=0.9, label="fit")
-        ax.plot(steps, [F - fit for F, fit in zip(best["funs"][1:], best["fits"][1:], strict=True)], color="#CC79A7", lw=0.9, label="ridge")
+        ax.plot(
+            steps,
+            [F - fit for F, fit in zip(best["funs"][1:], best["fits"][1:], strict=True)],
+            color="#CC79A7",
+            lw=0.9,
+            label="ridge",
+        )
         ax.axhline(dnc, color=colour("dnc"), ls="--", lw=0.9, label="collapse")
         ax.set_ylim(0, 2.4 * dnc)
         epochs(ax, 20, model["steps"])
@@ -70,7 +91,11 @@ def draw(data: dict):
             ax.set_xlabel("")
         said = f"$K = {K}$, $d = {model['d']}$, $\\lambda = {model['lam']:g}$: {best['fun'] / dnc:.3f} of collapse"
         ax.set_title(said + f"\n{model['below']} of {model['starts']} runs end below it")
-        titles = {"M3": f"$M_3$, rank {best['ranks'][1]}", "M4": f"$M_4$, rank {best['ranks'][2]}", "G3": "$M_3^\\top M_3$"}
+        titles = {
+            "M3": f"$M_3$, rank {best['ranks'][1]}",
+            "M4": f"$M_4$, rank {best['ranks'][2]}",
+            "G3": "$M_3^\\top M_3$",
+        }
         for ax, (name, M) in zip(line[1:], _pictures(model).items(), strict=True):
             heat(ax, M, titles[name])
     grid[0, 0].legend(loc="upper right", ncols=2)
@@ -80,7 +105,10 @@ def draw(data: dict):
 
 FIGURE = PaperFigure(
     id="sml24-5",
-    title="Three, four and five classes, four layers: the lowest run ends below collapse, with fewer dimensions than classes",
+    title=(
+        "Three, four and five classes, four layers: the lowest run ends below collapse, with fewer dimensions than"
+        " classes"
+    ),
     source="sml24, Figure 5",
     data=data,
     draw=draw,

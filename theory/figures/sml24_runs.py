@@ -1,9 +1,11 @@
-"""Full-batch gradient descent of ReLU models under MSE, many starts at once, with what the figures of sml24 read off. A helper of figures, not one.
+"""Full-batch gradient descent of ReLU models under MSE, many starts at once, with what the figures of sml24 read off. A
+helper of figures, not one.
 
-A descent at lr 0.5 keeps drifting for tens of thousands of steps: an end is read by ranks, not by a gradient norm. `full rank`: K singular values
-above `COUNTED` of the largest in every layer after its ReLU and before it from the third on, and every class fitted. That is where collapse lies: at K = 10,
-L = 4, d = 60, lam = 0.01 the runs of full rank after 2500 steps were within `NAMED` of collapse after 12000. Before its ReLU the second layer is left out,
-since collapse does not determine it.
+A descent at lr 0.5 keeps drifting for tens of thousands of steps: an end is read by ranks, not by a gradient norm.
+`full rank`: K singular values above `COUNTED` of the largest in every layer after its ReLU and before it from the third
+on, and every class fitted. That is where collapse lies: at K = 10, L = 4, d = 60, lam = 0.01 the runs of full rank
+after 2500 steps were within `NAMED` of collapse after 12000. Before its ReLU the second layer is left out, since
+collapse does not determine it.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def problem_of(cell: dict) -> Problem:
 
 
 def descents(cell: dict) -> list[dict]:
-    """The runs of `starts` (a list of children of the seed) from N(0, 1/d): losses along the way and what their ends look like."""
+    """The runs of `starts` (a list of children of the seed) from N(0, 1/d): losses along the way and what their ends
+    look like."""
     problem = problem_of(cell)
     objective = FactorObjective(problem)
     x = np.stack([gaussian()(objective, generator(child(seed_sequence(cell["rng"]), i))) for i in cell["starts"]])
@@ -55,7 +58,10 @@ def descents(cell: dict) -> list[dict]:
         spreads.append([_spread(objective, v) for v in x])
     ends = [_end(objective.point(v)) for v in x]
     curves = {"funs": funs, "fits": fits, "spreads": spreads}
-    return [{"start": i, "steps": marks, **{k: [at[j] for at in c] for k, c in curves.items()}, **ends[j]} for j, i in enumerate(cell["starts"])]
+    return [
+        {"start": i, "steps": marks, **{k: [at[j] for at in c] for k, c in curves.items()}, **ends[j]}
+        for j, i in enumerate(cell["starts"])
+    ]
 
 
 def _steps(objective: FactorObjective, x, steps: int):
@@ -103,7 +109,12 @@ def rank(s) -> int:
 def _end(point: FactorPoint) -> dict:
     problem = point.problem
     before, after = map(spectra, layers(point))
-    own = np.array([z[c] for z, c in zip((point.logits() @ (problem.samples.Y.T / problem.counts)).T, range(problem.K), strict=True)])
+    own = np.array(
+        [
+            z[c]
+            for z, c in zip((point.logits() @ (problem.samples.Y.T / problem.counts)).T, range(problem.K), strict=True)
+        ]
+    )
     ranks, lost = [rank(s) for s in before], int(np.sum(own < FITTED * np.max(own)))
     full = lost == 0 and min(*ranks[1:], *map(rank, after), problem.K) == problem.K
     objective, x = objective_of(point)
@@ -119,15 +130,23 @@ def _end(point: FactorPoint) -> dict:
 
 
 def _name(point: FactorPoint, ranks: list[int], lost: int, full: bool) -> str:
-    """The name of the point within `NAMED`; else `full rank`, `partial(m)` with m classes fitted, or `rank r`, the largest from the third layer on."""
+    """The name of the point within `NAMED`; else `full rank`, `partial(m)` with m classes fitted, or `rank r`, the
+    largest from the third layer on."""
     name = name_of(point, NAMED)
     if not name.startswith("unnamed"):
         return name
-    return "full rank" if full else f"partial({point.problem.K - lost})" if lost else f"rank {max(ranks[1:], default=ranks[0])}"
+    return (
+        "full rank"
+        if full
+        else f"partial({point.problem.K - lost})"
+        if lost
+        else f"rank {max(ranks[1:], default=ranks[0])}"
+    )
 
 
 def matrices(cell: dict) -> dict:
-    """The run of one start again: class means before the ReLU of every layer at its end, neurons with features first and in the order of their loads."""
+    """The run of one start again: class means before the ReLU of every layer at its end, neurons with features first
+    and in the order of their loads."""
     problem = problem_of(cell)
     objective = FactorObjective(problem)
     x = gaussian()(objective, generator(child(seed_sequence(cell["rng"]), cell["start"])))[None]

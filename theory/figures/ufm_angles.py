@@ -1,4 +1,5 @@
-"""Angles between classifiers under step imbalance: the limit of vanishing ridge in closed form, finite ridge beside it, and how slowly it is reached."""
+"""Angles between classifiers under step imbalance: the limit of vanishing ridge in closed form, finite ridge beside it,
+and how slowly it is reached."""
 
 from __future__ import annotations
 
@@ -22,14 +23,20 @@ TINTS = ("#56B4E9", "#E69F00", "#882255")
 
 
 def data(work) -> dict:
-    """(a) cosines against R: SEL, and the minima at three lam; (b) log(1/lam) |Z/|Z| - SEL/|SEL|| against lam, with its limit."""
+    """(a) cosines against R: SEL, and the minima at three lam; (b) log(1/lam) |Z/|Z| - SEL/|SEL|| against lam, with its
+    limit."""
     Rs = [int(x) for x in np.unique(np.round(np.geomspace(1, 1000, 8 if work.fast else 31)))]
     curves = [{"R": float(R), **step_cosines(K, float(R), MAJORITY)} for R in np.geomspace(1, 1000, 121)]
     cells = [{"R": R, "lam": lam, "rng": work.rng} for lam in LAMS for R in Rs]
     exponents = np.linspace(3, 13, 6 if work.fast else 21)
     slow = [{"R": R, "lam": 10.0 ** -float(u), "rng": work.rng} for R in RATIOS for u in exponents]
     limits = [{"R": R, "rate": predicted_rate(counts(R))} for R in RATIOS]
-    return {"curves": curves, "points": work.map(angles, cells, "angles"), "paths": work.map(distance, slow, "paths"), "limits": limits}
+    return {
+        "curves": curves,
+        "points": work.map(angles, cells, "angles"),
+        "paths": work.map(distance, slow, "paths"),
+        "limits": limits,
+    }
 
 
 def counts(R: int) -> tuple[int, ...]:
@@ -39,7 +46,9 @@ def counts(R: int) -> tuple[int, ...]:
 def ridge_minimum(cell: dict):
     """The minimum of the plain model at lam, to a gradient far below lam."""
     lam = cell["lam"]
-    return minimize(Problem(K=K, n=counts(cell["R"]), L=1, lam=lam), rng=cell["rng"], tol=min(1e-12, 1e-4 * lam), progress=False).logit_point()
+    return minimize(
+        Problem(K=K, n=counts(cell["R"]), L=1, lam=lam), rng=cell["rng"], tol=min(1e-12, 1e-4 * lam), progress=False
+    ).logit_point()
 
 
 def angles(cell: dict) -> dict:
@@ -50,7 +59,10 @@ def distance(cell: dict) -> dict:
     """T |Z/|Z| - SEL/|SEL||, T = log(1/lam), norms over all samples."""
     root = np.sqrt(counts(cell["R"]))
     Z, S = ridge_minimum(cell).class_logits() * root, (np.eye(K) - 1 / K) * root
-    return {**cell, "scaled": float(math.log(1 / cell["lam"]) * np.linalg.norm(Z / np.linalg.norm(Z) - S / np.linalg.norm(S)))}
+    return {
+        **cell,
+        "scaled": float(math.log(1 / cell["lam"]) * np.linalg.norm(Z / np.linalg.norm(Z) - S / np.linalg.norm(S))),
+    }
 
 
 def rows(data: dict) -> list[dict]:
@@ -68,13 +80,32 @@ def draw(data: dict):
             seen = [p for p in data["points"] if p["lam"] == lam and p[kind] is not None]
             left.plot([p["R"] for p in seen], [p[kind] for p in seen], mark, mfc="white", mec=tint, mew=0.7, ms=3)
     for lam, mark in zip(LAMS, marks, strict=True):
-        left.plot([], [], mark, mfc="white", mec="0.4", mew=0.7, ms=3, ls="none", label=f"$\\lambda = 10^{{{round(math.log10(lam))}}}$")
+        left.plot(
+            [],
+            [],
+            mark,
+            mfc="white",
+            mec="0.4",
+            mew=0.7,
+            ms=3,
+            ls="none",
+            label=f"$\\lambda = 10^{{{round(math.log10(lam))}}}$",
+        )
     left.set(xscale="log", xlabel="imbalance ratio $R$", ylabel="cosine of two classifiers", ylim=(-0.6, 1.25))
     left.set_title(f"(a) $K = {K}$, half of the classes $R$ times as large; lines: $\\lambda \\to 0$")
     left.legend(loc="upper left", ncols=2)
     for R, tint, limit in zip(RATIOS, TINTS, data["limits"], strict=True):
         seen = [p for p in data["paths"] if p["R"] == R]
-        right.plot([p["lam"] for p in seen], [p["scaled"] for p in seen], "-o", color=tint, mfc="white", ms=3, lw=0.8, label=f"$R = {R}$")
+        right.plot(
+            [p["lam"] for p in seen],
+            [p["scaled"] for p in seen],
+            "-o",
+            color=tint,
+            mfc="white",
+            ms=3,
+            lw=0.8,
+            label=f"$R = {R}$",
+        )
         right.axhline(limit["rate"], color=tint, lw=0.7, ls="--")
     right.set(
         xscale="log",

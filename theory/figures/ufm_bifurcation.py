@@ -1,4 +1,5 @@
-"""The scalar law of deep linear MSE: how far a singular mode is fitted against N Lam, and what it gains, for several depths."""
+"""The scalar law of deep linear MSE: how far a singular mode is fitted against N Lam, and what it gains, for several
+depths."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ CELL = {"K": 2, "n": 2, "d": 3}
 
 
 def data(work) -> dict:
-    """Branches t -> N Lam/y^(2-2/D) in closed form, their thresholds, and ends of descents from random starts of growing size."""
+    """Branches t -> N Lam/y^(2-2/D) in closed form, their thresholds, and ends of descents from random starts of
+    growing size."""
     found = 4 if work.fast else 14
     shares = {L: [float(x) for x in np.linspace(0.15, 1.1, found)] for L in (1, 2, 3)}
     cells = [{"L": L, "share": share, "rng": work.rng} for L in shares for share in shares[L]]
@@ -55,9 +57,16 @@ def ends(cell: dict) -> dict:
 def rows(data: dict) -> list[dict]:
     found = []
     for b in data["branches"]:
-        found += [{"kind": "branch", "L": b["L"], "t": t, "level": x, "gain": g} for t, x, g in zip(b["t"], b["level"], b["gain"], strict=True)]
+        found += [
+            {"kind": "branch", "L": b["L"], "t": t, "level": x, "gain": g}
+            for t, x, g in zip(b["t"], b["level"], b["gain"], strict=True)
+        ]
         found += [{"kind": name, "L": b["L"], "t": b[name][1], "level": b[name][0]} for name in ("spinodal", "binodal")]
-    return found + [{"kind": "descent", "L": c["L"], "level": c["level"], "share": c["share"], **run} for c in data["ends"] for run in c["runs"]]
+    return found + [
+        {"kind": "descent", "L": c["L"], "level": c["level"], "share": c["share"], **run}
+        for c in data["ends"]
+        for run in c["runs"]
+    ]
 
 
 def draw(data: dict):
@@ -82,7 +91,12 @@ def draw(data: dict):
     left.set(xlim=(0, 1.15), ylim=(0, 1.02), ylabel="$s/y$", title="(a) positive roots of the scalar law")
     left.legend(loc="upper right", ncols=1, handlelength=1.4)
     right.axhline(0.0, color="0.6", lw=0.6)
-    right.set(xlim=(0, 1.15), ylim=(-1.05, 1.55), ylabel="$2N(F - F(0))/y^2$", title="(b) value on a root: lower than zero below the binodal")
+    right.set(
+        xlim=(0, 1.15),
+        ylim=(-1.05, 1.55),
+        ylabel="$2N(F - F(0))/y^2$",
+        title="(b) value on a root: lower than zero below the binodal",
+    )
     for ax in (left, right):
         ax.set_xlabel("$N\\Lambda\\,/\\,y^{2-2/D}$")
     return figure

@@ -1,4 +1,5 @@
-"""Classes die one by one at the global minimum of imbalanced deep linear MSE as the ridge weight grows, abruptly for L >= 2."""
+"""Classes die one by one at the global minimum of imbalanced deep linear MSE as the ridge weight grows, abruptly for L
+>= 2."""
 
 from __future__ import annotations
 
@@ -22,9 +23,18 @@ def data(work) -> dict:
     """s_c/sqrt(n_c) at the global minimum against N Lam, by the complete list, and descents started near it."""
     curves = [{"L": L, "level": levels(L, 90 if work.fast else 400)} for L in DEPTHS]
     curves = [{**curve, "fits": [fits(curve["L"], x) for x in curve["level"]]} for curve in curves]
-    cells = [{"L": L, "level": float(x), "rng": work.rng} for L in DEPTHS for x in np.geomspace(0.3, 14.0, 4 if work.fast else 12)]
+    cells = [
+        {"L": L, "level": float(x), "rng": work.rng}
+        for L in DEPTHS
+        for x in np.geomspace(0.3, 14.0, 4 if work.fast else 12)
+    ]
     deaths = [{"L": L, "level": [binodal(np.sqrt(n), L + 1) for n in COUNTS]} for L in DEPTHS]
-    return {"counts": list(COUNTS), "curves": curves, "deaths": deaths, "descents": work.map(descent, cells, "descents")}
+    return {
+        "counts": list(COUNTS),
+        "curves": curves,
+        "deaths": deaths,
+        "descents": work.map(descent, cells, "descents"),
+    }
 
 
 def levels(L: int, count: int) -> list[float]:
@@ -48,7 +58,8 @@ def fits(L: int, level: float) -> list[float]:
 
 
 def descent(cell: dict) -> dict:
-    """The fits at the lower end of two descents: from near the labels themselves, and from near the predicted minimum."""
+    """The fits at the lower end of two descents: from near the labels themselves, and from near the predicted
+    minimum."""
     problem = problem_at(cell["L"], cell["level"])
     labels = LogitPoint(problem, np.eye(problem.K), np.sqrt(problem.counts), np.eye(problem.K))
     wanted = np.array(fits(cell["L"], cell["level"])) * modes(problem)[1]
@@ -64,9 +75,15 @@ def rows(data: dict) -> list[dict]:
     names = [f"n={n}" for n in data["counts"]]
     found = []
     for c in data["curves"]:
-        found += [{"kind": "global minimum", "L": c["L"], "level": x, **dict(zip(names, f, strict=True))} for x, f in zip(c["level"], c["fits"], strict=True)]
+        found += [
+            {"kind": "global minimum", "L": c["L"], "level": x, **dict(zip(names, f, strict=True))}
+            for x, f in zip(c["level"], c["fits"], strict=True)
+        ]
     found += [{"kind": "death", "L": c["L"], **dict(zip(names, c["level"], strict=True))} for c in data["deaths"]]
-    return found + [{"kind": "descent", "L": c["L"], "level": c["level"], **dict(zip(names, c["fits"], strict=True))} for c in data["descents"]]
+    return found + [
+        {"kind": "descent", "L": c["L"], "level": c["level"], **dict(zip(names, c["fits"], strict=True))}
+        for c in data["descents"]
+    ]
 
 
 def draw(data: dict):

@@ -1,4 +1,5 @@
-"""Theorem 5 corrected: how much larger the set of factors of collapse is than that of a structure of rank r, against the width."""
+"""Theorem 5 corrected: how much larger the set of factors of collapse is than that of a structure of rank r, against
+the width."""
 
 from __future__ import annotations
 
@@ -22,24 +23,33 @@ def subspaces(rank: int, d: int) -> float:
 
 
 def published(K: int, rank: int, d: int) -> tuple[float, float]:
-    """The least and largest ratio that the published range of counts allows: subspaces at collapse, subspaces to frames at rank r."""
+    """The least and largest ratio that the published range of counts allows: subspaces at collapse, subspaces to frames
+    at rank r."""
     ratios = [subspaces(K - 1, d) / count for count in (frames(rank, d), subspaces(rank, d)) if count > 0]
     return min(ratios), max(ratios)
 
 
 def data(work) -> dict:
-    """Curves over d for K = 10 and four ranks, published range beside; and the ratio of Hessian nullities where both are computed."""
+    """Curves over d for K = 10 and four ranks, published range beside; and the ratio of Hessian nullities where both
+    are computed."""
     K, L, n = 10, 2, 1
     widths = sorted({int(d) for d in np.geomspace(K, 200, 20 if work.fast else 60).round()})
-    curves = [{"K": K, "rank": r, "d": widths, "ratio": [frames(K - 1, d) / frames(r, d) for d in widths]} for r in (2, 5, 8)]
+    curves = [
+        {"K": K, "rank": r, "d": widths, "ratio": [frames(K - 1, d) / frames(r, d) for d in widths]} for r in (2, 5, 8)
+    ]
     for curve in curves:
-        curve["published_low"], curve["published_high"] = map(list, zip(*(published(K, curve["rank"], d) for d in widths), strict=True))
-    cells = [{"K": K, "n": n, "L": L, "d": d, "lam": 2.0**-8} for d in ((10, 12, 15) if work.fast else (10, 12, 15, 20, 28))]
+        curve["published_low"], curve["published_high"] = map(
+            list, zip(*(published(K, curve["rank"], d) for d in widths), strict=True)
+        )
+    cells = [
+        {"K": K, "n": n, "L": L, "d": d, "lam": 2.0**-8} for d in ((10, 12, 15) if work.fast else (10, 12, 15, 20, 28))
+    ]
     return {"K": K, "L": L, "curves": curves, "measured": work.map(nullities, cells, "Hessians")}
 
 
 def nullities(cell: dict) -> dict:
-    """Numbers of zero eigenvalues of the dense Hessian in all parameters at collapse, and at structures of rank 5 and 8."""
+    """Numbers of zero eigenvalues of the dense Hessian in all parameters at collapse, and at structures of rank 5 and
+    8."""
     problem = Problem(**cell)
     objective = FactorObjective(problem)
     found = {}
@@ -51,13 +61,25 @@ def nullities(cell: dict) -> dict:
 
 def rows(data: dict) -> list[dict]:
     found = [
-        {"kind": "count", "K": c["K"], "rank": c["rank"], "d": d, "ratio": ratio, "published_low": low, "published_high": high}
+        {
+            "kind": "count",
+            "K": c["K"],
+            "rank": c["rank"],
+            "d": d,
+            "ratio": ratio,
+            "published_low": low,
+            "published_high": high,
+        }
         for c in data["curves"]
         for d, ratio, low, high in zip(c["d"], c["ratio"], c["published_low"], c["published_high"], strict=True)
     ]
     for m in data["measured"]:
         top = m["nullity"][str(data["K"] - 1)]
-        found += [{"kind": "Hessian", "K": data["K"], "rank": int(r), "d": m["d"], "ratio": top / v} for r, v in m["nullity"].items() if int(r) < data["K"] - 1]
+        found += [
+            {"kind": "Hessian", "K": data["K"], "rank": int(r), "d": m["d"], "ratio": top / v}
+            for r, v in m["nullity"].items()
+            if int(r) < data["K"] - 1
+        ]
     return found
 
 
@@ -78,10 +100,36 @@ def draw(data: dict):
         ax.plot(curve["d"], curve["ratio"], color=tint)
         seen = [row for row in measured if row["rank"] == r]
         if seen:
-            ax.plot([row["d"] for row in seen], [row["ratio"] for row in seen], "o", mfc="white", mec=tint, mew=0.9, ls="none", zorder=4, clip_on=False)
-        ax.set(xscale="log", xlabel="width $d$", xlim=(K, curve["d"][-1]), ylim=(0, 1.12 * limit), title=f"({letter}) $K = {K}$, rank {r}")
+            ax.plot(
+                [row["d"] for row in seen],
+                [row["ratio"] for row in seen],
+                "o",
+                mfc="white",
+                mec=tint,
+                mew=0.9,
+                ls="none",
+                zorder=4,
+                clip_on=False,
+            )
+        ax.set(
+            xscale="log",
+            xlabel="width $d$",
+            xlim=(K, curve["d"][-1]),
+            ylim=(0, 1.12 * limit),
+            title=f"({letter}) $K = {K}$, rank {r}",
+        )
         ax.set_xticks([10, 20, 50, 100, 200], [10, 20, 50, 100, 200])
-        ax.annotate(f"$(K-1)/{r}$", (1.0, limit), (-1, 2), ("axes fraction", "data"), "offset points", ha="right", va="bottom", color=tint, fontsize=7)
+        ax.annotate(
+            f"$(K-1)/{r}$",
+            (1.0, limit),
+            (-1, 2),
+            ("axes fraction", "data"),
+            "offset points",
+            ha="right",
+            va="bottom",
+            color=tint,
+            fontsize=7,
+        )
         ax.minorticks_off()
     panels[0].set_ylabel("dimension at DNC / at rank $r$")
     handles = [Patch(color="0.85", label="published range"), Line2D([], [], color="0.3", label="corrected")]

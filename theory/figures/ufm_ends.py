@@ -1,11 +1,27 @@
-"""The same question as the paper's Figures 2 and 5, answered exactly: what every end costs, and which of them descent reaches."""
+"""The same question as the paper's Figures 2 and 5, answered exactly: what every end costs, and which of them descent
+reaches."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from theory.figures.descents import cell, problem_of
-from theory.figures.ends import CUTS, MEMORY, SCALES, SMALL_SCALES, centre, common, cuts, joined, look, model, power_of_two, ranks, shares, short
+from theory.figures.ends import (
+    CUTS,
+    MEMORY,
+    SCALES,
+    SMALL_SCALES,
+    centre,
+    common,
+    cuts,
+    joined,
+    look,
+    model,
+    power_of_two,
+    ranks,
+    shares,
+    short,
+)
 from theory.figures.figure import PAGE, PaperFigure, sheet
 from theory.figures.gk25_2 import lam_axis
 from ufm import structures
@@ -15,14 +31,20 @@ from ufm.plot.style import colour
 
 
 def data(work) -> dict:
-    """The runs of gk25-2, starts of other scales at the centre, and the exact values of every structure without idle classes."""
+    """The runs of gk25-2, starts of other scales at the centre, and the exact values of every structure without idle
+    classes."""
     d, lam = centre(work.fast)
     scales = SMALL_SCALES if work.fast else SCALES
     cells = [cell(d=d, lam=lam, **common(work), scale=None if s == 1 else s / np.sqrt(d)) for s in scales]
     found = cuts(work)
     lams = [point["lam"] for point in found["lam"]]
     grid = np.geomspace(lams[0], lams[-1], 49)
-    return {**found, **joined(work, cells, {"scale": len(cells)}), "scales": list(scales), "values": values(problem_of(cells[0]), grid)}
+    return {
+        **found,
+        **joined(work, cells, {"scale": len(cells)}),
+        "scales": list(scales),
+        "values": values(problem_of(cells[0]), grid),
+    }
 
 
 def values(problem, lams) -> dict:
@@ -41,12 +63,23 @@ def values(problem, lams) -> dict:
 
 
 def rows(data: dict) -> list[dict]:
-    table = [{"part": "value", "lam": lam, "name": name, "loss": fun} for name, column in data["values"].items() if name != "lam"
-             for lam, fun in zip(data["values"]["lam"], column, strict=True) if fun is not None]  # fmt: skip
+    table = [
+        {"part": "value", "lam": lam, "name": name, "loss": fun}
+        for name, column in data["values"].items()
+        if name != "lam"
+        for lam, fun in zip(data["values"]["lam"], column, strict=True)
+        if fun is not None
+    ]
     for part in (*CUTS, "scale"):
         for i, point in enumerate(data[part]):
             scale = data["scales"][i] if part == "scale" else 1.0
-            shared = {"part": part, "d": point["d"], "lam": point["lam"], "start_scale": scale, "runs": len(point["ends"])}
+            shared = {
+                "part": part,
+                "d": point["d"],
+                "lam": point["lam"],
+                "start_scale": scale,
+                "runs": len(point["ends"]),
+            }
             table += [{**shared, "name": name, "hits": hits} for name, hits in sorted(shares(point).items())]
     return table
 
@@ -63,9 +96,14 @@ def draw(data: dict):
     _bars(lam, data["lam_wide"], [power_of_two(p["lam"]) for p in data["lam_wide"]], names, style)
     lam.set(xlabel="ridge weight $\\lambda$", title="(c) ends; " + model(data["lam_wide"][0], "d"))
     _bars(scale, data["scale"], [f"{s:g}" for s in data["scales"]], names, style)
-    scale.set(xlabel="standard deviation of the start $\\times \\sqrt{d}$", title="(d) ends; " + model(data["scale"][0], "d", "lam"))
+    scale.set(
+        xlabel="standard deviation of the start $\\times \\sqrt{d}$",
+        title="(d) ends; " + model(data["scale"][0], "d", "lam"),
+    )
     handles = [_patch(style[name], f"{short(name)} (rank {rank})") for name, rank in names.items()]
-    figure.legend(handles=handles[::-1], loc="outside right center", title="end of descent", handlelength=1.6, handleheight=1.2)
+    figure.legend(
+        handles=handles[::-1], loc="outside right center", title="end of descent", handlelength=1.6, handleheight=1.2
+    )
     return figure
 
 
@@ -87,7 +125,15 @@ def _values(ax, table: dict, seen) -> None:
         at = (table["lam"][0], table[name][0] / table["dnc"][0])
         ax.annotate(short(name), at, (4, side), textcoords="offset points", color=colour(name), va=place, fontsize=7)
     middle = 0.5 * (1 + table["pairs"][0] / table["dnc"][0])
-    ax.annotate("block mixtures", (table["lam"][0], middle), (4, 0), textcoords="offset points", color=colour("blocks"), va="center", fontsize=7)
+    ax.annotate(
+        "block mixtures",
+        (table["lam"][0], middle),
+        (4, 0),
+        textcoords="offset points",
+        color=colour("blocks"),
+        va="center",
+        fontsize=7,
+    )
 
 
 def _bars(ax, points, ticks, names, style) -> None:

@@ -1,4 +1,5 @@
-"""Where collapse loses, and to what: the lowest point found for every number of classes and depth, at several ridge weights."""
+"""Where collapse loses, and to what: the lowest point found for every number of classes and depth, at several ridge
+weights."""
 
 from __future__ import annotations
 
@@ -34,14 +35,24 @@ def data(work) -> dict:
     Ks, Ls = (range(2, 9), range(1, 6)) if work.fast else (range(2, 17), range(1, 9))
     lams, starts = ((1e-3, 5e-2), 4) if work.fast else ((1e-4, 1e-3, 1e-2, 5e-2), 40)
     cells = [{"K": K, "L": L, "lam": lam, "starts": starts, "rng": work.rng} for lam in lams for K in Ks for L in Ls]
-    return {"Ks": list(Ks), "Ls": list(Ls), "lams": list(lams), "starts": starts, "balls": balls.available(), "cells": work.map(winner, cells)}
+    return {
+        "Ks": list(Ks),
+        "Ls": list(Ls),
+        "lams": list(lams),
+        "starts": starts,
+        "balls": balls.available(),
+        "cells": work.map(winner, cells),
+    }
 
 
 def winner(cell: dict) -> dict:
-    """The lowest point found, the margin below collapse (above which value the runner-up lies, where collapse wins), and whether that order is proved."""
+    """The lowest point found, the margin below collapse (above which value the runner-up lies, where collapse wins),
+    and whether that order is proved."""
     problem = Problem(K=cell["K"], L=cell["L"], lam=cell["lam"])
     points = dict(_critical(structures.existing(problem)[0]))
-    run = multistart(problem, cell["starts"], {"entropy": cell["rng"], "spawn_key": [cell["K"], cell["L"]]}, progress=False).best
+    run = multistart(
+        problem, cell["starts"], {"entropy": cell["rng"], "spawn_key": [cell["K"], cell["L"]]}, progress=False
+    ).best
     known = min(fun for fun, _ in points.values())
     if run.success and run.fun < known - SAME * (1 + abs(known)):
         point = run.logit_point()
@@ -53,7 +64,16 @@ def winner(cell: dict) -> dict:
     margin = None if against is None else points[against][0] - fun
     proved = against is not None and balls.available() and _proved(problem, best, against, points)
     dnc = points["dnc"][0] if "dnc" in points else None
-    return {**cell, "winner": best, "rank": point.rank, "fun": fun, "dnc": dnc, "against": against, "margin": margin, "proved": proved}
+    return {
+        **cell,
+        "winner": best,
+        "rank": point.rank,
+        "fun": fun,
+        "dnc": dnc,
+        "against": against,
+        "margin": margin,
+        "proved": proved,
+    }
 
 
 def _critical(points: dict):
@@ -83,7 +103,8 @@ def rows(data: dict) -> list[dict]:
 
 
 def draw(data: dict):
-    """Colours say which structure is lowest, numbers its rank, a dot that no proof stands behind the order, a bar that DNC does not exist."""
+    """Colours say which structure is lowest, numbers its rank, a dot that no proof stands behind the order, a bar that
+    DNC does not exist."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Rectangle
 
@@ -98,12 +119,18 @@ def draw(data: dict):
             tint = colour(family(c["winner"]))
             ax.add_patch(Rectangle((c["K"] - 0.5, c["L"] - 0.5), 1, 1, facecolor=tint, edgecolor="white", lw=0.6))
             ink = _ink(tint)
-            ax.text(c["K"], c["L"], c["rank"], ha="center", va="center", color=ink, fontsize=6.5 if cell_size > 0.2 else 5)
+            ax.text(
+                c["K"], c["L"], c["rank"], ha="center", va="center", color=ink, fontsize=6.5 if cell_size > 0.2 else 5
+            )
             if c["against"] is not None and not c["proved"]:
                 ax.plot(c["K"] + 0.36, c["L"] + 0.36, ".", color=ink, ms=1.6)
             if c["dnc"] is None:
                 ax.plot([c["K"] - 0.3, c["K"] + 0.3], [c["L"] - 0.38] * 2, color=ink, lw=0.7)
-        ax.set(xlim=(Ks[0] - 0.5, Ks[-1] + 0.5), ylim=(Ls[0] - 0.5, Ls[-1] + 0.5), title=f"({letter}) $\\lambda = {_ten(lam)}$")
+        ax.set(
+            xlim=(Ks[0] - 0.5, Ks[-1] + 0.5),
+            ylim=(Ls[0] - 0.5, Ls[-1] + 0.5),
+            title=f"({letter}) $\\lambda = {_ten(lam)}$",
+        )
         ax.set_xticks(Ks)
         ax.set_yticks(Ls)
         ax.set_aspect("equal")
@@ -121,7 +148,9 @@ def draw(data: dict):
         handles.append(Line2D([], [], color="0.2", marker=".", ms=3, ls="none", label="not proved"))
     proved = "\norders against DNC\nproved" if any(c["proved"] for c in data["cells"]) else ""
     title = f"lowest point found\n(number: its rank){proved}"
-    figure.legend(handles=handles, loc="outside right center", title=title, title_fontsize=7, handlelength=1.2, handleheight=1.1)
+    figure.legend(
+        handles=handles, loc="outside right center", title=title, title_fontsize=7, handlelength=1.2, handleheight=1.1
+    )
     return figure
 
 

@@ -1,4 +1,5 @@
-"""Every critical point of one deep linear MSE problem in the plane of value and index, joined where one mode changes its root."""
+"""Every critical point of one deep linear MSE problem in the plane of value and index, joined where one mode changes
+its root."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ TINTS = ("#7f7f7f", "#56B4E9", "#0072B2", "#D55E00", "#882255")
 
 
 def data(work) -> dict:
-    """Value, rank, index, nullity of every choice of roots, the dense Hessian's index, and the edges between neighbouring choices."""
+    """Value, rank, index, nullity of every choice of roots, the dense Hessian's index, and the edges between
+    neighbouring choices."""
     return {"panels": work.map(panel, [dict(problem) for problem in PROBLEMS], "critical points")}
 
 
@@ -34,7 +36,16 @@ def panel(cell: dict) -> dict:
         index, nullity = p.signature()
         states = "".join("s" if small else "L" if s else "0" for s, small in zip(p.s, p.small, strict=True))
         measured = dense_inertia(p.point(), 0, 1e-10)[0]
-        points.append({"states": states, "fun": p.fun(), "rank": p.rank, "index": index, "nullity": nullity, "dense_index": measured})
+        points.append(
+            {
+                "states": states,
+                "fun": p.fun(),
+                "rank": p.rank,
+                "index": index,
+                "nullity": nullity,
+                "dense_index": measured,
+            }
+        )
     states = [p["states"] for p in points]
     edges = [[i, j] for i, a in enumerate(states) for j, b in enumerate(states) if i < j and neighbours(a, b)]
     return {**cell, "lam": lam, "points": points, "edges": edges}
@@ -47,7 +58,11 @@ def neighbours(a: str, b: str) -> bool:
 
 
 def rows(data: dict) -> list[dict]:
-    return [{"K": p["K"], "d": p["d"], "L": p["L"], "lam": p["lam"], **point} for p in data["panels"] for point in p["points"]]
+    return [
+        {"K": p["K"], "d": p["d"], "L": p["L"], "lam": p["lam"], **point}
+        for p in data["panels"]
+        for point in p["points"]
+    ]
 
 
 def draw(data: dict):
@@ -64,7 +79,15 @@ def draw(data: dict):
         last, low = -np.inf, False
         for i in sorted(np.flatnonzero(y == 0), key=lambda i: x[i]):
             low = x[i] - last < 0.09 * (x.max() - x.min()) and not low
-            ax.annotate(p["points"][i]["states"], (x[i], 0), (0, -14 if low else -5), textcoords="offset points", ha="center", va="top", fontsize=6)
+            ax.annotate(
+                p["points"][i]["states"],
+                (x[i], 0),
+                (0, -14 if low else -5),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=6,
+            )
             last = x[i]
         counts = ", ".join(map(str, p["n"]))
         title = f"({letter}) $n = ({counts})$, $d = {p['d']}$, $L = {p['L']}$: {len(x)} critical values"

@@ -1,4 +1,5 @@
-"""From a simplex to an orthogonal frame: the angle of the class means under MSE against the weight of the bias, with its kink."""
+"""From a simplex to an orthogonal frame: the angle of the class means under MSE against the weight of the bias, with
+its kink."""
 
 from __future__ import annotations
 
@@ -17,16 +18,22 @@ TINTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def data(work) -> dict:
-    """(a) K = 4, n = 5 against lam_b; (b) several K against lam_b/lam_b*. Curves in closed form, points from descents."""
+    """(a) K = 4, n = 5 against lam_b; (b) several K against lam_b/lam_b*. Curves in closed form, points from
+    descents."""
     grid = np.geomspace(1e-3, 1e2, 200)
     ratios = np.geomspace(0.1, 100, 200)
-    left = [{"kappa": k, "threshold": bias_threshold(k), "bias": grid.tolist(), "cosine": [curve(K, k, b) for b in grid]} for k in KAPPAS]
+    left = [
+        {"kappa": k, "threshold": bias_threshold(k), "bias": grid.tolist(), "cosine": [curve(K, k, b) for b in grid]}
+        for k in KAPPAS
+    ]
     right = [{"K": m, "ratio": ratios.tolist(), "cosine": [universal(m, x) for x in ratios]} for m in CLASSES]
     spots = np.geomspace(2e-3, 50, 6 if work.fast else 16)
     cells = [{"K": K, "kappa": k, "bias": float(b), "rng": work.rng} for k in KAPPAS for b in spots]
     shares = np.geomspace(0.2, 60, 5 if work.fast else 14)
     cells += [
-        {"K": m, "kappa": k, "bias": float(x) * bias_threshold(k), "rng": work.rng} for m, k in zip(CLASSES, (0.05, 0.5, 0.2, 0.1), strict=True) for x in shares
+        {"K": m, "kappa": k, "bias": float(x) * bias_threshold(k), "rng": work.rng}
+        for m, k in zip(CLASSES, (0.05, 0.5, 0.2, 0.1), strict=True)
+        for x in shares
     ]
     return {"left": left, "right": right, "points": work.map(descended, cells, "descents")}
 
@@ -48,7 +55,8 @@ def universal(classes: int, ratio: float) -> float:
 
 
 def descended(cell: dict) -> dict:
-    """Mean cosine between class means, not centred, where a descent over all samples ends, and its largest deviation."""
+    """Mean cosine between class means, not centred, where a descent over all samples ends, and its largest
+    deviation."""
     m, lam = cell["K"], weight(cell["K"], cell["kappa"])
     problem = Problem(K=m, n=N_EACH, d=m + 2, L=1, lam=lam, loss="mse", bias=cell["bias"])
     end = minimize(problem, rng=cell["rng"], space="factors", progress=False)
@@ -56,12 +64,26 @@ def descended(cell: dict) -> dict:
     V = M / np.linalg.norm(M, axis=0)
     cosines = (V.T @ V)[~np.eye(m, dtype=bool)]
     gap = end.fun - closed_form(m, N_EACH, lam, cell["bias"])[2]
-    return {**cell, "ratio": cell["bias"] / bias_threshold(cell["kappa"]), "cosine": float(cosines.mean()), "deviation": float(np.ptp(cosines)), "gap": gap}
+    return {
+        **cell,
+        "ratio": cell["bias"] / bias_threshold(cell["kappa"]),
+        "cosine": float(cosines.mean()),
+        "deviation": float(np.ptp(cosines)),
+        "gap": gap,
+    }
 
 
 def rows(data: dict) -> list[dict]:
-    found = [{"kind": "curve", "K": K, "kappa": c["kappa"], "bias": b, "cosine": y} for c in data["left"] for b, y in zip(c["bias"], c["cosine"], strict=True)]
-    found += [{"kind": "universal", "K": c["K"], "ratio": x, "cosine": y} for c in data["right"] for x, y in zip(c["ratio"], c["cosine"], strict=True)]
+    found = [
+        {"kind": "curve", "K": K, "kappa": c["kappa"], "bias": b, "cosine": y}
+        for c in data["left"]
+        for b, y in zip(c["bias"], c["cosine"], strict=True)
+    ]
+    found += [
+        {"kind": "universal", "K": c["K"], "ratio": x, "cosine": y}
+        for c in data["right"]
+        for x, y in zip(c["ratio"], c["cosine"], strict=True)
+    ]
     return found + [{"kind": "descent", **point} for point in data["points"]]
 
 
@@ -83,9 +105,13 @@ def draw(data: dict):
         ax.set(xscale="log")
         ax.axhline(0.0, color="0.7", lw=0.5, zorder=0)
     left.set(
-        xlabel="weight of the bias $\\lambda_b$", ylabel="cosine of two class means", title=f"(a) $K = {K}$, thresholds $\\lambda_b^* = \\kappa/(1-\\kappa)$"
+        xlabel="weight of the bias $\\lambda_b$",
+        ylabel="cosine of two class means",
+        title=f"(a) $K = {K}$, thresholds $\\lambda_b^* = \\kappa/(1-\\kappa)$",
     )
-    right.set(xlabel="$\\lambda_b\\,/\\,\\lambda_b^*$", title="(b) $-x/(K - x)$, $x = \\min(1, \\lambda_b^*/\\lambda_b)$")
+    right.set(
+        xlabel="$\\lambda_b\\,/\\,\\lambda_b^*$", title="(b) $-x/(K - x)$, $x = \\min(1, \\lambda_b^*/\\lambda_b)$"
+    )
     left.legend(loc="upper left")
     right.legend(loc="lower right")
     return figure

@@ -22,15 +22,36 @@ SIDES = (1.01, 0.99)
 def data(work) -> dict:
     """Threshold and fold for n = 1 in closed form; signatures on both sides; the index along the branch at K = 10."""
     Ls, Ks = (2, 3, 4, 6, 10), list(range(4, 41))
-    curves = [{"L": L, "K": Ks, "threshold": [lam_star(K, L) for K in Ks], "fold": [lam_at(K, 1, L, fold_scale(K, L)) for K in Ks]} for L in Ls]
-    checks = [{"K": K, "L": L, "side": side} for L in Ls for K in ((4, 8, 16) if work.fast else (4, 6, 8, 12, 16, 24, 32)) for side in SIDES]
-    stairs = [{"K": 10, "L": L, "share": float(u)} for L in (2, 3, 6) for u in np.linspace(0.03, 0.97, 5 if work.fast else 12)]
+    curves = [
+        {
+            "L": L,
+            "K": Ks,
+            "threshold": [lam_star(K, L) for K in Ks],
+            "fold": [lam_at(K, 1, L, fold_scale(K, L)) for K in Ks],
+        }
+        for L in Ls
+    ]
+    checks = [
+        {"K": K, "L": L, "side": side}
+        for L in Ls
+        for K in ((4, 8, 16) if work.fast else (4, 6, 8, 12, 16, 24, 32))
+        for side in SIDES
+    ]
+    stairs = [
+        {"K": 10, "L": L, "share": float(u)} for L in (2, 3, 6) for u in np.linspace(0.03, 0.97, 5 if work.fast else 12)
+    ]
     lines = [steps(10, L) for L in (2, 3, 6)]
-    return {"curves": curves, "checks": work.map(signature, checks, "signatures"), "stairs": work.map(on_branch, stairs, "indices"), "lines": lines}
+    return {
+        "curves": curves,
+        "checks": work.map(signature, checks, "signatures"),
+        "stairs": work.map(on_branch, stairs, "indices"),
+        "lines": lines,
+    }
 
 
 def lam_star(K: int, L: int) -> float:
-    """lam n^(1/(L+1)) at which DNC has the scale a = K(L-1)/(L+1): above it the Hessian has K(K-3)/2 negative eigenvalues."""
+    """lam n^(1/(L+1)) at which DNC has the scale a = K(L-1)/(L+1): above it the Hessian has K(K-3)/2 negative
+    eigenvalues."""
     return lam_at(K, 1, L, float(threshold(K, L)))
 
 
@@ -39,7 +60,14 @@ def signature(cell: dict) -> dict:
     K, L = cell["K"], cell["L"]
     a = cell["side"] * float(threshold(K, L))
     found = classify(dnc_at(K, 1, L, a), extremes=False)
-    return {**cell, "a": a, "lam": lam_at(K, 1, L, a), "index": found.index, "expected": 0 if cell["side"] > 1 else K * (K - 3) // 2, "status": found.status}
+    return {
+        **cell,
+        "a": a,
+        "lam": lam_at(K, 1, L, a),
+        "index": found.index,
+        "expected": 0 if cell["side"] > 1 else K * (K - 3) // 2,
+        "status": found.status,
+    }
 
 
 def on_branch(cell: dict) -> dict:
@@ -67,8 +95,15 @@ def rows(data: dict) -> list[dict]:
     found += [{"kind": "signature", **check} for check in data["checks"]]
     found += [{"kind": "index", **{k: v for k, v in point.items() if k != "share"}} for point in data["stairs"]]
     for line in data["lines"]:
-        cuts = [i for i in range(len(line["lam"])) if i in (0, len(line["lam"]) - 1) or line["index"][i] != line["index"][i - 1]]
-        found += [{"kind": "closed form", "K": line["K"], "L": line["L"], "lam": line["lam"][i], "index": line["index"][i]} for i in cuts]
+        cuts = [
+            i
+            for i in range(len(line["lam"]))
+            if i in (0, len(line["lam"]) - 1) or line["index"][i] != line["index"][i - 1]
+        ]
+        found += [
+            {"kind": "closed form", "K": line["K"], "L": line["L"], "lam": line["lam"][i], "index": line["index"][i]}
+            for i in cuts
+        ]
     return found
 
 
@@ -79,25 +114,59 @@ def draw(data: dict):
         tint = TINTS[curve["L"]]
         left.plot(curve["K"], curve["threshold"], color=tint)
         left.plot(curve["K"], curve["fold"], color=tint, lw=0.6, ls="--")
-        left.annotate(f"$L = {curve['L']}$", (curve["K"][-1], curve["threshold"][-1]), (3, 0), textcoords="offset points", color=tint, va="center", fontsize=7)
+        left.annotate(
+            f"$L = {curve['L']}$",
+            (curve["K"][-1], curve["threshold"][-1]),
+            (3, 0),
+            textcoords="offset points",
+            color=tint,
+            va="center",
+            fontsize=7,
+        )
         spots = {c["K"] for c in data["checks"] if c["L"] == curve["L"]}
-        right_ones = [K for K in spots if all(c["index"] == c["expected"] for c in data["checks"] if (c["K"], c["L"]) == (K, curve["L"]))]
-        left.plot(right_ones, [curve["threshold"][curve["K"].index(K)] for K in right_ones], "o", mfc="white", mec=tint, mew=0.9, ls="none")
-    left.set(yscale="log", xlabel="classes $K$", ylabel="$\\lambda\\, n^{1/(L+1)}$", xlim=(4, 44), title="(a) DNC: minimum below, saddle above")
+        right_ones = [
+            K
+            for K in spots
+            if all(c["index"] == c["expected"] for c in data["checks"] if (c["K"], c["L"]) == (K, curve["L"]))
+        ]
+        left.plot(
+            right_ones,
+            [curve["threshold"][curve["K"].index(K)] for K in right_ones],
+            "o",
+            mfc="white",
+            mec=tint,
+            mew=0.9,
+            ls="none",
+        )
+    left.set(
+        yscale="log",
+        xlabel="classes $K$",
+        ylabel="$\\lambda\\, n^{1/(L+1)}$",
+        xlim=(4, 44),
+        title="(a) DNC: minimum below, saddle above",
+    )
     left.plot([], [], color="0.3", label="threshold $a = K\\,\\frac{L-1}{L+1}$")
     left.plot([], [], color="0.3", lw=0.6, ls="--", label="end of DNC (fold)")
     left.plot([], [], "o", mfc="white", mec="0.3", ls="none", label="signatures on both sides agree")
     left.legend(loc="lower left")
     for width, line in zip((2.6, 1.7, 0.8), data["lines"], strict=True):
         star = lam_star(line["K"], line["L"])
-        right.plot([lam / star for lam in line["lam"]], line["index"], color=TINTS[line["L"]], lw=width, label=f"$L = {line['L']}$")
+        right.plot(
+            [lam / star for lam in line["lam"]],
+            line["index"],
+            color=TINTS[line["L"]],
+            lw=width,
+            label=f"$L = {line['L']}$",
+        )
         seen = [point for point in data["stairs"] if point["L"] == line["L"]]
         spots = [p["lam"] / star for p in seen], [p["index"] for p in seen]
         right.plot(*spots, "o", mfc="white", mec=TINTS[line["L"]], mew=0.9, ls="none", clip_on=False, zorder=4)
     K = data["lines"][0]["K"]
     right.set(xscale="log", xlim=(0.5, None), ylim=(-1, None), title=f"(b) index along the branch, $K = {K}$")
     right.set(xlabel="$\\lambda\\,/\\,\\lambda_{\\mathrm{threshold}}$", ylabel="negative eigenvalues at DNC")
-    right.set_yticks([0, K * (K - 3) // 2, K * (K - 1) // 2 - 1], ["0", f"{K * (K - 3) // 2}", f"{K * (K - 1) // 2 - 1}"])
+    right.set_yticks(
+        [0, K * (K - 3) // 2, K * (K - 1) // 2 - 1], ["0", f"{K * (K - 3) // 2}", f"{K * (K - 1) // 2 - 1}"]
+    )
     right.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
     right.minorticks_off()
     right.legend(loc="center right")

@@ -14,7 +14,8 @@ TOL = 1e-2
 
 
 def data(work) -> dict:
-    """Tanh networks of three matrices on Gaussian mixtures under MSE, n samples per class, trained by L-BFGS; every (K, lambda) from `starts` random starts."""
+    """Tanh networks of three matrices on Gaussian mixtures under MSE, n samples per class, trained by L-BFGS; every (K,
+    lambda) from `starts` random starts."""
     base = {"n": 6, "inputs": 12, "d": 14} if work.fast else {"n": 15, "inputs": 24, "d": 32}
     Ks = range(2, 7) if work.fast else range(2, 13)
     lams, starts = ((1e-3, 3e-3, 1e-2), 2) if work.fast else ((3e-4, 1e-3, 3e-3, 1e-2), 5)
@@ -29,7 +30,9 @@ def data(work) -> dict:
 
 def trained(cell: dict) -> dict:
     """Ranks of the middle matrix at the end of one training."""
-    case = Case(**{key: value for key, value in cell.items() if key != "steps"}, loss="mse", activation="tanh", at="start")
+    case = Case(
+        **{key: value for key, value in cell.items() if key != "steps"}, loss="mse", activation="tanh", at="start"
+    )
     objective = objective_of(case)
     params = stationary(objective, point_of(case, objective), steps=cell["steps"])
     s = np.linalg.svd(params[1], compute_uv=False)
@@ -50,13 +53,21 @@ def rows(data: dict) -> list[dict]:
 def draw(data: dict):
     figure = sheet(PAGE, 2.4)
     panels = figure.subplots(1, 2)
-    for ax, key, name in zip(panels, ("rank", "stable"), ("(a) $\\#\\{s_i > 10^{-2} |W_2|\\}$", "(b) stable rank"), strict=True):
+    for ax, key, name in zip(
+        panels, ("rank", "stable"), ("(a) $\\#\\{s_i > 10^{-2} |W_2|\\}$", "(b) stable rank"), strict=True
+    ):
         ax.plot(data["Ks"], data["Ks"], color="0.6", lw=2.5, alpha=0.5, label="$K$")
         for lam, tint in zip(data["lams"], TINTS, strict=False):
             found = [[run[key] for run in data["runs"] if (run["K"], run["lam"]) == (K, lam)] for K in data["Ks"]]
             ax.plot(data["Ks"], [np.mean(v) for v in found], "-", color=tint, label=f"$\\lambda = {lam:g}$")
             ax.plot(
-                [K for K, v in zip(data["Ks"], found, strict=True) for _ in v], [x for v in found for x in v], "o", color=tint, ms=2.5, mec="none", alpha=0.6
+                [K for K, v in zip(data["Ks"], found, strict=True) for _ in v],
+                [x for v in found for x in v],
+                "o",
+                color=tint,
+                ms=2.5,
+                mec="none",
+                alpha=0.6,
             )
         ax.set(xlabel="classes $K$", ylabel="rank of $W_2$", title=name, ylim=(0, None))
         ax.set_xticks(data["Ks"])

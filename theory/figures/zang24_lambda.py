@@ -23,30 +23,44 @@ GONE = 1e-3
 
 
 def data(work) -> dict:
-    """A tanh network of four matrices on a Gaussian mixture under MSE, trained by L-BFGS from one random start for every lambda."""
+    """A tanh network of four matrices on a Gaussian mixture under MSE, trained by L-BFGS from one random start for
+    every lambda."""
     base = {"K": 4, "n": 8, "inputs": 12, "d": 16} if work.fast else {"K": 6, "n": 20, "inputs": 24, "d": 32}
     lams = np.geomspace(1e-4, 0.1, 7 if work.fast else 16)
-    cells = [{**base, "L": 4, "sigma": 1.0, "lam": float(lam), "rng": work.rng, "steps": 600 if work.fast else 6000} for lam in lams]
+    cells = [
+        {**base, "L": 4, "sigma": 1.0, "lam": float(lam), "rng": work.rng, "steps": 600 if work.fast else 6000}
+        for lam in lams
+    ]
     return {**base, "L": 4, "sigma": 1.0, "runs": work.map(trained, cells, "trainings")}
 
 
 def trained(cell: dict) -> dict:
     """Ranks of every matrix, its distance from rank K and the bounds, at the end of one training."""
-    case = Case(**{key: value for key, value in cell.items() if key != "steps"}, loss="mse", activation="tanh", at="start")
+    case = Case(
+        **{key: value for key, value in cell.items() if key != "steps"}, loss="mse", activation="tanh", at="start"
+    )
     objective = objective_of(case)
     params = stationary(objective, point_of(case, objective), steps=cell["steps"])
     layers = []
     for row, W in zip(layer_bounds(objective, params), params, strict=True):
         s = np.linalg.svd(W, compute_uv=False) * (row.norm > GONE)
         layers.append(
-            {"layer": row.layer, "rank": numerical_rank(s, TOL), "stable": stable_rank(s), "norm": row.norm, "grad": row.grad}
+            {
+                "layer": row.layer,
+                "rank": numerical_rank(s, TOL),
+                "stable": stable_rank(s),
+                "norm": row.norm,
+                "grad": row.grad,
+            }
             | {name: getattr(row, name) for name in LINES}
         )
     return {"lam": cell["lam"], "accuracy": objective.accuracy(params), "layers": layers}
 
 
 def rows(data: dict) -> list[dict]:
-    return [{"lam": run["lam"], "accuracy": run["accuracy"], **layer} for run in data["runs"] for layer in run["layers"]]
+    return [
+        {"lam": run["lam"], "accuracy": run["accuracy"], **layer} for run in data["runs"] for layer in run["layers"]
+    ]
 
 
 def draw(data: dict):
@@ -54,21 +68,56 @@ def draw(data: dict):
     left, right = figure.subplots(1, 2)
     K, L, lams = data["K"], data["L"], [run["lam"] for run in data["runs"]]
     for l, tint in zip(range(L - 1), TINTS, strict=False):
-        left.plot(lams, [run["layers"][l]["rank"] for run in data["runs"]], "o-", color=tint, label=f"$W_{l + 1}$, $s_i > 10^{{-2}} |W|$")
-        left.plot(lams, [run["layers"][l]["stable"] for run in data["runs"]], ":", color=tint, label="stable rank" if l == 0 else None)
+        left.plot(
+            lams,
+            [run["layers"][l]["rank"] for run in data["runs"]],
+            "o-",
+            color=tint,
+            label=f"$W_{l + 1}$, $s_i > 10^{{-2}} |W|$",
+        )
+        left.plot(
+            lams,
+            [run["layers"][l]["stable"] for run in data["runs"]],
+            ":",
+            color=tint,
+            label="stable rank" if l == 0 else None,
+        )
     left.axhline(K, color="0.5", lw=0.7)
     left.annotate("$K$", (lams[-1], K), (2, 2), textcoords="offset points", color="0.4")
-    left.set(xscale="log", xlabel="$\\lambda$", ylabel="rank", ylim=(0, None), title=f"(a) tanh, MSE, $L = {L}$, $K = {K}$, width {data['d']}")
+    left.set(
+        xscale="log",
+        xlabel="$\\lambda$",
+        ylabel="rank",
+        ylim=(0, None),
+        title=f"(a) tanh, MSE, $L = {L}$, $K = {K}$, width {data['d']}",
+    )
     left.legend()
     layer = 1  # the second matrix: hidden on both sides
     found = [run["layers"][layer] for run in data["runs"] if run["layers"][layer]["norm"] > GONE]
     shown = [run["lam"] for run in data["runs"] if run["layers"][layer]["norm"] > GONE]
     for (name, (style, label)), tint in zip(LINES.items(), ("black", *TINTS), strict=False):
-        right.plot(shown, [row[name] / row["norm"] for row in found], style, color=tint, label=label, marker="o" if name == "dist" else None)
+        right.plot(
+            shown,
+            [row[name] / row["norm"] for row in found],
+            style,
+            color=tint,
+            label=label,
+            marker="o" if name == "dist" else None,
+        )
     low = min(max(row["dist"] / row["norm"], 1e-12) for row in found)
     top = 30 * max(row["first"] / row["norm"] for row in found)
     right.axhspan(1, top, color="0.93", lw=0, zorder=0)
-    right.annotate("says nothing", (0.98, top), (0, -2), ("axes fraction", "data"), "offset points", color="0.4", fontsize=7, ha="right", va="top")
+    right.annotate(
+        "says nothing",
+        (0.98, top),
+        (0, -2),
+        ("axes fraction", "data"),
+        "offset points",
+        color="0.4",
+        fontsize=7,
+        ha="right",
+        va="top",
+    )
     right.set(
         xscale="log",
         yscale="log",

@@ -15,8 +15,22 @@ CLAIM = Claim(
     cases=[*thm2.sampled_cases(3.0, (0,)), *thm2.sampled_cases(12.5, (1,))],
     controls=[
         *(case.but(R=4.0) for case in thm2.CONTROLS),
-        planted("the rows of M are permuted after its rank was counted", K=4, n=1, L=150, lam=1e-6, p=3, q=2, shape="code", rng=1, R=4.0, mixed=True),
+        planted(
+            "the rows of M are permuted after its rank was counted",
+            K=4,
+            n=1,
+            L=150,
+            lam=1e-6,
+            p=3,
+            q=2,
+            shape="code",
+            rng=1,
+            R=4.0,
+            mixed=True,
+        ),
     ],
     uses=("gk25:lemma1", "gk25:thm2"),
-    scope="seeded X and M, at R = 3 and 12.5; the note of each case has its L_0, from the proof and thus not the smallest",
+    scope=(
+        "seeded X and M, at R = 3 and 12.5; the note of each case has its L_0, from the proof and thus not the smallest"
+    ),
 )

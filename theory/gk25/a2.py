@@ -8,8 +8,12 @@ from theory.gk25 import thm3i, thm3ii
 CLAIMS = (
     Claim(
         id="gk25:a2i",
-        title="1/lam_L = o(L), classes of unequal sizes: the singular values of the global minimum vanish superexponentially",
-        statement=thm3i.STATEMENT + " Class sizes n_c run in equal steps from n R down to n; L_r does not depend on them.",
+        title=(
+            "1/lam_L = o(L), classes of unequal sizes: the singular values of the global minimum vanish"
+            " superexponentially"
+        ),
+        statement=thm3i.STATEMENT
+        + " Class sizes n_c run in equal steps from n R down to n; L_r does not depend on them.",
         source="gk25, Theorem A2 (i)",
         hypotheses=thm3i.HYPOTHESES,
         check=thm3i.check,
@@ -19,7 +23,10 @@ CLAIMS = (
             planted("lam in the penalty is a fiftieth of what it is", **thm3i.LIGHT, R=3.0),
         ],
         uses=("gk25:lemma1", "gk25:thm3i"),
-        scope="lam_L = c L^-alpha at the declared rates, R = 2 and 10; by the a-priori bound for every minimiser, and at the lowest point of a search",
+        scope=(
+            "lam_L = c L^-alpha at the declared rates, R = 2 and 10; by the a-priori bound for every minimiser, and at"
+            " the lowest point of a search"
+        ),
     ),
     Claim(
         id="gk25:a2ii",
@@ -32,7 +39,17 @@ CLAIMS = (
         controls=[
             *[Case(K=K, n=2, L=12, c=0.05, alpha=2.0, R=2.0, rng=0, point="shallow") for K in (4, 6)],
             *grid(K=[4, 6], n=1, L=12, c=1.0, alpha=0.5, R=3.0, rng=0, point="lowest"),
-            planted("the shallow minimum is taken for the lowest point", K=5, n=1, L=12, c=0.02, alpha=2.0, R=3.0, rng=0, point="shallow"),
+            planted(
+                "the shallow minimum is taken for the lowest point",
+                K=5,
+                n=1,
+                L=12,
+                c=0.02,
+                alpha=2.0,
+                R=3.0,
+                rng=0,
+                point="shallow",
+            ),
         ],
         uses=("gk25:lemma1", "gk25:qk", "gk25:a1", "gk25:thm3ii"),
         scope="for the lowest point of a search, not proved global; K <= 6, L <= 12, R = 2 and 10",

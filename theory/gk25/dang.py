@@ -14,9 +14,15 @@ from ufm.structures import blocks, dnc, pairs, pairs_apex, zero
 
 
 def rivals(problem) -> list[LogitPoint]:
-    """Points that are no simplex frame, with b = 0: zero, pairs (K >= 4), pairs+apex (odd K >= 5), blocks(2,1) (K = 3), where they exist."""
+    """Points that are no simplex frame, with b = 0: zero, pairs (K >= 4), pairs+apex (odd K >= 5), blocks(2,1) (K = 3),
+    where they exist."""
     free, found = replace(problem, bias=None), []
-    makers = [zero, *([pairs] if problem.K >= 4 else []), *([pairs_apex] if problem.K > 4 else []), *([lambda p: blocks(p, (2, 1))] if problem.K == 3 else [])]
+    makers = [
+        zero,
+        *([pairs] if problem.K >= 4 else []),
+        *([pairs_apex] if problem.K > 4 else []),
+        *([lambda p: blocks(p, (2, 1))] if problem.K == 3 else []),
+    ]
     for make in makers:
         try:
             found.append(at_zero_bias(make(free), problem))
@@ -31,7 +37,8 @@ def simplex_below_zero(case) -> bool:
 
 
 def check(case) -> Evidence:
-    """The best simplex frame against the lowest rival: a rival below it is a global minimum's upper bound that no simplex frame attains."""
+    """The best simplex frame against the lowest rival: a rival below it is a global minimum's upper bound that no
+    simplex frame attains."""
     problem = case.problem()
     rival = min(rivals(problem), key=value)
     sides = (rival, "dnc") if case.get("reversed") else ("dnc", rival)
@@ -39,7 +46,8 @@ def check(case) -> Evidence:
 
 
 def check_corrected(case) -> Evidence:
-    """L = 1: the simplex frame is the global minimum of a convex problem. Deeper: pairs, with b = 0, cost less than it."""
+    """L = 1: the simplex frame is the global minimum of a convex problem. Deeper: pairs, with b = 0, cost less than
+    it."""
     problem = case.problem()
     if case.L == 1:
         return strength.dnc_is_global(problem) or check(case)
@@ -54,7 +62,10 @@ CLAIMS = (
     Claim(
         id="gk25:dang",
         title="As published: in deep linear models with cross-entropy every global minimum is a simplex frame",
-        statement="Balanced classes, cross-entropy, L linear layers, a penalised bias, d >= K - 1: every nonzero global minimum has Z = a S (x) 1_n' + b 1'.",
+        statement=(
+            "Balanced classes, cross-entropy, L linear layers, a penalised bias, d >= K - 1: every nonzero global"
+            " minimum has Z = a S (x) 1_n' + b 1'."
+        ),
         source="dang23, Theorem A.1",
         hypotheses={
             "d >= K - 1": lambda c: c.d >= c.K - 1,
@@ -72,7 +83,16 @@ CLAIMS = (
         ],
         controls=[
             Case(K=6, n=1, d=8, L=3, lam=1e-3, bias=0.0),
-            planted("the sign is flipped where the simplex frame is the minimum", K=4, n=1, d=5, L=1, lam=2e-3, bias=0.05, reversed=True),
+            planted(
+                "the sign is flipped where the simplex frame is the minimum",
+                K=4,
+                n=1,
+                d=5,
+                L=1,
+                lam=2e-3,
+                bias=0.05,
+                reversed=True,
+            ),
         ],
         uses=("gk25:lemma1",),
         corrected_by="gk25:dang-corrected",
@@ -81,8 +101,11 @@ CLAIMS = (
     Claim(
         id="gk25:dang-corrected",
         title="With a bias: simplex frames are the minima at L = 1, and at no lam for K >= 4, L >= 3 and K >= 6, L = 2",
-        statement="Balanced classes, cross-entropy, a penalised bias: at L = 1 the simplex frame is a global minimum wherever it exists; "
-        "for K >= 4, L >= 3 and for K >= 6, L = 2 pairs with b = 0 cost less than every simplex frame, at every lam.",
+        statement=(
+            "Balanced classes, cross-entropy, a penalised bias: at L = 1 the simplex frame is a global minimum wherever"
+            " it exists; for K >= 4, L >= 3 and for K >= 6, L = 2 pairs with b = 0 cost less than every simplex frame,"
+            " at every lam."
+        ),
         source="dang23, Theorem A.1",
         hypotheses={
             "L = 1, or K >= 4 and L >= 3, or K >= 6 and L = 2": lambda c: c.L == 1 or covered(c),
@@ -93,13 +116,20 @@ CLAIMS = (
         cases=[
             *grid(K=[2, 3, 4, 7], n=[1, 3], d=8, L=1, lam=[1e-2, 1e-4], bias=[0.05, 1.0]),
             COUNTEREXAMPLE,
-            *[c for c in grid(K=[4, 5, 6, 9, 10], n=[1, 4], d=12, L=[2, 3, 6], lam=[1e-3, 1e-6], bias=[0.05, 2.0]) if covered(c)],
+            *[
+                c
+                for c in grid(K=[4, 5, 6, 9, 10], n=[1, 4], d=12, L=[2, 3, 6], lam=[1e-3, 1e-6], bias=[0.05, 2.0])
+                if covered(c)
+            ],
         ],
         controls=[
             *[Case(K=K, n=1, d=5, L=L, lam=2e-3, bias=0.05) for K, L in [(4, 2), (5, 2), (3, 2), (3, 6), (2, 3)]],
             planted("the sign is flipped", K=4, n=1, d=5, L=3, lam=2e-3, bias=0.05, reversed=True),
         ],
         uses=("gk25:thm1",),
-        scope="at the declared parameters; for every lam by Theorem 1, since the bias adds nothing to pairs and costs a simplex frame at least 0",
+        scope=(
+            "at the declared parameters; for every lam by Theorem 1, since the bias adds nothing to pairs and costs a"
+            " simplex frame at least 0"
+        ),
     ),
 )

@@ -10,8 +10,8 @@ With D = L + 1, t = a/K, delta = (e^a - 1)/(e^a + K - 1), q = e^a/(e^a + K - 1),
     within classes  1 + t x K(n-1)(K-2),   1 + K q t x K(n-1)
     the rest        1 x (K-1) + m + m (N-K+1) + (D-2) m^2
 
-Everything is in units of lam because the scale equation lam n^(1/D) = a^(1-2/D) / (e^a + K - 1) turns the curvature of the
-fit, s^(2-2/D) / (N (e^a + K - 1)), into lam a/K.
+Everything is in units of lam because the scale equation lam n^(1/D) = a^(1-2/D) / (e^a + K - 1) turns the curvature of
+the fit, s^(2-2/D) / (N (e^a + K - 1)), into lam a/K.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def index_of_blocks(K: int, L: int, a, exp_a) -> int:
 
 
 def closed_form(K: int, n: int, d: int, L: int, a: float, coupling: float = 0.5) -> list[tuple[float, int]]:
-    """[(eigenvalue / lam, multiplicity)] of the Hessian in all parameters at scale a. `coupling` other than 1/2 falsifies it."""
+    """[(eigenvalue / lam, multiplicity)] of the Hessian in all parameters at scale a. `coupling` other than 1/2
+    falsifies it."""
     D, t, m, N = L + 1, a / K, d - K + 1, K * n
     q = 1 / (1 + (K - 1) * math.exp(-a))
     scale, (x, y2, z), zero_diagonal = stratum_blocks(K, L, a, exponential(a))
@@ -107,7 +108,10 @@ def closed_form(K: int, n: int, d: int, L: int, a: float, coupling: float = 0.5)
 def closed_spectrum(point: LogitPoint, coupling: float = 0.5) -> list[tuple[float, int]]:
     """[(eigenvalue, multiplicity)] of `closed_form` at a collapsed point."""
     problem = point.problem
-    return [(v * problem.Lam, m) for v, m in closed_form(problem.K, problem.n, problem.d, problem.L, point.scales[0], coupling)]
+    return [
+        (v * problem.Lam, m)
+        for v, m in closed_form(problem.K, problem.n, problem.d, problem.L, point.scales[0], coupling)
+    ]
 
 
 def check(case):
@@ -117,14 +121,29 @@ def check(case):
     measured = np.repeat(*map(np.array, zip(*spectrum(point, merge=0.0), strict=True)))
     values, copies = zip(*closed_spectrum(point, case.get("coupling", 0.5)), strict=True)
     listed = np.sort(np.repeat(values, copies))
-    yield Evidence(sum(copies), "==", sum(x * y for x, y in problem.shapes()), strength="exact", note="multiplicities sum to the number of parameters")
-    yield Evidence(float(np.max(np.abs(measured - listed))) / measured[-1], "==", 0.0, TOL, note=f"a = {a:.6g}, largest difference of sorted eigenvalues")
+    yield Evidence(
+        sum(copies),
+        "==",
+        sum(x * y for x, y in problem.shapes()),
+        strength="exact",
+        note="multiplicities sum to the number of parameters",
+    )
+    yield Evidence(
+        float(np.max(np.abs(measured - listed))) / measured[-1],
+        "==",
+        0.0,
+        TOL,
+        note=f"a = {a:.6g}, largest difference of sorted eigenvalues",
+    )
 
 
 CLAIM = Claim(
     id="gk25:dnc-spectrum",
     title="Every eigenvalue of the Hessian at collapse in closed form",
-    statement="At a collapsed point of scale a the Hessian in all parameters has the ten eigenvalues and multiplicities listed in theory.gk25.dnc_spectrum.",
+    statement=(
+        "At a collapsed point of scale a the Hessian in all parameters has the ten eigenvalues and multiplicities"
+        " listed in theory.gk25.dnc_spectrum."
+    ),
     source="gk25, Theorem 4 (a sharper form)",
     hypotheses={
         "K >= 3": lambda c: c.K >= 3,
@@ -143,5 +162,8 @@ CLAIM = Claim(
         Case(K=4, n=2, d=5, L=2, lam=(1e-2, 1e-3, 1e-3)),
         planted("the coupling of the standard block is squared", K=4, n=2, d=5, L=2, lam=1e-2, coupling=1.0),
     ],
-    scope="measured on the stated grid by dense eigenvalues; the derivation, by irreducible representations of the class permutations, covers all K, n, d, L",
+    scope=(
+        "measured on the stated grid by dense eigenvalues; the derivation, by irreducible representations of the class"
+        " permutations, covers all K, n, d, L"
+    ),
 )

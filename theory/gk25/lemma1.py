@@ -29,7 +29,10 @@ def check(case) -> Evidence:
 CLAIM = Claim(
     id="gk25:lemma1",
     title="At critical points F = g(Z) + (D/2) Lam |Z|_{2/D}^{2/D}",
-    statement="At every critical point of the deep linear model with d >= K the factors are balanced, so that the penalty is a Schatten quasi-norm of Z.",
+    statement=(
+        "At every critical point of the deep linear model with d >= K the factors are balanced, so that the penalty is"
+        " a Schatten quasi-norm of Z."
+    ),
     source="gk25, Lemma 1",
     hypotheses={"critical: the run has converged": lambda c: c.steps is None},
     check=check,
@@ -40,7 +43,9 @@ CLAIM = Claim(
     ],
     controls=[
         *(Case(K=4, n=1, L=2, lam=0.01, rng=rng, method="gd", steps=3) for rng in range(3)),
-        planted("the exponent 2/D is replaced by 2/L", K=4, n=1, L=2, lam=0.01, rng=0, method="lbfgs", steps=None, fewer=1),
+        planted(
+            "the exponent 2/D is replaced by 2/L", K=4, n=1, L=2, lam=0.01, rng=0, method="lbfgs", steps=None, fewer=1
+        ),
     ],
     scope="at the end points of descents from random starts, at d = K + 2",
 )

@@ -1,4 +1,5 @@
-"""Points to compare with: diagonally superior codes, the lowest point found on a ray and by descent, class sizes, schedules of lam."""
+"""Points to compare with: diagonally superior codes, the lowest point found on a ray and by descent, class sizes,
+schedules of lam."""
 
 from __future__ import annotations
 
@@ -35,9 +36,11 @@ def schedule(L: int, c: float, alpha: float) -> float:
 
 
 def code(K: int, r: int, draw: np.random.Generator | None = None) -> np.ndarray:
-    """K distinct unit vectors in R^r as columns (r, K), r >= 2; their Gram matrix is diagonally superior of rank min(r, K).
+    """K distinct unit vectors in R^r as columns (r, K), r >= 2; their Gram matrix is diagonally superior of rank min(r,
+    K).
 
-    Without a generator the regular polygon; with one its angles are moved by at most a tenth of their distance, and the other coordinates are random.
+    Without a generator the regular polygon; with one its angles are moved by at most a tenth of their distance, and the
+    other coordinates are random.
     """
     move = 0.0 if draw is None else draw.uniform(-0.1, 0.1, K)
     angle = 2 * np.pi * (np.arange(K) + move) / K
@@ -57,7 +60,8 @@ def superiority(Z: np.ndarray, labels: np.ndarray) -> float:
 
 
 def ray_minimum(problem: Problem, Z: np.ndarray, rank: int) -> tuple[float, float]:
-    """(F, a) least over a >= 0 of F(a Z) = g(a Z) + (D/2) Lam a^(2/D) sum_{i <= rank} s_i^(2/D), Z (K, N) of declared rank.
+    """(F, a) least over a >= 0 of F(a Z) = g(a Z) + (D/2) Lam a^(2/D) sum_{i <= rank} s_i^(2/D), Z (K, N) of declared
+    rank.
 
     Every local minimum of a grid of 600 scales over 14 decades is refined; a = 0 is one of the candidates.
     """
@@ -79,7 +83,12 @@ def ray_minimum(problem: Problem, Z: np.ndarray, rank: int) -> tuple[float, floa
     grid = np.linspace(np.log(1e-6), np.log(1e8), 600)
     values = along(grid)
     dips = [i for i in range(1, len(grid) - 1) if values[i - 1] >= values[i] < values[i + 1]]
-    ends = [optimize.minimize_scalar(lambda u: float(along(u)[0]), bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-9}) for i in dips]
+    ends = [
+        optimize.minimize_scalar(
+            lambda u: float(along(u)[0]), bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-9}
+        )
+        for i in dips
+    ]
     size = s[0] / np.linalg.norm(Z, 2)
     found = [(float(end.fun), float(np.exp(end.x) / size)) for end in ends]
     zero = float(problem.loss.value(np.zeros_like(Y), Y) @ problem.samples.weight)
@@ -87,12 +96,20 @@ def ray_minimum(problem: Problem, Z: np.ndarray, rank: int) -> tuple[float, floa
 
 
 def ends(problem: Problem, rng=0, below: int | None = None) -> list[LogitPoint]:
-    """Ends of descents from codes of every rank below `below` (default K), and of random descents where L is small: no closed form among them."""
+    """Ends of descents from codes of every rank below `below` (default K), and of random descents where L is small: no
+    closed form among them."""
     seed, K = seed_sequence(rng), problem.K
     below = K if below is None else below
-    codes = [] if K == 2 else [code(K, r, generator(child(seed, i)) if i else None) for i, r in enumerate([2, *range(2, min(below, 9))])]
+    codes = (
+        []
+        if K == 2
+        else [code(K, r, generator(child(seed, i)) if i else None) for i, r in enumerate([2, *range(2, min(below, 9))])]
+    )
     two = [np.array([[1.0, -1.0]])] if K == 2 and below > 1 else []
-    runs = [minimize(problem, start=from_matrix(problem, 8.0 * X.T @ X, rank=len(X))) for X in two + [X for X in codes if len(X) < below]]
+    runs = [
+        minimize(problem, start=from_matrix(problem, 8.0 * X.T @ X, rank=len(X)))
+        for X in two + [X for X in codes if len(X) < below]
+    ]
     if problem.L <= DESCENTS and below >= K:
         runs += [minimize(problem, rng=child(seed, 100 + i)) for i in range(2)]
     return [p for p in (run.logit_point() for run in runs) if p.rank < below]

@@ -16,7 +16,8 @@ from ufm.solvers.minimize import minimize
 TOL = 1e-9
 """Of all distances below, which are relative to the norm of what they compare; rounding gives 1e-14."""
 ENDS = 1e-12
-"""Gradient at which a descent ends; the curvatures it has left are of size lam, so that it ends within about ENDS / lam."""
+"""Gradient at which a descent ends; the curvatures it has left are of size lam, so that it ends within about ENDS /
+lam."""
 
 
 def problem_of(case) -> Problem:
@@ -39,7 +40,8 @@ def collapse(point: FactorPoint) -> dict[str, list[float]]:
     """Distances from DNC1-3 in every layer l = 1, ..., L, with M_l the class means of the features H_l (d_l, N).
 
     within: |H_l - M_l (x) 1'| / |H_l|;  mean: |sum_c m_c| / |M_l|;  simplex: |M_l'M_l/|M_l'M_l| - S/sqrt(K-1)|;
-    rows: |W_l (1 - projector on the columns of M_l)| / |W_l|;  aligned: W_l against M_{l+1} M_l', W_L against M_L', as directions.
+    rows: |W_l (1 - projector on the columns of M_l)| / |W_l|;  aligned: W_l against M_{l+1} M_l', W_L against M_L', as
+    directions.
     """
     problem, found = point.problem, {"within": [], "mean": [], "simplex": [], "rows": [], "aligned": []}
     K, share = problem.K, problem.samples.Y.T / problem.counts
@@ -64,7 +66,9 @@ def check(case):
         point = FactorPoint(point.problem, tuple(W))
     objective, x = objective_of(point)
     tol = max(TOL, ENDS / case.lam) if case.point == "descent" else TOL
-    yield Evidence(float(np.linalg.norm(objective.value_grad(x)[1])), "<=", 0.1 * TOL, 0.0, note="gradient in factor space")
+    yield Evidence(
+        float(np.linalg.norm(objective.value_grad(x)[1])), "<=", 0.1 * TOL, 0.0, note="gradient in factor space"
+    )
     for name, distances in collapse(point).items():
         for l, distance in enumerate(distances, 1):
             yield Evidence(float(distance), "==", 0, tol, note=f"{name}, layer {l}")
@@ -92,9 +96,11 @@ def at_simplex(case) -> bool:
 CLAIM = Claim(
     id="gk25:prop1",
     title="The DNC point collapses in every layer, with zero global means",
-    statement="Factors with Z = a S (x) 1_n' that are critical have, in each layer l = 1..L: no variation within classes (DNC1); class means of mean zero "
-    "that form a simplex equiangular tight frame (DNC2); W_l a multiple of M_{l+1} M_l', and W_L of M_L', so that "
-    "its rows lie in the span of the means (DNC3).",
+    statement=(
+        "Factors with Z = a S (x) 1_n' that are critical have, in each layer l = 1..L: no variation within classes"
+        " (DNC1); class means of mean zero that form a simplex equiangular tight frame (DNC2); W_l a multiple of"
+        " M_{l+1} M_l', and W_L of M_L', so that its rows lie in the span of the means (DNC3)."
+    ),
     source="gk25, Proposition 1",
     hypotheses={
         "two roots: L >= 2 for the small one": lambda c: c.point != "dnc(small)" or c.L >= 2,
@@ -104,7 +110,16 @@ CLAIM = Claim(
     },
     check=check,
     cases=[
-        *grid(K=[2, 3, 4, 10], n=[1, 3], L=[1, 2, 5], lam=[5e-3, 1e-4], spread=[1.0, 3.0], more=[-1, 2], rng=0, point="dnc"),
+        *grid(
+            K=[2, 3, 4, 10],
+            n=[1, 3],
+            L=[1, 2, 5],
+            lam=[5e-3, 1e-4],
+            spread=[1.0, 3.0],
+            more=[-1, 2],
+            rng=0,
+            point="dnc",
+        ),
         *grid(K=[3, 5], n=2, L=[2, 4], lam=[1e-3], spread=2.0, more=1, rng=0, point="dnc(small)"),
         *grid(K=[3, 4], n=2, L=[1, 2], lam=[1e-3], spread=[1.0, 2.0], more=1, rng=[0, 1], point="descent"),
     ],
@@ -113,8 +128,22 @@ CLAIM = Claim(
             Case(K=K, n=2, L=2, lam=1e-3, spread=1.0, more=0, rng=0, point=point)
             for K, point in [(4, "pairs"), (6, "pairs"), (5, "pairs+apex"), (4, "blocks(2,1,1)")]
         ],
-        planted("the rows of W_L are permuted", K=4, n=2, L=3, lam=1e-3, spread=1.0, more=0, rng=0, point="dnc", twisted=True),
+        planted(
+            "the rows of W_L are permuted",
+            K=4,
+            n=2,
+            L=3,
+            lam=1e-3,
+            spread=1.0,
+            more=0,
+            rng=0,
+            point="dnc",
+            twisted=True,
+        ),
     ],
     uses=("gk25:lemma1",),
-    scope="lifts with random frames at the declared parameters (every balanced critical point is one, by Lemma 1), and end points of descents beside them",
+    scope=(
+        "lifts with random frames at the declared parameters (every balanced critical point is one, by Lemma 1), and"
+        " end points of descents beside them"
+    ),
 )

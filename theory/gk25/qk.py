@@ -55,12 +55,18 @@ def superior_columns(M) -> int:
 
 
 def most_at_rank_one(K: int, rng: int) -> int:
-    """The most superior columns of u v': column c has the order of u or its reverse, so that c must be the only maximum or the only minimum of u.
+    """The most superior columns of u v': column c has the order of u or its reverse, so that c must be the only maximum
+    or the only minimum of u.
 
-    All orders of u with ties for K <= 6 (as maps to 0..K-1), with v_c of either sign or 0; ten thousand seeded ones beyond, for the argument needs no search.
+    All orders of u with ties for K <= 6 (as maps to 0..K-1), with v_c of either sign or 0; ten thousand seeded ones
+    beyond, for the argument needs no search.
     """
     draw = random.Random(rng)
-    orders = itertools.product(range(K), repeat=K) if K <= 6 else ([draw.randrange(K) for _ in range(K)] for _ in range(10_000 // K))
+    orders = (
+        itertools.product(range(K), repeat=K)
+        if K <= 6
+        else ([draw.randrange(K) for _ in range(K)] for _ in range(10_000 // K))
+    )
     most = 0
     for u in orders:
         top, low = max(u), min(u)
@@ -74,15 +80,20 @@ def check(case):
     M = product(*construction(K, q))
     yield Evidence(rank(M), "<", q + 1, strength="exact", note="rank of the construction")
     yield Evidence(superior_columns(M), ">", K - 1, strength="exact", note=f"columns superior at rank {q}")
-    bound = 0 if q == 1 else most_at_rank_one(K, case.rng) if q == 2 else superior_columns(product(*construction(K, q - 1)))
+    bound = (
+        0 if q == 1 else most_at_rank_one(K, case.rng) if q == 2 else superior_columns(product(*construction(K, q - 1)))
+    )
     yield Evidence(bound, "<", K, strength="exact", note=f"most columns superior at rank {q - 1}")
 
 
 CLAIM = Claim(
     id="gk25:qk",
     title="The least rank of a diagonally superior matrix is 1 for K = 2 and 2 for K >= 3",
-    statement="q_2 = 1, q_K = 2 for K >= 3. Gram matrices of distinct points on the circle have rank 2 and a strict maximum on the diagonal of each column. "
-    "In u v' column c is superior only if u_c is the only maximum (v_c > 0) or the only minimum (v_c < 0) of u: for two classes at most.",
+    statement=(
+        "q_2 = 1, q_K = 2 for K >= 3. Gram matrices of distinct points on the circle have rank 2 and a strict maximum"
+        " on the diagonal of each column. In u v' column c is superior only if u_c is the only maximum (v_c > 0) or the"
+        " only minimum (v_c < 0) of u: for two classes at most."
+    ),
     source="gk25, Section 4",
     hypotheses={"K >= 2": lambda c: c.K >= 2},
     check=check,

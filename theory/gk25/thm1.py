@@ -22,7 +22,8 @@ def matched_scale(K: int, L: int, scales: int = 2) -> tuple[int, int]:
 
 
 def check(case) -> Evidence:
-    """Pairs against DNC at the scale of DNC: their penalties by integers; the fit of pairs is lower at every equal scale > 0."""
+    """Pairs against DNC at the scale of DNC: their penalties by integers; the fit of pairs is lower at every equal
+    scale > 0."""
     left, right = matched_scale(case.K, case.L, case.get("scales", 2))
     return Evidence(Fraction(left, right), "<", 1, strength="exact")
 
@@ -48,7 +49,8 @@ def exists(case) -> bool:
 
 
 def check_all(case):
-    """The integers at the corner, then the certificate that covers the whole quadrant; where the corner fails there is nothing to certify.
+    """The integers at the corner, then the certificate that covers the whole quadrant; where the corner fails there is
+    nothing to certify.
 
     Without the extra [certify]: the integers on the 50 x 50 pairs from the corner on.
     """
@@ -75,7 +77,10 @@ SET = {"K >= 4 and L >= 3, or K >= 6 and L = 2": covered}
 CLAIM = Claim(
     id="gk25:thm1",
     title="DNC is not globally optimal for K >= 4, L >= 3 and for K >= 6, L = 2",
-    statement="At every lam at which DNC exists, pairs at its scale have smaller penalty and fit. Sufficient only: outside the set the order depends on lam.",
+    statement=(
+        "At every lam at which DNC exists, pairs at its scale have smaller penalty and fit. Sufficient only: outside"
+        " the set the order depends on lam."
+    ),
     source="gk25, Theorem 1",
     hypotheses=SET,
     check=check,
@@ -93,9 +98,14 @@ CLAIMS = (
     Claim(
         id="gk25:thm1-all",
         title="Theorem 1 for infinitely many K and L at once",
-        statement="For all K' >= K and L' >= L, with (K, L) >= (4, 3) or (6, 2): no DNC point is a global minimum, at any n and lam.",
+        statement=(
+            "For all K' >= K and L' >= L, with (K, L) >= (4, 3) or (6, 2): no DNC point is a global minimum, at any n"
+            " and lam."
+        ),
         source="gk25, Theorem 1",
-        hypotheses={"K >= 4 and L >= 3, or K >= 6 and L >= 2": lambda c: (c.K >= 4 and c.L >= 3) or (c.K >= 6 and c.L >= 2)},
+        hypotheses={
+            "K >= 4 and L >= 3, or K >= 6 and L >= 2": lambda c: (c.K >= 4 and c.L >= 3) or (c.K >= 6 and c.L >= 2)
+        },
         check=check_all,
         cases=[Case(K=4, L=3), Case(K=6, L=2), Case(K=7, L=2), Case(K=5, L=6), Case(K=30, L=2)],
         controls=[*grid(K=[3, 4, 5], L=2), *grid(K=[4, 40], L=1), planted("3b instead of 2b", K=4, L=3, scales=3)],
@@ -110,11 +120,21 @@ CLAIMS = (
         hypotheses=SET | {"dnc exists at lam": exists},
         check=check_order,
         cases=[
-            *[c for c in grid(K=[4, 5, 6, 9, 10, 25], n=[1, 4], L=[2, 3, 7], lam=[1e-2, 1e-5, 1e-9]) if covered(c) and exists(c)],
-            *[Case(K=K, n=n, L=L, lam=lam) for K, n, L, lam in [(4, 1, 3, 0.1), (6, 5, 2, 0.03), (40, 2, 12, 1e-12), (100, 1, 3, 1e-5)]],
+            *[
+                c
+                for c in grid(K=[4, 5, 6, 9, 10, 25], n=[1, 4], L=[2, 3, 7], lam=[1e-2, 1e-5, 1e-9])
+                if covered(c) and exists(c)
+            ],
+            *[
+                Case(K=K, n=n, L=L, lam=lam)
+                for K, n, L, lam in [(4, 1, 3, 0.1), (6, 5, 2, 0.03), (40, 2, 12, 1e-12), (100, 1, 3, 1e-5)]
+            ],
         ],
         controls=[
-            *[Case(K=K, n=1, L=L, lam=lam) for K, L, lam in [(4, 2, 1e-3), (5, 2, 1e-3), (3, 2, 1e-2), (3, 8, 1e-3), (10, 1, 1e-2)]],
+            *[
+                Case(K=K, n=1, L=L, lam=lam)
+                for K, L, lam in [(4, 2, 1e-3), (5, 2, 1e-3), (3, 2, 1e-2), (3, 8, 1e-3), (10, 1, 1e-2)]
+            ],
             planted("the order is reversed", K=4, n=1, L=3, lam=1e-3, reversed=True),
         ],
         uses=("gk25:thm1",),

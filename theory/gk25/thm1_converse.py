@@ -35,7 +35,11 @@ def check_crossing(rival: str, crossing: float):
 
     def check(case) -> Evidence:
         above = effective(case) > case.get("crossing", crossing)
-        return strength.order(case.problem(), *((rival, "dnc") if above else ("dnc", rival)), note=f"x / crossing = {effective(case) / crossing:.9g}")
+        return strength.order(
+            case.problem(),
+            *((rival, "dnc") if above else ("dnc", rival)),
+            note=f"x / crossing = {effective(case) / crossing:.9g}",
+        )
 
     return check
 
@@ -49,7 +53,10 @@ def check_interval(case) -> Evidence:
         proof = order_on(case.K, 1, case.L, *names, case.low, case.high)
     except ImportError:
         step = (case.high / case.low) ** 0.125
-        weakest = min((strength.order(Problem(K=case.K, L=case.L, lam=case.low * step**i), *names) for i in range(9)), key=lambda e: e.margin)
+        weakest = min(
+            (strength.order(Problem(K=case.K, L=case.L, lam=case.low * step**i), *names) for i in range(9)),
+            key=lambda e: e.margin,
+        )
         return Evidence(weakest.left, "<", weakest.right, weakest.tol, "sampled", "nine points of the interval")
     if proof.holds:
         return Evidence(0, "<", float(proof.margin), strength="certified", note=proof.statement)
@@ -93,12 +100,20 @@ def check_rank_one(case):
 
 
 def check_three_global(case):
-    """DNC against the other closed forms, and as the global minimum: by branch and bound where it ends, else against the lowest point found."""
+    """DNC against the other closed forms, and as the global minimum: by branch and bound where it ends, else against
+    the lowest point found."""
     problem = case.problem()
     if "stretch" in case:
         point = dnc(problem)
         off = value(replace(point, s=case.stretch * point.s))
-        yield Evidence(off, "==", value(lowest(problem)), 1e-9 * off, "sampled", f"dnc at {case.stretch} times its scale against the lowest point found")
+        yield Evidence(
+            off,
+            "==",
+            value(lowest(problem)),
+            1e-9 * off,
+            "sampled",
+            f"dnc at {case.stretch} times its scale against the lowest point found",
+        )
         return
     for rival in ("blocks(2,1)", "pairs", "zero"):
         yield strength.order(problem, "dnc", rival)
@@ -127,8 +142,12 @@ CLAIMS = (
         controls=[
             Case(K=4, n=1, L=3, lam=1e-3),
             Case(K=5, n=1, L=2, lam=0.02),
-            planted("the crossing is put 1% too high", K=4, n=1, L=2, lam=1.005 * PAIRS_AT_4, crossing=1.01 * PAIRS_AT_4),
-            planted("the crossing is put 1% too low", K=4, n=1, L=2, lam=0.995 * PAIRS_AT_4, crossing=0.99 * PAIRS_AT_4),
+            planted(
+                "the crossing is put 1% too high", K=4, n=1, L=2, lam=1.005 * PAIRS_AT_4, crossing=1.01 * PAIRS_AT_4
+            ),
+            planted(
+                "the crossing is put 1% too low", K=4, n=1, L=2, lam=0.995 * PAIRS_AT_4, crossing=0.99 * PAIRS_AT_4
+            ),
             planted("n^(1/3) is replaced by n^(1/2)", K=4, n=5, L=2, lam=0.9 * PAIRS_AT_4 / 5 ** (1 / 3), power=0.5),
         ],
         uses=("gk25:lemma1",),
@@ -137,7 +156,10 @@ CLAIMS = (
     Claim(
         id="gk25:thm1-k4-intervals",
         title="K = 4, L = 2: the order of pairs and DNC on whole intervals of lam",
-        statement="dnc < pairs for every lam n^(1/3) in [1e-8, 0.011760498], and pairs < dnc from 0.011760499 as long as both exist.",
+        statement=(
+            "dnc < pairs for every lam n^(1/3) in [1e-8, 0.011760498], and pairs < dnc from 0.011760499 as long as both"
+            " exist."
+        ),
         source="gk25, Theorem 1",
         hypotheses={
             "K = 4": lambda c: c.K == 4,
@@ -146,23 +168,39 @@ CLAIMS = (
             "the interval does not hold the crossing": lambda c: c.low <= c.high and not c.low <= PAIRS_AT_4 <= c.high,
         },
         check=check_interval,
-        cases=[Case(K=4, L=2, low=low, high=high) for low, high in [(1e-8, 1e-3), (1e-3, 0.0117), (0.0117, 0.011760498), (0.011760499, 0.012), (0.012, 0.1)]],
+        cases=[
+            Case(K=4, L=2, low=low, high=high)
+            for low, high in [(1e-8, 1e-3), (1e-3, 0.0117), (0.0117, 0.011760498), (0.011760499, 0.012), (0.012, 0.1)]
+        ],
         controls=[
             Case(K=4, L=2, low=0.01, high=0.02),
             Case(K=4, L=3, low=1e-3, high=1e-2),
             Case(K=10, L=2, low=1e-3, high=1e-2),
-            planted("the crossing is put 1% too high", K=4, L=2, low=1.002 * PAIRS_AT_4, high=1.005 * PAIRS_AT_4, crossing=1.01 * PAIRS_AT_4),
+            planted(
+                "the crossing is put 1% too high",
+                K=4,
+                L=2,
+                low=1.002 * PAIRS_AT_4,
+                high=1.005 * PAIRS_AT_4,
+                crossing=1.01 * PAIRS_AT_4,
+            ),
         ],
         uses=("gk25:thm1-k4",),
     ),
     Claim(
         id="gk25:thm1-k5",
         title="K = 5, L = 2: two pairs and an apex, of rank 3, beat DNC exactly above one value of lam n^(1/3)",
-        statement=f"For K = 5, L = 2, where both exist: F(pairs+apex) < F(dnc) iff lam n^(1/3) > {APEX_AT_5:.16g}. The one-scale pairs alone do not show it.",
+        statement=(
+            f"For K = 5, L = 2, where both exist: F(pairs+apex) < F(dnc) iff lam n^(1/3) > {APEX_AT_5:.16g}. The"
+            " one-scale pairs alone do not show it."
+        ),
         source="gk25, Theorem 1",
         hypotheses={"K = 5": lambda c: c.K == 5, "L = 2": lambda c: c.L == 2, **HERE},
         check=check_crossing("pairs+apex", APEX_AT_5),
-        cases=[Case(K=5, n=n, L=2, lam=ratio * APEX_AT_5 / n ** (1 / 3)) for n, ratio in [(1, 0.01), (3, 1 - 1e-6), (3, 1 + 1e-6), (1, 30.0), (2, 800.0)]],
+        cases=[
+            Case(K=5, n=n, L=2, lam=ratio * APEX_AT_5 / n ** (1 / 3))
+            for n, ratio in [(1, 0.01), (3, 1 - 1e-6), (3, 1 + 1e-6), (1, 30.0), (2, 800.0)]
+        ],
         controls=[
             Case(K=5, n=1, L=3, lam=1e-5),
             planted("the crossing is put 1% too high", K=5, n=1, L=2, lam=1.005 * APEX_AT_5, crossing=1.01 * APEX_AT_5),
@@ -176,7 +214,11 @@ CLAIMS = (
         title="K = 3: DNC is the global minimum at moderate lam, at every depth looked at",
         statement="For K = 3 and lam n^(1/(L+1)) <= 0.4/(L+1), DNC costs less than every other point.",
         source="gk25, Theorem 1",
-        hypotheses={"K = 3": lambda c: c.K == 3, "lam n^(1/(L+1)) <= 0.4/(L+1)": lambda c: effective(c) <= 0.4 / (c.L + 1), **HERE},
+        hypotheses={
+            "K = 3": lambda c: c.K == 3,
+            "lam n^(1/(L+1)) <= 0.4/(L+1)": lambda c: effective(c) <= 0.4 / (c.L + 1),
+            **HERE,
+        },
         check=check_three_global,
         cases=[Case(K=3, n=n, L=L, lam=lam) for n, L, lam in [(1, 2, 1e-2), (1, 3, 1e-2), (4, 5, 1e-2)]],
         controls=[
@@ -191,10 +233,16 @@ CLAIMS = (
     Claim(
         id="gk25:thm1-k3-rank-one",
         title="K = 3: a rank-1 point that leaves one class undecided beats DNC and zero in a window of lam",
-        statement="For K = 3 and every L >= 2 there is an interval of lam n^(1/(L+1)) in which blocks(2,1) costs less than "
-        "both DNC and zero: (0.1320, 0.1656) at L = 3.",
+        statement=(
+            "For K = 3 and every L >= 2 there is an interval of lam n^(1/(L+1)) in which blocks(2,1) costs less than "
+            "both DNC and zero: (0.1320, 0.1656) at L = 3."
+        ),
         source="gk25, Theorem 1",
-        hypotheses={"K = 3": lambda c: c.K == 3, "L >= 2": lambda c: c.L >= 2, "inside the window": lambda c: 0 < c.share < 1},
+        hypotheses={
+            "K = 3": lambda c: c.K == 3,
+            "L >= 2": lambda c: c.L >= 2,
+            "inside the window": lambda c: 0 < c.share < 1,
+        },
         check=check_rank_one,
         cases=grid(K=3, n=[1, 6], L=[2, 3, 4, 8], share=[0.01, 0.5]),
         controls=[

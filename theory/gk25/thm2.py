@@ -26,8 +26,9 @@ def problem_of(case):
 def shapes(case) -> tuple[np.ndarray, np.ndarray]:
     """(X of rank p, M of rank q), both K x N, from the seed of the case.
 
-    shape `code`: X is a diagonally superior code with samples of their own lengths; `random`: a product of Gaussian factors; `simplex`: S.
-    M = V'(samples), V unit vectors in R^q; for q = 1 (K = 2) opposite ones. `mixed`: two rows of M are exchanged, which spoils its superiority.
+    shape `code`: X is a diagonally superior code with samples of their own lengths; `random`: a product of Gaussian
+    factors; `simplex`: S. M = V'(samples), V unit vectors in R^q; for q = 1 (K = 2) opposite ones. `mixed`: two rows of
+    M are exchanged, which spoils its superiority.
     """
     problem, seed = problem_of(case), seed_sequence(case.rng)
     draws = [generator(child(seed, i)) for i in range(2)]
@@ -43,7 +44,8 @@ def shapes(case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def superior(K: int, r: int, labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """A diagonally superior K x N matrix of rank r: samples vary about the vectors of a code, in direction and in length."""
+    """A diagonally superior K x N matrix of rank r: samples vary about the vectors of a code, in direction and in
+    length."""
     V = code(K, r, draw) if r > 1 else np.linspace(1, -1, K)[None, :]
     gap = np.sqrt((1 - np.max((V.T @ V)[~np.eye(K, dtype=bool)])) / 2) if r > 1 else 0.5
     noise = draw.standard_normal((r, len(labels)))
@@ -52,7 +54,8 @@ def superior(K: int, r: int, labels: np.ndarray, draw: np.random.Generator) -> n
 
 
 def stretch(X: np.ndarray, M: np.ndarray, labels: np.ndarray) -> float:
-    """c = max over columns j and rows k of (X_yj - X_kj) / (M_yj - M_kj): every margin of c M is at least that of X, so g(c a M) <= g(a X) for all a >= 0."""
+    """c = max over columns j and rows k of (X_yj - X_kj) / (M_yj - M_kj): every margin of c M is at least that of X, so
+    g(c a M) <= g(a X) for all a >= 0."""
     columns = np.arange(len(labels))
     own = np.zeros(X.shape, bool)
     own[labels, columns] = True
@@ -62,9 +65,11 @@ def stretch(X: np.ndarray, M: np.ndarray, labels: np.ndarray) -> float:
 
 @functools.lru_cache(4096)
 def last_depth(case) -> int:
-    """L_0 of the proof: for every L > L_0, sum_i (c s_i(M))^(2/(L+1)) < sum_i s_i(X)^(2/(L+1)), so that M costs less at every lam.
+    """L_0 of the proof: for every L > L_0, sum_i (c s_i(M))^(2/(L+1)) < sum_i s_i(X)^(2/(L+1)), so that M costs less at
+    every lam.
 
-    0 where it holds at every L. Raises ValueError where M is not superior or its rank is not below that of X: there is no such depth.
+    0 where it holds at every L. Raises ValueError where M is not superior or its rank is not below that of X: there is
+    no such depth.
     """
     X, M = shapes(case)
     labels = problem_of(case).labels
@@ -103,8 +108,9 @@ HYPOTHESES = {
     "L > L_0 of the proof": beyond,
 }
 STATEMENT = (
-    "X of rank p, M diagonally superior of rank q < p: for L > L_0 the least F(b M) over b >= 0 is below the least F(a X) over a >= 0, unless both are at 0. "
-    "L_0 is the last L at which sum (c s_i(M))^(2/(L+1)) >= sum s_i(X)^(2/(L+1)), with c the largest ratio of margins; it serves every lam."
+    "X of rank p, M diagonally superior of rank q < p: for L > L_0 the least F(b M) over b >= 0 is below the least F(a"
+    " X) over a >= 0, unless both are at 0. L_0 is the last L at which sum (c s_i(M))^(2/(L+1)) >= sum"
+    " s_i(X)^(2/(L+1)), with c the largest ratio of margins; it serves every lam."
 )
 
 
@@ -147,7 +153,18 @@ CLAIM = Claim(
     cases=sampled_cases(1, (0, 1)),
     controls=[
         *CONTROLS,
-        planted("the rows of M are permuted after its rank was counted", K=4, n=1, L=150, lam=1e-6, p=3, q=2, shape="code", rng=1, mixed=True),
+        planted(
+            "the rows of M are permuted after its rank was counted",
+            K=4,
+            n=1,
+            L=150,
+            lam=1e-6,
+            p=3,
+            q=2,
+            shape="code",
+            rng=1,
+            mixed=True,
+        ),
     ],
     uses=("gk25:lemma1",),
     scope="seeded X and M; the note of each case has its L_0, from the proof and thus not the smallest",

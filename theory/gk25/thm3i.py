@@ -18,11 +18,14 @@ SEARCHED = 16
 
 def problem_of(case) -> Problem:
     """lam_L = c L^-alpha; n samples in the smallest class, n R in the largest."""
-    return Problem(K=case.K, n=spread_counts(case.K, case.n, case.get("R", 1)), L=case.L, lam=schedule(case.L, case.c, case.alpha))
+    return Problem(
+        K=case.K, n=spread_counts(case.K, case.n, case.get("R", 1)), L=case.L, lam=schedule(case.L, case.c, case.alpha)
+    )
 
 
 def last_depth(case) -> float:
-    """L_r: beyond it (1/2) log(2 log K / ((L+1) lam_L)) <= -rate, so that the bound is below exp(-rate L); inf where alpha >= 1.
+    """L_r: beyond it (1/2) log(2 log K / ((L+1) lam_L)) <= -rate, so that the bound is below exp(-rate L); inf where
+    alpha >= 1.
 
     The left side falls in L from alpha/(1 - alpha) on, so that the first L after that which satisfies it settles it.
     """
@@ -55,9 +58,11 @@ def found(problem: Problem, rng) -> tuple[int, float]:
 
 
 def dearer(problem: Problem, rate: float, weight: float = 1.0) -> tuple[float, float]:
-    """(least F - log K, its log s_1) on the rays of the polygon and the simplex where s_1 >= exp(-rate L). `weight` times lam falsifies it.
+    """(least F - log K, its log s_1) on the rays of the polygon and the simplex where s_1 >= exp(-rate L). `weight`
+    times lam falsifies it.
 
-    The penalty is taken in logarithms, for s_1 may be far below what a float can hold; Z itself is then zero to rounding.
+    The penalty is taken in logarithms, for s_1 may be far below what a float can hold; Z itself is then zero to
+    rounding.
     """
     K, D, fit, found = problem.K, problem.D, Fit.of(problem, False), []
     X = code(K, 2)
@@ -71,11 +76,12 @@ def dearer(problem: Problem, rate: float, weight: float = 1.0) -> tuple[float, f
 
 
 def check(case):
-    """No point with a singular value above exp(-rate L) costs less than zero, on two rays; and log s_max / L of the lowest point found.
+    """No point with a singular value above exp(-rate L) costs less than zero, on two rays; and log s_max / L of the
+    lowest point found.
 
-    The proof: the penalty of such a point is at least (D lam/2) exp(-2 rate), and log K is the cost of zero. Where D lam >= 2 log K a minimiser
-    has s <= 1; then s^(2/D) >= s and F(Z) - F(0) >= (D lam/2 - |grad g(0)|_2) |Z|_*, which is positive because |grad g(0)|_2 is at most
-    sqrt((1 - 1/K)/N) < log K: zero is the only global minimum.
+    The proof: the penalty of such a point is at least (D lam/2) exp(-2 rate), and log K is the cost of zero. Where D
+    lam >= 2 log K a minimiser has s <= 1; then s^(2/D) >= s and F(Z) - F(0) >= (D lam/2 - |grad g(0)|_2) |Z|_*, which
+    is positive because |grad g(0)|_2 is at most sqrt((1 - 1/K)/N) < log K: zero is the only global minimum.
     """
     problem = problem_of(case)
     least, size = dearer(problem, case.rate, case.get("weight", 1.0))
@@ -84,7 +90,9 @@ def check(case):
     rank, size = found(problem, case.rng)
     yield Evidence(size / case.L, "<=", -case.rate, 1e-9, "sampled", "lowest point found")
     if problem.D * problem.Lam >= 2 * math.log(case.K):
-        yield Evidence(rank, "<", 1, 0, "sampled", "the lowest point found is zero, as it must be where D lam >= 2 log K")
+        yield Evidence(
+            rank, "<", 1, 0, "sampled", "the lowest point found is zero, as it must be where D lam >= 2 log K"
+        )
 
 
 HYPOTHESES = {
@@ -92,13 +100,15 @@ HYPOTHESES = {
     "L > L_r": lambda c: c.L > last_depth(c),
 }
 STATEMENT = (
-    "If 1/lam_L = o(L), every singular value of the global minimisers is 0 or falls faster than exponentially: for each rate r there is L_r with "
-    "s <= exp(-r L) for L > L_r. Here lam_L = c L^-alpha, and L_r is the last L with (L+1) lam_L < 2 log K e^(2r). "
-    "More is true: zero is the only global minimum once (L+1) lam_L >= 2 log K."
+    "If 1/lam_L = o(L), every singular value of the global minimisers is 0 or falls faster than exponentially: for each"
+    " rate r there is L_r with s <= exp(-r L) for L > L_r. Here lam_L = c L^-alpha, and L_r is the last L with (L+1)"
+    " lam_L < 2 log K e^(2r). More is true: zero is the only global minimum once (L+1) lam_L >= 2 log K."
 )
 CASES = [
     case
-    for case in grid(K=[2, 3, 4, 7, 10], n=[1, 3], L=[12, 80, 1000], c=[0.3, 2.0], alpha=[0.0, 0.5], rate=[0.1, 1.0], rng=0)
+    for case in grid(
+        K=[2, 3, 4, 7, 10], n=[1, 3], L=[12, 80, 1000], c=[0.3, 2.0], alpha=[0.0, 0.5], rate=[0.1, 1.0], rng=0
+    )
     if all(holds(case) for holds in HYPOTHESES.values())
 ]
 CONTROLS = [
@@ -118,5 +128,8 @@ CLAIM = Claim(
     cases=CASES,
     controls=[*CONTROLS, planted("lam in the penalty is a fiftieth of what it is", **LIGHT)],
     uses=("gk25:lemma1",),
-    scope="lam_L = c L^-alpha at the declared rates; proved there for every minimiser by the a-priori bound, and seen at the lowest point of a search",
+    scope=(
+        "lam_L = c L^-alpha at the declared rates; proved there for every minimiser by the a-priori bound, and seen at"
+        " the lowest point of a search"
+    ),
 )

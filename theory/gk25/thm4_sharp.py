@@ -16,7 +16,8 @@ DISTANCES = (Fraction(1, 10**2), Fraction(1, 10**4), Fraction(1, 10**6))
 EIGENVALUE = 1e-9
 """Of Lam: an eigenvalue below it counts as zero; the nearest here is 1e-6 (L-1) Lam."""
 PROVED = 6
-"""Largest K whose index is proved by an isolating ball as well (at n = 1), at the largest distance; at the others up to PROVED_NEAR."""
+"""Largest K whose index is proved by an isolating ball as well (at n = 1), at the largest distance; at the others up to
+PROVED_NEAR."""
 PROVED_NEAR = 4
 
 
@@ -26,14 +27,16 @@ def threshold(K: int, L: int, shift: int = -1) -> Fraction:
 
 
 def lowest_block(K: int, L: int, a, exp_a):
-    """The least of the zero-diagonal eigenvalue, the scale eigenvalue and det/trace of the standard block, in units of lam; K >= 2."""
+    """The least of the zero-diagonal eigenvalue, the scale eigenvalue and det/trace of the standard block, in units of
+    lam; K >= 2."""
     scale, (x, y2, z), zero_diagonal = stratum_blocks(K, L, a, exp_a)
     parts = [scale] + ([(x * z - y2) / (x + z)] if K >= 3 else []) + ([zero_diagonal] if K >= 4 else [])
     return next(p for p in parts if not any(other < p for other in parts))
 
 
 def in_balls(K: int, L: int, a: Fraction):
-    """(index, lower and upper end of the lowest block, strength) at a rational scale, e^a enclosed where Arb is installed."""
+    """(index, lower and upper end of the lowest block, strength) at a rational scale, e^a enclosed where Arb is
+    installed."""
     if not balls.available():
         x = float(a)
         low = lowest_block(K, L, x, exponential(x))
@@ -54,11 +57,17 @@ def check(case):
             expected = 0 if side > 0 else case.get("below", K * (K - 3) // 2)
             note = f"a = {float(a):.9g}, {'above' if side > 0 else 'below'} by {float(distance):g}"
             tol = 1e-12 if strength == "float" else 0.0
-            yield Evidence(low, ">", 0.0, tol, strength, note) if side > 0 else Evidence(high, "<", 0.0, tol, strength, note)
+            yield (
+                Evidence(low, ">", 0.0, tol, strength, note)
+                if side > 0
+                else Evidence(high, "<", 0.0, tol, strength, note)
+            )
             yield Evidence(index, "==", expected, 0, strength, note)
             if case.how == "Hessian":
                 most = PROVED if distance == DISTANCES[0] else PROVED_NEAR
-                yield from measured(case, float(a), expected, note, prove=K <= most and case.n == 1 and not case.planted)
+                yield from measured(
+                    case, float(a), expected, note, prove=K <= most and case.n == 1 and not case.planted
+                )
 
 
 def measured(case, a: float, expected: int, note: str, prove: bool):
@@ -105,26 +114,38 @@ def stairs(case):
     yield Evidence(steps[0], "<", steps[1], strength="exact", note="the index rises at the threshold")
     yield Evidence(standard, "<", top, 1e-12, note="the standard block turns after the zero-diagonal one")
     yield Evidence(fold, "<", standard, 1e-12, note="and before the fold")
-    for expected, high, low in zip(steps, (1.5 * top, top, standard, fold), (top, standard, fold, 0.3 * fold), strict=True):
+    for expected, high, low in zip(
+        steps, (1.5 * top, top, standard, fold), (top, standard, fold, 0.3 * fold), strict=True
+    ):
         for share in (0.02, 0.5, 0.98):
             a = low + share * (high - low)
-            yield Evidence(index_of_blocks(K, L, a, exponential(a)), "==", expected, 0, note=f"closed form, a = {a:.6g}")
+            yield Evidence(
+                index_of_blocks(K, L, a, exponential(a)), "==", expected, 0, note=f"closed form, a = {a:.6g}"
+            )
             if K <= case.dense:
                 found = classify(dnc_at(K, case.n, L, a), eig_tol=EIGENVALUE, extremes=False)
-                yield Evidence(-1 if found.index is None else found.index, "==", expected, 0, note=f"eigenvalues, a = {a:.6g}")
+                yield Evidence(
+                    -1 if found.index is None else found.index, "==", expected, 0, note=f"eigenvalues, a = {a:.6g}"
+                )
 
 
 SHARP = Claim(
     id="gk25:thm4-sharp",
     title="The Hessian at collapse is PSD iff a >= K(L-1)/(L+1); just below, its index is K(K-3)/2",
-    statement="For K >= 4 and L >= 2 the collapsed point of scale a has no negative eigenvalue iff a >= K(L-1)/(L+1). Above it, D t >= D - 2 makes "
-    "scale and standard blocks positive too (det >= D t delta (K-2)(1+t)); just below it only the zero-diagonal block is negative.",
+    statement=(
+        "For K >= 4 and L >= 2 the collapsed point of scale a has no negative eigenvalue iff a >= K(L-1)/(L+1). Above"
+        " it, D t >= D - 2 makes scale and standard blocks positive too (det >= D t delta (K-2)(1+t)); just below it"
+        " only the zero-diagonal block is negative."
+    ),
     source="gk25, Theorem 4 (a sharper form)",
     hypotheses={"K >= 4": lambda c: c.K >= 4, "L >= 2": lambda c: c.L >= 2},
     check=check,
     cases=[
         *grid(K=range(4, 61), L=range(2, 13), n=1, how="blocks"),
-        *(Case(K=K, L=L, n=n, how="Hessian") for K, L, n in [(4, 2, 1), (5, 3, 1), (6, 4, 1), (5, 2, 3), (8, 2, 5), (10, 3, 1), (16, 2, 1)]),
+        *(
+            Case(K=K, L=L, n=n, how="Hessian")
+            for K, L, n in [(4, 2, 1), (5, 3, 1), (6, 4, 1), (5, 2, 3), (8, 2, 5), (10, 3, 1), (16, 2, 1)]
+        ),
     ],
     controls=[
         *grid(K=[2, 3], L=[2, 5], n=1, how="blocks"),
@@ -132,14 +153,19 @@ SHARP = Claim(
         planted("the index below is taken to be K(K-1)/2", K=6, L=3, n=1, how="Hessian", below=15),
     ],
     uses=("gk25:dnc-spectrum",),
-    scope="at relative distances 1e-2, 1e-4, 1e-6 on both sides; signs of closed-form blocks enclosed in balls, the index of the Hessian itself for K to 16",
+    scope=(
+        "at relative distances 1e-2, 1e-4, 1e-6 on both sides; signs of closed-form blocks enclosed in balls, the index"
+        " of the Hessian itself for K to 16"
+    ),
 )
 
 STAIRS = Claim(
     id="gk25:thm4-stairs",
     title="Index of collapse along its branch: 0, K(K-3)/2, K(K-1)/2 - 1, K(K-1)/2",
-    statement="For K >= 4, L >= 2, as a falls from infinity to 0 the index rises at a = K(L-1)/(L+1), "
-    "where the standard block turns, and at the fold, and nowhere else.",
+    statement=(
+        "For K >= 4, L >= 2, as a falls from infinity to 0 the index rises at a = K(L-1)/(L+1), "
+        "where the standard block turns, and at the fold, and nowhere else."
+    ),
     source="gk25, Theorem 4 (a sharper form)",
     hypotheses={"K >= 4": lambda c: c.K >= 4, "L >= 2": lambda c: c.L >= 2},
     check=stairs,

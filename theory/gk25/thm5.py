@@ -20,21 +20,33 @@ def stiefel(d: int, L: int, rank: int) -> int:
 
 
 def check(case):
-    """Measured dimension at DNC, whose singular values all coincide, against the Grassmannian count; the measured ratio at d = K against 1."""
+    """Measured dimension at DNC, whose singular values all coincide, against the Grassmannian count; the measured ratio
+    at d = K against 1."""
     K, L = case.K, case.L
     dnc = structure(case.problem(), "dnc")
     counted = case.get("factor", 1) * grassmann(K, case.d, L, K - 1)
-    yield Evidence(measured_dimension(dnc), "==", counted, 0, note="rank of the tangent vectors of the orbit; Grassmannians")
+    yield Evidence(
+        measured_dimension(dnc), "==", counted, 0, note="rank of the tangent vectors of the orbit; Grassmannians"
+    )
     if case.d == K:
         r = case.rank
-        yield Evidence(Fraction(measured_dimension(dnc), stiefel(K, L, r)), "<", 1, 0, "float", f"ratio at d = K to rank {r}, distinct singular values")
+        yield Evidence(
+            Fraction(measured_dimension(dnc), stiefel(K, L, r)),
+            "<",
+            1,
+            0,
+            "float",
+            f"ratio at d = K to rank {r}, distinct singular values",
+        )
 
 
 CLAIM = Claim(
     id="gk25:thm5",
     title="As published: solutions at DNC form Grassmannians, and their dimension ratio to low rank starts below 1",
-    statement="The set of factors with a given critical Z of rank r has dimension L r (d-r) where its singular values coincide, "
-    "so that DNC has the smaller set at d = K and overtakes rank r, 2 <= r < K - 1, only as d grows.",
+    statement=(
+        "The set of factors with a given critical Z of rank r has dimension L r (d-r) where its singular values"
+        " coincide, so that DNC has the smaller set at d = K and overtakes rank r, 2 <= r < K - 1, only as d grows."
+    ),
     source="gk25, Theorem 5",
     hypotheses={
         "K >= 4": lambda c: c.K >= 4,

@@ -1,8 +1,9 @@
 """Theorem 5 corrected: with Z fixed the hidden frames are free, whatever the multiplicities of its singular values.
 
-Balanced factors of Z = U diag(s) V' are A_l = Q_l diag(s)^(1/D) Q_{l-1}' with Q_0 = V, Q_D = U and any orthonormal Q_1, ..., Q_L
-(d x r). A rotation among equal singular values acts on all of Q_0, ..., Q_D at once, so fixing Z uses it up: what is left is a
-product of L Stiefel manifolds. A Grassmannian for each layer would forget r(r-1)/2 dimensions that change the factors.
+Balanced factors of Z = U diag(s) V' are A_l = Q_l diag(s)^(1/D) Q_{l-1}' with Q_0 = V, Q_D = U and any orthonormal Q_1,
+..., Q_L (d x r). A rotation among equal singular values acts on all of Q_0, ..., Q_D at once, so fixing Z uses it up:
+what is left is a product of L Stiefel manifolds. A Grassmannian for each layer would forget r(r-1)/2 dimensions that
+change the factors.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def is_there(case) -> bool:
 
 
 def measured_dimension(point: LogitPoint, rng: int = 0, tol: float = 1e-9) -> int:
-    """Rank of the tangent vectors (.., Omega_l A_{l-1}, -A_l Omega_l, ..), Omega_l skew, at a lift in random frames: nothing in it counts frames."""
+    """Rank of the tangent vectors (.., Omega_l A_{l-1}, -A_l Omega_l, ..), Omega_l skew, at a lift in random frames:
+    nothing in it counts frames."""
     factors, rows = point.lift(rng=rng).factors, []
     for l, d in enumerate(point.problem.widths):
         for i, j in itertools.combinations(range(d), 2):
@@ -56,18 +58,24 @@ def frames(rank: int, d: int, L: int, excess: int = 1) -> int:
 
 
 def check_dimension(case):
-    """The count against the rank of the orbit's tangent vectors and against the zero eigenvalues of the Hessian in all parameters."""
+    """The count against the rank of the orbit's tangent vectors and against the zero eigenvalues of the Hessian in all
+    parameters."""
     point = structure(case.problem(), case.structure)
     expected = frames(point.rank, case.d, case.L, case.get("excess", 1))
-    yield Evidence(measured_dimension(point), "==", expected, 0, note=f"tangent vectors of the orbit, rank {point.rank}")
+    yield Evidence(
+        measured_dimension(point), "==", expected, 0, note=f"tangent vectors of the orbit, rank {point.rank}"
+    )
     if case.kernel:
-        yield Evidence(flatness(point).zero, "==", expected, 0, note="zero eigenvalues in all parameters: no other flat directions")
+        yield Evidence(
+            flatness(point).zero, "==", expected, 0, note="zero eigenvalues in all parameters: no other flat directions"
+        )
         found = classify(point, extremes=False)
         yield Evidence(found.nullity, "==", expected, 0, note="nullity by the stratum theorem")
 
 
 def ratio(K: int, d: int, rank: int, half: int = 1) -> Fraction:
-    """R(d) = ((K-1)/r) (d - K/2)/(d - (r+1)/2): dimension at DNC over that at rank r, any L. `half` other than 1 falsifies it."""
+    """R(d) = ((K-1)/r) (d - K/2)/(d - (r+1)/2): dimension at DNC over that at rank r, any L. `half` other than 1
+    falsifies it."""
     return Fraction((K - 1) * (2 * d - half * K), rank * (2 * d - rank - 1))
 
 
@@ -77,20 +85,30 @@ def check_ratio(case):
     for r in range(2, max(3, K - 1)):
         limit = Fraction(K - 1, r)
         if half == 1:
-            yield Evidence(ratio(K, case.d, r), "==", Fraction(frames(K - 1, case.d, 3), frames(r, case.d, 3)), strength="exact")
+            yield Evidence(
+                ratio(K, case.d, r), "==", Fraction(frames(K - 1, case.d, 3), frames(r, case.d, 3)), strength="exact"
+            )
         yield Evidence(ratio(K, K, r, half), ">", 1, strength="exact", note=f"d = K, r = {r}")
         yield Evidence(
-            ratio(K, case.d + 1, r, half), ">", ratio(K, case.d, r, half), strength="exact", note=f"rises from d = {case.d} to {case.d + 1}, r = {r}"
+            ratio(K, case.d + 1, r, half),
+            ">",
+            ratio(K, case.d, r, half),
+            strength="exact",
+            note=f"rises from d = {case.d} to {case.d + 1}, r = {r}",
         )
         gap = (limit - ratio(K, case.d, r, half)) * (2 * case.d - r - 1)
-        yield Evidence(gap, "==", limit * (K - r - 1), strength="exact", note="the gap to (K-1)/r is (K-1)(K-r-1)/(r(2d-r-1))")
+        yield Evidence(
+            gap, "==", limit * (K - r - 1), strength="exact", note="the gap to (K-1)/r is (K-1)(K-r-1)/(r(2d-r-1))"
+        )
 
 
 DIMENSION = Claim(
     id="gk25:thm5-dimension",
     title="Factors with a given critical Z of rank r form a set of dimension L (r d - r(r+1)/2)",
-    statement="For d >= r the set of critical factors with product Z is a product of L Stiefel manifolds, and at nondegenerate points "
-    "its dimension is the nullity of the Hessian.",
+    statement=(
+        "For d >= r the set of critical factors with product Z is a product of L Stiefel manifolds, and at"
+        " nondegenerate points its dimension is the nullity of the Hessian."
+    ),
     source="gk25, Theorem 5 (corrected)",
     hypotheses={
         "K >= 3": lambda c: c.K >= 3,
@@ -109,17 +127,32 @@ DIMENSION = Claim(
     ],
     controls=[
         Case(K=4, n=1, d=6, L=2, lam=1e-3, structure="blocks(4)", kernel=True, loss="mse"),
-        planted("subspaces are counted instead of frames", K=4, n=1, d=6, L=2, lam=1e-3, structure="dnc", kernel=True, excess=3),
+        planted(
+            "subspaces are counted instead of frames",
+            K=4,
+            n=1,
+            d=6,
+            L=2,
+            lam=1e-3,
+            structure="dnc",
+            kernel=True,
+            excess=3,
+        ),
     ],
     uses=("gk25:lemma1",),
-    scope="the rank of the orbit bounds the dimension from below and the nullity from above: where they agree it is found; looked at on the stated grid",
+    scope=(
+        "the rank of the orbit bounds the dimension from below and the nullity from above: where they agree it is"
+        " found; looked at on the stated grid"
+    ),
 )
 
 CORRECTED = Claim(
     id="gk25:thm5-corrected",
     title="The dimension ratio of DNC to rank r is above 1 at every width and rises to (K-1)/r",
-    statement="For K >= 4, 2 <= r < K - 1 and d >= K, R(d) = ((K-1)/r) (d - K/2)/(d - (r+1)/2) satisfies 1 < R(d) < R(d+1) < (K-1)/r, its limit; "
-    "R(K) > 1 since (K-r)(K-r-1) > 0.",
+    statement=(
+        "For K >= 4, 2 <= r < K - 1 and d >= K, R(d) = ((K-1)/r) (d - K/2)/(d - (r+1)/2) satisfies 1 < R(d) < R(d+1) <"
+        " (K-1)/r, its limit; R(K) > 1 since (K-r)(K-r-1) > 0."
+    ),
     source="gk25, Theorem 5 (corrected)",
     hypotheses={"K >= 4": lambda c: c.K >= 4, "d >= K": lambda c: c.d >= c.K},
     check=check_ratio,
@@ -129,7 +162,10 @@ CORRECTED = Claim(
         planted("d - K/2 is replaced by d - K, as Grassmannians would have it", K=6, d=9, half=2),
     ],
     uses=("gk25:thm5-dimension",),
-    scope="every r from 2 to K - 2 at the stated K and d, in fractions; the two inequalities of the statement are algebraic in K, r and d",
+    scope=(
+        "every r from 2 to K - 2 at the stated K and d, in fractions; the two inequalities of the statement are"
+        " algebraic in K, r and d"
+    ),
 )
 
 CLAIMS = (DIMENSION, CORRECTED)

@@ -33,13 +33,18 @@ def angle(G, v, part: float = 1.0) -> tuple[float, float]:
 CLAIM = Claim(
     id="gsgp22:angle",
     title="dist of W/|W| to rank m B is at most the sine of its angle to a batch gradient",
-    statement="For v = W/|W| and P = G_B - <G_B,v> v the distance of v to rank m B is at most |P|/|<G_B,v>|, the tangent of the angle of W and G_B, at "
-    "every point and for every lam, also lam = 0; and at most its sine |P|/|G_B|, which is sharper, always below 1, and attained.",
+    statement=(
+        "For v = W/|W| and P = G_B - <G_B,v> v the distance of v to rank m B is at most |P|/|<G_B,v>|, the tangent of"
+        " the angle of W and G_B, at every point and for every lam, also lam = 0; and at most its sine |P|/|G_B|, which"
+        " is sharper, always below 1, and attained."
+    ),
     source="gsgp22, the bound without decay",
     hypotheses={
         "a tight point is one layer on whole inputs": lambda c: c.point != "tight" or c.get("patches", 1) == 1,
         "B <= N": lambda c: c.point == "tight" or ("n" in c and c.B <= c.K * c.n),
-        "a tight point needs K > B, d > B and lam > 0": lambda c: c.point != "tight" or (min(c.K, c.d) > c.B and c.lam > 0),
+        "a tight point needs K > B, d > B and lam > 0": lambda c: (
+            c.point != "tight" or (min(c.K, c.d) > c.B and c.lam > 0)
+        ),
     },
     check=check,
     cases=[*TIGHT, *settings(40, "start", "trained"), *(case.but(lam=0.0) for case in settings(8, "start", "trained"))],

@@ -1,4 +1,5 @@
-"""How far the parameters move in an epoch, late in a run: a plateau that grows with the decay, and nothing without it."""
+"""How far the parameters move in an epoch, late in a run: a plateau that grows with the decay, and nothing without
+it."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ FORGOTTEN = 24
 
 
 def displacements(cell) -> np.ndarray:
-    """|x_{e+1} - x_e| / |x_{e+1}| for every epoch e of one run of SGD; cell: a dict or Case with B, lr, lam and steps."""
+    """|x_{e+1} - x_e| / |x_{e+1}| for every epoch e of one run of SGD; cell: a dict or Case with B, lr, lam and
+    steps."""
     data = data_of(cell)
     net = network_of(cell, data)
     start, points, per_epoch = net.unpack(start_of(Objective(net, data), cell["rng"])), [], data.N // cell["B"]
@@ -32,7 +34,17 @@ def displacements(cell) -> np.ndarray:
 
     moved: list[float] = []
     settings = {"lr": cell["lr"], "batch": cell["B"], "steps": cell["steps"]}
-    train(net, data, cell.get("loss", "ce"), decay=cell["lam"], rng=cell["rng"], start=start, callback=record, progress=False, **settings).require()
+    train(
+        net,
+        data,
+        cell.get("loss", "ce"),
+        decay=cell["lam"],
+        rng=cell["rng"],
+        start=start,
+        callback=record,
+        progress=False,
+        **settings,
+    ).require()
     return np.array(moved)
 
 
@@ -52,26 +64,56 @@ def check(case):
     """Late displacements of every lam do not fall any more, and increase with lam; without decay they fall."""
     found = [quarters(displacements(case.but(lam=lam, steps=steps_of(case, lam)))) for lam in case.lams]
     for lam, (before, late) in zip(case.lams, found, strict=True):
-        yield Evidence(late / before, "in", (0.8, 1.3), 1e-9, "sampled", f"lam = {lam:g}: last quarter over the third, {late:.3g} of the norm per epoch")
+        yield Evidence(
+            late / before,
+            "in",
+            (0.8, 1.3),
+            1e-9,
+            "sampled",
+            f"lam = {lam:g}: last quarter over the third, {late:.3g} of the norm per epoch",
+        )
     levels = [late for _, late in found]
     levels = levels[::-1] if case.get("turned") else levels
     for (small, low), (large, high) in itertools.pairwise(zip(case.lams, levels, strict=True)):
         yield Evidence(high / low, ">", 1.0, 1e-9, "sampled", f"displacement at lam = {large:g} over that at {small:g}")
     before, late = quarters(displacements(case.but(lam=0.0, steps=steps_of(case, 0.0))))
-    yield Evidence(late / before, "<", 0.78, 1e-9, "sampled", f"lam = 0: last quarter over the third, {late:.3g}: it falls like one over the time")
+    yield Evidence(
+        late / before,
+        "<",
+        0.78,
+        1e-9,
+        "sampled",
+        f"lam = 0: last quarter over the third, {late:.3g}: it falls like one over the time",
+    )
     yield Evidence(late / min(levels), "<", 0.5, 1e-9, "sampled", "lam = 0: over the smallest with decay")
 
 
-BASE = {"K": 3, "n": 10, "d": 24, "width": 24, "L": 3, "sigma": 1.0, "activation": "tanh", "B": 5, "lr": 0.3, "lams": (1e-2, 2e-2, 5e-2)}
+BASE = {
+    "K": 3,
+    "n": 10,
+    "d": 24,
+    "width": 24,
+    "L": 3,
+    "sigma": 1.0,
+    "activation": "tanh",
+    "B": 5,
+    "lr": 0.3,
+    "lams": (1e-2, 2e-2, 5e-2),
+}
 
 CLAIM = Claim(
     id="gsgp22:displacement",
     title="Late in a run the parameters keep moving by an amount that grows with the decay",
-    statement="After E = 12, when the start is forgotten, the relative displacement of the parameters in an epoch of SGD with B < N stays where it is "
-    "for every lam > 0, and is the larger the larger lam; at lam = 0 it goes on falling. With all samples in every batch it falls as well.",
+    statement=(
+        "After E = 12, when the start is forgotten, the relative displacement of the parameters in an epoch of SGD with"
+        " B < N stays where it is for every lam > 0, and is the larger the larger lam; at lam = 0 it goes on falling."
+        " With all samples in every batch it falls as well."
+    ),
     source="gsgp22, the displacement of an epoch",
     hypotheses={
-        "lam > 0, increasing by factors of two or more": lambda c: min(c.lams) > 0 and all(b >= 2 * a for a, b in itertools.pairwise(c.lams)),
+        "lam > 0, increasing by factors of two or more": lambda c: (
+            min(c.lams) > 0 and all(b >= 2 * a for a, b in itertools.pairwise(c.lams))
+        ),
         "lam <= 0.15/K": lambda c: max(c.lams) <= 0.151 / c.K,
         "B <= N/3": lambda c: 3 * c.B <= c.K * c.n,
         "lr <= 0.3": lambda c: c.lr <= 0.3,
@@ -79,12 +121,19 @@ CLAIM = Claim(
     },
     check=check,
     kind="empirical",
-    cases=[Case(**BASE, rng=0), Case(**{**BASE, "B": 3, "activation": "relu"}, rng=1), Case(**{**BASE, "L": 2, "K": 4, "lams": (1e-2, 3.5e-2)}, rng=2)],
+    cases=[
+        Case(**BASE, rng=0),
+        Case(**{**BASE, "B": 3, "activation": "relu"}, rng=1),
+        Case(**{**BASE, "L": 2, "K": 4, "lams": (1e-2, 3.5e-2)}, rng=2),
+    ],
     controls=[
         Case(**{**BASE, "lams": (0.0,)}, rng=0),
         Case(**{**BASE, "B": 30, "lams": (2e-2, 5e-2)}, rng=0),
         planted("the levels are taken in the opposite order", **{**BASE, "lams": (2e-2, 5e-2)}, rng=0, turned=True),
     ],
     uses=("gsgp22:noise",),
-    scope="small networks on Gaussian mixtures, constant learning rate; that no batch size below N can stop is the floor of gsgp22:noise",
+    scope=(
+        "small networks on Gaussian mixtures, constant learning rate; that no batch size below N can stop is the floor"
+        " of gsgp22:noise"
+    ),
 )

@@ -19,18 +19,38 @@ def check(case):
     objective = objective_of(case)
     x = start_of(objective, case.rng)
     momentum = case.get("momentum", 0.0)
-    end, _, lrs = run_of(objective, x, case.rng, lambda x: None, lr=case.lr, batch=case.B, epochs=case.epochs, momentum=momentum, schedule=fading(case))
+    end, _, lrs = run_of(
+        objective,
+        x,
+        case.rng,
+        lambda x: None,
+        lr=case.lr,
+        batch=case.B,
+        epochs=case.epochs,
+        momentum=momentum,
+        schedule=fading(case),
+    )
     before, after = (unseen(W, objective.data.X) for W in (objective.net.unpack(x)[0], end.weights[0]))
     share = math.prod(1 - h * case.get("factor", 1) * case.lam for h in lrs)
     E, largest = end.E, max(lrs) * case.lam
     whole, left = np.linalg.norm(before), np.linalg.norm(after)
-    yield Evidence(np.linalg.norm(after - share * before) / whole, "==", 0.0, ROUNDING, note=f"E = {E:.4g}: prod(1 - lr lam) = {share:.4g}")
+    yield Evidence(
+        np.linalg.norm(after - share * before) / whole,
+        "==",
+        0.0,
+        ROUNDING,
+        note=f"E = {E:.4g}: prod(1 - lr lam) = {share:.4g}",
+    )
     if left > 1e-9 * whole:
         decayed = -math.log(left / whole)
         yield Evidence(decayed, ">", 1.0, 1e-7, note="-log of what is left")
         yield Evidence(decayed, "in", (E, E / (1 - largest)), 1e-7, note="between E and E/(1 - largest lr lam)")
     yield Evidence(
-        tail(end.weights[0], objective.data.N) / whole, "<", 1.01 * math.exp(-E) * case.get("shrink", 1) + ROUNDING, 1e-13, note="dist_N(W_1)/|W_0 unseen|"
+        tail(end.weights[0], objective.data.N) / whole,
+        "<",
+        1.01 * math.exp(-E) * case.get("shrink", 1) + ROUNDING,
+        1e-13,
+        note="dist_N(W_1)/|W_0 unseen|",
     )
 
 
@@ -40,7 +60,19 @@ def unseen(W, X) -> np.ndarray:
     return W - (W @ Q) @ Q.T
 
 
-BASE = {"K": 3, "n": 5, "d": 40, "width": 40, "L": 3, "sigma": 0.5, "B": 3, "lr": 0.1, "lam": 0.02, "epochs": 120, "rng": 0}
+BASE = {
+    "K": 3,
+    "n": 5,
+    "d": 40,
+    "width": 40,
+    "L": 3,
+    "sigma": 0.5,
+    "B": 3,
+    "lr": 0.1,
+    "lam": 0.02,
+    "epochs": 120,
+    "rng": 0,
+}
 
 
 def least_E(c) -> bool:
@@ -51,9 +83,11 @@ def least_E(c) -> bool:
 CLAIM = Claim(
     id="gsgp22:forgetting",
     title="The start is forgotten like exp(-E), E = sum of lr lam, whatever the batch",
-    statement="W_0 enters W_T with the weight prod (1 - lr_t lam), between e^(-E/(1 - max lr lam)) and e^-E, E = sum lr_t lam: the batch size enters "
-    "only by the number of steps. Beside the span of N < d inputs W_1 is that share of W_0, and nothing else. So W_1 is within e^-E |W_0| of rank N; at "
-    "lam = 0 the full rank of W_0 stays for ever.",
+    statement=(
+        "W_0 enters W_T with the weight prod (1 - lr_t lam), between e^(-E/(1 - max lr lam)) and e^-E, E = sum lr_t"
+        " lam: the batch size enters only by the number of steps. Beside the span of N < d inputs W_1 is that share of"
+        " W_0, and nothing else. So W_1 is within e^-E |W_0| of rank N; at lam = 0 the full rank of W_0 stays for ever."
+    ),
     source="gsgp22, the unrolled recursion",
     hypotheses={
         "no momentum": lambda c: not c.get("momentum", 0.0),
@@ -80,5 +114,8 @@ CLAIM = Claim(
         planted("the distance to rank N is a tenth of the bound", **BASE, shrink=0.1),
     ],
     uses=("gsgp22:memory",),
-    scope="the first layer, in which the unseen directions of the inputs are known; in deeper layers only the weight of W_0 is",
+    scope=(
+        "the first layer, in which the unseen directions of the inputs are known; in deeper layers only the weight of"
+        " W_0 is"
+    ),
 )

@@ -18,13 +18,18 @@ ROUNDING = 1e-12
 
 
 def objective_of(case) -> Objective:
-    """Case(K, d, width, L, lam, rng), perhaps n, sigma, activation, loss, bias -> the objective on a Gaussian mixture with L weight matrices.
+    """Case(K, d, width, L, lam, rng), perhaps n, sigma, activation, loss, bias -> the objective on a Gaussian mixture
+    with L weight matrices.
 
     The data come from child 0 of the seed; `start_of` draws from child 1, so that data and start are independent.
     """
-    net = Network([case.d, *[case.width] * (case.L - 1), case.K], case.get("activation", "relu"), bias=case.get("bias", False))
+    net = Network(
+        [case.d, *[case.width] * (case.L - 1), case.K], case.get("activation", "relu"), bias=case.get("bias", False)
+    )
     n = case.get("n", 1 + -(-case.get("B", 1) // case.K))
-    data = Data.mixture(K=case.K, n=n, d=case.d, sigma=case.get("sigma", 1.0), rng={"entropy": case.rng, "spawn_key": [0]})
+    data = Data.mixture(
+        K=case.K, n=n, d=case.d, sigma=case.get("sigma", 1.0), rng={"entropy": case.rng, "spawn_key": [0]}
+    )
     return Objective(net, data, case.get("loss", "ce"), case.get("lam", 0.0))
 
 
@@ -43,7 +48,8 @@ def batches(N: int, B: int, count: int, rng: int) -> list[np.ndarray]:
 def batch_gradient(objective: Objective, x, batch, patches: int = 1) -> list[np.ndarray]:
     """[G_1, ..., G_L, ...]: the gradient of the mean loss of a batch, for every parameter.
 
-    patches = m > 1: every sample is m noisy copies (patches) of itself that go through the network with the same weights and whose outputs are
+    patches = m > 1: every sample is m noisy copies (patches) of itself that go through the network with the same
+    weights and whose outputs are
     summed: a convolution with kernel 1 and sum pooling, in which every shared matrix sees m columns per sample.
     """
     net, X, Y = objective.net, objective.data.X[:, batch], objective.Y[:, batch]
@@ -76,9 +82,17 @@ def check(case):
         G = sum(momentum**j * grads[l] for j, grads in enumerate(steps)) if momentum else steps[0][l]
         r = m * case.B - case.get("less", 0)
         if r >= min(G.shape):
-            yield Evidence(min(G.shape), "<=", r, strength="exact", note=f"layer {l + 1}: the bound is the smaller side")
+            yield Evidence(
+                min(G.shape), "<=", r, strength="exact", note=f"layer {l + 1}: the bound is the smaller side"
+            )
         else:
-            yield Evidence(relative(tail(G, r), float(np.linalg.norm(G))), "==", 0.0, ROUNDING, note=f"layer {l + 1}: dist_{r}(G)/|G|")
+            yield Evidence(
+                relative(tail(G, r), float(np.linalg.norm(G))),
+                "==",
+                0.0,
+                ROUNDING,
+                note=f"layer {l + 1}: dist_{r}(G)/|G|",
+            )
 
 
 def settings(count: int) -> list[Case]:
@@ -86,8 +100,22 @@ def settings(count: int) -> list[Case]:
     draw, found = np.random.default_rng(22), []
     for rng in range(count):
         K, d, width = int(draw.integers(2, 8)), int(draw.integers(2, 41)), int(draw.integers(2, 41))
-        words = {"activation": str(draw.choice(["relu", "tanh", "linear", "leaky_relu"])), "loss": str(draw.choice(["ce", "mse"]))}
-        found.append(Case(K=K, d=d, width=width, L=int(draw.integers(1, 6)), B=int(draw.integers(1, 13)), patches=int(draw.integers(1, 4)), **words, rng=rng))
+        words = {
+            "activation": str(draw.choice(["relu", "tanh", "linear", "leaky_relu"])),
+            "loss": str(draw.choice(["ce", "mse"])),
+        }
+        found.append(
+            Case(
+                K=K,
+                d=d,
+                width=width,
+                L=int(draw.integers(1, 6)),
+                B=int(draw.integers(1, 13)),
+                patches=int(draw.integers(1, 4)),
+                **words,
+                rng=rng,
+            )
+        )
     return sorted(found, key=lambda c: c.L * math.prod((c.d, c.width)))
 
 
@@ -96,8 +124,11 @@ WIDE = {"K": 4, "d": 30, "width": 30, "L": 3}
 CLAIM = Claim(
     id="gsgp22:gradient-rank",
     title="The gradient of a batch has rank at most m B",
-    statement="G_l = (1/B) sum over the B samples of a batch, and over the m columns that each sends through W_l, of delta z'. So rank G_l <= min(m B, "
-    "sides of W_l), at every point, for every loss and activation; m = 1 in a fully connected layer.",
+    statement=(
+        "G_l = (1/B) sum over the B samples of a batch, and over the m columns that each sends through W_l, of delta"
+        " z'. So rank G_l <= min(m B, sides of W_l), at every point, for every loss and activation; m = 1 in a fully"
+        " connected layer."
+    ),
     source="gsgp22, rank of the batch gradient",
     hypotheses={
         "B >= 1": lambda c: c.B >= 1,
@@ -109,7 +140,15 @@ CLAIM = Claim(
     controls=[
         Case(**WIDE, B=4, momentum=0.9, rng=0),
         planted("the bound is m B - 1", **WIDE, B=5, patches=1, activation="tanh", rng=0, less=1),
-        planted("the bound is B though two columns of a sample share the weights", **WIDE, B=5, patches=2, activation="tanh", rng=0, less=5),
+        planted(
+            "the bound is B though two columns of a sample share the weights",
+            **WIDE,
+            B=5,
+            patches=2,
+            activation="tanh",
+            rng=0,
+            less=5,
+        ),
     ],
     scope="120 drawn settings; shared weights are seen in a network of kernel 1 with sum pooling, for m up to 3",
 )

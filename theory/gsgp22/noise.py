@@ -12,11 +12,13 @@ from theory.gsgp22.gradient_rank import batch_gradient, objective_of, start_of, 
 from ufm.networks.train import train
 
 ZERO = 1e-4
-"""Below this norm a weight matrix at the end of a run is zero, and within it of 1 a cosine is 1: the cases that the claim excepts."""
+"""Below this norm a weight matrix at the end of a run is zero, and within it of 1 a cosine is 1: the cases that the
+claim excepts."""
 
 
 def check(case):
-    """eta = max over all batches |G_B + lam W|, against how far the sample gradients are from -lam W, W from rank one, and W from 0."""
+    """eta = max over all batches |G_B + lam W|, against how far the sample gradients are from -lam W, W from rank one,
+    and W from 0."""
     objective, x = point_of(case)
     N, lam = objective.data.N, case.lam
     chosen = [np.array(batch) for batch in itertools.combinations(range(N), case.B)]
@@ -34,9 +36,23 @@ def check(case):
         scale = max(eta, lam * size)
         if case.B > 1:
             worst = max(float(np.linalg.norm(G[l] + lam * W)) for G in single)
-            yield Evidence(worst / scale, "<=", reach / scale, 1e-9, note=f"layer {l + 1}: max_i |G_i + lam W| <= (2B-1) eta, in units of {scale:.3g}")
-        yield Evidence(lam * tail(W, 1) / scale, "<=", reach / scale, 1e-12, note=f"layer {l + 1}: lam dist_1(W) <= (2B-1) eta")
-        yield Evidence(floor / scale, "<=", reach / scale, 1e-12, note=f"layer {l + 1}: lam |W| sqrt((1 - c)/2) <= (2B-1) eta, |W| = {size:.3g}")
+            yield Evidence(
+                worst / scale,
+                "<=",
+                reach / scale,
+                1e-9,
+                note=f"layer {l + 1}: max_i |G_i + lam W| <= (2B-1) eta, in units of {scale:.3g}",
+            )
+        yield Evidence(
+            lam * tail(W, 1) / scale, "<=", reach / scale, 1e-12, note=f"layer {l + 1}: lam dist_1(W) <= (2B-1) eta"
+        )
+        yield Evidence(
+            floor / scale,
+            "<=",
+            reach / scale,
+            1e-12,
+            note=f"layer {l + 1}: lam |W| sqrt((1 - c)/2) <= (2B-1) eta, |W| = {size:.3g}",
+        )
         if parallel(layers[l]) < 1 - ZERO:
             yield Evidence(eta, ">", 1e-9, 1e-10, note=f"layer {l + 1}: some batch has a gradient")
 
@@ -49,12 +65,22 @@ def parallel(Z) -> float:
 
 
 def point_of(case):
-    """(objective, flat x): the start, or the minimiser on all samples (`stationary`), where the full gradient is zero."""
+    """(objective, flat x): the start, or the minimiser on all samples (`stationary`), where the full gradient is
+    zero."""
     objective = objective_of(case)
     x = start_of(objective, case.rng)
     if case.point == "stationary":
         start = objective.net.unpack(x)
-        end = train(objective.net, objective.data, objective.loss, "lbfgs", objective.decay, start=start, tol=case.get("tol", 1e-7), progress=False)
+        end = train(
+            objective.net,
+            objective.data,
+            objective.loss,
+            "lbfgs",
+            objective.decay,
+            start=start,
+            tol=case.get("tol", 1e-7),
+            progress=False,
+        )
         x = objective.net.pack(end.params)
     return objective, x
 
@@ -63,10 +89,30 @@ def settings(count: int) -> list[Case]:
     """So many drawn cases at both kinds of point; smooth activations where the run must converge."""
     draw, found = np.random.default_rng(5), []
     for rng in range(count):
-        K, n, B, point = int(draw.integers(2, 4)), int(draw.integers(2, 4)), int(draw.integers(1, 4)), ("start", "stationary")[rng % 2]
-        words = {"activation": str(draw.choice(["tanh", "linear"] + ["relu"] * (point == "start"))), "loss": str(draw.choice(["ce", "mse"]))}
+        K, n, B, point = (
+            int(draw.integers(2, 4)),
+            int(draw.integers(2, 4)),
+            int(draw.integers(1, 4)),
+            ("start", "stationary")[rng % 2],
+        )
+        words = {
+            "activation": str(draw.choice(["tanh", "linear"] + ["relu"] * (point == "start"))),
+            "loss": str(draw.choice(["ce", "mse"])),
+        }
         sizes = {"d": int(draw.integers(2, 9)), "width": int(draw.integers(2, 9)), "L": int(draw.integers(1, 4))}
-        found.append(Case(K=K, n=n, **sizes, B=min(B, K * n - 1), lam=float(10 ** draw.uniform(-3, -1)), sigma=1.0, point=point, rng=rng, **words))
+        found.append(
+            Case(
+                K=K,
+                n=n,
+                **sizes,
+                B=min(B, K * n - 1),
+                lam=float(10 ** draw.uniform(-3, -1)),
+                sigma=1.0,
+                point=point,
+                rng=rng,
+                **words,
+            )
+        )
     return found
 
 
@@ -75,10 +121,13 @@ BASE = {"K": 3, "n": 2, "d": 8, "width": 6, "L": 2, "activation": "tanh", "sigma
 CLAIM = Claim(
     id="gsgp22:noise",
     title="With decay the batches' gradients cannot all vanish: a floor under SGD's noise",
-    statement="Let eta = max over the batches of B < N samples of |G_B + lam W_l|. Then |G_i + lam W_l| <= (2B-1) eta for every sample i, W_l is within "
-    "(2B-1) eta/lam of rank one, and eta >= lam |W_l| sqrt((1-c)/2)/(2B-1), c the least |cos| between two inputs z_i, z_j of the layer. If all batches "
-    "are stationary, W_l has rank one at most, and W_l = 0 unless the inputs of the layer are parallel; for l = 1 without biases that is the zero "
-    "function.",
+    statement=(
+        "Let eta = max over the batches of B < N samples of |G_B + lam W_l|. Then |G_i + lam W_l| <= (2B-1) eta for"
+        " every sample i, W_l is within (2B-1) eta/lam of rank one, and eta >= lam |W_l| sqrt((1-c)/2)/(2B-1), c the"
+        " least |cos| between two inputs z_i, z_j of the layer. If all batches are stationary, W_l has rank one at"
+        " most, and W_l = 0 unless the inputs of the layer are parallel; for l = 1 without biases that is the zero"
+        " function."
+    ),
     source="gsgp22, SGD does not converge to a nonzero function",
     hypotheses={
         "lam > 0": lambda c: c.lam > 0,
@@ -93,6 +142,8 @@ CLAIM = Claim(
         planted("(2B-1) eta is replaced by a tenth of it", **{**BASE, "point": "start"}, B=1, lam=0.1, rng=0, part=0.1),
     ],
     uses=("gsgp22:gradient-rank",),
-    scope="all batches of up to 9 samples; the constants are ours. The controls: at B = N the floor is gone, and at lam = 0 an interpolating network has "
-    "no noise",
+    scope=(
+        "all batches of up to 9 samples; the constants are ours. The controls: at B = N the floor is gone, and at lam ="
+        " 0 an interpolating network has no noise"
+    ),
 )

@@ -19,8 +19,17 @@ def check(case):
         size, lam, factor = np.linalg.norm(W), case.lam, case.get("factor", 1.0)
         far = tail(W, case.get("patches", 1) * case.B) / size
         bounds = [factor * np.linalg.norm(G + lam * W) / (lam * size) for G in found]
-        note = f"layer {l + 1}: dist_{case.get('patches', 1) * case.B}(W)/|W|; {sum(b < 1 for b in bounds)} of {len(bounds)} bounds below 1"
-        yield Evidence(far, "==" if case.point == "tight" else "<=", min(bounds), 1e-9 if case.point == "tight" else SLACK, note=note)
+        note = (
+            f"layer {l + 1}: dist_{case.get('patches', 1) * case.B}(W)/|W|; {sum(b < 1 for b in bounds)} of"
+            f" {len(bounds)} bounds below 1"
+        )
+        yield Evidence(
+            far,
+            "==" if case.point == "tight" else "<=",
+            min(bounds),
+            1e-9 if case.point == "tight" else SLACK,
+            note=note,
+        )
 
 
 def layers(case):
@@ -45,7 +54,8 @@ def point_of(case) -> tuple[Objective, np.ndarray, list]:
 
 
 def tight(case) -> tuple[Objective, np.ndarray, list]:
-    """One layer under MSE where the bound is an equality: W = W* + R, W* the minimiser of one batch's ridge problem, R small with R X = 0 and R'G = 0.
+    """One layer under MSE where the bound is an equality: W = W* + R, W* the minimiser of one batch's ridge problem, R
+    small with R X = 0 and R'G = 0.
 
     Needs K > B and d > B.
     """
@@ -64,24 +74,49 @@ def settings(count: int, *kinds: str) -> list[Case]:
     draw, found = np.random.default_rng(3), []
     for rng in range(count):
         for point in kinds:
-            K, d, width, B = int(draw.integers(2, 8)), int(draw.integers(4, 31)), int(draw.integers(4, 31)), int(draw.integers(1, 6))
+            K, d, width, B = (
+                int(draw.integers(2, 8)),
+                int(draw.integers(4, 31)),
+                int(draw.integers(4, 31)),
+                int(draw.integers(1, 6)),
+            )
             words = {
                 "activation": str(draw.choice(["relu", "tanh", "linear"])),
                 "loss": str(draw.choice(["ce", "mse"])),
                 "lam": float(10 ** draw.uniform(-4, 0)),
             }
             patches = int(draw.integers(1, 4)) if point == "start" else 1
-            found.append(Case(K=K, n=10, d=d, width=width, L=int(draw.integers(1, 5)), B=B, patches=patches, point=point, rng=rng, **words))
+            found.append(
+                Case(
+                    K=K,
+                    n=10,
+                    d=d,
+                    width=width,
+                    L=int(draw.integers(1, 5)),
+                    B=B,
+                    patches=patches,
+                    point=point,
+                    rng=rng,
+                    **words,
+                )
+            )
     return found
 
 
-TIGHT = [Case(K=K, d=d, width=1, L=1, B=B, lam=lam, point="tight", rng=K) for K, d, B in ((3, 6, 1), (4, 9, 2), (6, 8, 4)) for lam in (1e-3, 0.1)]
+TIGHT = [
+    Case(K=K, d=d, width=1, L=1, B=B, lam=lam, point="tight", rng=K)
+    for K, d, B in ((3, 6, 1), (4, 9, 2), (6, 8, 4))
+    for lam in (1e-3, 0.1)
+]
 
 CLAIM = Claim(
     id="gsgp22:residual",
     title="dist to rank m B is at most |G_B + lam W| / lam, at every point",
-    statement="lam W = (G_B + lam W) - G_B with rank G_B <= m B. So the distance of W/|W| to rank m B is at most |G_B + lam W|/(lam |W|), for every "
-    "batch of B, at every point of every network with lam > 0. One layer with a remainder orthogonal to G_B attains it.",
+    statement=(
+        "lam W = (G_B + lam W) - G_B with rank G_B <= m B. So the distance of W/|W| to rank m B is at most |G_B + lam"
+        " W|/(lam |W|), for every batch of B, at every point of every network with lam > 0. One layer with a remainder"
+        " orthogonal to G_B attains it."
+    ),
     source="gsgp22, the bound by the regularised gradient of a batch",
     hypotheses={
         "lam > 0": lambda c: c.lam > 0,

@@ -54,10 +54,12 @@ def check(case):
 CLAIM = Claim(
     id="lj22:counterexample",
     title="Two orthogonal points: W_1 tends to rank two across a ReLU, to rank one across a linear layer",
-    statement="For x_1 = e_1, y = +1 and x_2 = e_2, y = -1, two layers, exponential or logistic loss: gradient flow takes W_1/|W_1| to singular "
-    "values s_2/s_1 -> 1 with ReLU, one group of neurons "
-    "for each point, and to rank one (e_1 - e_2) with identity activation. So the rank-one limit of linear layers does not hold for the whole matrix "
-    "before a ReLU.",
+    statement=(
+        "For x_1 = e_1, y = +1 and x_2 = e_2, y = -1, two layers, exponential or logistic loss: gradient flow takes"
+        " W_1/|W_1| to singular values s_2/s_1 -> 1 with ReLU, one group of neurons for each point, and to rank one"
+        " (e_1 - e_2) with identity activation. So the rank-one limit of linear layers does not hold for the whole"
+        " matrix before a ReLU."
+    ),
     source="lj22",
     hypotheses={
         "two orthogonal points: d >= 2": lambda c: c.d >= 2,
@@ -72,8 +74,19 @@ CLAIM = Claim(
     ],
     controls=[
         *grid(width=20, d=2, activation=["linear", "relu"], loss="exponential", scale=0.05, rng=0, floor=-2.0),
-        planted("rank one is claimed across the ReLU", width=20, d=2, activation="relu", loss="exponential", scale=0.05, rng=0, expected="linear"),
+        planted(
+            "rank one is claimed across the ReLU",
+            width=20,
+            d=2,
+            activation="relu",
+            loss="exponential",
+            scale=0.05,
+            rng=0,
+            expected="linear",
+        ),
     ],
-    scope="small random starts, run to a loss of e^-100000; s_2/s_1 dips on the way (early alignment) before it rises. Steps of 1/100 of |W| leave it "
-    "at 0.993; of 1/200, at 0.9965; of 1/50, at 0.986",
+    scope=(
+        "small random starts, run to a loss of e^-100000; s_2/s_1 dips on the way (early alignment) before it rises."
+        " Steps of 1/100 of |W| leave it at 0.993; of 1/200, at 0.9965; of 1/50, at 0.986"
+    ),
 )

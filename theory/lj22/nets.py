@@ -39,7 +39,10 @@ def residual(case) -> Objective:
 def start(case, objective: Objective) -> list[np.ndarray]:
     """Random parameters; of a diagonal skip too."""
     draw = generator(child(seed_sequence(case.rng), 1))
-    return [A * draw.uniform(0.5, 2.0, A.shape) if A.ndim == 1 else A for A in objective.net.init(draw, case.get("scale", 1.0))]
+    return [
+        A * draw.uniform(0.5, 2.0, A.shape) if A.ndim == 1 else A
+        for A in objective.net.init(draw, case.get("scale", 1.0))
+    ]
 
 
 def relative(A, B) -> float:

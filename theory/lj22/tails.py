@@ -15,7 +15,8 @@ ROUNDING = 1e-13
 
 
 def imbalance(weights) -> list[float]:
-    """[b_1, ..., b_L], b_l = sum_{j >= l} tr_+(-C_j), C_j = W_{j+1}' W_{j+1} - W_j W_j', b_L = 0, of successive linear layers."""
+    """[b_1, ..., b_L], b_l = sum_{j >= l} tr_+(-C_j), C_j = W_{j+1}' W_{j+1} - W_j W_j', b_L = 0, of successive linear
+    layers."""
     parts = [positive(A @ A.T - B.T @ B) for A, B in itertools.pairwise(weights)]
     return [float(sum(parts[l:])) for l in range(len(weights))]
 
@@ -31,7 +32,8 @@ def tail(W, K: int) -> float:
 
 
 def matrices(case) -> list[np.ndarray]:
-    """Random [W_1, ..., W_L], K rows in the last: balanced ones plus `noise` times Gaussian ones, layers of different scales."""
+    """Random [W_1, ..., W_L], K rows in the last: balanced ones plus `noise` times Gaussian ones, layers of different
+    scales."""
     draw = generator(seed_sequence(case.rng))
     widths = (*(case.d,) * case.L, case.K)
     r = min(case.K, case.d)
@@ -55,8 +57,10 @@ def check(case):
 CLAIM = Claim(
     id="lj22:tails",
     title="Successive linear layers are as near to rank K as they are balanced",
-    statement="For matrices W_1, ..., W_L of successive linear layers, W_L with K rows, at every point: sum_{i>K} s_i(W_l)^2 <= sum_{j=l}^{L-1} tr_+(-C_j), "
-    "C_j = W_{j+1}' W_{j+1} - W_j W_j' (Ky Fan, layer by layer from the last).",
+    statement=(
+        "For matrices W_1, ..., W_L of successive linear layers, W_L with K rows, at every point: sum_{i>K} s_i(W_l)^2"
+        " <= sum_{j=l}^{L-1} tr_+(-C_j), C_j = W_{j+1}' W_{j+1} - W_j W_j' (Ky Fan, layer by layer from the last)."
+    ),
     source="lj22",
     hypotheses={"K rows in the last matrix, rank K": lambda c: c.get("fewer", 0) == 0},
     check=check,

@@ -1,12 +1,14 @@
-"""Binary codes split: K = 2^m classes are m bits, and cross-entropy of a product code is the sum of m two-class problems.
+"""Binary codes split: K = 2^m classes are m bits, and cross-entropy of a product code is the sum of m two-class
+problems.
 
-Let h_1, ..., h_m in {-1, 1}^K read off the bits of the class number, and Z = sum_j b_j h_j h_j' (x) 1_n'. The logits of two classes differ by 2 b_j
-summed over the bits in which they differ, so the softmax is a product over bits and
+Let h_1, ..., h_m in {-1, 1}^K read off the bits of the class number, and Z = sum_j b_j h_j h_j' (x) 1_n'. The logits of
+two classes differ by 2 b_j summed over the bits in which they differ, so the softmax is a product over bits and
 
     F = sum_j [log(1 + e^(-2 b_j)) + (D/2) Lam (K |b_j| sqrt n)^(2/D)]:
 
-each bit is the collapsed problem of two classes at lam n^(1/D) (K/2)^(2/D), of scale a = 2 b_j. So the algebra of the h_j h_j' holds 3^m critical points of F
-(zero, small or large root per bit; 2^m at L = 1) where a two-class problem has two roots, and they are critical for F itself.
+each bit is the collapsed problem of two classes at lam n^(1/D) (K/2)^(2/D), of scale a = 2 b_j. So the algebra of the
+h_j h_j' holds 3^m critical points of F (zero, small or large root per bit; 2^m at L = 1) where a two-class problem has
+two roots, and they are critical for F itself.
 """
 
 from __future__ import annotations
@@ -35,7 +37,12 @@ def bits(K: int) -> int:
 
 def one_bit(problem: Problem, power: float = 1.0) -> Problem:
     """Two classes at lam n^(1/D) (K/2)^(2/D). `power` other than 1 falsifies the exponent."""
-    return Problem(K=2, n=1, L=problem.L, lam=problem.Lam * problem.n ** (1 / problem.D) * (problem.K / 2) ** (power * 2 / problem.D))
+    return Problem(
+        K=2,
+        n=1,
+        L=problem.L,
+        lam=problem.Lam * problem.n ** (1 / problem.D) * (problem.K / 2) ** (power * 2 / problem.D),
+    )
 
 
 def roots_of_a_bit(two: Problem) -> list[tuple[float, float]]:
@@ -65,11 +72,29 @@ def check(case):
         here = Stratum(product_code(problem, [b for b, _ in choice]))
         copies = math.factorial(m) // math.prod(math.factorial(choice.count(o)) for o in options)
         where = f"rank {here.point.rank}, {copies} labelled choices"
-        yield Evidence(here.fun, "==", sum(F for _, F in choice), 1e-11 * max(1.0, here.fun), note=f"{where}: F is the sum over bits")
-        yield Evidence(here.grad_norm, "<=", critical_below(here.ridge_norm, GRADIENT), 0.0, note=f"{where}: critical for F in all parameters")
+        yield Evidence(
+            here.fun,
+            "==",
+            sum(F for _, F in choice),
+            1e-11 * max(1.0, here.fun),
+            note=f"{where}: F is the sum over bits",
+        )
+        yield Evidence(
+            here.grad_norm,
+            "<=",
+            critical_below(here.ridge_norm, GRADIENT),
+            0.0,
+            note=f"{where}: critical for F in all parameters",
+        )
         seen.add((tuple(np.round(np.log(here.point.s), 6)), copies))
     total = sum(copies for _, copies in seen)
-    yield Evidence(total, "==", len(options) ** m, strength="exact", note=f"different critical points, {len(options)} roots per bit and {m} bits")
+    yield Evidence(
+        total,
+        "==",
+        len(options) ** m,
+        strength="exact",
+        note=f"different critical points, {len(options)} roots per bit and {m} bits",
+    )
 
 
 def alive(case) -> bool:
@@ -81,8 +106,11 @@ def alive(case) -> bool:
 CLAIM = Claim(
     id="related:deep-bits",
     title="Product codes of K = 2^m classes are m independent two-class problems: 3^m critical points in closed form",
-    statement="CE, K = 2^m, Z = sum_j b_j h_j h_j' over the bits: F is the sum of m collapsed two-class problems at lam n^(1/D) (K/2)^(2/D), and each of the "
-    "3^m choices of zero, small or large root per bit (2^m at L = 1) is critical for F in all parameters, wherever that problem has roots.",
+    statement=(
+        "CE, K = 2^m, Z = sum_j b_j h_j h_j' over the bits: F is the sum of m collapsed two-class problems at lam"
+        " n^(1/D) (K/2)^(2/D), and each of the 3^m choices of zero, small or large root per bit (2^m at L = 1) is"
+        " critical for F in all parameters, wherever that problem has roots."
+    ),
     source="gk25, Theorem 1",
     hypotheses=READABLE
     | {

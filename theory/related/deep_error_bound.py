@@ -1,11 +1,14 @@
-"""The error bound: near the critical set the distance to it is at most a constant times |grad F|, unless a mode stands at its spinodal.
+"""The error bound: near the critical set the distance to it is at most a constant times |grad F|, unless a mode stands
+at its spinodal.
 
-At a critical point x where every zero of the Hessian is a symmetry (Morse-Bott) the critical set near x is a manifold, and for a normal displacement v
+At a critical point x where every zero of the Hessian is a symmetry (Morse-Bott) the critical set near x is a manifold,
+and for a normal displacement v
 
     |grad F(x + rho v)| = rho |H v| + O(rho^2) >= (sigma - O(rho)) dist,    sigma = least nonzero |eigenvalue| of H,
 
-which makes gradient descent converge linearly, with rate 1 - eta sigma. Under MSE the critical points with other zeros are those of a double root, N Lam at the
-spinodal of a mode; along it the gradient is O(rho^2), and descent from its flat side takes of order 1/(eta rho) steps for each halving.
+which makes gradient descent converge linearly, with rate 1 - eta sigma. Under MSE the critical points with other zeros
+are those of a double root, N Lam at the spinodal of a mode; along it the gradient is O(rho^2), and descent from its
+flat side takes of order 1/(eta rho) steps for each halving.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from ufm.structures import zero
 from ufm.structures.modes import spinodal
 
 RADII = (1.0, 0.3, 0.1)
-"""Lengths of displacements, in units of the length at which the quadratic part of the gradient is `BENT` of sigma (and at most `FAR`)."""
+"""Lengths of displacements, in units of the length at which the quadratic part of the gradient is `BENT` of sigma (and
+at most `FAR`)."""
 BENT, FAR = 0.02, 1e-3
 SLOPE = 0.05
 """How far a fitted exponent may be from a whole number."""
@@ -53,14 +57,17 @@ def exponent(objective: FactorObjective, x, v, sigma: float) -> tuple[float, lis
 
 
 def check(case):
-    """Exponent and constant of |grad| against the length of displacements normal to the zeros of the Hessian, random ones and the weakest one."""
+    """Exponent and constant of |grad| against the length of displacements normal to the zeros of the Hessian, random
+    ones and the weakest one."""
     objective = FactorObjective(case.problem())
     for i, p in enumerate(points_of(case)):
         draw = generator(child(seed_sequence(case.rng), i))
         x = objective.lift(p, draw)
         values, vectors, level = frame(objective, x)
         accidental = int(np.sum(np.abs(values) <= level)) - symmetric_zeros(p)
-        yield Evidence(accidental, "==", 0, 0, note=f"point {i}, rank {p.rank}: zeros of the Hessian that no symmetry explains")
+        yield Evidence(
+            accidental, "==", 0, 0, note=f"point {i}, rank {p.rank}: zeros of the Hessian that no symmetry explains"
+        )
         keep = np.flatnonzero(np.abs(values) > level)
         if accidental > 0:
             keep = np.append(keep, flat_direction(objective, x, values, vectors, level))
@@ -69,16 +76,27 @@ def check(case):
         mixed = vectors[:, keep] @ draw.standard_normal(len(keep))
         for name, v in (("weakest", weakest), ("random", mixed / np.linalg.norm(mixed))):
             slope, constants = exponent(objective, x, v, sigma)
-            yield Evidence(slope, "in", (1 - SLOPE, 1 + SLOPE), 1e-6, note=f"point {i}, {name} normal direction: exponent of |grad|")
+            yield Evidence(
+                slope,
+                "in",
+                (1 - SLOPE, 1 + SLOPE),
+                1e-6,
+                note=f"point {i}, {name} normal direction: exponent of |grad|",
+            )
             least = constants[-1] * case.get("times", 1.0)
-            yield Evidence(least, "in", (0.9 * sigma, np.inf), 0.0, note=f"|grad|/dist at the smallest radius, sigma = {sigma:.6g}")
+            yield Evidence(
+                least, "in", (0.9 * sigma, np.inf), 0.0, note=f"|grad|/dist at the smallest radius, sigma = {sigma:.6g}"
+            )
 
 
 def flat_direction(objective, x, values, vectors, level: float) -> int:
     """The zero mode along which the singular values of the product change most: not a symmetry."""
     before = np.linalg.svd(objective.logits(x), compute_uv=False)
     zeros = np.flatnonzero(np.abs(values) <= level)
-    moved = [np.linalg.norm(np.linalg.svd(objective.logits(x + 1e-4 * vectors[:, k]), compute_uv=False) - before) for k in zeros]
+    moved = [
+        np.linalg.norm(np.linalg.svd(objective.logits(x + 1e-4 * vectors[:, k]), compute_uv=False) - before)
+        for k in zeros
+    ]
     return int(zeros[int(np.argmax(moved))])
 
 
@@ -91,7 +109,8 @@ def symmetric_zeros(point: LogitPoint) -> int:
 
 
 def off_spinodal(case) -> bool:
-    """Whether every mode is 1% away from its spinodal, and its small root large enough to be resolved; for other losses nothing is known beforehand."""
+    """Whether every mode is 1% away from its spinodal, and its small root large enough to be resolved; for other losses
+    nothing is known beforehand."""
     return case.loss != "mse" or bool(np.all(np.abs(ratios(case) - 1) > 1e-2) and np.all(ratios(case) >= 0.02))
 
 
@@ -100,14 +119,23 @@ def at_spinodal(K: int, n: int, d: int, L: int, **more) -> Case:
     return Case(K=K, n=n, d=d, L=L, lam=spinodal(np.sqrt(n), L + 1) / (K * n), loss="mse", tries=0, rng=0, **more)
 
 
-SHAPES = ((2, (3, 1), 3, 2, 0.05), (3, (4, 2, 1), 4, 2, 0.03), (3, 2, 3, 3, 0.02), (2, 1, 2, 4, 0.1), (3, (4, 2, 1), 2, 2, (0.06, 0.03, 0.015)))
+SHAPES = (
+    (2, (3, 1), 3, 2, 0.05),
+    (3, (4, 2, 1), 4, 2, 0.03),
+    (3, 2, 3, 3, 0.02),
+    (2, 1, 2, 4, 0.1),
+    (3, (4, 2, 1), 2, 2, (0.06, 0.03, 0.015)),
+)
 """(K, n, d, L, lam)."""
 
 CLAIM = Claim(
     id="related:deep-error-bound",
     title="Near the critical set dist <= C |grad F|, unless N Lam stands at the spinodal of a mode",
-    statement="Deep linear MSE with N Lam off every spinodal: near every critical point dist(x, Crit) <= C |grad F(x)|, C -> 1/sigma with sigma the least "
-    "nonzero Hessian eigenvalue in modulus; at a spinodal |grad F| = O(dist^2) along the double root. For CE it holds at every Morse-Bott point.",
+    statement=(
+        "Deep linear MSE with N Lam off every spinodal: near every critical point dist(x, Crit) <= C |grad F(x)|, C ->"
+        " 1/sigma with sigma the least nonzero Hessian eigenvalue in modulus; at a spinodal |grad F| = O(dist^2) along"
+        " the double root. For CE it holds at every Morse-Bott point."
+    ),
     source="dang23",
     hypotheses=READABLE
     | {
@@ -124,8 +152,22 @@ CLAIM = Claim(
     controls=[
         at_spinodal(2, 1, 3, 2),
         at_spinodal(3, 2, 3, 3),
-        planted("the constant is taken to be twice too good", K=3, n=2, d=3, L=3, lam=0.02, loss="mse", tries=0, rng=0, times=0.5),
+        planted(
+            "the constant is taken to be twice too good",
+            K=3,
+            n=2,
+            d=3,
+            L=3,
+            lam=0.02,
+            loss="mse",
+            tries=0,
+            rng=0,
+            times=0.5,
+        ),
     ],
     uses=("related:deep-mse-morse", "related:deep-stratum-inertia"),
-    scope="displacements of length at most 1e-3 normal to the critical set, in the weakest and in a random direction; local, no global constant",
+    scope=(
+        "displacements of length at most 1e-3 normal to the critical set, in the weakest and in a random direction;"
+        " local, no global constant"
+    ),
 )

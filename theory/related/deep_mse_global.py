@@ -1,11 +1,15 @@
-"""Global minima of deep linear MSE: collapse or zero, never anything between, in the balanced case; class by class in the imbalanced one.
+"""Global minima of deep linear MSE: collapse or zero, never anything between, in the balanced case; class by class in
+the imbalanced one.
 
 With M = L and class counts n_c, a class is alive at the global minimum iff N Lam is below the binodal of its mode,
 
-    no bias          N (N prod_l lam_l)^(1/M) / n_c < (M-1)^((M-1)/M) / M^2             (y_c = sqrt(n_c); balanced: n prod lam < (M-1)^(M-1)/(K^(M+1) M^(2M))),
-    free last bias   N^D prod_l lam_l < y_i^(2M) (M-1)^(M-1) / M^(2M)                   (y_i the singular values of (I - n 1'/N) diag(sqrt n_c)),
+    no bias  N (N prod_l lam_l)^(1/M) / n_c < (M-1)^((M-1)/M) / M^2
+        (y_c = sqrt(n_c); balanced: n prod lam < (M-1)^(M-1)/(K^(M+1) M^(2M))),
+    free last bias  N^D prod_l lam_l < y_i^(2M) (M-1)^(M-1) / M^(2M)
+        (y_i the singular values of (I - n 1'/N) diag(sqrt n_c)),
 
-and among the min(d) strongest. Between binodal and spinodal the largest root of the scalar law still exists, but costs more than zero.
+and among the min(d) strongest. Between binodal and spinodal the largest root of the scalar law still exists, but costs
+more than zero.
 """
 
 from __future__ import annotations
@@ -50,7 +54,8 @@ def deaths(case) -> list[float]:
 
 
 def check_balanced(case):
-    """The sign of F(collapse) - F(0) by the published threshold, against the least listed value and the ends of descents."""
+    """The sign of F(collapse) - F(0) by the published threshold, against the least listed value and the ends of
+    descents."""
     problem = case.problem(loss="mse")
     below = deaths(case)[0] < 1
     found = labelled_points(problem)
@@ -64,7 +69,8 @@ def check_balanced(case):
 
 
 def descents(case, problem, found, lowest):
-    """From near the largest roots, from near the lowest point and from random starts: nothing below the lowest, and the second ends there."""
+    """From near the largest roots, from near the lowest point and from random starts: nothing below the lowest, and the
+    second ends there."""
     seed = seed_sequence(case.rng)
     largest = max(found, key=lambda p: float(np.sum(p.s)))
     starts = [near(largest.point(), 1e-2), near(lowest.point(), 1e-3), None, None]
@@ -74,14 +80,24 @@ def descents(case, problem, found, lowest):
 
 
 def check_deaths(case):
-    """Which modes are alive at the least listed value, against the published condition class by class; descents go no lower."""
+    """Which modes are alive at the least listed value, against the published condition class by class; descents go no
+    lower."""
     problem = case.problem(loss="mse")
     ratio, found = deaths(case), labelled_points(problem)
     lowest = min(found, key=lambda p: p.fun())
-    room, order = problem.max_rank, np.lexsort((-lowest.s, -np.round(lowest.y, 9)))  # among equal modes any may be the ones alive
+    room, order = (
+        problem.max_rank,
+        np.lexsort((-lowest.s, -np.round(lowest.y, 9))),
+    )  # among equal modes any may be the ones alive
     for i, (r, s) in enumerate(zip(ratio, lowest.s[order].tolist(), strict=True)):
         alive = r < 1 and i < room
-        yield Evidence(int(s > 0), "==", int(alive), 0, note=f"mode {i}, y = {lowest.y[i]:.6g}: N Lam is {r ** (1 / problem.D):.6g} of its binodal")
+        yield Evidence(
+            int(s > 0),
+            "==",
+            int(alive),
+            0,
+            note=f"mode {i}, y = {lowest.y[i]:.6g}: N Lam is {r ** (1 / problem.D):.6g} of its binodal",
+        )
         if s > 0:
             rest = s + problem.N * problem.Lam * s ** (2 / problem.D - 1) - lowest.y[i]
             yield Evidence(float(rest), "==", 0.0, 1e-12 * lowest.y[i], note="it is on a root")
@@ -123,7 +139,8 @@ def clear(case) -> bool:
 
 
 def lam_at(K: int, n, L: int, share: float, weakest: bool = False, spread: tuple = ()) -> float | tuple:
-    """lam with N Lam at `share` of the binodal of the strongest (or weakest) class mode; `spread` of product one splits it over the layers."""
+    """lam with N Lam at `share` of the binodal of the strongest (or weakest) class mode; `spread` of product one splits
+    it over the layers."""
     counts = n if isinstance(n, tuple) else (n,) * K
     y = math.sqrt(min(counts) if weakest else max(counts))
     lam = share * binodal(y, L + 1) / sum(counts)
@@ -136,16 +153,32 @@ def in_window(K: int, n: int, L: int, u: float) -> float:
     return (low * (1 - u) + u * high) / (K * n)
 
 
-IMBALANCED = (((5, 1), 3, 2, ()), ((6, 3, 1), 4, 3, ()), ((6, 3, 1), 2, 2, ()), ((4, 4, 2, 1), 5, 2, (2.0, 0.25, 2.0)), ((30, 8, 2), 3, 5, ()))
+IMBALANCED = (
+    ((5, 1), 3, 2, ()),
+    ((6, 3, 1), 4, 3, ()),
+    ((6, 3, 1), 2, 2, ()),
+    ((4, 4, 2, 1), 5, 2, (2.0, 0.25, 2.0)),
+    ((30, 8, 2), 3, 5, ()),
+)
 """(n, d, L, factors of product one for the layers' weights)."""
-LINEAR = READABLE | {"L >= 2": lambda c: c.L >= 2, "MSE": lambda c: c.get("loss", "mse") == "mse", "N Lam is not at a binodal": clear}
+LINEAR = READABLE | {
+    "L >= 2": lambda c: c.L >= 2,
+    "MSE": lambda c: c.get("loss", "mse") == "mse",
+    "N Lam is not at a binodal": clear,
+}
 
 CLAIMS = (
     Claim(
         id="related:deep-mse-collapse-or-zero",
-        title="Balanced deep linear MSE: the global minimum is collapse or zero, and zero iff n prod lam > (L-1)^(L-1)/(K^(L+1) L^(2L))",
-        statement="Balanced classes, no bias, linear layers, MSE, L >= 2: the global minimum has all min(K, d) modes on the large root if n prod_l lam_l < "
-        "(L-1)^(L-1)/(K^(L+1) L^(2L)), and is zero if it is larger; no intermediate rank is ever global. (sml23 has the same threshold for two ReLU classes.)",
+        title=(
+            "Balanced deep linear MSE: the global minimum is collapse or zero, and zero iff n prod lam >"
+            " (L-1)^(L-1)/(K^(L+1) L^(2L))"
+        ),
+        statement=(
+            "Balanced classes, no bias, linear layers, MSE, L >= 2: the global minimum has all min(K, d) modes on the"
+            " large root if n prod_l lam_l < (L-1)^(L-1)/(K^(L+1) L^(2L)), and is zero if it is larger; no intermediate"
+            " rank is ever global. (sml23 has the same threshold for two ReLU classes.)"
+        ),
         source="sml23",
         hypotheses=LINEAR | {"balanced": lambda c: isinstance(c.n, int), "no bias": lambda c: c.get("bias") is None},
         check=check_balanced,
@@ -155,10 +188,25 @@ CLAIMS = (
                 for K, n, d, L in ((2, 1, 2, 2), (3, 4, 4, 3), (4, 2, 3, 2), (2, 3, 2, 6))
                 for share in (0.5, 0.99, 1.01, 3.0)
             ),
-            *(Case(K=3, n=2, d=4, L=2, lam=lam_at(3, 2, 2, share, spread=(8.0, 0.5, 0.25)), rng=1) for share in (0.99, 1.01)),
+            *(
+                Case(K=3, n=2, d=4, L=2, lam=lam_at(3, 2, 2, share, spread=(8.0, 0.5, 0.25)), rng=1)
+                for share in (0.99, 1.01)
+            ),
         ],
         controls=[
-            *(planted("the threshold is put 10% too high", K=3, n=2, d=4, L=L, lam=lam_at(3, 2, L, 1.02), rng=0, times=1.1 ** (L + 1)) for L in (2, 3)),
+            *(
+                planted(
+                    "the threshold is put 10% too high",
+                    K=3,
+                    n=2,
+                    d=4,
+                    L=L,
+                    lam=lam_at(3, 2, L, 1.02),
+                    rng=0,
+                    times=1.1 ** (L + 1),
+                )
+                for L in (2, 3)
+            ),
             Case(K=3, n=(4, 2, 1), d=4, L=2, lam=lam_at(3, (4, 2, 1), 2, 0.8), rng=0),
         ],
         uses=("related:deep-mse-binodal", "related:deep-mse-minima"),
@@ -166,9 +214,15 @@ CLAIMS = (
     ),
     Claim(
         id="related:deep-mse-death",
-        title="Imbalanced deep linear MSE: class c dies at the global minimum iff N (N prod lam)^(1/L)/n_c > (L-1)^((L-1)/L)/L^2",
-        statement="At the global minimum mode i is alive iff it is among the min(d) strongest and N^(L+1) prod lam < y_i^(2L) (L-1)^(L-1)/L^(2L), then on its "
-        "large root; y_i^2 = n_c without a bias, and y_i the singular values of (I - n 1'/N) diag(sqrt n_c) with a free last bias.",
+        title=(
+            "Imbalanced deep linear MSE: class c dies at the global minimum iff N (N prod lam)^(1/L)/n_c >"
+            " (L-1)^((L-1)/L)/L^2"
+        ),
+        statement=(
+            "At the global minimum mode i is alive iff it is among the min(d) strongest and N^(L+1) prod lam < y_i^(2L)"
+            " (L-1)^(L-1)/L^(2L), then on its large root; y_i^2 = n_c without a bias, and y_i the singular values of (I"
+            " - n 1'/N) diag(sqrt n_c) with a free last bias."
+        ),
         source="dang23",
         hypotheses=LINEAR | {"no bias, or a free one": lambda c: not c.get("bias")},
         check=check_deaths,
@@ -179,26 +233,67 @@ CLAIMS = (
             for bias in (None, 0.0)
         ],
         controls=[
-            planted("the threshold is put 10% too high", K=3, n=(6, 3, 1), d=4, L=2, lam=lam_at(3, (6, 3, 1), 2, 1.03, True), bias=None, rng=0, times=1.1**3),
-            planted("it is put 10% too low", K=3, n=(6, 3, 1), d=4, L=3, lam=lam_at(3, (6, 3, 1), 3, 0.97, True), bias=None, rng=0, times=0.9**4),
+            planted(
+                "the threshold is put 10% too high",
+                K=3,
+                n=(6, 3, 1),
+                d=4,
+                L=2,
+                lam=lam_at(3, (6, 3, 1), 2, 1.03, True),
+                bias=None,
+                rng=0,
+                times=1.1**3,
+            ),
+            planted(
+                "it is put 10% too low",
+                K=3,
+                n=(6, 3, 1),
+                d=4,
+                L=3,
+                lam=lam_at(3, (6, 3, 1), 3, 0.97, True),
+                bias=None,
+                rng=0,
+                times=0.9**4,
+            ),
         ],
         uses=("related:deep-mse-binodal", "related:deep-mse-minima"),
         scope="at the declared parameters, 1% on either side of the death of the rarest class; descents are samples",
     ),
     Claim(
         id="related:deep-mse-metastable",
-        title="Between binodal and spinodal the largest root of the scalar law is a local minimum that costs more than zero",
-        statement="Balanced deep linear MSE with binodal < N Lam < spinodal: the largest real root is positive and a local minimum, and zero is the "
-        "global one; so a script that takes the largest real root as the prediction is wrong there.",
+        title=(
+            "Between binodal and spinodal the largest root of the scalar law is a local minimum that costs more than"
+            " zero"
+        ),
+        statement=(
+            "Balanced deep linear MSE with binodal < N Lam < spinodal: the largest real root is positive and a local"
+            " minimum, and zero is the global one; so a script that takes the largest real root as the prediction is"
+            " wrong there."
+        ),
         source="dang23",
-        hypotheses={"L >= 2": lambda c: c.L >= 2, "balanced": lambda c: isinstance(c.n, int), "in the window": lambda c: 0.001 < window(c) < 0.999},
+        hypotheses={
+            "L >= 2": lambda c: c.L >= 2,
+            "balanced": lambda c: isinstance(c.n, int),
+            "in the window": lambda c: 0.001 < window(c) < 0.999,
+        },
         check=check_window,
         cases=[
-            Case(K=K, n=n, d=d, L=L, lam=in_window(K, n, L, u), rng=0) for K, n, d, L in ((2, 1, 3, 2), (3, 5, 3, 3), (3, 1, 2, 6)) for u in (0.05, 0.5, 0.95)
+            Case(K=K, n=n, d=d, L=L, lam=in_window(K, n, L, u), rng=0)
+            for K, n, d, L in ((2, 1, 3, 2), (3, 5, 3, 3), (3, 1, 2, 6))
+            for u in (0.05, 0.5, 0.95)
         ],
         controls=[
             *grid(K=3, n=2, d=4, L=[2, 4], lam=[0.01, 0.5], rng=0),
-            planted("the smaller roots are taken for the largest", K=3, n=2, d=4, L=2, lam=in_window(3, 2, 2, 0.5), rng=0, smaller=True),
+            planted(
+                "the smaller roots are taken for the largest",
+                K=3,
+                n=2,
+                d=4,
+                L=2,
+                lam=in_window(3, 2, 2, 0.5),
+                rng=0,
+                smaller=True,
+            ),
         ],
         uses=("related:deep-mse-binodal",),
         scope="at three places of the window",

@@ -1,16 +1,18 @@
 """One singular mode under MSE in a deep linear model: roots, thresholds and value, in fractions.
 
-A mode y of the labels asks its logit singular value s for s + N Lam s^(2/D - 1) = y, and with s = a^D for a positive root of
+A mode y of the labels asks its logit singular value s for s + N Lam s^(2/D - 1) = y, and with s = a^D for a positive
+root of
 
     P(a) = a^(2D-2) - y a^(D-2) + N Lam.
 
-For D >= 3 there are two roots below the spinodal and none above; the large one costs less than zero below the binodal. To the power D,
+For D >= 3 there are two roots below the spinodal and none above; the large one costs less than zero below the binodal.
+To the power D,
 
     spinodal  (N Lam)^D = y^(2D-2) D^D (D-2)^(D-2) / (2D-2)^(2D-2),     s/y = (D-2)/(2D-2) there,
     binodal   (N Lam)^D = y^(2D-2) (D-2)^(D-2) / (D-1)^(2D-2),          s/y = (D-2)/(D-1) there,
 
-so both sides of a threshold are compared in fractions, and roots are counted by a Sturm chain that knows nothing of the two formulas.
-At D = 2 (0^0 = 1) both are N Lam = y, with one root below and none above.
+so both sides of a threshold are compared in fractions, and roots are counted by a Sturm chain that knows nothing of the
+two formulas. At D = 2 (0^0 = 1) both are N Lam = y, with one root below and none above.
 """
 
 from __future__ import annotations
@@ -104,7 +106,9 @@ def check_roots(case):
         level = Fraction(side * float(power) ** (1 / D))
         expected = 0 if level**D > power else 1 if D == 2 else 2
         found = roots_above(sturm_chain(mode_polynomial(y, level, D)), Fraction(0))
-        yield Evidence(found, "==", expected, strength="exact", note=f"y = {float(y):.6g}, N Lam = {side:g} of the spinodal")
+        yield Evidence(
+            found, "==", expected, strength="exact", note=f"y = {float(y):.6g}, N Lam = {side:g} of the spinodal"
+        )
 
 
 def check_order(case):
@@ -115,11 +119,23 @@ def check_order(case):
         level = Fraction(side * float(power) ** (1 / D))
         chain = sturm_chain(mode_polynomial(y, level, D))
         lower = bool(roots_above(chain, Fraction(0))) and largest_root_exceeds(chain, D, y * Fraction(D - 2, D - 1))
-        yield Evidence(int(lower), "==", int(level**D < power), strength="exact", note=f"y = {float(y):.6g}, N Lam = {side:g} of the binodal")
+        yield Evidence(
+            int(lower),
+            "==",
+            int(level**D < power),
+            strength="exact",
+            note=f"y = {float(y):.6g}, N Lam = {side:g} of the binodal",
+        )
     for t in (Fraction(1, 7), Fraction(D - 2, D - 1), Fraction(9, 10)):
         s, gain = t * y, Fraction(D, 2) * case.get("gain", 1)
         direct = (s - y) ** 2 / 2 + gain * s * (y - s)  # N Lam s^(2/D) = s (y - s) on a root
-        yield Evidence(direct, "==", y**2 / 2 * ((1 - t) ** 2 + D * t * (1 - t)), strength="exact", note=f"N F on a root with s/y = {t}")
+        yield Evidence(
+            direct,
+            "==",
+            y**2 / 2 * ((1 - t) ** 2 + D * t * (1 - t)),
+            strength="exact",
+            note=f"N F on a root with s/y = {t}",
+        )
 
 
 DRAWS = range(4)
@@ -128,8 +144,10 @@ CLAIMS = (
     Claim(
         id="related:deep-mse-spinodal",
         title="A mode y of deep linear MSE has two positive roots below the spinodal and none above",
-        statement="For D = L + 1 >= 3 and y > 0, s + N Lam s^(2/D-1) = y has two positive roots iff (N Lam)^D < y^(2D-2) D^D (D-2)^(D-2)/(2D-2)^(2D-2), "
-        "none iff it is larger; for D = 2 one root iff N Lam < y.",
+        statement=(
+            "For D = L + 1 >= 3 and y > 0, s + N Lam s^(2/D-1) = y has two positive roots iff (N Lam)^D < y^(2D-2) D^D"
+            " (D-2)^(D-2)/(2D-2)^(2D-2), none iff it is larger; for D = 2 one root iff N Lam < y."
+        ),
         source="dang23",
         hypotheses={"L >= 1": lambda c: c.L >= 1},
         check=check_roots,
@@ -139,9 +157,14 @@ CLAIMS = (
     ),
     Claim(
         id="related:deep-mse-binodal",
-        title="The large root costs less than zero exactly below the binodal; F on a root is (y^2/2N)((1-t)^2 + D t (1-t))",
-        statement="For D >= 3 the large root s = t y has t > (D-2)/(D-1), which is where F on it is below F at s = 0, iff (N Lam)^D < y^(2D-2) "
-        "(D-2)^(D-2)/(D-1)^(2D-2). On every root F of the mode is (y^2/2N)((1-t)^2 + D t (1-t)).",
+        title=(
+            "The large root costs less than zero exactly below the binodal; F on a root is (y^2/2N)((1-t)^2 + D t"
+            " (1-t))"
+        ),
+        statement=(
+            "For D >= 3 the large root s = t y has t > (D-2)/(D-1), which is where F on it is below F at s = 0, iff (N"
+            " Lam)^D < y^(2D-2) (D-2)^(D-2)/(D-1)^(2D-2). On every root F of the mode is (y^2/2N)((1-t)^2 + D t (1-t))."
+        ),
         source="dang23",
         hypotheses={"L >= 1": lambda c: c.L >= 1},
         check=check_order,

@@ -1,4 +1,5 @@
-"""Labelled critical points under MSE without bias: one root per class, and the signature that a count of modes out of order gives."""
+"""Labelled critical points under MSE without bias: one root per class, and the signature that a count of modes out of
+order gives."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ SAME = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """A choice of root for every mode: s (K,) with zeros, on modes y (K,); small, double (K,) say which root of its own a mode is on."""
+    """A choice of root for every mode: s (K,) with zeros, on modes y (K,); small, double (K,) say which root of its own
+    a mode is on."""
 
     problem: Problem
     y: np.ndarray
@@ -46,8 +48,10 @@ class Labelled:
         """(index, nullity) by counting; `ties` or `pairs` False leaves those terms out, which falsifies it.
 
         index    small roots + active pairs whose roots are ordered against their y, or that share y and a small root
-                 + (active, inactive) pairs with the inactive y larger; at D = 2 also (d - r) for each inactive y above N Lam.
-        nullity  sum_l (r d_l - r(r+1)/2) + active pairs of equal y on different roots + (active, inactive) pairs of equal y
+                 + (active, inactive) pairs with the inactive y larger; at D = 2 also (d - r) for each inactive y above
+                 N Lam.
+        nullity  sum_l (r d_l - r(r+1)/2) + active pairs of equal y on different roots + (active, inactive) pairs of
+        equal y
                  + double roots, and pairs of them with equal y.
         """
         p, r = self.problem, self.rank

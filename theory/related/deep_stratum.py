@@ -1,11 +1,14 @@
-"""Critical points of deep linear models live on rank strata, and their inertia is that of the stratum: on points that nothing but Newton's method chose.
+"""Critical points of deep linear models live on rank strata, and their inertia is that of the stratum: on points that
+nothing but Newton's method chose.
 
-    Crit(F) = disjoint union over r of the balanced factors of Crit(F_r),   F_r = g + (D/2) Lam sum s_i^(2/D) on matrices of rank r,
+    Crit(F) = disjoint union over r of the balanced factors of Crit(F_r),
+        F_r = g + (D/2) Lam sum s_i^(2/D) on matrices of rank r,
     index(F) = index(Hess F_r),   nullity(F) = nullity(Hess F_r) + sum_l (r d_l - r(r+1)/2)      (D >= 3),
 
-and at D = 2 in addition d - r copies of the inertia of [[lam_0, -sigma], [-sigma, lam_1]] for every singular value sigma of U_perp' G V_perp.
-Why there are no other negative directions: per active mode the D motions of its factors split into one that moves Z and D - 1 that unbalance it,
-curvature 2 Lam; what touches an unused hidden direction meets the fit only through a product of two such motions, which for D >= 3 needs a third.
+and at D = 2 in addition d - r copies of the inertia of [[lam_0, -sigma], [-sigma, lam_1]] for every singular value
+sigma of U_perp' G V_perp. Why there are no other negative directions: per active mode the D motions of its factors
+split into one that moves Z and D - 1 that unbalance it, curvature 2 Lam; what touches an unused hidden direction meets
+the fit only through a product of two such motions, which for D >= 3 needs a third.
 """
 
 from __future__ import annotations
@@ -34,18 +37,22 @@ NEWTON = 120
 ROUNDING = 1e-15
 """Of the size of the factors: rounding of the gradient, whose terms are of size one however small lam is."""
 SLOPE = 1e-6
-"""Of the ridge's own gradient: slope on the stratum of the product of such factors; small singular values magnify its rounding."""
+"""Of the ridge's own gradient: slope on the stratum of the product of such factors; small singular values magnify its
+rounding."""
 
 
 def counted(point: LogitPoint, correction: bool = True) -> tuple[int, int]:
-    """(index, nullity) by the stratum theorem. Without `correction` the directions that raise the rank at D = 2 are left out."""
+    """(index, nullity) by the stratum theorem. Without `correction` the directions that raise the rank at D = 2 are
+    left out."""
     problem, r = point.problem, point.rank
     values = stratum_eigenvalues(point)
     level = ZERO * problem.Lam + 1e-13 * float(np.max(np.abs(values), initial=0.0))
     index, nullity = inertia(values, level)
     nullity += sum(r * d for d in problem.widths) - problem.L * r * (r + 1) // 2
     if problem.D == 2 and correction:
-        pairs = [np.linalg.eigvalsh(coupling(problem, s)) for s in np.linalg.svd(Stratum(point).G_perp, compute_uv=False)]
+        pairs = [
+            np.linalg.eigvalsh(coupling(problem, s)) for s in np.linalg.svd(Stratum(point).G_perp, compute_uv=False)
+        ]
         more, zeros = inertia(np.concatenate([*pairs, np.ones(0)]), level)
         index, nullity = index + (problem.widths[0] - r) * more, nullity + (problem.widths[0] - r) * zeros
     return index, nullity
@@ -60,7 +67,8 @@ def distinct(points: list[LogitPoint], most: int) -> list[LogitPoint]:
 
 
 def check_inertia(case):
-    """The stratum's count against the dense Hessian in all parameters, at zero and at every different critical point that Newton found."""
+    """The stratum's count against the dense Hessian in all parameters, at zero and at every different critical point
+    that Newton found."""
     problem = case.problem()
     points = [zero(problem), *distinct(newton_points(problem, case.tries, case.rng, 2.0), case.get("most", 8))]
     extra = case.get("extra", 0)
@@ -69,11 +77,18 @@ def check_inertia(case):
         measured = dense_inertia(p, case.rng)
         where = f"rank {p.rank}, F = {Stratum(p).fun:.9g}"
         yield Evidence(measured[0], "==", index, 0, note=f"{where}: index of the dense Hessian")
-        yield Evidence(measured[1], "==", nullity + extra * problem.L * p.rank * (p.rank - 1) // 2, 0, note=f"{where}: nullity of the dense Hessian")
+        yield Evidence(
+            measured[1],
+            "==",
+            nullity + extra * problem.L * p.rank * (p.rank - 1) // 2,
+            0,
+            note=f"{where}: nullity of the dense Hessian",
+        )
 
 
 def critical_factors(case) -> list[FactorPoint]:
-    """Ends of `tries` Newton runs in the space of all factors, from Gaussian starts, critical points of any index; and of one descent there."""
+    """Ends of `tries` Newton runs in the space of all factors, from Gaussian starts, critical points of any index; and
+    of one descent there."""
     problem = case.problem()
     objective, seed = FactorObjective(problem), seed_sequence(case.rng)
     run = minimize(problem, rng=child(seed, case.tries), space="factors")
@@ -91,24 +106,54 @@ def critical_factors(case) -> list[FactorPoint]:
 
 
 def check_union(case):
-    """Critical factors found in factor space are balanced, their product is critical on its own stratum, and F there is F_r."""
+    """Critical factors found in factor space are balanced, their product is critical on its own stratum, and F there is
+    F_r."""
     problem = case.problem()
     objective = FactorObjective(problem)
-    points = critical_factors(case) if case.get("steps") is None else [objective.point(gaussian()(objective, generator(seed_sequence(case.rng))))]
+    points = (
+        critical_factors(case)
+        if case.get("steps") is None
+        else [objective.point(gaussian()(objective, generator(seed_sequence(case.rng))))]
+    )
     if not points:
         raise RuntimeError("no run in factor space reached a critical point.")
     for point in points:
         point = tilted(point, case.get("tilt", 1.0))
         size = max(float(np.linalg.norm(A)) for A in point.factors)
         x = objective.pack(point.factors, point.b)
-        left = 0.0 if case.get("steps") is not None or "tilt" in case else float(np.linalg.norm(objective.grad(x))) + ROUNDING * size
+        left = (
+            0.0
+            if case.get("steps") is not None or "tilt" in case
+            else float(np.linalg.norm(objective.grad(x))) + ROUNDING * size
+        )
         note = f"unbalancedness at a critical point of size {size:.3g}, |grad| = {left:.1e}"
-        yield Evidence(point.balancedness(), "<=", BALANCED * problem.Lam * max(1.0, size**2), 0.0, error=2 * left * size, note=note)
+        yield Evidence(
+            point.balancedness(),
+            "<=",
+            BALANCED * problem.Lam * max(1.0, size**2),
+            0.0,
+            error=2 * left * size,
+            note=note,
+        )
         logits = point.to_logits(tol=1e-9, collapse=False)
         here = Stratum(logits)
         note = f"slope of F_r at its product, rank {logits.rank}"
-        yield Evidence(here.grad_norm, "<=", SLOPE * max(here.ridge_norm, problem.Lam), 0.0, error=left / smallest(point), note=note)
-        yield Evidence(float(objective.value(x)), "==", here.fun, 1e-9, error=left * size / min(problem.lams), note="F of the factors and F_r of the product")
+        yield Evidence(
+            here.grad_norm,
+            "<=",
+            SLOPE * max(here.ridge_norm, problem.Lam),
+            0.0,
+            error=left / smallest(point),
+            note=note,
+        )
+        yield Evidence(
+            float(objective.value(x)),
+            "==",
+            here.fun,
+            1e-9,
+            error=left * size / min(problem.lams),
+            note="F of the factors and F_r of the product",
+        )
 
 
 def tilted(point: FactorPoint, tilt: float) -> FactorPoint:
@@ -118,7 +163,8 @@ def tilted(point: FactorPoint, tilt: float) -> FactorPoint:
 
 
 def smallest(point: FactorPoint) -> float:
-    """The least singular value of a factor that is not zero to rounding: the slope in Z is the slope in the factors over powers of it; 1 at zero."""
+    """The least singular value of a factor that is not zero to rounding: the slope in Z is the slope in the factors
+    over powers of it; 1 at zero."""
     kept = [s[s > 1e-9 * max(1.0, s[0])] for s in (np.linalg.svd(A, compute_uv=False) for A in point.factors)]
     return min([1.0, *(float(s[-1]) ** point.problem.L for s in kept if len(s))])
 
@@ -146,9 +192,12 @@ CLAIMS = (
     Claim(
         id="related:deep-stratum-inertia",
         title="Index and nullity in all parameters are those of the rank stratum plus the rotations of hidden frames",
-        statement="At a critical point of rank r of a deep linear model with a convex C^2 fit: index(F) = index(Hess F_r), nullity(F) = nullity(Hess F_r) "
-        "+ sum_l (r d_l - r(r+1)/2) for D >= 3; at D = 2 add d - r copies of the inertia of [[lam_0, -sigma], [-sigma, lam_1]] for the singular values "
-        "sigma of G between the unused directions.",
+        statement=(
+            "At a critical point of rank r of a deep linear model with a convex C^2 fit: index(F) = index(Hess F_r),"
+            " nullity(F) = nullity(Hess F_r) + sum_l (r d_l - r(r+1)/2) for D >= 3; at D = 2 add d - r copies of the"
+            " inertia of [[lam_0, -sigma], [-sigma, lam_1]] for the singular values sigma of G between the unused"
+            " directions."
+        ),
         source="gk25, Lemma 1",
         hypotheses=LINEAR | CONVEX,
         check=check_inertia,
@@ -158,19 +207,27 @@ CLAIMS = (
             planted("subspaces are counted instead of frames", **SHAPES[1], tries=20, rng=1, extra=-1),
         ],
         uses=("gk25:lemma1",),
-        scope="at the critical points that Newton's method reached from random matrices of random rank, up to 8 different ones a case, and at zero",
+        scope=(
+            "at the critical points that Newton's method reached from random matrices of random rank, up to 8 different"
+            " ones a case, and at zero"
+        ),
     ),
     Claim(
         id="related:deep-stratum-union",
         title="Every critical point of a deep linear model is balanced and its product is critical on its rank stratum",
-        statement="Crit(F) is the disjoint union over r of the balanced factorisations of Crit(F_r), F_r = g + (D/2) Lam sum s_i^(2/D) on matrices of rank r.",
+        statement=(
+            "Crit(F) is the disjoint union over r of the balanced factorisations of Crit(F_r), F_r = g + (D/2) Lam sum"
+            " s_i^(2/D) on matrices of rank r."
+        ),
         source="gk25, Lemma 1",
         hypotheses=LINEAR | CONVEX | {"critical: Newton has converged": lambda c: c.get("steps") is None},
         check=check_union,
         cases=[Case(**shape, tries=4, rng=20 + i) for i, shape in enumerate(SHAPES)],
         controls=[
             Case(**SHAPES[0], tries=1, rng=0, steps=0),
-            planted("one factor is a thousandth larger and the next one smaller", **SHAPES[0], tries=4, rng=20, tilt=1.001),
+            planted(
+                "one factor is a thousandth larger and the next one smaller", **SHAPES[0], tries=4, rng=20, tilt=1.001
+            ),
         ],
         uses=("gk25:lemma1",),
         scope="at ends of Newton runs and of descents in the space of all factors, from Gaussian starts",

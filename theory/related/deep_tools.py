@@ -1,4 +1,5 @@
-"""What the deep claims share: class counts and ridge weights drawn at random, critical points found without any structure, dense inertia."""
+"""What the deep claims share: class counts and ridge weights drawn at random, critical points found without any
+structure, dense inertia."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def mean_one_weights(D: int, spread: float, draw: np.random.Generator) -> np.nda
 
 
 def newton_points(problem: Problem, tries: int, rng, size: float = 1.0) -> list[LogitPoint]:
-    """Ends of Newton runs on the strata of random points of random rank, those that reached a critical point; repetitions included."""
+    """Ends of Newton runs on the strata of random points of random rank, those that reached a critical point;
+    repetitions included."""
     seed, tol, found = seed_sequence(rng), tolerance(problem), []
     for i in range(tries):
         end, _, _ = newton_on_stratum(random_point(problem, generator(child(seed, i)), size), tol, 60, drop=False)
@@ -54,7 +56,8 @@ def newton_points(problem: Problem, tries: int, rng, size: float = 1.0) -> list[
 
 
 def dense_eigenvalues(point: LogitPoint, rng=0) -> np.ndarray:
-    """Ascending eigenvalues of the Hessian in all parameters at a balanced lift in random frames: widths d and all N columns, nothing split off."""
+    """Ascending eigenvalues of the Hessian in all parameters at a balanced lift in random frames: widths d and all N
+    columns, nothing split off."""
     objective = FactorObjective(point.problem)
     return linalg.eigvalsh(objective.hessian(objective.lift(point, generator(seed_sequence(rng)))))
 

@@ -1,14 +1,18 @@
-"""The window of Theorem 3: lam = 2c/(L+1) as L -> infinity. The minimum tends to min_r (c r + m_r), m_r the least cross-entropy that rank r allows.
+"""The window of Theorem 3: lam = 2c/(L+1) as L -> infinity. The minimum tends to min_r (c r + m_r), m_r the least
+cross-entropy that rank r allows.
 
     m_0 = log K,      m_1 = (1/N) sum_j n_j log(1 + min(j, K-1-j)),      m_r = 0 for r >= 2 (K >= 3; m_1 = 0 for K = 2),
 
-the largest classes at the outermost places of the order j = 0, ..., K-1. So zero wins for c > max(log K - m_1, (log K)/2), rank one between m_1 and log K - m_1
-where m_1 < (log K)/2 (balanced: K <= 19), rank two below both: Theorem 3 (i) and (ii) are the two ends.
+the largest classes at the outermost places of the order j = 0, ..., K-1. So zero wins for c > max(log K - m_1, (log
+K)/2), rank one between m_1 and log K - m_1 where m_1 < (log K)/2 (balanced: K <= 19), rank two below both: Theorem 3
+(i) and (ii) are the two ends.
 
-m_1: Z = u v' with u in rising order. The column of class j sees e^(v (u_k - u_j)) >= 1 from every k above it where v >= 0 and from every k below where v <= 0:
-">=". Gaps of u that grow fast towards the middle, with v_j large against the gap inside of j and small against what lies outside, come as near as one likes.
-From above, any fixed Z has penalty c sum s^(2/D) -> c r. From below, let r count the s_i >= q = (1-e)^(D/2): their penalty is at least c (1-e) r, and the
-others change the fit by at most sqrt(2K/N) q, since a column loss has slope at most sqrt 2. So F >= min_r (c (1-e) r + m_r) - sqrt(2K/N) q, 0 < e < 1.
+m_1: Z = u v' with u in rising order. The column of class j sees e^(v (u_k - u_j)) >= 1 from every k above it where v >=
+0 and from every k below where v <= 0: ">=". Gaps of u that grow fast towards the middle, with v_j large against the gap
+inside of j and small against what lies outside, come as near as one likes. From above, any fixed Z has penalty c sum
+s^(2/D) -> c r. From below, let r count the s_i >= q = (1-e)^(D/2): their penalty is at least c (1-e) r, and the others
+change the fit by at most sqrt(2K/N) q, since a column loss has slope at most sqrt 2. So F >= min_r (c (1-e) r + m_r) -
+sqrt(2K/N) q, 0 < e < 1.
 """
 
 from __future__ import annotations
@@ -51,12 +55,16 @@ def lower_bound(n, c: float, L: int) -> float:
     """max over e of min_r (c (1-e) r + m_r) - sqrt(2K/N) (1-e)^(D/2), a lower bound of F everywhere."""
     D, N, K = L + 1, sum(n), len(n)
     fits = least_fits(n)
-    found = [min(c * (1 - e) * r + m for r, m in enumerate(fits)) - math.sqrt(2 * K / N) * (1 - e) ** (D / 2) for e in np.geomspace(1e-6, 0.9, 300)]
+    found = [
+        min(c * (1 - e) * r + m for r, m in enumerate(fits)) - math.sqrt(2 * K / N) * (1 - e) ** (D / 2)
+        for e in np.geomspace(1e-6, 0.9, 300)
+    ]
     return max(found)
 
 
 def gaps(K: int, M: float) -> np.ndarray:
-    """K - 1 gaps of u, in rising order: 1, M, M^2, ... from both ends to the middle, the upper of two middle ones a power larger."""
+    """K - 1 gaps of u, in rising order: 1, M, M^2, ... from both ends to the middle, the upper of two middle ones a
+    power larger."""
     h = K // 2
     powers = [*range(h), *range(h - 2, -1, -1)] if K % 2 == 0 else [*range(h), h, *range(h - 2, -1, -1)]
     return float(M) ** np.array(powers)
@@ -75,13 +83,19 @@ def distances_of(steps: np.ndarray) -> np.ndarray:
 
 
 def rank_one(n, M: float) -> tuple[float, float]:
-    """(fit, singular value) of u v', u with the gaps above, v_j = +-log M over the gap on the inner side of class j (2 log M for the outermost two)."""
+    """(fit, singular value) of u v', u with the gaps above, v_j = +-log M over the gap on the inner side of class j (2
+    log M for the outermost two)."""
     n, K, steps = order_of_sizes(n), len(n), gaps(len(n), M)
     table, total = distances_of(steps), 0.0
     v = np.zeros(K)
     for j in range(K):
         lower = j < K - 1 - j or (2 * j == K - 1)  # the middle class of an odd number leans to its smaller gap
-        v[j] = (-1.0 if lower else 1.0) * math.log(M) / (steps[j] if lower else steps[j - 1]) * (2.0 if j in (0, K - 1) else 1.0)
+        v[j] = (
+            (-1.0 if lower else 1.0)
+            * math.log(M)
+            / (steps[j] if lower else steps[j - 1])
+            * (2.0 if j in (0, K - 1) else 1.0)
+        )
         total += n[j] * column_loss(table[j], v[j])
     u = table[0] - np.mean(table[0])
     return total / sum(n), float(np.linalg.norm(u) * np.sqrt(np.sum(np.array(n) * v**2)))
@@ -101,7 +115,10 @@ def best_found(n, c: float, L: int) -> dict[int, float]:
         angle = 2 * np.pi * np.arange(K) / K
         gram = np.cos(angle[:, None] - angle)
         s = np.linalg.svd(gram * np.sqrt(n)[None, :], compute_uv=False)[:2]
-        fits = ((a, sum(size * column_loss(a * (gram[:, j] - 1), 1.0) for j, size in enumerate(n)) / N) for a in np.geomspace(1, 1e6, 80))
+        fits = (
+            (a, sum(size * column_loss(a * (gram[:, j] - 1), 1.0) for j, size in enumerate(n)) / N)
+            for a in np.geomspace(1, 1e6, 80)
+        )
         found[2] = min(fit + c * float(np.sum((a * s) ** p)) for a, fit in fits)
     return found
 
@@ -129,17 +146,38 @@ def clear(case) -> bool:
 
 
 def check(case):
-    """The least F found, and the lower bound, on both sides of the limit and within their rates of it; the winning rank."""
+    """The least F found, and the lower bound, on both sides of the limit and within their rates of it; the winning
+    rank."""
     n, c, L = sizes(case), case.c, case.L
     value, rank = limit(n, c, case.get("places", 1))
     low, found = lower_bound(n, c, L), best_found(n, c, L)
     winner = min(found, key=found.get)
     D, K, N = L + 1, len(n), sum(n)
     e = 4 * math.log(D) / D
-    yield Evidence(found[winner] - low, "in", (-TOL, math.inf), 0.0, note=f"least F found over the lower bound, at lam = {2 * c / D:.6g}")
-    yield Evidence(low, "in", (value * (1 - e) - math.sqrt(2 * K / N) / D**2, value + TOL), 0.0, note=f"lower bound, limit {value:.9g}")
-    yield Evidence(found[winner], "in", (value - e * value, value + 2 * K * max(c, 1.0) * math.log(D * N) / D), 0.0, note=f"least F found, rank {winner}")
-    yield Evidence(winner, "==", rank, 0, note=f"the winning rank; m = {np.round(least_fits(n), 6).tolist()}, c = {c:.6g}")
+    yield Evidence(
+        found[winner] - low,
+        "in",
+        (-TOL, math.inf),
+        0.0,
+        note=f"least F found over the lower bound, at lam = {2 * c / D:.6g}",
+    )
+    yield Evidence(
+        low,
+        "in",
+        (value * (1 - e) - math.sqrt(2 * K / N) / D**2, value + TOL),
+        0.0,
+        note=f"lower bound, limit {value:.9g}",
+    )
+    yield Evidence(
+        found[winner],
+        "in",
+        (value - e * value, value + 2 * K * max(c, 1.0) * math.log(D * N) / D),
+        0.0,
+        note=f"least F found, rank {winner}",
+    )
+    yield Evidence(
+        winner, "==", rank, 0, note=f"the winning rank; m = {np.round(least_fits(n), 6).tolist()}, c = {c:.6g}"
+    )
 
 
 def check_rank_one(case):
@@ -147,15 +185,26 @@ def check_rank_one(case):
     n = sizes(case)
     ordered, K, wanted = order_of_sizes(n), len(n), least_fits(n, case.get("places", 1))[1]
     M = 10.0**case.digits
-    yield Evidence(rank_one(n, M)[0] - wanted, "in", (-TOL, 6 * K * math.log(M) / M), 0.0, note=f"ladder of gaps M^k, M = {M:g}, above m_1 = {wanted:.9g}")
+    yield Evidence(
+        rank_one(n, M)[0] - wanted,
+        "in",
+        (-TOL, 6 * K * math.log(M) / M),
+        0.0,
+        note=f"ladder of gaps M^k, M = {M:g}, above m_1 = {wanted:.9g}",
+    )
     seed, least = seed_sequence(case.rng), math.inf
     for i in range(case.draws):
         draw = generator(child(seed, i))
         table = distances_of(np.exp(draw.uniform(-4, 4, K - 1)))
         order = draw.permutation(K)
-        losses = [optimize.minimize_scalar(functools.partial(column_loss, row), bounds=(-1e3, 1e3), method="bounded").fun for row in table]
+        losses = [
+            optimize.minimize_scalar(functools.partial(column_loss, row), bounds=(-1e3, 1e3), method="bounded").fun
+            for row in table
+        ]
         least = min(least, sum(ordered[k] * loss for k, loss in zip(order, losses, strict=True)) / sum(n))
-    yield Evidence(least - wanted, "in", (-1e-9, math.inf), 0.0, "sampled", note=f"least fit over {case.draws} random u")
+    yield Evidence(
+        least - wanted, "in", (-1e-9, math.inf), 0.0, "sampled", note=f"least fit over {case.draws} random u"
+    )
 
 
 def spots(n) -> list[float]:
@@ -168,28 +217,61 @@ def spots(n) -> list[float]:
     return [0.5 * low, 0.9 * low, low + 0.1 * (high - low), low + 0.9 * (high - low), 1.1 * high, 2 * high]
 
 
-SHAPES = ((2, 1), (3, 1), (4, 1), (5, 2), (7, 1), (3, (5, 3, 1)), (4, (6, 1, 1, 1)), (5, (4, 3, 2, 1, 1)), (19, 1), (20, 1), (26, 1))
+SHAPES = (
+    (2, 1),
+    (3, 1),
+    (4, 1),
+    (5, 2),
+    (7, 1),
+    (3, (5, 3, 1)),
+    (4, (6, 1, 1, 1)),
+    (5, (4, 3, 2, 1, 1)),
+    (19, 1),
+    (20, 1),
+    (26, 1),
+)
 """(K, n)."""
 COUNTED = {"one count per class": lambda c: isinstance(c.n, int) or len(c.n) == c.K, "K >= 2": lambda c: c.K >= 2}
 CLAIMS = (
     Claim(
         id="related:deep-window-rank-one",
         title="The least cross-entropy of rank-one logits is (1/N) sum n_j log(1 + min(j, K-1-j))",
-        statement="The infimum of the mean cross-entropy over Z = u v' is (1/N) sum_j n_j log(1 + min(j, K-1-j)), j = 0, ..., K-1 an order of the "
-        "classes with the largest outermost; it is not attained.",
+        statement=(
+            "The infimum of the mean cross-entropy over Z = u v' is (1/N) sum_j n_j log(1 + min(j, K-1-j)), j = 0, ...,"
+            " K-1 an order of the classes with the largest outermost; it is not attained."
+        ),
         source="gk25, Theorem 3",
         hypotheses=COUNTED,
         check=check_rank_one,
         cases=[Case(K=K, n=n, digits=digits, draws=10, rng=0) for K, n in SHAPES if K < 10 for digits in (3, 9)],
-        controls=[planted("a class in the middle is allowed to be fitted", K=4, n=(1, 1, 1, 1), digits=6, draws=10, rng=0, places=0.5)],
-        scope="from above by explicit matrices, from below by the argument of theory.related.deep_window and by random matrices",
+        controls=[
+            planted(
+                "a class in the middle is allowed to be fitted",
+                K=4,
+                n=(1, 1, 1, 1),
+                digits=6,
+                draws=10,
+                rng=0,
+                places=0.5,
+            )
+        ],
+        scope=(
+            "from above by explicit matrices, from below by the argument of theory.related.deep_window and by random"
+            " matrices"
+        ),
     ),
     Claim(
         id="related:deep-window",
-        title="Between the two regimes of Theorem 3: lam = 2c/(L+1) has three phases, of rank 0, 1 and 2, with explicit borders",
-        statement="Deep linear CE, K >= 3, lam = 2c/(L+1), L -> infinity: min F -> min(log K, c + m_1, 2c), m_1 = (1/N) sum n_j log(1 + min(j, K-1-j)). "
-        "Zero wins for c > max(log K - m_1, (log K)/2), rank 1 for m_1 < c < log K - m_1, rank 2 below; K = 2: zero for c > log 2, else rank 1. "
-        "min F is above the limit times 1 - 4 log(D)/D, less sqrt(2K/N)/D^2.",
+        title=(
+            "Between the two regimes of Theorem 3: lam = 2c/(L+1) has three phases, of rank 0, 1 and 2, with explicit"
+            " borders"
+        ),
+        statement=(
+            "Deep linear CE, K >= 3, lam = 2c/(L+1), L -> infinity: min F -> min(log K, c + m_1, 2c), m_1 = (1/N) sum"
+            " n_j log(1 + min(j, K-1-j)). Zero wins for c > max(log K - m_1, (log K)/2), rank 1 for m_1 < c < log K -"
+            " m_1, rank 2 below; K = 2: zero for c > log 2, else rank 1. min F is above the limit times 1 - 4 log(D)/D,"
+            " less sqrt(2K/N)/D^2."
+        ),
         source="gk25, Theorem 3",
         hypotheses=COUNTED
         | {
@@ -203,6 +285,9 @@ CLAIMS = (
             planted("every class of rank one is taken to be beaten by one more", K=3, n=1, L=10**6, c=0.3, places=2),
         ],
         uses=("gk25:lemma1", "related:deep-window-rank-one"),
-        scope="upper bounds from explicit matrices and lower bounds valid everywhere, for L from 3000 to 1e7; between them min F lies",
+        scope=(
+            "upper bounds from explicit matrices and lower bounds valid everywhere, for L from 3000 to 1e7; between"
+            " them min F lies"
+        ),
     ),
 )

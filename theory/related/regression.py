@@ -1,4 +1,5 @@
-"""Andriopoulos et al.: regression onto several targets; the classifier's Gram matrix is a thresholded root of the targets' covariance."""
+"""Andriopoulos et al.: regression onto several targets; the classifier's Gram matrix is a thresholded root of the
+targets' covariance."""
 
 from __future__ import annotations
 
@@ -34,8 +35,11 @@ def columns(Y: np.ndarray) -> Columns:
     return Columns(Y, np.full(M, 1.0 / M), np.ones(M), np.ones(M, int))
 
 
-def closed_form(Y: np.ndarray, lam_H: float, lam_W: float, d: int, bias: bool, power: float = 0.5) -> tuple[np.ndarray, np.ndarray, float]:
-    """(W W', residual W H + b 1' - Y, F): W W' = sqrt(lam_H/lam_W) [Sigma^(1/2) - sqrt(c)]_+ on the d largest modes, c = lam_H lam_W.
+def closed_form(
+    Y: np.ndarray, lam_H: float, lam_W: float, d: int, bias: bool, power: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(W W', residual W H + b 1' - Y, F): W W' = sqrt(lam_H/lam_W) [Sigma^(1/2) - sqrt(c)]_+ on the d largest modes, c
+    = lam_H lam_W.
 
     Sigma = (Y - Ybar)(Y - Ybar)'/M, Ybar = 0 without a bias. `power` other than 1/2 falsifies the root.
     """
@@ -58,7 +62,8 @@ def descent(case, Y: np.ndarray):
 
 
 def check(case):
-    """Value, W W' and residual of a descent against the closed form; the value of a convex programme too where d >= K and M is small."""
+    """Value, W W' and residual of a descent against the closed form; the value of a convex programme too where d >= K
+    and M is small."""
     Y = targets(case)
     gram, residual, F = closed_form(Y, case.lam_H, case.lam_W, case.d, case.bias, case.get("power", 0.5))
     found, factors, b = descent(case, Y)
@@ -70,26 +75,43 @@ def check(case):
     if case.d >= case.K and case.M <= 12 and case.L == 1:
         from ufm.certificates.convex import convex_minimum
 
-        yield Evidence(convex_minimum(problem_of(case), columns=columns(Y))[0], "==", F, SOLVER, note="the convex programme")
+        yield Evidence(
+            convex_minimum(problem_of(case), columns=columns(Y))[0], "==", F, SOLVER, note="the convex programme"
+        )
 
 
 CLAIM = Claim(
     id="related:andriopoulos24",
     title="Regression: W W' is a thresholded square root of the targets' covariance",
-    statement="L = 1, K targets, M samples, loss (1/2M)|WH + b - Y|^2 + (lam_H/2M)|H|^2 + (lam_W/2)|W|^2, c = lam_H lam_W, Sigma the covariance "
-    "of the targets (the "
-    "second moment without a bias): W W' = sqrt(lam_H/lam_W) [Sigma^(1/2) - sqrt(c)]_+; residual -sqrt(c) Sigma^(-1/2)(Y - Ybar) on the modes with "
-    "sigma > c, and -(Y - Ybar) on the others. For d < K the d largest modes.",
+    statement=(
+        "L = 1, K targets, M samples, loss (1/2M)|WH + b - Y|^2 + (lam_H/2M)|H|^2 + (lam_W/2)|W|^2, c = lam_H lam_W,"
+        " Sigma the covariance of the targets (the second moment without a bias): W W' = sqrt(lam_H/lam_W) [Sigma^(1/2)"
+        " - sqrt(c)]_+; residual -sqrt(c) Sigma^(-1/2)(Y - Ybar) on the modes with sigma > c, and -(Y - Ybar) on the"
+        " others. For d < K the d largest modes."
+    ),
     source="andriopoulos24, global minimum (all modes active; thresholds and d < K follow from mirsky75)",
     hypotheses={"L = 1": lambda c: c.L == 1, "lam > 0": lambda c: c.lam_H > 0 and c.lam_W > 0},
     check=check,
     cases=[
-        *grid(K=[2, 3, 5], M=[10, 40], d=[2, 7], L=1, lam_H=[1e-2, 1.0], lam_W=[1e-2, 0.3], bias=[True, False], rng=0)[::5],
+        *grid(K=[2, 3, 5], M=[10, 40], d=[2, 7], L=1, lam_H=[1e-2, 1.0], lam_W=[1e-2, 0.3], bias=[True, False], rng=0)[
+            ::5
+        ],
         Case(K=8, M=100, d=10, L=1, lam_H=0.2, lam_W=0.05, bias=True, rng=1),
         Case(K=4, M=30, d=6, L=1, lam_H=20.0, lam_W=5.0, bias=True, rng=2),
     ],
     controls=[
         Case(K=3, M=20, d=5, L=2, lam_H=1e-2, lam_W=1e-2, bias=True, rng=0),
-        planted("Sigma^(0.51) instead of the square root", K=3, M=20, d=5, L=1, lam_H=1e-2, lam_W=1e-2, bias=True, rng=0, power=0.51),
+        planted(
+            "Sigma^(0.51) instead of the square root",
+            K=3,
+            M=20,
+            d=5,
+            L=1,
+            lam_H=1e-2,
+            lam_W=1e-2,
+            bias=True,
+            rng=0,
+            power=0.51,
+        ),
     ],
 )

@@ -1,4 +1,5 @@
-"""Simplex-encoded labels: the solution of the margin problem for any class counts, of its deep analogue a KKT point, and the limit of ridge paths."""
+"""Simplex-encoded labels: the solution of the margin problem for any class counts, of its deep analogue a KKT point,
+and the limit of ridge paths."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def random_counts(K: int, R: float, rng: int) -> tuple[int, ...]:
 
 
 def resolvent_row(counts, t: Fraction, shift: int = 1) -> tuple[Fraction, Fraction, Fraction]:
-    """(largest error of (M + t) Q = S, largest column sum of Q, largest entry of Q off the diagonal), M = S diag(n) S, in fractions.
+    """(largest error of (M + t) Q = S, largest column sum of Q, largest entry of Q off the diagonal), M = S diag(n) S,
+    in fractions.
 
     Q = diag(x) - x x'/(1'x), x = 1/(n + t); `shift` other than 1 falsifies it.
     """
@@ -67,13 +69,16 @@ def check_margin(case):
     yield Evidence(found, "==", value, 1e-6 * value, note=f"|SEL|_*, n = {counts}")
     yield Evidence(np.max(np.abs(solution - Z)), "==", 0.0, 1e-4, note="the solution is SEL")
     A = sel_multipliers(counts)
-    yield Evidence(np.max(A[~np.eye(K, dtype=bool)]), "<", 0.0, ROUNDING, note="multipliers of all margins are positive")
+    yield Evidence(
+        np.max(A[~np.eye(K, dtype=bool)]), "<", 0.0, ROUNDING, note="multipliers of all margins are positive"
+    )
     pairing = -float(np.sum((A * np.sqrt(counts))[~np.eye(K, dtype=bool)]))
     yield Evidence(pairing, "==", value, ROUNDING * value * K, note="dual value: the sum of the multipliers")
 
 
 def offsets(counts, multipliers=None) -> np.ndarray:
-    """E (K, K): margins z_cc - z_jc of the ridge minimum tend to log(1/lam) + E_jc, E_jc = -log(N |A_jc|/sqrt(n_c)), A = U V'; 0 on the diagonal."""
+    """E (K, K): margins z_cc - z_jc of the ridge minimum tend to log(1/lam) + E_jc, E_jc = -log(N |A_jc|/sqrt(n_c)), A
+    = U V'; 0 on the diagonal."""
     K, counts = len(counts), np.asarray(counts, dtype=float)
     A = sel_multipliers(counts.astype(int).tolist()) if multipliers is None else multipliers
     with np.errstate(divide="ignore"):
@@ -82,7 +87,8 @@ def offsets(counts, multipliers=None) -> np.ndarray:
 
 
 def second_offsets(counts, T: float = 1e5) -> np.ndarray:
-    """E_2 (K, K): margins are T + E + E_2/T + O(1/T^2), T = log(1/lam), since A is the polar factor of T SEL + (E.mean(axis=0) - E), not of SEL."""
+    """E_2 (K, K): margins are T + E + E_2/T + O(1/T^2), T = log(1/lam), since A is the polar factor of T SEL +
+    (E.mean(axis=0) - E), not of SEL."""
     E = offsets(counts)
     Z = T * (np.eye(len(counts)) - 1 / len(counts)) + E.mean(axis=0) - E
     U, _, Vt = np.linalg.svd(Z * np.sqrt(counts))
@@ -90,7 +96,8 @@ def second_offsets(counts, T: float = 1e5) -> np.ndarray:
 
 
 def predicted_rate(counts) -> float:
-    """lim of log(1/lam) |Z/|Z| - SEL/|SEL|| as lam -> 0: the size of the offset E across SEL, over that of SEL; norms over all samples."""
+    """lim of log(1/lam) |Z/|Z| - SEL/|SEL|| as lam -> 0: the size of the offset E across SEL, over that of SEL; norms
+    over all samples."""
     root = np.sqrt(counts)
     limit, E = (np.eye(len(counts)) - 1 / len(counts)) * root, offsets(counts)
     F = (E.mean(axis=0) - E) * root
@@ -99,7 +106,8 @@ def predicted_rate(counts) -> float:
 
 
 def check_path(case):
-    """T = log(1/lam): margins against T + E, and the direction against its rate over T; what remains, times T, over seven decades of lam."""
+    """T = log(1/lam): margins against T + E, and the direction against its rate over T; what remains, times T, over
+    seven decades of lam."""
     counts, K = random_counts(case.K, case.R, case.rng), case.K
     E, off, root = offsets(counts), ~np.eye(case.K, dtype=bool), np.sqrt(counts)
     bound, rate = 1.0 + 1.5 * float(np.max(np.abs(second_offsets(counts)[off]))), predicted_rate(counts)
@@ -111,7 +119,13 @@ def check_path(case):
         rest = np.max(np.abs(np.diag(Z)[None, :] - Z - case.get("speed", 1.0) * T - E)[off])
         yield Evidence(float(rest) * T, "<=", bound, 1e-3, note=f"T |margins - T - E|, lam = {lam:.3g}, n = {counts}")
         apart = np.linalg.norm(Z * root / np.linalg.norm(Z * root) - limit / np.linalg.norm(limit))
-        yield Evidence(abs(T * float(apart) - case.get("slower", 1.0) * rate) * T, "<=", bound, 1e-3, note=f"T |T |direction - SEL| - {rate:.4g}|")
+        yield Evidence(
+            abs(T * float(apart) - case.get("slower", 1.0) * rate) * T,
+            "<=",
+            bound,
+            1e-3,
+            note=f"T |T |direction - SEL| - {rate:.4g}|",
+        )
 
 
 def check_step(case):
@@ -119,12 +133,20 @@ def check_step(case):
     K, k, root = case.K, case.majority, np.sqrt([case.R] * case.majority + [1.0] * (case.K - case.majority))
     U, s, _ = np.linalg.svd((np.eye(K) - 1 / K) * root)
     yield Evidence(
-        np.max(np.abs(s[: K - 1] - step_spectrum(K, case.R * case.get("more", 1.0), 1.0, k))), "==", 0.0, ROUNDING * K * s[0], note="singular values"
+        np.max(np.abs(s[: K - 1] - step_spectrum(K, case.R * case.get("more", 1.0), 1.0, k))),
+        "==",
+        0.0,
+        ROUNDING * K * s[0],
+        note="singular values",
     )
     G = (U[:, : K - 1] * s[: K - 1]) @ U[:, : K - 1].T
     cosines, size = step_cosines(K, case.R, k), np.sqrt(np.diag(G))
     G = G / np.outer(size, size)
-    for name, entry, there in (("majority", G[0, 1], k > 1), ("minority", G[-1, -2], K - k > 1), ("mixed", G[0, -1], True)):
+    for name, entry, there in (
+        ("majority", G[0, 1], k > 1),
+        ("minority", G[-1, -2], K - k > 1),
+        ("mixed", G[0, -1], True),
+    ):
         if there:
             yield Evidence(entry, "==", cosines[name], 1e-10, note=f"cosine, {name}")
     if K - k > 1 and not case.planted:
@@ -138,8 +160,11 @@ CLAIMS = (
     Claim(
         id="related:seli-margin",
         title="The margin problem of the plain model is solved by SEL, whatever the class counts",
-        statement="min |Z|_* subject to margins z_y - z_j >= 1 in every column has the one solution SEL = (I - 11'/K) Y, for all counts n; its polar factor "
-        "U V' is the dual certificate: column sums zero, entries off the labels negative.",
+        statement=(
+            "min |Z|_* subject to margins z_y - z_j >= 1 in every column has the one solution SEL = (I - 11'/K) Y, for"
+            " all counts n; its polar factor U V' is the dual certificate: column sums zero, entries off the labels"
+            " negative."
+        ),
         source="thrampoulidis22, the margin problem",
         hypotheses=COUNTS,
         check=check_margin,
@@ -148,16 +173,21 @@ CLAIMS = (
             Case(K=5, R=100.0, rng=1),
             Case(K=8, R=30.0, rng=2),
         ],
-        controls=[planted("labels that are not centred", K=4, R=10.0, rng=0, mean=0.0), planted("centred twice", K=4, R=10.0, rng=0, mean=2.0)],
+        controls=[
+            planted("labels that are not centred", K=4, R=10.0, rng=0, mean=0.0),
+            planted("centred twice", K=4, R=10.0, rng=0, mean=2.0),
+        ],
         uses=("related:seli-signs",),
     ),
     Claim(
         id="related:seli-signs",
         title="SEL is a KKT point of the margin problem at every depth, for all class counts",
-        statement="For all K, n and D = L + 1 >= 2: with SEL = U s V' over one column per class, U s^(2/D-1) V' has zero column sums and negative "
-        "entries off the "
-        "diagonal, so that SEL is a KKT point of min sum s_i^(2/D) with margins >= 1. It is M^(1/D-1) S diag(sqrt n), M = S diag(n) S, an integral over "
-        "t > 0 of (M + t)^+ = diag(x) - x x'/(1'x) on sum-zero vectors, x = 1/(n + t), which is negative off the diagonal.",
+        statement=(
+            "For all K, n and D = L + 1 >= 2: with SEL = U s V' over one column per class, U s^(2/D-1) V' has zero"
+            " column sums and negative entries off the diagonal, so that SEL is a KKT point of min sum s_i^(2/D) with"
+            " margins >= 1. It is M^(1/D-1) S diag(sqrt n), M = S diag(n) S, an integral over t > 0 of (M + t)^+ ="
+            " diag(x) - x x'/(1'x) on sum-zero vectors, x = 1/(n + t), which is negative off the diagonal."
+        ),
         source="thrampoulidis22, the margin problem (L = 1; the other depths are added here)",
         hypotheses=COUNTS | {"L >= 1": lambda c: c.L >= 1},
         check=check_signs,
@@ -171,32 +201,45 @@ CLAIMS = (
     Claim(
         id="related:seli-path",
         title="Ridge minima turn into SEL like 1/log(1/lam), with a constant in closed form",
-        statement="L = 1, cross-entropy, any counts, T = log(1/lam): the margins of the minimum are T + E_jc + O(1/T), E_jc = -log(N |(U "
-        "V')_jc|/sqrt(n_c)), and "
-        "T |Z/|Z| - SEL/|SEL|| tends to the size of E across SEL over |SEL|.",
+        statement=(
+            "L = 1, cross-entropy, any counts, T = log(1/lam): the margins of the minimum are T + E_jc + O(1/T), E_jc ="
+            " -log(N |(U V')_jc|/sqrt(n_c)), and T |Z/|Z| - SEL/|SEL|| tends to the size of E across SEL over |SEL|."
+        ),
         source="thrampoulidis22, vanishing ridge (the limit; ji22 for flows without ridge; the rate is added here)",
         hypotheses=COUNTS | {"L = 1": lambda c: c.L == 1},
         check=check_path,
-        cases=[*grid(K=[2, 3, 5], R=[1.0, 10.0, 100.0], L=1, rng=0), Case(K=4, R=1000.0, L=1, rng=1), Case(K=8, R=200.0, L=1, rng=5)],
+        cases=[
+            *grid(K=[2, 3, 5], R=[1.0, 10.0, 100.0], L=1, rng=0),
+            Case(K=4, R=1000.0, L=1, rng=1),
+            Case(K=8, R=200.0, L=1, rng=5),
+        ],
         controls=[
             *grid(K=[4, 6], R=10.0, L=2, rng=0),
             planted("margins grow like 0.9 log(1/lam)", K=3, R=10.0, L=1, rng=0, speed=0.9),
             planted("a constant twice as large", K=4, R=10.0, L=1, rng=0, slower=2.0),
         ],
         uses=("related:seli-margin",),
-        scope="lam from 10^-2 to 10^-9 of the lam at which the smallest classes merge; what remains is at most (1 + 1.5 max |E_2|)/T there, "
-        "E_2 being the next term of the margins",
+        scope=(
+            "lam from 10^-2 to 10^-9 of the lam at which the smallest classes merge; what remains is at most (1 + 1.5"
+            " max |E_2|)/T there, E_2 being the next term of the margins"
+        ),
     ),
     Claim(
         id="related:seli-step",
         title="STEP imbalance: singular values and angles of SEL",
-        statement="k classes of R n samples, K - k of n: singular values sqrt(R n) (k - 1 times), sqrt(((K-k) R + k) n/K), sqrt(n) (K - k - 1 times); with "
-        "W W' = (Z Z')^(1/2) the cosine of two minority classifiers is (a k/K - 1)/(a k/K + K - k - 1), a = sqrt(((K-k) R + k)/K), which "
-        "tends to 1 like R^(-1/2).",
+        statement=(
+            "k classes of R n samples, K - k of n: singular values sqrt(R n) (k - 1 times), sqrt(((K-k) R + k) n/K),"
+            " sqrt(n) (K - k - 1 times); with W W' = (Z Z')^(1/2) the cosine of two minority classifiers is (a k/K -"
+            " 1)/(a k/K + K - k - 1), a = sqrt(((K-k) R + k)/K), which tends to 1 like R^(-1/2)."
+        ),
         source="thrampoulidis22, step imbalance (k = K/2)",
         hypotheses={"R > 0": lambda c: c.R > 0, "majority is 1..K-1": lambda c: 1 <= c.majority < c.K},
         check=check_step,
-        cases=[case for case in grid(K=[2, 3, 4, 7, 10], majority=[1, 2, 5], R=[1.0, 3.0, 100.0, 1e4]) if case.majority < case.K],
+        cases=[
+            case
+            for case in grid(K=[2, 3, 4, 7, 10], majority=[1, 2, 5], R=[1.0, 3.0, 100.0, 1e4])
+            if case.majority < case.K
+        ],
         controls=[planted("R is one percent larger", K=6, majority=3, R=10.0, more=1.01)],
     ),
 )

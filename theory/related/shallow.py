@@ -1,8 +1,9 @@
-"""What the claims about the plain model (L = 1) share: its minimum, found by descent, by a convex programme, and between proved bounds.
+"""What the claims about the plain model (L = 1) share: its minimum, found by descent, by a convex programme, and
+between proved bounds.
 
-With width at least K the model is the convex problem  min g(Z, b) + c |Z|_* + (bias/2)|b|^2,  c = Lam = sqrt(lam_H lam_W), so that every
-minimum found by one way must be that of the others. Statements are in our notation and with constants of our own; the papers named in `source` are their
-origin, and their numbering is not used.
+With width at least K the model is the convex problem  min g(Z, b) + c |Z|_* + (bias/2)|b|^2,  c = Lam = sqrt(lam_H
+lam_W), so that every minimum found by one way must be that of the others. Statements are in our notation and with
+constants of our own; the papers named in `source` are their origin, and their numbering is not used.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ def spread_lam(case) -> tuple[float, ...]:
 
 @functools.lru_cache(2048)
 def minimum(problem: Problem, rng: int = 0) -> LogitPoint:
-    """The end of a descent from a random start, to a gradient far below the ridge weights; a saddle of the convex problem is not taken for one.
+    """The end of a descent from a random start, to a gradient far below the ridge weights; a saddle of the convex
+    problem is not taken for one.
 
-    Where it ends elsewhere, as with ridge weights far apart, a second descent starts from the minimum with both weights Lam.
-    RuntimeError where that does not end at a minimum either.
+    Where it ends elsewhere, as with ridge weights far apart, a second descent starts from the minimum with both weights
+    Lam. RuntimeError where that does not end at a minimum either.
     """
     tol = min(1e-12, 1e-4 * min(problem.lams))
     start = None
@@ -56,14 +58,16 @@ def minimum(problem: Problem, rng: int = 0) -> LogitPoint:
 
 
 def is_saddle(point: LogitPoint) -> bool:
-    """Whether a critical point of the convex problem (L = 1, width >= K) is not its minimum: the fit pulls somewhere with more than Lam."""
+    """Whether a critical point of the convex problem (L = 1, width >= K) is not its minimum: the fit pulls somewhere
+    with more than Lam."""
     problem = point.problem
     convex = problem.L == 1 and problem.loss.convex and problem.max_rank == problem.K
     return convex and float(np.linalg.norm(Stratum(point).G, 2)) > problem.Lam * (1 + 1e-4)
 
 
 def saddles(problem: Problem, tries: int, rng: int) -> list[LogitPoint]:
-    """Critical points that no descent chose: zero, and ends of Newton runs on the strata from random matrices of random rank, one for each value."""
+    """Critical points that no descent chose: zero, and ends of Newton runs on the strata from random matrices of random
+    rank, one for each value."""
     found = {}
     for point in (zero(problem), *newton_points(problem, tries, rng, 2.0)):
         found.setdefault(round(value(point), 9), point)
@@ -71,7 +75,8 @@ def saddles(problem: Problem, tries: int, rng: int) -> list[LogitPoint]:
 
 
 def benign(problem: Problem, minimum: float, tries: int, rng: int, saddle: str = "strict saddle"):
-    """Evidence that every critical point met costs `minimum` or is a strict saddle. `saddle` names another status, and falsifies it."""
+    """Evidence that every critical point met costs `minimum` or is a strict saddle. `saddle` names another status, and
+    falsifies it."""
     tol = MINIMUM * max(1.0, abs(minimum))
     for point in saddles(problem, tries, rng):
         excess = value(point) - minimum
@@ -89,7 +94,8 @@ def class_product(point: LogitPoint) -> np.ndarray:
 
 
 def proved(problem: Problem) -> tuple[float, float] | None:
-    """An interval proved to hold the global minimum of the convex problem; None without the extra [certify] or where nothing is proved."""
+    """An interval proved to hold the global minimum of the convex problem; None without the extra [certify] or where
+    nothing is proved."""
     found = global_proof(problem)
     if found is None or not found.holds:
         return None
@@ -98,12 +104,15 @@ def proved(problem: Problem) -> tuple[float, float] | None:
 
 
 def global_value(problem: Problem, value: float, tol: float, solve: bool = True):
-    """Evidence that `value` is the global minimum: inside the proved interval, widened by tol, and that of the convex programme (`solve`)."""
+    """Evidence that `value` is the global minimum: inside the proved interval, widened by tol, and that of the convex
+    programme (`solve`)."""
     if problem.L > 1:
         return
     interval = proved(problem)
     if interval is not None:
-        yield Evidence(value, "in", (interval[0] - tol, interval[1] + tol), 0.0, note="the proved interval of the global minimum")
+        yield Evidence(
+            value, "in", (interval[0] - tol, interval[1] + tol), 0.0, note="the proved interval of the global minimum"
+        )
     if solve or interval is None:
         from ufm.certificates.convex import convex_minimum
 

@@ -38,7 +38,13 @@ def descent(K: int, d: int, tau: float, x: np.ndarray, scale: float = 1.0) -> tu
         value, grad = normalised_fit(x, K, d, tau)
         return value / scale, grad / scale
 
-    end = optimize.minimize(fun, x, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "maxfun": 10_000, "ftol": 0, "gtol": 1e-11, "maxcor": 30})
+    end = optimize.minimize(
+        fun,
+        x,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "maxfun": 10_000, "ftol": 0, "gtol": 1e-11, "maxcor": 30},
+    )
     return float(end.fun * scale), end.x
 
 
@@ -48,10 +54,14 @@ def simplex_minimum(K: int, tau: float, bigger: float = 1.0) -> float:
 
 
 def check_simplex(case):
-    """The closed form against random descents, each of which should end there for d >= K, and the semidefinite relaxation, which bounds every d from below."""
+    """The closed form against random descents, each of which should end there for d >= K, and the semidefinite
+    relaxation, which bounds every d from below."""
     K, d, tau = case.K, case.d, case.tau
     F = simplex_minimum(K, tau, case.get("bigger", 1.0))
-    ends = [descent(K, d, tau, generator(child(seed_sequence(case.rng), i)).standard_normal(2 * d * K), F) for i in range(case.starts)]
+    ends = [
+        descent(K, d, tau, generator(child(seed_sequence(case.rng), i)).standard_normal(2 * d * K), F)
+        for i in range(case.starts)
+    ]
     values = [value / F for value, _ in ends]
     yield Evidence(min(values), "==", 1, TOL, "sampled", "lowest end, in units of the closed form")
     if d >= K:
@@ -66,7 +76,8 @@ def check_simplex(case):
 
 
 def margin(W: np.ndarray) -> float:
-    """min_k distance of w_k from the hull of the others: the largest margin that unit features can have for the unit columns of W (d, K)."""
+    """min_k distance of w_k from the hull of the others: the largest margin that unit features can have for the unit
+    columns of W (d, K)."""
     return min(_distance(W[:, k], np.delete(W, k, axis=1)) for k in range(W.shape[1]))
 
 
@@ -79,7 +90,8 @@ def _distance(point: np.ndarray, others: np.ndarray, weight: float = 1e4) -> flo
 
 
 def one_vs_rest(K: int, d: int) -> float:
-    """The largest margin: K/(K-1) for K <= d + 1; 1 for d + 2 <= K <= 2d; 1 - cos(2 pi/K) for d = 2. NaN where no formula is known."""
+    """The largest margin: K/(K-1) for K <= d + 1; 1 for d + 2 <= K <= 2d; 1 - cos(2 pi/K) for d = 2. NaN where no
+    formula is known."""
     if K <= d + 1:
         return K / (K - 1)
     if d == 2:
@@ -88,7 +100,8 @@ def one_vs_rest(K: int, d: int) -> float:
 
 
 def known_code(K: int, d: int) -> np.ndarray:
-    """Columns that attain it: a simplex, a regular polygon, or two simplices of the most equal sizes in orthogonal spaces (d, K)."""
+    """Columns that attain it: a simplex, a regular polygon, or two simplices of the most equal sizes in orthogonal
+    spaces (d, K)."""
     if K <= d + 1:
         return _simplex(K, d)
     if d == 2:
@@ -113,7 +126,8 @@ def _simplex(K: int, d: int) -> np.ndarray:
 
 
 def check_code(case):
-    """The margin of the known code, and of codes annealed from random starts: the former attains the formula, none of the latter exceeds it."""
+    """The margin of the known code, and of codes annealed from random starts: the former attains the formula, none of
+    the latter exceeds it."""
     K, d, best = case.K, case.d, 0.0
     bound = case.get("times", 1.0) * one_vs_rest(K, d)
     yield Evidence(margin(known_code(K, d)), "==", bound, 1e-7, note="margin of the known code")
@@ -123,23 +137,40 @@ def check_code(case):
             value, x = descent(K, d, tau, x, scale=max(normalised_fit(x, K, d, tau)[0], 1e-300))
         W = x.reshape(d, 2 * K)[:, :K]
         best = max(best, margin(W / np.linalg.norm(W, axis=0)))
-    yield Evidence(best, "in", (bound * (1 - case.get("slack", 2e-2)), bound + 1e-6), 0.0, "sampled", f"best of {case.starts} annealed codes")
+    yield Evidence(
+        best,
+        "in",
+        (bound * (1 - case.get("slack", 2e-2)), bound + 1e-6),
+        0.0,
+        "sampled",
+        f"best of {case.starts} annealed codes",
+    )
 
 
 CLAIMS = (
     Claim(
         id="related:sphere-simplex",
         title="On spheres cross-entropy is least at the simplex, and every descent ends there",
-        statement="Unit w_k and unit h_c in R^d, logits tau w_k'h_c, balanced cross-entropy, d >= K - 1 (d >= K for the landscape): min = log(1 + "
-        "(K-1) e^(-tau K/(K-1))), "
-        "attained by W'H = simplex, w_k = h_k; critical points are global minima or strict saddles.",
+        statement=(
+            "Unit w_k and unit h_c in R^d, logits tau w_k'h_c, balanced cross-entropy, d >= K - 1 (d >= K for the"
+            " landscape): min = log(1 + (K-1) e^(-tau K/(K-1))), attained by W'H = simplex, w_k = h_k; critical points"
+            " are global minima or strict saddles."
+        ),
         source="graf21, global minimum; lu22 likewise; yaras22 for the landscape",
         hypotheses={"d >= K - 1": lambda c: c.d >= max(2, c.K - 1), "0 < tau <= 50": lambda c: 0 < c.tau <= 50},
         check=check_simplex,
         cases=[
             *[
                 Case(K=K, d=d, tau=tau, starts=4, rng=0)
-                for K, d, tau in [(2, 2, 1.0), (2, 3, 5.0), (3, 2, 2.0), (3, 5, 8.0), (4, 4, 1.0), (5, 4, 5.0), (6, 9, 3.0)]
+                for K, d, tau in [
+                    (2, 2, 1.0),
+                    (2, 3, 5.0),
+                    (3, 2, 2.0),
+                    (3, 5, 8.0),
+                    (4, 4, 1.0),
+                    (5, 4, 5.0),
+                    (6, 9, 3.0),
+                ]
             ],
             Case(K=12, d=14, tau=4.0, starts=3, rng=1),
         ],
@@ -151,12 +182,20 @@ CLAIMS = (
     Claim(
         id="related:jiang24-codes",
         title="Softmax codes: the largest one-vs-rest distance on a sphere",
-        statement="Unit w_1, ..., w_K in R^d: max min_k dist(w_k, hull of the others) is K/(K-1) for K <= d+1 (simplex), 1 for d+2 <= K <= 2d (for K = 2d the "
-        "cross-polytope), and 1 - cos(2 pi/K) for d = 2 (regular polygon).",
+        statement=(
+            "Unit w_1, ..., w_K in R^d: max min_k dist(w_k, hull of the others) is K/(K-1) for K <= d+1 (simplex), 1"
+            " for d+2 <= K <= 2d (for K = 2d the cross-polytope), and 1 - cos(2 pi/K) for d = 2 (regular polygon)."
+        ),
         source="jiang24, softmax codes",
-        hypotheses={"one of the three families": lambda c: not math.isnan(one_vs_rest(c.K, c.d)), "d >= 2": lambda c: c.d >= 2},
+        hypotheses={
+            "one of the three families": lambda c: not math.isnan(one_vs_rest(c.K, c.d)),
+            "d >= 2": lambda c: c.d >= 2,
+        },
         check=check_code,
-        cases=[Case(K=K, d=d, starts=4, rng=0) for K, d in [(3, 2), (4, 2), (5, 2), (8, 2), (4, 3), (5, 3), (6, 3), (5, 5), (7, 4), (8, 4), (7, 5)]],
+        cases=[
+            Case(K=K, d=d, starts=4, rng=0)
+            for K, d in [(3, 2), (4, 2), (5, 2), (8, 2), (4, 3), (5, 3), (6, 3), (5, 5), (7, 4), (8, 4), (7, 5)]
+        ],
         controls=[
             planted("a margin three percent larger", K=5, d=2, starts=2, rng=0, times=1.03),
             planted("a margin three percent smaller", K=6, d=3, starts=2, rng=0, times=0.97),

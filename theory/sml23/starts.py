@@ -11,19 +11,28 @@ from ufm.points import FactorPoint
 from ufm.problem import Problem
 
 KINDS = ((0.0, 1.6), (1.0, 0.4), (0.0, 0.4))
-"""Starts in turn: (size of one neuron a class, size of Gaussian noise in units of 1/sqrt(d)), in factors scaled to equal ridge weights."""
+"""Starts in turn: (size of one neuron a class, size of Gaussian noise in units of 1/sqrt(d)), in factors scaled to
+equal ridge weights."""
 RESTARTS = 3
 
 
 def lowest(problem: Problem, starts: int, rng: int, steps: int = 150) -> tuple[float, FactorPoint]:
     """(F, point) of the lowest end of L-BFGS from `starts` random starts, on all N samples at full width.
 
-    Deep ReLU models fall to zero from most Gaussian starts, so every third one begins near padded identities. The variables are sqrt(lam_l/Lam) A_l.
+    Deep ReLU models fall to zero from most Gaussian starts, so every third one begins near padded identities. The
+    variables are sqrt(lam_l/Lam) A_l.
     """
     objective, best = FactorObjective(problem), (np.inf, None)
-    scale = objective.pack([np.full(shape, np.sqrt(problem.Lam / lam)) for shape, lam in zip(objective.shapes, problem.lams, strict=True)])
+    scale = objective.pack(
+        [np.full(shape, np.sqrt(problem.Lam / lam)) for shape, lam in zip(objective.shapes, problem.lams, strict=True)]
+    )
     shapes = problem.shapes()
-    matched = objective.pack([np.eye(shapes[0][0], problem.K)[:, problem.labels] / np.sqrt(np.mean(problem.counts)), *(np.eye(*s) for s in shapes[1:])])
+    matched = objective.pack(
+        [
+            np.eye(shapes[0][0], problem.K)[:, problem.labels] / np.sqrt(np.mean(problem.counts)),
+            *(np.eye(*s) for s in shapes[1:]),
+        ]
+    )
 
     def scaled(y):
         fun, grad = objective.value_grad(scale * y)

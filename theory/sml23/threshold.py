@@ -22,12 +22,14 @@ MORE = 4
 
 
 def log_threshold(K: int, L: int, power: int | None = None) -> float:
-    """log of (L-1)^(L-1)/(K^(L+1) L^(2L)), at which n lam_0 ... lam_L has collapse as dear as zero; `power` in place of 2L."""
+    """log of (L-1)^(L-1)/(K^(L+1) L^(2L)), at which n lam_0 ... lam_L has collapse as dear as zero; `power` in place of
+    2L."""
     return (L - 1) * math.log(L - 1) - (L + 1) * math.log(K) - (2 * L if power is None else power) * math.log(L)
 
 
 def problem_at(case) -> Problem:
-    """lam_0, ..., lam_L spread by exp(spread N(0, 1)), with n times their product `times` the threshold (mean n where counts differ)."""
+    """lam_0, ..., lam_L spread by exp(spread N(0, 1)), with n times their product `times` the threshold (mean n where
+    counts differ)."""
     draw = generator(child(seed_sequence(case.rng), 1))
     logs = case.spread * draw.standard_normal(case.L + 1)
     power = {"2L": None, "2L-1": 2 * case.L - 1}[case.get("power", "2L")]
@@ -48,7 +50,8 @@ def linear_bound(problem: Problem) -> float:
 
 
 def orthogonality(point) -> float:
-    """Largest distance of the normalised Gram matrices of H_l after their ReLUs, one column a sample, l = 2..L, from those of collapse: sqrt(2 (1 - cos))."""
+    """Largest distance of the normalised Gram matrices of H_l after their ReLUs, one column a sample, l = 2..L, from
+    those of collapse: sqrt(2 (1 - cos))."""
     want = np.equal.outer(point.problem.labels, point.problem.labels).astype(float)
     want /= np.linalg.norm(want)
     features, worst = point.factors[0], 0.0
@@ -66,7 +69,13 @@ def check(case):
     if fun > closed + REACHED:  # all stalled on kinks, or fell to zero
         fun, point = min((fun, point), lowest(problem, MORE * case.starts, case.rng + 1), key=lambda pair: pair[0])
     fun = min(fun, known(problem))
-    yield Evidence(closed, "==", linear_bound(problem), ROUNDING, note="closed form of DNC or zero, against the linear model's minimum, its lower bound")
+    yield Evidence(
+        closed,
+        "==",
+        linear_bound(problem),
+        ROUNDING,
+        note="closed form of DNC or zero, against the linear model's minimum, its lower bound",
+    )
     yield Evidence(fun, ">=", closed - 1e-9, 1e-12, "sampled", note="the lowest start is not below it")
     if below:
         F = value(relu_collapse.relu_dnc(problem))
@@ -74,10 +83,24 @@ def check(case):
         yield Evidence(F, "<", 0.5, ROUNDING, note="DNC below zero")
         reached = fun <= F + REACHED  # a search that does not come so far says nothing
         yield Evidence(fun if reached else math.nan, "==", F, REACHED, "sampled", note="the lowest start reaches DNC")
-        yield Evidence(orthogonality(point) if reached else math.nan, "<", 0.05, 1e-6, "sampled", note="its features after every ReLU: collapsed, orthogonal")
+        yield Evidence(
+            orthogonality(point) if reached else math.nan,
+            "<",
+            0.05,
+            1e-6,
+            "sampled",
+            note="its features after every ReLU: collapsed, orthogonal",
+        )
     else:
         yield Evidence(closed, "==", 0.5, ROUNDING, note="zero is the minimum")
-        yield Evidence(float(np.max(np.abs(point.logits()))) if fun <= 0.5 + REACHED else math.nan, "<", 1e-2, 1e-6, "sampled", note="the lowest start is zero")
+        yield Evidence(
+            float(np.max(np.abs(point.logits()))) if fun <= 0.5 + REACHED else math.nan,
+            "<",
+            1e-2,
+            1e-6,
+            "sampled",
+            note="the lowest start is zero",
+        )
 
 
 def known(problem: Problem) -> float:
@@ -91,9 +114,11 @@ def known(problem: Problem) -> float:
 CLAIM = Claim(
     id="sml23:threshold",
     title="Two classes: DNC is globally optimal below a threshold of n prod lam, zero above it",
-    statement="K = 2, L >= 2, widths >= 2, MSE, no bias: if n lam_0 lam_1 ... lam_L < (L-1)^(L-1)/(2^(L+1) L^(2L)) the global minimum is "
-    "the closed-form loss of "
-    "DNC, below 1/2; if it is larger the minimum is 1/2, at zero. At every depth, for all weights per factor and n.",
+    statement=(
+        "K = 2, L >= 2, widths >= 2, MSE, no bias: if n lam_0 lam_1 ... lam_L < (L-1)^(L-1)/(2^(L+1) L^(2L)) the global"
+        " minimum is the closed-form loss of DNC, below 1/2; if it is larger the minimum is 1/2, at zero. At every"
+        " depth, for all weights per factor and n."
+    ),
     source="sml23",
     hypotheses={
         "K = 2": lambda c: c.K == 2,
@@ -108,11 +133,27 @@ CLAIM = Claim(
         *grid(K=2, n=2, d=[2, 9], L=3, times=[0.5, 2.0], spread=0.0, starts=6, rng=1),
     ],
     controls=[
-        planted("L^(2L) is replaced by L^(2L-1)", K=2, n=1, d=6, L=3, times=0.4, spread=0.0, starts=3, rng=0, power="2L-1"),
-        planted("L^(2L) is replaced by L^(2L-1), one sample more", K=2, n=2, d=6, L=2, times=0.6, spread=0.5, starts=3, rng=0, power="2L-1"),
+        planted(
+            "L^(2L) is replaced by L^(2L-1)", K=2, n=1, d=6, L=3, times=0.4, spread=0.0, starts=3, rng=0, power="2L-1"
+        ),
+        planted(
+            "L^(2L) is replaced by L^(2L-1), one sample more",
+            K=2,
+            n=2,
+            d=6,
+            L=2,
+            times=0.6,
+            spread=0.5,
+            starts=3,
+            rng=0,
+            power="2L-1",
+        ),
         *grid(K=10, n=1, d=10, L=5, times=1.01, spread=0.0, starts=2, rng=0),
     ],
     uses=("sml23:twin", "sml23:tie"),
-    scope="the value is proved (sml23:twin gives the lower bound, explicit weights attain it); that starts find it is seen on 6 starts for each case, "
-    "two of them near one neuron a class, and 24 more where none comes near. Uniqueness of the minimiser is not checked beyond the collapse of the lowest end",
+    scope=(
+        "the value is proved (sml23:twin gives the lower bound, explicit weights attain it); that starts find it is"
+        " seen on 6 starts for each case, two of them near one neuron a class, and 24 more where none comes near."
+        " Uniqueness of the minimiser is not checked beyond the collapse of the lowest end"
+    ),
 )

@@ -3,10 +3,11 @@
 With X_1 = H_1 and X_l = s(W_{l-1} X_{l-1}), one column per class scaled by sqrt(n_c):
 
 * samples: of each class keep the one that costs least; the mean over the class was no less.
-* first two factors: with product A = W_1 H_1 they cost at least sqrt(lam_0 lam_1) |A|_* >= sqrt(lam_0 lam_1) |s(A)|_* (sml23:lemma), which is what
-  balanced factors of X_2 = s(A) cost.
-* hidden weights: X_l >= 0 has G = X_l' X_l >= 0 entrywise, so G^-1 has no positive entry off its diagonal (two columns!) and a row w of W_l with w X_l = a
-  costs at least a G^+ a' >= s(a) G^+ s(a)': W_l' = X_{l+1} X_l^+ costs no more than W_l and maps X_l to X_{l+1} without a ReLU.
+* first two factors: with product A = W_1 H_1 they cost at least sqrt(lam_0 lam_1) |A|_* >= sqrt(lam_0 lam_1) |s(A)|_*
+  (sml23:lemma), which is what balanced factors of X_2 = s(A) cost.
+* hidden weights: X_l >= 0 has G = X_l' X_l >= 0 entrywise, so G^-1 has no positive entry off its diagonal (two
+  columns!) and a row w of W_l with w X_l = a costs at least a G^+ a' >= s(a) G^+ s(a)': W_l' = X_{l+1} X_l^+ costs no
+  more than W_l and maps X_l to X_{l+1} without a ReLU.
 * W_L stays. So F_linear(H_1', W_1', ..., W_L) <= F_relu(H_1, W_1, ..., W_L).
 """
 
@@ -35,17 +36,22 @@ def problem_of(case) -> Problem:
 
 def random_point(problem: Problem, draw) -> FactorPoint:
     """Gaussian factors with logits of order one."""
-    return FactorPoint(problem, tuple(draw.standard_normal(shape) * np.sqrt(1.5 / shape[1]) for shape in problem.shapes()))
+    return FactorPoint(
+        problem, tuple(draw.standard_normal(shape) * np.sqrt(1.5 / shape[1]) for shape in problem.shapes())
+    )
 
 
 def bad_point(problem: Problem, draw) -> FactorPoint:
-    """Balanced first factors with product THREE (padded), on which the lemma fails, and nonnegative random weights after them."""
+    """Balanced first factors with product THREE (padded), on which the lemma fails, and nonnegative random weights
+    after them."""
     A = np.zeros((problem.widths[1], problem.K))
     A[:3, :3] = THREE
     U, s, Vt = np.linalg.svd(A, full_matrices=False)
     H, W = np.sqrt(s)[:, None] * Vt, U * np.sqrt(s)
     rest = [np.abs(draw.standard_normal(shape)) for shape in problem.shapes()[2:]]
-    return FactorPoint(problem, (_padded(H, problem.widths[0])[:, problem.labels], _columns(W, problem.widths[0]), *rest))
+    return FactorPoint(
+        problem, (_padded(H, problem.widths[0])[:, problem.labels], _columns(W, problem.widths[0]), *rest)
+    )
 
 
 def _padded(A, rows: int):
@@ -59,7 +65,9 @@ def _columns(A, columns: int):
 def representatives(point: FactorPoint) -> np.ndarray:
     """Of each class, the sample that costs least: psi(h) = |f_W(h) - e_c|^2/(2N) + (lam_0/2)|h|^2."""
     problem = point.problem
-    costs = 0.5 * np.sum((point.logits() - problem.samples.Y) ** 2, axis=0) / problem.N + 0.5 * problem.lams[0] * np.sum(point.factors[0] ** 2, axis=0)
+    costs = 0.5 * np.sum((point.logits() - problem.samples.Y) ** 2, axis=0) / problem.N + 0.5 * problem.lams[
+        0
+    ] * np.sum(point.factors[0] ** 2, axis=0)
     order = np.lexsort((costs, problem.labels))
     return order[np.searchsorted(problem.labels[order], np.arange(problem.K))]
 
@@ -78,7 +86,9 @@ def twin(point: FactorPoint, relu: bool = True) -> FactorPoint:
     hidden = [after @ np.linalg.pinv(before) for before, after in itertools.pairwise(X[1:])]
     linear = Problem(K=problem.K, n=problem.n, d=problem.d, L=problem.L, lam=problem.lam, loss="mse")
     H = (H / scale)[:, problem.labels]
-    return FactorPoint(linear, (_padded(H, problem.widths[0]), _columns(W1, problem.widths[0]), *hidden, point.factors[-1]))
+    return FactorPoint(
+        linear, (_padded(H, problem.widths[0]), _columns(W1, problem.widths[0]), *hidden, point.factors[-1])
+    )
 
 
 def check(case):
@@ -99,9 +109,11 @@ def check(case):
 CLAIM = Claim(
     id="sml23:twin",
     title="Two classes: below every point of the ReLU model lies one of the linear model",
-    statement="K = 2, L >= 2, widths >= 2, MSE, no bias: for every point of the ReLU model there is one of the linear model with collapsed "
-    "features, the logits "
-    "of one sample per class and no larger F. So the global minimum of the linear model is a lower bound. For K >= 3 this construction fails.",
+    statement=(
+        "K = 2, L >= 2, widths >= 2, MSE, no bias: for every point of the ReLU model there is one of the linear model"
+        " with collapsed features, the logits of one sample per class and no larger F. So the global minimum of the"
+        " linear model is a lower bound. For K >= 3 this construction fails."
+    ),
     source="sml23",
     hypotheses={"K = 2": lambda c: c.K == 2, "L >= 2": lambda c: c.L >= 2, "d >= 2": lambda c: np.min(c.d) >= 2},
     check=check,
@@ -111,7 +123,9 @@ CLAIM = Claim(
     ],
     controls=[
         *grid(K=[3, 5], n=1, d=6, L=2, lam=[1.0, 0.3], spread=0.0, points=1, rng=0),
-        planted("the ReLU is left out of the features", K=2, n=1, d=5, L=3, lam=0.1, spread=0.0, points=5, rng=0, relu=False),
+        planted(
+            "the ReLU is left out of the features", K=2, n=1, d=5, L=3, lam=0.1, spread=0.0, points=5, rng=0, relu=False
+        ),
     ],
     uses=("sml23:lemma",),
     scope="the construction is a proof for every point (module docstring); the cases run it on random ones",

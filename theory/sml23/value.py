@@ -27,8 +27,11 @@ def check(case):
 CLAIM = Claim(
     id="sml23:value",
     title="Two classes: the global minimum of the ReLU model is that of the linear model, class by class",
-    statement="K = 2, L >= 1, widths >= 2, MSE, no bias, n_c samples: min F = sum_c n_c/N min(1/2, f(kappa_c)) with f(kappa) = min over z of "
-    "(1-z)^2/2 + ((L+1)/2) kappa z^(2/(L+1)) and kappa_c = (N/n_c) (n_c prod lam)^(1/(L+1)), the minimum of the linear model; explicit weights attain it.",
+    statement=(
+        "K = 2, L >= 1, widths >= 2, MSE, no bias, n_c samples: min F = sum_c n_c/N min(1/2, f(kappa_c)) with f(kappa)"
+        " = min over z of (1-z)^2/2 + ((L+1)/2) kappa z^(2/(L+1)) and kappa_c = (N/n_c) (n_c prod lam)^(1/(L+1)), the"
+        " minimum of the linear model; explicit weights attain it."
+    ),
     source="sml23",
     hypotheses={"K = 2": lambda c: c.K == 2, "d >= 2": lambda c: np.min(c.d) >= 2},
     check=check,
@@ -41,5 +44,8 @@ CLAIM = Claim(
         planted("the value is raised by a millionth", K=2, n=1, d=3, L=3, lam=0.01, spread=0.0, rng=0, off=1e-6),
     ],
     uses=("sml23:twin",),
-    scope="proved: the lower bound by sml23:twin and the decoupling of singular modes under MSE, the upper by the weights; the cases are float identities",
+    scope=(
+        "proved: the lower bound by sml23:twin and the decoupling of singular modes under MSE, the upper by the"
+        " weights; the cases are float identities"
+    ),
 )

@@ -1,7 +1,8 @@
 """Chains: explicit ReLU factors with product I, scaled and joined to points of a Problem. No claim of its own.
 
-A chain is (H_1, W_1, ..., W_L) on K_0 columns with W_L s(W_{L-1} ... s(W_1 H_1)) = I. With rho^(L+1) = prod |A_l|^2 / K_0^(L+1) and all scales balanced,
-lam_l |A_l|^2 equal, output z I of K_0 among K classes costs K_0/K ((1 - z)^2/2 + ((L+1)/2) rho kappa z^(2/(L+1))): K_0/K f(rho kappa) at the best z.
+A chain is (H_1, W_1, ..., W_L) on K_0 columns with W_L s(W_{L-1} ... s(W_1 H_1)) = I. With rho^(L+1) = prod |A_l|^2 /
+K_0^(L+1) and all scales balanced, lam_l |A_l|^2 equal, output z I of K_0 among K classes costs K_0/K ((1 - z)^2/2 +
+((L+1)/2) rho kappa z^(2/(L+1))): K_0/K f(rho kappa) at the best z.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def split(A) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chain(A, hidden, L: int) -> list[np.ndarray]:
-    """Chain with nonnegative W_1 H_1 = A, projections onto its columns where L has room for them, then `hidden`, and the inverse of what comes out."""
+    """Chain with nonnegative W_1 H_1 = A, projections onto its columns where L has room for them, then `hidden`, and
+    the inverse of what comes out."""
     H, W = split(A)
     U = np.linalg.svd(A, full_matrices=False)[0][:, : len(H)]
     room = L - 2 - len(hidden)
@@ -36,10 +38,13 @@ def chain(A, hidden, L: int) -> list[np.ndarray]:
 
 
 def graph_chain(graph: Graph, L: int) -> list[np.ndarray]:
-    """W_1 H_1 = B, then 11'/2 - B', and the inverse of C = max(11' - B'B, 0). ValueError for a graph with singular C."""
+    """W_1 H_1 = B, then 11'/2 - B', and the inverse of C = max(11' - B'B, 0). ValueError for a graph with singular
+    C."""
     B = incidence(graph)
     if np.min(np.abs(np.linalg.eigvalsh(disjointness(graph)))) < 1e-9:
-        raise ValueError(f"graph must have a regular matrix of disjoint edges, so that its code can be read out; got {graph!r}.")
+        raise ValueError(
+            f"graph must have a regular matrix of disjoint edges, so that its code can be read out; got {graph!r}."
+        )
     return chain(B, [0.5 - B.T], L)
 
 
@@ -61,7 +66,8 @@ def loss(problem: Problem, chains) -> float:
 
 
 def point(problem: Problem, chains) -> FactorPoint:
-    """The chains on consecutive classes at their best scales, zero where that is better, and one neuron for each class left over."""
+    """The chains on consecutive classes at their best scales, zero where that is better, and one neuron for each class
+    left over."""
     kappa = float(relu_collapse.kappa(problem)[0])
     used = sum(c[0].shape[1] for c in chains)
     blocks = [_scaled(problem, c, kappa) for c in [*chains, *[dnc_chain(1, problem.L)] * (problem.K - used)]]

@@ -1,10 +1,12 @@
-"""The ratio rho of strongly regular graphs to collapse, exactly: rho^(L+1) = a + b sqrt(q) with a, b, q rational, and for all r at once.
+"""The ratio rho of strongly regular graphs to collapse, exactly: rho^(L+1) = a + b sqrt(q) with a, b, q rational, and
+for all r at once.
 
-K = r(r-1)/2 classes are the edges of K_r. |B|_*^2 = 2(r-1) + (r-1)^2 (r-2) + 2 (r-1) sqrt(2 (r-1)(r-2)), C = 11' - B'B cut at 0 has the eigenvalues
-(r-2)(r-3)/2, -(r-3) (r-1 times) and 1 (K-r times), and rho^(L+1) = tr(C^-2) (K r/4) r^(L-3) |B|_*^2 / K^(L+1).
+K = r(r-1)/2 classes are the edges of K_r. |B|_*^2 = 2(r-1) + (r-1)^2 (r-2) + 2 (r-1) sqrt(2 (r-1)(r-2)), C = 11' - B'B
+cut at 0 has the eigenvalues (r-2)(r-3)/2, -(r-3) (r-1 times) and 1 (K-r times), and rho^(L+1) = tr(C^-2) (K r/4)
+r^(L-3) |B|_*^2 / K^(L+1).
 
-All r: sqrt(2 (r-1)(r-2)) < sqrt(2) (r - 3/2) < 1.41422 (r - 3/2) leaves a polynomial in r whose Taylor coefficients at r_0 are nonnegative. One more layer
-multiplies rho^(L+1) by r/K = 2/(r-1) < 1, so that L = 3 and L = 4 decide for all L.
+All r: sqrt(2 (r-1)(r-2)) < sqrt(2) (r - 3/2) < 1.41422 (r - 3/2) leaves a polynomial in r whose Taylor coefficients at
+r_0 are nonnegative. One more layer multiplies rho^(L+1) by r/K = 2/(r-1) < 1, so that L = 3 and L = 4 decide for all L.
 """
 
 from __future__ import annotations
@@ -19,9 +21,14 @@ ROOT_TWO = Fraction(141422, 100000)
 
 
 def power(r: int, L: int, variant: str = "disjoint") -> tuple[Fraction, Fraction, int]:
-    """(a, b, q) with rho^(L+1) = a + b sqrt(q); the variant `identity` has the sign of W_{L-1} flipped, so that tr(C^-2) becomes K."""
+    """(a, b, q) with rho^(L+1) = a + b sqrt(q); the variant `identity` has the sign of W_{L-1} flipped, so that
+    tr(C^-2) becomes K."""
     K, q = r * (r - 1) // 2, 2 * (r - 1) * (r - 2)
-    trace = Fraction(4, (r - 2) ** 2 * (r - 3) ** 2) + Fraction(r - 1, (r - 3) ** 2) + K - r if variant == "disjoint" else Fraction(K)
+    trace = (
+        Fraction(4, (r - 2) ** 2 * (r - 3) ** 2) + Fraction(r - 1, (r - 3) ** 2) + K - r
+        if variant == "disjoint"
+        else Fraction(K)
+    )
     common = trace * K * r ** (L - 2) / (4 * Fraction(K) ** (L + 1))
     return common * (2 * (r - 1) + (r - 1) ** 2 * (r - 2)), common * 2 * (r - 1), q
 
@@ -38,7 +45,13 @@ def number(a: Fraction, b: Fraction, q: int, L: int) -> float:
 def check(case):
     if case.get("all_r"):
         least = min(shifted(gap(case.L), case.r))
-        yield Evidence(least, ">=", 0, strength="exact", note=f"least Taylor coefficient at r = {case.r}: rho < 1 for every larger r")
+        yield Evidence(
+            least,
+            ">=",
+            0,
+            strength="exact",
+            note=f"least Taylor coefficient at r = {case.r}: rho < 1 for every larger r",
+        )
         return
     a, b, q = power(case.r, case.L, case.variant)
     yield below_one(a, b, q, f"rho = {number(a, b, q, case.L):.6f}")
@@ -65,7 +78,8 @@ def product(*polynomials: list) -> list:
 
 
 def gap(L: int) -> list:
-    """(r-2)^2 (r-3)^2 (K^L - tr(C^-2) r^(L-2) |B|_*^2/4) as a polynomial in r, with the larger rational in place of the root."""
+    """(r-2)^2 (r-3)^2 (K^L - tr(C^-2) r^(L-2) |B|_*^2/4) as a polynomial in r, with the larger rational in place of the
+    root."""
     two, three, one = [-2, 1], [-3, 1], [-1, 1]
     K = times([0, Fraction(1, 2)], one)
     squares = product(two, two, three, three)
@@ -89,8 +103,11 @@ def stated(r: int, L: int) -> bool:
 CLAIM = Claim(
     id="sml24:rho",
     title="rho(r, L) < 1 exactly for r >= 4, L >= 4 and for r >= 5, L = 3",
-    statement="For the strongly regular graph code of r vertices and L layers, rho^(L+1) = tr(C^-2) (K r/4) r^(L-3) |B|_*^2/K^(L+1), K = r(r-1)/2, is below 1 "
-    "for r >= 4, L >= 4 and for r >= 5, L = 3, and above 1 at r = 4, L = 3. The weights with the sign of W_(L-1) flipped have rho > 1 at L = 3.",
+    statement=(
+        "For the strongly regular graph code of r vertices and L layers, rho^(L+1) = tr(C^-2) (K r/4) r^(L-3)"
+        " |B|_*^2/K^(L+1), K = r(r-1)/2, is below 1 for r >= 4, L >= 4 and for r >= 5, L = 3, and above 1 at r = 4, L ="
+        " 3. The weights with the sign of W_(L-1) flipped have rho > 1 at L = 3."
+    ),
     source="sml24",
     hypotheses={
         "r >= 4, L >= 4 or r >= 5, L = 3": lambda c: stated(c.r, c.L),
@@ -108,5 +125,8 @@ CLAIM = Claim(
         *grid(r=4, L=3, all_r=True),
         planted("the sign of W_(L-1) is flipped", r=5, L=3, variant="identity"),
     ],
-    scope="fractions for r up to 40; all larger r, and all r from 5 (L = 3) and 4 (L = 4) on, by nonnegative Taylor coefficients; more layers only lower rho",
+    scope=(
+        "fractions for r up to 40; all larger r, and all r from 5 (L = 3) and 4 (L = 4) on, by nonnegative Taylor"
+        " coefficients; more layers only lower rho"
+    ),
 )

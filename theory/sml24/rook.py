@@ -29,15 +29,24 @@ def check(case):
     yield from below(problem, [chain])
     if problem.K == len(graph):
         code = graph_code(problem, graph)
-        yield Evidence(clarke(code).relative, "<", 1e-6, 1e-12, error=cancellation(code), note="Clarke residual of the code with its best last layer")
+        yield Evidence(
+            clarke(code).relative,
+            "<",
+            1e-6,
+            1e-12,
+            error=cancellation(code),
+            note="Clarke residual of the code with its best last layer",
+        )
 
 
 CLAIM = Claim(
     id="sml24:rook",
     title="Nine classes, three layers: the rook graph costs less than DNC, with rho^4 = 9/16 + sqrt(2)/4",
-    statement="The graph code of K_{3,3}, whose edges are the squares of the 3 x 3 rook graph, has rho = 0.97831... < 1 at L = 3: DNC is "
-    "beaten at nine classes, below "
-    "the ten of the published set. On all nine classes the code is Clarke-stationary. K_{2,2} has C of an invertible pairing and rho > 1.",
+    statement=(
+        "The graph code of K_{3,3}, whose edges are the squares of the 3 x 3 rook graph, has rho = 0.97831... < 1 at L"
+        " = 3: DNC is beaten at nine classes, below the ten of the published set. On all nine classes the code is"
+        " Clarke-stationary. K_{2,2} has C of an invertible pairing and rho > 1."
+    ),
     source="sml24, sharpened here",
     hypotheses={
         "p = 3": lambda c: c.p == 3,

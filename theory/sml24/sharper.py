@@ -1,15 +1,20 @@
-"""Two codes found here, of three and of seven classes: with four layers or more DNC is globally optimal for two classes only.
+"""Two codes found here, of three and of seven classes: with four layers or more DNC is globally optimal for two classes
+only.
 
-Three classes, L >= 4. Class 1 is at both of two neurons, A = [[a, 1, 0], [a, 0, 1]], and W = [[q, -q], [-q, q], [p, p]]:
+Three classes, L >= 4. Class 1 is at both of two neurons, A = [[a, 1, 0], [a, 0, 1]], and W = [[q, -q], [-q, q], [p,
+p]]:
 
     W A = [[0, q, -q], [0, -q, q], [2ap, p, p]],    s(W A) = [[0, q, 0], [0, 0, q], [2ap, p, p]],
 
-which can be inverted; A has rank 2, so every further layer costs a projection, |.|^2 = 2, where collapse pays 3. |A|_* = 1 + sqrt(1 + 2a^2). With s = p^2/q^2,
+which can be inverted; A has rank 2, so every further layer costs a projection, |.|^2 = 2, where collapse pays 3. |A|_*
+= 1 + sqrt(1 + 2a^2). With s = p^2/q^2,
 
-    3^(L+1) rho^(L+1) = |A|_*^2 2^(L-3) (4 + 2s) ((1 + 2s)/(4 a^2 s) + 2);    a^2 = 39/50, s = 1/2:  rho^5 = 0.91304... at L = 4.
+    3^(L+1) rho^(L+1) = |A|_*^2 2^(L-3) (4 + 2s) ((1 + 2s)/(4 a^2 s) + 2);  a^2 = 39/50, s = 1/2:
+        rho^5 = 0.91304... at L = 4.
 
-Seven classes, L = 3. Neurons 0, 1, 2, 3; class 1 is at 0 (20), classes 2 to 4 at 0 (12) and i (18), classes 5 to 7 at two of 1, 2, 3 (15 each). W has the rows
-(-6, 4, 4, 4), (6, 4, -4, -4) and (0, -5, 5, 5), the last two with 1, 2, 3 in turn: W A has rank 4, s(W A) has rank 7.
+Seven classes, L = 3. Neurons 0, 1, 2, 3; class 1 is at 0 (20), classes 2 to 4 at 0 (12) and i (18), classes 5 to 7 at
+two of 1, 2, 3 (15 each). W has the rows (-6, 4, 4, 4), (6, 4, -4, -4) and (0, -5, 5, 5), the last two with 1, 2, 3 in
+turn: W A has rank 4, s(W A) has rank 7.
 
     rho^4 = |A|_*^2 |W|^2 |s(WA)^-1|^2/7^4 = 0.9418..., |A|_* = 2 sqrt(549) + sqrt(2056 + 2 sqrt(878400)).
 """
@@ -54,7 +59,10 @@ def three_chain(L: int) -> list[np.ndarray]:
 def seven_power(turn=TURN) -> Fraction:
     """A rational upper bound of rho^4 of the seven classes, its square roots rounded up."""
     nuclear = 2 * root_above(Fraction(549)) + root_above(2056 + 2 * root_above(Fraction(878400)))
-    features = [[max(0, sum(w * a for w, a in zip(row, column, strict=True))) for column in zip(*SEVEN, strict=True)] for row in turn]
+    features = [
+        [max(0, sum(w * a for w, a in zip(row, column, strict=True))) for column in zip(*SEVEN, strict=True)]
+        for row in turn
+    ]
     inverse = inverted(features)
     return nuclear**2 * sum(w * w for row in turn for w in row) * sum(v * v for row in inverse for v in row) / 7**4
 
@@ -78,7 +86,9 @@ def inverted(M) -> list[list[Fraction]]:
             raise ValueError(f"the matrix must be invertible; its column {c} depends on those before.")
         rows[c], rows[pivot] = rows[pivot], rows[c]
         rows[c] = [v / rows[c][c] for v in rows[c]]
-        rows = [row if i == c else [v - row[c] * w for v, w in zip(row, rows[c], strict=True)] for i, row in enumerate(rows)]
+        rows = [
+            row if i == c else [v - row[c] * w for v, w in zip(row, rows[c], strict=True)] for i, row in enumerate(rows)
+        ]
     return [row[size:] for row in rows]
 
 
@@ -86,9 +96,13 @@ def check(case):
     """rho below 1 in fractions, and explicit weights below every collapsed point at the case's lam."""
     L = case.L
     if case.get("code", "three" if L >= 4 else "seven") == "three":
-        yield Evidence(three_power(L, case.get("rank", 2)), "<", 1, strength="exact", note="rho^(L+1) of the three-class code")
+        yield Evidence(
+            three_power(L, case.get("rank", 2)), "<", 1, strength="exact", note="rho^(L+1) of the three-class code"
+        )
         chain = three_chain(L)
-        yield Evidence(chains.rho(chain) ** (L + 1), "==", float(three_power(L)), ROUNDING, note="of the explicit weights")
+        yield Evidence(
+            chains.rho(chain) ** (L + 1), "==", float(three_power(L)), ROUNDING, note="of the explicit weights"
+        )
     else:
         turn = TURN if not case.get("turned") else tuple(tuple(-w for w in row) for row in TURN[:1]) + TURN[1:]
         yield Evidence(seven_power(turn), "<", 1, strength="exact", note="rho^4 of the seven-class code, rounded up")
@@ -101,7 +115,13 @@ def below(problem: Problem, codes):
     """F of explicit weights: as the formula says, and below DNC, partial fits and zero."""
     point = chains.point(problem, codes)
     F, bound = value(point), chains.best_collapsed(problem)
-    yield Evidence(F, "==", chains.loss(problem, codes), ROUNDING, note="F of the weights, K_0/K f(rho kappa) summed over the codes")
+    yield Evidence(
+        F,
+        "==",
+        chains.loss(problem, codes),
+        ROUNDING,
+        note="F of the weights, K_0/K f(rho kappa) summed over the codes",
+    )
     yield Evidence(F, "<", bound, ROUNDING * bound, note="F of the weights, least F of collapsed points")
 
 
@@ -118,9 +138,12 @@ def kappa_below(case) -> bool:
 CLAIM = Claim(
     id="sml24:sharper",
     title="DNC is not globally optimal for K >= 3, L >= 4, nor for K >= 7, L = 3",
-    statement="ReLU, MSE, no bias, d >= K, any weights per factor with kappa < tau_L: a three-class code of rho^(L+1) = 0.91304... (2/3)^(L-4) for K >= 3, "
-    "L >= 4, a seven-class code of rho^4 < 0.942 for K >= 7, L = 3, joined with DNC on the other classes, cost less than any collapsed point. "
-    "With sml23: for L >= 4 DNC is globally optimal (at kappa < tau_L) if and only if K = 2.",
+    statement=(
+        "ReLU, MSE, no bias, d >= K, any weights per factor with kappa < tau_L: a three-class code of rho^(L+1) ="
+        " 0.91304... (2/3)^(L-4) for K >= 3, L >= 4, a seven-class code of rho^4 < 0.942 for K >= 7, L = 3, joined with"
+        " DNC on the other classes, cost less than any collapsed point. With sml23: for L >= 4 DNC is globally optimal"
+        " (at kappa < tau_L) if and only if K = 2."
+    ),
     source="sml24, sharpened here",
     hypotheses={
         "K >= 3, L >= 4 or K >= 7, L = 3": lambda c: sharper(c.K, c.L),
@@ -139,6 +162,8 @@ CLAIM = Claim(
         planted("the first row of the turn has the other sign", K=7, n=1, d=7, L=3, lam=1e-3, turned=True),
     ],
     uses=("sml23:value",),
-    scope="rho in fractions, hence all K, L and weights stated; explicit weights at lam from 1e-5 to 0.02. "
-    "L = 3 with 3 to 6 classes and L = 2 with 3 and more are left open",
+    scope=(
+        "rho in fractions, hence all K, L and weights stated; explicit weights at lam from 1e-5 to 0.02. "
+        "L = 3 with 3 to 6 classes and L = 2 with 3 and more are left open"
+    ),
 )

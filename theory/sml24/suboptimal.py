@@ -1,4 +1,5 @@
-"""Explicit strongly regular weights below every collapsed point, for all ridge weights at which zero is not the minimum."""
+"""Explicit strongly regular weights below every collapsed point, for all ridge weights at which zero is not the
+minimum."""
 
 from __future__ import annotations
 
@@ -27,7 +28,11 @@ def stated(K: int, L: int) -> bool:
 
 def problem_of(case) -> Problem:
     """The ReLU problem under MSE with weights lam exp(tilt t), t from -1 (H_1) to 1 (W_L): the same product."""
-    return case.problem(lam=tuple(float(v) for v in case.lam * np.exp(case.tilt * np.linspace(-1, 1, case.L + 1))), loss="mse", activation="relu")
+    return case.problem(
+        lam=tuple(float(v) for v in case.lam * np.exp(case.tilt * np.linspace(-1, 1, case.L + 1))),
+        loss="mse",
+        activation="relu",
+    )
 
 
 def reach(case) -> float:
@@ -45,13 +50,32 @@ def check(case):
     F = value(point)
     ratio = graph_codes.rho(graph, L, variant)
     upper = K0 / problem.K * relu_collapse.f(ratio * kappa, L) + (1 - K0 / problem.K) * bound
-    yield Evidence(F, "==", graph_codes.loss(problem, graph, variant), ROUNDING, note="F of the explicit weights against the formula in one variable")
-    yield Evidence(F, "<=", upper * (1 + SLACK), ROUNDING * upper, note="F is at most K_0/K f(rho kappa) + (1 - K_0/K) min(1/2, f(kappa))")
-    yield Evidence(F, "<", bound, ROUNDING * bound, note=f"least F of collapsed points; kappa/tau_L = {kappa / relu_collapse.tau(L):.4f}")
+    yield Evidence(
+        F,
+        "==",
+        graph_codes.loss(problem, graph, variant),
+        ROUNDING,
+        note="F of the explicit weights against the formula in one variable",
+    )
+    yield Evidence(
+        F,
+        "<=",
+        upper * (1 + SLACK),
+        ROUNDING * upper,
+        note="F is at most K_0/K f(rho kappa) + (1 - K_0/K) min(1/2, f(kappa))",
+    )
+    yield Evidence(
+        F,
+        "<",
+        bound,
+        ROUNDING * bound,
+        note=f"least F of collapsed points; kappa/tau_L = {kappa / relu_collapse.tau(L):.4f}",
+    )
 
 
 def lam_at(K: int, n: int, L: int, share: float) -> float:
-    """The equal ridge weight with kappa rho = share tau_L: shares from rho to 1 are the window where collapse has given way to zero."""
+    """The equal ridge weight with kappa rho = share tau_L: shares from rho to 1 are the window where collapse has given
+    way to zero."""
     rho = number(*power(order_of(K, L), L), L)
     return share * relu_collapse.tau(L) / rho / K / n ** (1 / (L + 1))
 
@@ -59,10 +83,13 @@ def lam_at(K: int, n: int, L: int, share: float) -> float:
 CLAIM = Claim(
     id="sml24:suboptimal",
     title="No collapsed point is globally optimal for K >= 6, L >= 4 and for K >= 10, L = 3",
-    statement="ReLU, MSE, no bias, d >= K: for K >= 6, L >= 4 or K >= 10, L = 3 and any weights per factor at which zero is not the "
-    "minimum, a strongly regular "
-    "graph code on 6 or 10 classes with DNC (or zero) on the others costs K_0/K f(rho kappa) + (1 - K_0/K) min(1/2, f(kappa)) or less, below every DNC point, "
-    "partial fit and zero; also for tau_L <= kappa < tau_L/rho, where DNC has given way to zero. With K = r(r-1)/2 all classes take part.",
+    statement=(
+        "ReLU, MSE, no bias, d >= K: for K >= 6, L >= 4 or K >= 10, L = 3 and any weights per factor at which zero is"
+        " not the minimum, a strongly regular graph code on 6 or 10 classes with DNC (or zero) on the others costs"
+        " K_0/K f(rho kappa) + (1 - K_0/K) min(1/2, f(kappa)) or less, below every DNC point, partial fit and zero;"
+        " also for tau_L <= kappa < tau_L/rho, where DNC has given way to zero. With K = r(r-1)/2 all classes take"
+        " part."
+    ),
     source="sml24",
     hypotheses={
         "K >= 6, L >= 4 or K >= 10, L = 3": lambda c: stated(c.K, c.L),
@@ -82,6 +109,8 @@ CLAIM = Claim(
         planted("the sign of W_(L-1) is flipped", K=10, n=1, d=10, L=3, lam=1e-3, tilt=0.0, variant="identity"),
     ],
     uses=("sml24:rho",),
-    scope="rho < 1 in fractions; the rest are float comparisons at chosen lam, some a little below the end of the window. f rises with "
-    "kappa, so rho < 1 decides all",
+    scope=(
+        "rho < 1 in fractions; the rest are float comparisons at chosen lam, some a little below the end of the window."
+        " f rises with kappa, so rho < 1 decides all"
+    ),
 )

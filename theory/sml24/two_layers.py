@@ -14,21 +14,31 @@ ROUNDING = 1e-9
 
 
 def check(case):
-    """The lowest of the descents is not below the least F of collapsed points; with `code`, the strongly regular code joins them."""
+    """The lowest of the descents is not below the least F of collapsed points; with `code`, the strongly regular code
+    joins them."""
     problem = case.problem(loss="mse", activation="relu")
     bound = chains.best_collapsed(problem) * (1 + case.get("raised", 0.0))
     fun, _ = lowest(problem, case.starts, case.rng) if case.starts else (math.inf, None)
     if case.get("code"):
         fun = min(fun, graph_codes.loss(problem, complete(case.code)))
-    yield Evidence(fun, ">=", bound * (1 - ROUNDING), ROUNDING * bound * 1e-3, "sampled", note=f"lowest of {case.starts} starts, F of collapse {bound:.9f}")
+    yield Evidence(
+        fun,
+        ">=",
+        bound * (1 - ROUNDING),
+        ROUNDING * bound * 1e-3,
+        "sampled",
+        note=f"lowest of {case.starts} starts, F of collapse {bound:.9f}",
+    )
 
 
 CLAIM = Claim(
     id="sml24:two-layers",
     title="With two layers no start was seen to end below collapse",
-    statement="L = 2, ReLU, MSE, no bias: no point below the best collapsed point (DNC, partial fit, zero) was found, for K up to 7, in "
-    "descents from random starts "
-    "at several widths and ridge weights. A proof for K >= 3 is not known here; for K = 2 it is sml23:value.",
+    statement=(
+        "L = 2, ReLU, MSE, no bias: no point below the best collapsed point (DNC, partial fit, zero) was found, for K"
+        " up to 7, in descents from random starts at several widths and ridge weights. A proof for K >= 3 is not known"
+        " here; for K = 2 it is sml23:value."
+    ),
     source="sml24",
     hypotheses={"L = 2": lambda c: c.L == 2, "searched": lambda c: c.starts > 0},
     check=check,

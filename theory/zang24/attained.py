@@ -17,10 +17,11 @@ ROUNDING = 1e-15
 
 
 def example(case):
-    """(objective, minimiser): one matrix, MSE, x = e_k +- sigma e_{K+1}, target t e_k +- e_{K+1} with the same sign, n/2 samples of each sign per class.
+    """(objective, minimiser): one matrix, MSE, x = e_k +- sigma e_{K+1}, target t e_k +- e_{K+1} with the same sign,
+    n/2 samples of each sign per class.
 
-    Classes and noise live in different coordinates, so the ridge minimiser is diagonal and known: (t/K)/(1/K + lam) on the K classes, and
-    sigma/(sigma^2 + lam) on the noise, smaller than the former.
+    Classes and noise live in different coordinates, so the ridge minimiser is diagonal and known: (t/K)/(1/K + lam) on
+    the K classes, and sigma/(sigma^2 + lam) on the noise, smaller than the former.
     """
     K, half, sigma, lam, t = case.K, case.n // 2, case.sigma, case.lam, target(case)
     y = np.repeat(np.arange(K), 2 * half)
@@ -38,26 +39,42 @@ def target(case) -> float:
 
 
 def check(case):
-    """At the minimiser dist_K equals the exact and the second bound, and is the share (1 + (K lam m)^2/c^2)^(-1/2) of the first."""
+    """At the minimiser dist_K equals the exact and the second bound, and is the share (1 + (K lam m)^2/c^2)^(-1/2) of
+    the first."""
     objective, params = example(case)
     (row,) = layer_bounds(objective, params, drop=case.get("drop", ""))
     lam, W = case.lam, params[0]
     tol = 1e-12 + ROUNDING * (1 + target(case)) * (1 + (1 + case.sigma**2) / lam)
     for name in ("exact", "second", "lipschitz"):
-        yield Evidence(row.dist / getattr(row, name), "==", 1, tol, note=f"dist / {name}, |grad| = {row.grad * lam:.1e}")
+        yield Evidence(
+            row.dist / getattr(row, name), "==", 1, tol, note=f"dist / {name}, |grad| = {row.grad * lam:.1e}"
+        )
     between, within = case.K * lam * W[0, 0], lam / (case.sigma**2 + lam)
-    yield Evidence(row.dist / row.first, "==", 1 / math.sqrt(1 + (between / within) ** 2), tol, note="dist / first: the residual of the class means counts too")
+    yield Evidence(
+        row.dist / row.first,
+        "==",
+        1 / math.sqrt(1 + (between / within) ** 2),
+        tol,
+        note="dist / first: the residual of the class means counts too",
+    )
 
 
 CLAIM = Claim(
     id="zang24:attained",
     title="The constant 1/lambda of the distance bounds is the best one",
-    statement="For a single matrix, K classes x = e_k +- sigma e_(K+1) and targets t e_k +- e_(K+1) under MSE, t large enough, the minimiser has "
-    "dist_K(W) equal to the "
-    "exact, the second and the Lipschitz bound of zang24:distance; it is the share (1 + (K lam m)^2/c^2)^(-1/2) of the first, m = W_11, c = "
-    "lam/(sigma^2 + lam).",
+    statement=(
+        "For a single matrix, K classes x = e_k +- sigma e_(K+1) and targets t e_k +- e_(K+1) under MSE, t large"
+        " enough, the minimiser has dist_K(W) equal to the exact, the second and the Lipschitz bound of"
+        " zang24:distance; it is the share (1 + (K lam m)^2/c^2)^(-1/2) of the first, m = W_11, c = lam/(sigma^2 +"
+        " lam)."
+    ),
     source="zang24",
-    hypotheses={"lam > 0": lambda c: c.lam > 0, "sigma > 0": lambda c: c.sigma > 0, "n even": lambda c: c.n % 2 == 0, "t large enough": lambda c: c.times > 1},
+    hypotheses={
+        "lam > 0": lambda c: c.lam > 0,
+        "sigma > 0": lambda c: c.sigma > 0,
+        "n even": lambda c: c.n % 2 == 0,
+        "t large enough": lambda c: c.times > 1,
+    },
     check=check,
     cases=grid(K=[2, 3, 10], n=[2, 10], sigma=[0.1, 1.0, 3.0], lam=[1e-6, 1e-2, 1.0], times=[1.5, 4.0]),
     controls=[

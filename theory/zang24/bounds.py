@@ -1,7 +1,9 @@
-"""Distance of a weight matrix from the matrices of rank K, and what bounds it: the within-group part of its gradient, over lam.
+"""Distance of a weight matrix from the matrices of rank K, and what bounds it: the within-group part of its gradient,
+over lam.
 
-With F = (1/N) sum_i l_i + (1/2) sum_l lam_l |W_l|^2, delta_i = d l_i / d a^l_i, z_i = z^(l-1)_i and a partition of the samples into k groups with
-means marked by a bar and deviations by a tilde, the cross terms of G_l = (1/N) sum_i delta_i z_i' vanish within each group, so
+With F = (1/N) sum_i l_i + (1/2) sum_l lam_l |W_l|^2, delta_i = d l_i / d a^l_i, z_i = z^(l-1)_i and a partition of the
+samples into k groups with means marked by a bar and deviations by a tilde, the cross terms of G_l = (1/N) sum_i delta_i
+z_i' vanish within each group, so
 
     lam W_l = grad_l F - (1/N) sum_i delta~_i z~_i' - (a matrix of rank <= k),
 
@@ -30,7 +32,8 @@ NAMES = ("exact", "second", "first", "lipschitz")
 
 @dataclass(frozen=True)
 class LayerBound:
-    """The distance `dist` of W_l from rank k, its norm, the four bounds, the share `grad` of |grad_l F|/lam in them, TCV(z^(l-1)) and TCV(delta^l)."""
+    """The distance `dist` of W_l from rank k, its norm, the four bounds, the share `grad` of |grad_l F|/lam in them,
+    TCV(z^(l-1)) and TCV(delta^l)."""
 
     layer: int
     norm: float
@@ -54,10 +57,11 @@ class LayerBound:
 
 
 def layer_bounds(objective: Objective, params, groups=None, drop: str = "") -> list[LayerBound]:
-    """The bounds of every layer, for the partition of the samples in `groups` (N,), entries 0..k-1 (default: the classes).
+    """The bounds of every layer, for the partition of the samples in `groups` (N,), entries 0..k-1 (default: the
+    classes).
 
-    drop: leaves something out, for controls: `grad` (the gradient's term), `rank` (one rank too few is allowed), `half` (half the constant).
-    Raises ValueError unless every lam_l is positive.
+    drop: leaves something out, for controls: `grad` (the gradient's term), `rank` (one rank too few is allowed), `half`
+    (half the constant). Raises ValueError unless every lam_l is positive.
     """
     net, data = objective.net, objective.data
     groups = data.y if groups is None else np.asarray(groups)
@@ -66,7 +70,10 @@ def layer_bounds(objective: Objective, params, groups=None, drop: str = "") -> l
         raise ValueError(f"lam must be positive in every layer; got {lams}.")
     k = int(groups.max()) + 1 - (drop == "rank")
     post, deltas, grads = net.features(params, data), objective.deltas(params), objective.gradients(params)
-    return [_bound(l, params[l - 1], post[l - 1], deltas[l - 1], grads[l - 1], groups, k, lams[l - 1], drop) for l in range(1, net.L + 1)]
+    return [
+        _bound(l, params[l - 1], post[l - 1], deltas[l - 1], grads[l - 1], groups, k, lams[l - 1], drop)
+        for l in range(1, net.L + 1)
+    ]
 
 
 def _bound(l, W, Z, delta, grad, groups, k: int, lam: float, drop: str) -> LayerBound:
@@ -83,11 +90,20 @@ def _bound(l, W, Z, delta, grad, groups, k: int, lam: float, drop: str) -> Layer
     }
     half = 0.5 if drop == "half" else 1.0
     found = {name: float(half * size / lam + rest) for name, size in sizes.items()}
-    return LayerBound(l, float(np.linalg.norm(W)), float(np.linalg.norm(s[k:])), **found, grad=float(rest), tcv=float(tcv), tcv_delta=float(tcv_delta))
+    return LayerBound(
+        l,
+        float(np.linalg.norm(W)),
+        float(np.linalg.norm(s[k:])),
+        **found,
+        grad=float(rest),
+        tcv=float(tcv),
+        tcv_delta=float(tcv_delta),
+    )
 
 
 def lipschitz(Z, D, groups) -> float:
-    """The least M with |d_i - d_j| <= M |z_i - z_j| for columns i, j of one group; infinite where two z agree and their d do not."""
+    """The least M with |d_i - d_j| <= M |z_i - z_j| for columns i, j of one group; infinite where two z agree and their
+    d do not."""
     largest = 0.0
     for g in range(int(groups.max()) + 1):
         i, j = np.triu_indices(int(np.sum(groups == g)), 1)

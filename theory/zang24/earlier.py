@@ -1,4 +1,5 @@
-"""Within-class variation of any earlier layer bounds the distance from rank K: activations that are Lipschitz hand it on."""
+"""Within-class variation of any earlier layer bounds the distance from rank K: activations that are Lipschitz hand it
+on."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ LIPSCHITZ = ("linear", "relu", "leaky_relu", "tanh")
 
 
 def factors(net, params, power: str = "spectral") -> list[float]:
-    """[f_1, ..., f_L], TCV(z^l) <= f_l^2 TCV(z^(l-1)): |W_l|_2, and 1 + |W_l|_2 where an identity skip runs around layer l."""
+    """[f_1, ..., f_L], TCV(z^l) <= f_l^2 TCV(z^(l-1)): |W_l|_2, and 1 + |W_l|_2 where an identity skip runs around
+    layer l."""
     around = {s.end for s in net.skip}
     size = {"spectral": lambda W: np.linalg.norm(W, 2), "none": lambda W: 1.0}[power]
     return [float(size(W)) + (l in around) for l, W in enumerate(net.weights(params), 1)]
@@ -31,7 +33,10 @@ def check(case):
     within = [tcv(Z, objective.data.y) for Z in post]
     f = factors(objective.net, params, case.get("factor", "spectral"))
     bounds = [f[l - 1] ** 2 * within[l - 1] for l in range(1, case.L)]
-    steps = [after / bound if bound > 0 else math.inf if after > 0 else 0.0 for after, bound in zip(within[1 : case.L], bounds, strict=True)]
+    steps = [
+        after / bound if bound > 0 else math.inf if after > 0 else 0.0
+        for after, bound in zip(within[1 : case.L], bounds, strict=True)
+    ]
     yield Evidence(max(steps), "<=", 1, SLACK, note="TCV(z^l) / f_l^2 TCV(z^(l-1)), the largest over layers")
     rows, ratios = layer_bounds(objective, params), []
     for l, row in enumerate(rows, 1):
@@ -45,9 +50,11 @@ def check(case):
 CLAIM = Claim(
     id="zang24:earlier",
     title="The same bounds with the within-class variation of any earlier layer",
-    statement="If the activation is 1-Lipschitz, TCV(z^l) <= f_l^2 TCV(z^(l-1)) with f_l = |W_l|_2 (f_l = 1 + |W_l|_2 around an identity skip). So "
-    "for every m < l, "
-    "dist_K(W_l) <= (TCV(delta^l) TCV(z^m))^(1/2) f_(m+1) ... f_(l-1) / lam_l + |grad_l F|/lam_l.",
+    statement=(
+        "If the activation is 1-Lipschitz, TCV(z^l) <= f_l^2 TCV(z^(l-1)) with f_l = |W_l|_2 (f_l = 1 + |W_l|_2 around"
+        " an identity skip). So for every m < l, dist_K(W_l) <= (TCV(delta^l) TCV(z^m))^(1/2) f_(m+1) ... f_(l-1) /"
+        " lam_l + |grad_l F|/lam_l."
+    ),
     source="zang24",
     hypotheses=fits()
     | {
@@ -60,13 +67,48 @@ CLAIM = Claim(
     check=check,
     cases=[
         *grid(
-            K=[2, 4], n=5, d=8, L=[2, 5], lam=[1e-3, 0.1], sigma=[0.1, 1.0], loss=["ce", "mse"], activation=["linear", "relu", "tanh"], at="start", rng=[0, 1]
+            K=[2, 4],
+            n=5,
+            d=8,
+            L=[2, 5],
+            lam=[1e-3, 0.1],
+            sigma=[0.1, 1.0],
+            loss=["ce", "mse"],
+            activation=["linear", "relu", "tanh"],
+            at="start",
+            rng=[0, 1],
         ),
-        *grid(K=3, n=4, d=7, L=[3], lam=[1e-3, 1e-2], sigma=0.5, loss=["ce", "mse"], activation="tanh", at="stationary", rng=0),
-        *grid(K=3, n=5, d=6, L=4, lam=1e-2, sigma=0.3, loss="ce", activation=["leaky_relu", "relu"], at="start", rng=[0, 1], skip="identity", bias=True),
+        *grid(
+            K=3,
+            n=4,
+            d=7,
+            L=[3],
+            lam=[1e-3, 1e-2],
+            sigma=0.5,
+            loss=["ce", "mse"],
+            activation="tanh",
+            at="stationary",
+            rng=0,
+        ),
+        *grid(
+            K=3,
+            n=5,
+            d=6,
+            L=4,
+            lam=1e-2,
+            sigma=0.3,
+            loss="ce",
+            activation=["leaky_relu", "relu"],
+            at="start",
+            rng=[0, 1],
+            skip="identity",
+            bias=True,
+        ),
     ],
     controls=[
-        *grid(K=3, n=5, d=8, L=3, lam=1e-2, sigma=1.0, loss="ce", activation="square", at="start", scale=2.0, rng=[0, 1]),
+        *grid(
+            K=3, n=5, d=8, L=3, lam=1e-2, sigma=1.0, loss="ce", activation="square", at="start", scale=2.0, rng=[0, 1]
+        ),
         planted(
             "the factors |W_l| are left out",
             K=3,
@@ -84,5 +126,8 @@ CLAIM = Claim(
         ),
     ],
     uses=("zang24:distance",),
-    scope="over depths 2 to 5, at random points and trained ones; products of norms make these bounds looser with every layer",
+    scope=(
+        "over depths 2 to 5, at random points and trained ones; products of norms make these bounds looser with every"
+        " layer"
+    ),
 )

@@ -20,7 +20,8 @@ def counts(case) -> list[int]:
 
 
 def check(case):
-    """F after over F before replacing every feature by its class's best, the largest over `points` random (H, W); TCV of all layers after it."""
+    """F after over F before replacing every feature by its class's best, the largest over `points` random (H, W); TCV
+    of all layers after it."""
     seed, loss = seed_sequence(case.rng), loss_named(case.loss)
     net = Network((*(case.d,) * case.L, case.K), case.activation, bias=case.get("bias", False), skip=case.get("skip"))
     y = np.repeat(np.arange(case.K), counts(case))
@@ -36,7 +37,14 @@ def check(case):
         after, _ = value(case, net, loss, params, collapsed, Y, y)
         ratios.append((after + ridge) / (before + ridge))
         within.append(max(tcv(Z, y) / (np.mean(np.sum(Z**2, axis=0)) or 1.0) for Z in net.features(params, collapsed)))
-    yield Evidence(max(ratios), "<=", 1, ROUNDING, "sampled", note=f"F after / F before, the largest of {case.points}; the least is {min(ratios):.3g}")
+    yield Evidence(
+        max(ratios),
+        "<=",
+        1,
+        ROUNDING,
+        "sampled",
+        note=f"F after / F before, the largest of {case.points}; the least is {min(ratios):.3g}",
+    )
     yield Evidence(max(within), "==", 0, ROUNDING, "sampled", note="TCV of every layer afterwards: DNC1 everywhere")
 
 
@@ -46,7 +54,8 @@ def weights(case) -> tuple[float, ...]:
 
 
 def value(case, net, loss, params, H, Y, y):
-    """(F without the decay of the matrices, the share phi_k(h_i) of every sample (N,)). A coupling of samples rewards spread within classes."""
+    """(F without the decay of the matrices, the share phi_k(h_i) of every sample (N,)). A coupling of samples rewards
+    spread within classes."""
     lam = case.lam[0] if isinstance(case.lam, tuple) else case.lam
     shares = loss.value(net.forward(params, H).logits, Y) / H.shape[1] + 0.5 * lam * np.sum(H**2, axis=0)
     spread = tcv(H, y) / np.mean(np.sum(H**2, axis=0))
@@ -54,7 +63,8 @@ def value(case, net, loss, params, H, Y, y):
 
 
 def collapse(H, y, shares, choice: str):
-    """H with every column replaced by one of its class: the one of least share (`best`), of largest (`worst`), or their mean."""
+    """H with every column replaced by one of its class: the one of least share (`best`), of largest (`worst`), or their
+    mean."""
     if choice == "mean":
         return np.stack([H[:, y == k].mean(axis=1) for k in range(y.max() + 1)], axis=1)[:, y]
     key = shares if choice == "best" else -shares
@@ -65,11 +75,13 @@ def collapse(H, y, shares, choice: str):
 CLAIM = Claim(
     id="zang24:features",
     title="Collapsing the features of a class to the best one never raises F",
-    statement="In a deep unconstrained feature model of any depth, activation, skips and loss that is a sum over samples, F = sum_{k,i} phi_k(h_ki) + "
-    "ridge of the weights with "
-    "phi_k(h) = l(f_W(h), k)/N + (lam_H/2)|h|^2. Replacing every h_ki by the feature of class k with the least phi_k gives DNC1 in every layer and "
-    "does not raise F, so some global "
-    "minimiser is collapsed, and all have h_ki in argmin phi_k. Nothing is said about the geometry or the rank of the class means.",
+    statement=(
+        "In a deep unconstrained feature model of any depth, activation, skips and loss that is a sum over samples, F ="
+        " sum_{k,i} phi_k(h_ki) + ridge of the weights with phi_k(h) = l(f_W(h), k)/N + (lam_H/2)|h|^2. Replacing every"
+        " h_ki by the feature of class k with the least phi_k gives DNC1 in every layer and does not raise F, so some"
+        " global minimiser is collapsed, and all have h_ki in argmin phi_k. Nothing is said about the geometry or the"
+        " rank of the class means."
+    ),
     source="zang24",
     hypotheses=fits(1)
     | {
@@ -78,7 +90,18 @@ CLAIM = Claim(
     },
     check=check,
     cases=[
-        *grid(K=[2, 5], n=[2, 6], d=[3, 9], L=[1, 2, 4], lam=[1e-3, 0.1], loss=["ce", "mse"], activation=["relu", "tanh"], coupling=0.0, points=15, rng=0),
+        *grid(
+            K=[2, 5],
+            n=[2, 6],
+            d=[3, 9],
+            L=[1, 2, 4],
+            lam=[1e-3, 0.1],
+            loss=["ce", "mse"],
+            activation=["relu", "tanh"],
+            coupling=0.0,
+            points=15,
+            rng=0,
+        ),
         *grid(
             K=3,
             n=(5, 1, 2),
@@ -93,14 +116,50 @@ CLAIM = Claim(
             bias=True,
         ),
         *grid(
-            K=3, n=4, d=5, L=[3, 6], lam=1e-2, loss=["ce", "mse"], activation=["relu", "tanh"], coupling=0.0, points=20, rng=2, skip=["identity", "trainable"]
+            K=3,
+            n=4,
+            d=5,
+            L=[3, 6],
+            lam=1e-2,
+            loss=["ce", "mse"],
+            activation=["relu", "tanh"],
+            coupling=0.0,
+            points=20,
+            rng=2,
+            skip=["identity", "trainable"],
         ),
         Case(K=4, n=3, d=6, L=2, lam=(1e-2, 1e-4, 1.0), loss="ce", activation="tanh", coupling=0.0, points=100, rng=3),
     ],
     controls=[
         Case(K=3, n=4, d=5, L=3, lam=1e-3, loss="ce", activation="tanh", coupling=3.0, points=40, rng=0),
-        planted("the worst feature is taken", K=3, n=4, d=5, L=3, lam=1e-2, loss="ce", activation="tanh", coupling=0.0, points=40, rng=0, choice="worst"),
-        planted("the mean feature is taken", K=3, n=4, d=5, L=3, lam=1e-4, loss="ce", activation="relu", coupling=0.0, points=200, rng=0, choice="mean"),
+        planted(
+            "the worst feature is taken",
+            K=3,
+            n=4,
+            d=5,
+            L=3,
+            lam=1e-2,
+            loss="ce",
+            activation="tanh",
+            coupling=0.0,
+            points=40,
+            rng=0,
+            choice="worst",
+        ),
+        planted(
+            "the mean feature is taken",
+            K=3,
+            n=4,
+            d=5,
+            L=3,
+            lam=1e-4,
+            loss="ce",
+            activation="relu",
+            coupling=0.0,
+            points=200,
+            rng=0,
+            choice="mean",
+        ),
     ],
     scope="thousands of random points; the statement is proved, the points test the conventions",
 )

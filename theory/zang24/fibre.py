@@ -27,7 +27,8 @@ def targets(case, draw) -> np.ndarray:
 
 
 def start(case, Y, draw) -> list[np.ndarray]:
-    """Random W_1, ..., W_L and an H with W_L ... W_1 H = Y that has a random part which the matrices kill: [H, W_1, ..., W_L], scaled by the root of lam."""
+    """Random W_1, ..., W_L and an H with W_L ... W_1 H = Y that has a random part which the matrices kill: [H, W_1,
+    ..., W_L], scaled by the root of lam."""
     widths = (*(case.d,) * case.L, case.K)
     W = [draw.standard_normal((b, a)) / math.sqrt(a) for a, b in itertools.pairwise(widths)]
     A = product(W)
@@ -38,7 +39,8 @@ def start(case, Y, draw) -> list[np.ndarray]:
 
 
 def rounding(factors) -> float:
-    """How far rounding may move the product, relatively: 1e-12, or D^2 units of 1e-15 times |F_1| ... |F_D| / |F_D ... F_1| where that is more."""
+    """How far rounding may move the product, relatively: 1e-12, or D^2 units of 1e-15 times |F_1| ... |F_D| / |F_D ...
+    F_1| where that is more."""
     spread = math.prod(float(np.linalg.norm(F, 2)) for F in factors) / float(np.linalg.norm(product(factors)))
     return max(1e-12, 1e-15 * len(factors) ** 2 * spread)
 
@@ -49,7 +51,8 @@ def weights(case) -> tuple[float, ...]:
 
 
 def check(case):
-    """Energy at the end of the path, its largest rise on the way, the largest change of the product; within-class variation of H at the end for labels."""
+    """Energy at the end of the path, its largest rise on the way, the largest change of the product; within-class
+    variation of H at the end for labels."""
     draw = generator(seed_sequence(case.rng))
     Y, D = targets(case, draw), case.L + 1
     r = case.K if case.rank is None else case.rank
@@ -68,7 +71,9 @@ def check(case):
             value = energy(found)
             rise, last = max(rise, value / last - 1), value
             miss = max(miss, float(np.linalg.norm(product(found) - Z) / np.linalg.norm(Z)))
-    yield Evidence(last / best, "==", 1, VALUE, note=f"(1/2) energy {first / 2:.6g} -> {last / 2:.9g} in {pieces} pieces")
+    yield Evidence(
+        last / best, "==", 1, VALUE, note=f"(1/2) energy {first / 2:.6g} -> {last / 2:.9g} in {pieces} pieces"
+    )
     yield Evidence(rise, "==", 0, MONOTONE, note="largest relative rise of the energy along the path")
     yield Evidence(miss, "==", 0, fit, note="largest relative change of the product along the path")
     spectra = max(float(np.max(np.abs(np.linalg.svd(F, compute_uv=False)[:r] / s ** (1 / D) - 1))) for F in found)
@@ -94,13 +99,19 @@ def _embedded(small, factors):
 CLAIM = Claim(
     id="zang24:fibre",
     title="No barrier inside the interpolating set of a linear UFM: a path down to the Schatten value",
-    statement="For almost every point of {W_L ... W_1 H = Y}, d >= K, a continuous path in this set, along which (1/2)(lam_H |H|^2 + sum_l lam_l "
-    "|W_l|^2) never rises, leads to its minimum "
-    "(D/2) (lam_H lam_1 ... lam_L)^(1/D) sum_i s_i(Y)^(2/D), D = L + 1: straight lines that delete what other factors do not see, then geodesics "
-    "e^(tX/2) between neighbours. "
-    "For labels Y = I_K (x) 1_n' the end has sum |.|^2 = D K n^(1/D) at lam = 1 and collapsed features. Here Z = Y is fixed; nothing follows where Z may vary.",
+    statement=(
+        "For almost every point of {W_L ... W_1 H = Y}, d >= K, a continuous path in this set, along which (1/2)(lam_H"
+        " |H|^2 + sum_l lam_l |W_l|^2) never rises, leads to its minimum (D/2) (lam_H lam_1 ... lam_L)^(1/D) sum_i"
+        " s_i(Y)^(2/D), D = L + 1: straight lines that delete what other factors do not see, then geodesics e^(tX/2)"
+        " between neighbours. For labels Y = I_K (x) 1_n' the end has sum |.|^2 = D K n^(1/D) at lam = 1 and collapsed"
+        " features. Here Z = Y is fixed; nothing follows where Z may vary."
+    ),
     source="zang24",
-    hypotheses=fits(1) | {"d >= K": lambda c: c.d >= c.K, "1 <= rank <= K": lambda c: c.rank is None or 1 <= c.rank <= c.K},
+    hypotheses=fits(1)
+    | {
+        "d >= K": lambda c: c.d >= c.K,
+        "1 <= rank <= K": lambda c: c.rank is None or 1 <= c.rank <= c.K,
+    },
     check=check,
     cases=[
         *grid(K=[2, 4], n=[1, 5], d=[4, 9], L=[1, 2, 4], lam=1.0, rank=None, rng=0),

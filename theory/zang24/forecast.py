@@ -13,7 +13,8 @@ from ufm.networks.trace import balancedness
 from ufm.numerics.seeds import child, generator, seed_sequence
 
 SPECTRA, COLLAPSE = 1e-3, 1e-4
-"""Of s_1(Y X^+)^(1/L), the distance of the spectra; of the total variation, the within-class one of the hidden layers."""
+"""Of s_1(Y X^+)^(1/L), the distance of the spectra; of the total variation, the within-class one of the hidden
+layers."""
 ROUNDING = 1e-15
 """Of a gradient, whose terms are of size one."""
 START = 1e-4
@@ -30,7 +31,8 @@ def forecast(data: Data, L: int) -> np.ndarray:
 
 
 def shift(data: Data, L: int, lam: float) -> np.ndarray:
-    """How far lam > 0 lowers the forecast to first order: (lam N/L) s_i^(3/L - 2) v_i' (X X')^+ v_i, (K,), with Y X^+ = U diag(s) V'."""
+    """How far lam > 0 lowers the forecast to first order: (lam N/L) s_i^(3/L - 2) v_i' (X X')^+ v_i, (K,), with Y X^+ =
+    U diag(s) V'."""
     s, V = _modes(data)
     return lam * data.N / L * s ** (3 / L - 2) * np.sum((np.linalg.pinv(data.X) @ V) ** 2, axis=0)
 
@@ -42,7 +44,8 @@ def _modes(data: Data):
 
 
 def close(case) -> bool:
-    """Whether lam is small enough for these data: the first-order shift is at most SPECTRA/2 of the largest singular value."""
+    """Whether lam is small enough for these data: the first-order shift is at most SPECTRA/2 of the largest singular
+    value."""
     data = data_of(case)
     return bool(np.max(shift(data, case.L, case.lam)) <= 0.5 * SPECTRA * forecast(data, case.L)[0])
 
@@ -58,10 +61,11 @@ def trained(case, data: Data):
 
 
 def check(case):
-    """The largest distance between singular values and their forecast; within-class variation of hidden layers over the total, where N <= inputs.
+    """The largest distance between singular values and their forecast; within-class variation of hidden layers over the
+    total, where N <= inputs.
 
-    Errors: the imbalance W'W - W W' of neighbours that is left, which decay removes last, moves squares of singular values by so much; and a
-    gradient g leaves |g|/lam beyond the K-th.
+    Errors: the imbalance W'W - W W' of neighbours that is left, which decay removes last, moves squares of singular
+    values by so much; and a gradient g leaves |g|/lam beyond the K-th.
     """
     data = data_of(case)
     objective, params = trained(case, data)
@@ -75,7 +79,14 @@ def check(case):
     left = max(np.linalg.norm(g) for g in objective.gradients(params))
     uneven = sum(float(np.linalg.norm(C, 2)) for C in balancedness(objective.net, params))
     rest, kept = (left + ROUNDING) / (case.lam * wanted[0]), uneven / (2 * wanted[-1] * wanted[0])
-    yield Evidence(float(max(errors)), "==", 0, SPECTRA, error=max(rest, kept), note=f"largest |s_i(W_l) - forecast|/forecast_1; |grad| = {left:.1e}")
+    yield Evidence(
+        float(max(errors)),
+        "==",
+        0,
+        SPECTRA,
+        error=max(rest, kept),
+        note=f"largest |s_i(W_l) - forecast|/forecast_1; |grad| = {left:.1e}",
+    )
     first = float(np.max(lower) / wanted[0])
     yield Evidence(
         float(max(seconds)),
@@ -87,16 +98,25 @@ def check(case):
     )
     hidden = objective.net.features(params, data)[1:]
     ratios = [tcv(Z, data.y) / float(np.mean(np.sum((Z - Z.mean(axis=1, keepdims=True)) ** 2, axis=0))) for Z in hidden]
-    yield Evidence(max(ratios), "==", 0, COLLAPSE, note=f"TCV over total variation of layers 1 to L, the largest; at the input {tcv(data.X, data.y):.3g}")
+    yield Evidence(
+        max(ratios),
+        "==",
+        0,
+        COLLAPSE,
+        note=f"TCV over total variation of layers 1 to L, the largest; at the input {tcv(data.X, data.y):.3g}",
+    )
 
 
 CLAIM = Claim(
     id="zang24:forecast",
     title="Trained singular values of a deep linear net are known before training: s_i(Y X^+)^(1/L)",
-    statement="For a linear network of L >= 2 matrices and widths >= K under MSE, N independent inputs, the least sum_l |W_l|^2 with W_L ... W_1 X = "
-    "Y is L sum_i s_i(Y X^+)^(2/L); its minimisers have "
-    "s_i(W_l) = s_i(Y X^+)^(1/L) in every layer, and hidden features that are equal within classes although the inputs are not. "
-    "Minimisers at lam > 0 tend to these: s_i(W_l) is lower by (lam N/L) s_i^(3/L - 2) v_i' (X X')^+ v_i + o(lam), Y X^+ = U diag(s) V'.",
+    statement=(
+        "For a linear network of L >= 2 matrices and widths >= K under MSE, N independent inputs, the least sum_l"
+        " |W_l|^2 with W_L ... W_1 X = Y is L sum_i s_i(Y X^+)^(2/L); its minimisers have s_i(W_l) = s_i(Y X^+)^(1/L)"
+        " in every layer, and hidden features that are equal within classes although the inputs are not. Minimisers at"
+        " lam > 0 tend to these: s_i(W_l) is lower by (lam N/L) s_i^(3/L - 2) v_i' (X X')^+ v_i + o(lam), Y X^+ = U"
+        " diag(s) V'."
+    ),
     source="zang24",
     hypotheses=fits()
     | {
@@ -119,7 +139,10 @@ CLAIM = Claim(
         *grid(K=3, n=4, inputs=30, d=8, L=3, sigma=1.0, lam=1e-6, rng=0, activation="relu"),
         planted("the exponent is 1/(L+1)", K=3, n=4, inputs=30, d=8, L=3, sigma=1.0, lam=1e-6, rng=0, extra=1),
     ],
-    scope="minimisers found by L-BFGS from random starts while lam is lowered; the error is a first-order shift in lam, which is forecast too",
+    scope=(
+        "minimisers found by L-BFGS from random starts while lam is lowered; the error is a first-order shift in lam,"
+        " which is forecast too"
+    ),
 )
 
 

@@ -1,10 +1,12 @@
-"""A path inside the fibre {F_D ... F_1 = Y} from anywhere to the balanced factors, along which the weighted norm never rises.
+"""A path inside the fibre {F_D ... F_1 = Y} from anywhere to the balanced factors, along which the weighted norm never
+rises.
 
-1. The part of F_1 that the others kill, then of F_2, F_3, ... what those before them never reach, is deleted along straight lines: the product does not
-   notice, the norm falls.
-2. What is left lives on spaces of dimension r = rank Y between the factors. On one of them, F_i <- e^(tX/2) F_i, F_(i+1) <- F_(i+1) e^(-tX/2) keeps
-   the product, and |F_i|^2 + |F_(i+1)|^2 = tr(e^(tX) A) + tr(e^(-tX) B) with A = F_i F_i', B = F_(i+1)' F_(i+1) is convex in t; with
-   e^X = A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2) its minimum is at t = 1, so it falls on [0, 1]. Going round the spaces ends where all are balanced.
+1. The part of F_1 that the others kill, then of F_2, F_3, ... what those before them never reach, is deleted along
+   straight lines: the product does not notice, the norm falls.
+2. What is left lives on spaces of dimension r = rank Y between the factors. On one of them, F_i <- e^(tX/2) F_i,
+   F_(i+1) <- F_(i+1) e^(-tX/2) keeps the product, and |F_i|^2 + |F_(i+1)|^2 = tr(e^(tX) A) + tr(e^(-tX) B) with A = F_i
+   F_i', B = F_(i+1)' F_(i+1) is convex in t; with e^X = A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2) its minimum is at t
+   = 1, so it falls on [0, 1]. Going round the spaces ends where all are balanced.
 """
 
 from __future__ import annotations
@@ -49,10 +51,11 @@ def energy(factors) -> float:
 
 
 def path(factors, rank: int, tol: float = 1e-13, rounds: int = 2000) -> Iterator[Piece]:
-    """Pieces of the path from `factors` [F_1, ..., F_D] with a product of the given rank, until a round lowers the energy by at most tol of it.
+    """Pieces of the path from `factors` [F_1, ..., F_D] with a product of the given rank, until a round lowers the
+    energy by at most tol of it.
 
-    Between the two kinds of pieces the factors are written in bases of the spaces of dimension `rank`, which changes neither norms nor the product:
-    an isometry of the rest of the path.
+    Between the two kinds of pieces the factors are written in bases of the spaces of dimension `rank`, which changes
+    neither norms nor the product: an isometry of the rest of the path.
     """
     factors, D = [np.array(F) for F in factors], len(factors)
     bases: list[np.ndarray] = []

@@ -21,10 +21,10 @@ TOL = 1e-4
 def bound(problem: Problem, lam=None) -> Certificate:
     """F >= a number, for every Z (and b), proved; margin: how far the best of zero, dnc and pairs lies above it.
 
-    MSE, K = 2 and L = 1 give the minimum itself (rounded down). Cross-entropy with equal counts, K >= 3, L >= 2: a loss that low needs singular
-    values that large (`check.bounds`), which leaves a gap. With a bias or smoothed labels only the sum of singular values is used, and the gap
-    is wider. Unequal counts at K >= 3, L >= 2 are refused. lam: exact text(s), by default the problem's floats.
-    Raises ValueError for nonlinear models.
+    MSE, K = 2 and L = 1 give the minimum itself (rounded down). Cross-entropy with equal counts, K >= 3, L >= 2: a loss
+    that low needs singular values that large (`check.bounds`), which leaves a gap. With a bias or smoothed labels only
+    the sum of singular values is used, and the gap is wider. Unequal counts at K >= 3, L >= 2 are refused. lam: exact
+    text(s), by default the problem's floats. Raises ValueError for nonlinear models.
 
     >>> bound(Problem(K=10, L=2, lam=0.001, bias=0.1)).statement[:11]
     'F >= 0.0288'

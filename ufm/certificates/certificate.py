@@ -55,7 +55,8 @@ class Certificate(ByContent):
         return self.examine()[0]
 
     def examine(self) -> tuple[str, str]:
-        """(what is wrong, a sentence, empty when the proof stands; the problem the proof is about, in words, as the checker read it)."""
+        """(what is wrong, a sentence, empty when the proof stands; the problem the proof is about, in words, as the
+        checker read it)."""
         if not self.holds:
             return f"not proved: {self.why}", ""
         if self.fingerprint != self._fingerprint():
@@ -64,8 +65,19 @@ class Certificate(ByContent):
             found = _check(self.method, self.data)
         except Rejected as reason:
             return str(reason), ""
-        if (found.kind, found.statement, found.arithmetic, found.margin) != (self.kind, self.statement, self.arithmetic, self.margin):
-            return f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin {self.margin}).", found.problem
+        if (found.kind, found.statement, found.arithmetic, found.margin) != (
+            self.kind,
+            self.statement,
+            self.arithmetic,
+            self.margin,
+        ):
+            return (
+                (
+                    f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin"
+                    f" {self.margin})."
+                ),
+                found.problem,
+            )
         return "", found.problem
 
     def to_dict(self) -> dict:
@@ -82,7 +94,9 @@ class Certificate(ByContent):
     def __repr__(self) -> str:
         word = ("proved" if self.holds else "not proved") + (f" of {self.label}" if self.label else "")
         margin = "" if self.margin is None else f", margin {self.margin:.6g}"
-        return f"{word}: {self.statement} ({self.kind}, {self.arithmetic}{margin})" + (f"; {self.why}" if self.why else "")
+        return f"{word}: {self.statement} ({self.kind}, {self.arithmetic}{margin})" + (
+            f"; {self.why}" if self.why else ""
+        )
 
 
 def labelled(certificate: Certificate, label: str) -> Certificate:
@@ -113,7 +127,9 @@ def refused(kind: str, hope: str, why: str, method: str = "none") -> Certificate
 def conclude(found: Checked, holds: bool, method: str, data: dict, seconds: float, why: str) -> Certificate:
     """The certificate of what a checker has just found (or not), with versions and fingerprint."""
     plain = json.loads(json.dumps(data))
-    made = Certificate(found.kind, found.statement, holds, found.margin, found.arithmetic, method, plain, seconds, why, _versions())
+    made = Certificate(
+        found.kind, found.statement, holds, found.margin, found.arithmetic, method, plain, seconds, why, _versions()
+    )
     return replace(made, fingerprint=made._fingerprint())
 
 
@@ -136,7 +152,8 @@ def save(certificates, path) -> None:
 
 
 def load(path) -> list[Certificate]:
-    """The certificates of a JSON file; ValueError naming the file and the field when it cannot be read. Nothing is checked yet."""
+    """The certificates of a JSON file; ValueError naming the file and the field when it cannot be read. Nothing is
+    checked yet."""
     return [_read(entry) for entry in read_json(path, "certificates").rows("certificates")]
 
 
@@ -146,6 +163,14 @@ def _read(entry: Fields) -> Certificate:
         if name not in known:
             entry.refuse(name, "is no field of a certificate")
     entry.take("kind", lambda kind: choice("kind", kind, KINDS))
-    words = {name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")}
+    words = {
+        name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
+    }
     tables = {name: entry.table(name) for name in ("data", "versions")}
-    return Certificate(**words, **tables, holds=entry.truth("holds"), margin=entry.real("margin", none=True), seconds=entry.real("seconds"))
+    return Certificate(
+        **words,
+        **tables,
+        holds=entry.truth("holds"),
+        margin=entry.real("margin", none=True),
+        seconds=entry.real("seconds"),
+    )

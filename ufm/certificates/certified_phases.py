@@ -1,4 +1,5 @@
-"""Phase diagrams in which every coloured cell is proved: who costs less, DNC or a competitor, on whole intervals of lam."""
+"""Phase diagrams in which every coloured cell is proved: who costs less, DNC or a competitor, on whole intervals of
+lam."""
 
 from __future__ import annotations
 
@@ -86,25 +87,41 @@ class CertifiedPhases(ByContent):
         cells = [{**vars(c), "certificates": [p.to_dict() for p in c.certificates]} for c in self.cells]
         names = [{"K": K, "L": L, "names": list(found)} for (K, L), found in self.names.items()]
         shared = {"options": self.options, "seconds": self.seconds, "interrupted": self.interrupted}
-        return {"Ks": list(self.Ks), "Ls": list(self.Ls), "lam": list(self.lam), "cells": cells, "names": names, "decided": self.decided, **shared}
+        return {
+            "Ks": list(self.Ks),
+            "Ls": list(self.Ls),
+            "lam": list(self.lam),
+            "cells": cells,
+            "names": names,
+            "decided": self.decided,
+            **shared,
+        }
 
     def __repr__(self) -> str:
         lines = [f"proved on {100 * self.decided:.2f}% of log lam in [{self.lam[0]}, {self.lam[1]}]; - is not decided"]
         for (K, L), column in groupby(self.cells, key=lambda c: (c.K, c.L)):
             runs = [(name, list(run)) for name, run in groupby(column, key=lambda c: c.winner)]
-            lines.append(f"  K={K} L={L}  " + "  ".join(f"{name or '-'} [{run[0].lam_low:.10g}, {run[-1].lam_high:.10g}]" for name, run in runs))
+            lines.append(
+                f"  K={K} L={L}  "
+                + "  ".join(f"{name or '-'} [{run[0].lam_low:.10g}, {run[-1].lam_high:.10g}]" for name, run in runs)
+            )
         if self.interrupted:
             done = len({(c.K, c.L) for c in self.cells})
             lines.append(f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns")
         return "\n".join(lines)
 
 
-def order_on(K: int, n: int, L: int, left: str, right: str, lam_low, lam_high, *, d=None, loss: str = "ce") -> Certificate:
-    """F(left) < F(right) for every effective ridge weight in [lam_low, lam_high], K classes of n samples, L linear layers.
+def order_on(
+    K: int, n: int, L: int, left: str, right: str, lam_low, lam_high, *, d=None, loss: str = "ce"
+) -> Certificate:
+    """F(left) < F(right) for every effective ridge weight in [lam_low, lam_high], K classes of n samples, L linear
+    layers.
 
-    left, right: zero, dnc, pairs, blocks(6,2,2), ... at their large roots. lam_low, lam_high: exact texts or numbers (`2**-10`, 0.01).
-    d: widths as in `Problem`. Values are concave in lam, so that enclosures at the ends of pieces decide (`check.phases`); pieces are found by
-    bisection, and an interval with a crossing inside is never proved. Where right ceases to exist on the way the statement says `as long as it exists`.
+    left, right: zero, dnc, pairs, blocks(6,2,2), ... at their large roots. lam_low, lam_high: exact texts or numbers
+    (`2**-10`, 0.01).
+    d: widths as in `Problem`. Values are concave in lam, so that enclosures at the ends of pieces decide
+    (`check.phases`); pieces are found by bisection, and an interval with a crossing inside is never proved. Where right
+    ceases to exist on the way the statement says `as long as it exists`.
 
     >>> order_on(4, 1, 2, "dnc", "pairs", "1e-3", "1e-2")
     proved: dnc < pairs for all lam in [1e-3, 1e-2] (K=4, n=1, L=2) (order, ball, margin ...)
@@ -121,7 +138,8 @@ def order_on(K: int, n: int, L: int, left: str, right: str, lam_low, lam_high, *
 
 
 def absent_on(K: int, n: int, L: int, name: str, lam_low, lam_high, *, d=None, loss: str = "ce") -> Certificate:
-    """The structure has no critical scale for any effective ridge weight in [lam_low, lam_high]; arguments as in `order_on`.
+    """The structure has no critical scale for any effective ridge weight in [lam_low, lam_high]; arguments as in
+    `order_on`.
 
     >>> absent_on(4, 1, 2, "dnc", 0.2, 1).holds
     True
@@ -146,8 +164,9 @@ def certified_phase_diagram(
 ) -> CertifiedPhases:
     """For every K and L the intervals of lam on which the order of DNC and its competitors is proved.
 
-    lam: (low, high), exact texts or numbers, the effective ridge weight. names: competitors (default: zero, pairs - the paper's one-scale shape for
-    odd K - and every blocks(...) of the catalogue, K <= 10); one that a K does not know is left out there.
+    lam: (low, high), exact texts or numbers, the effective ridge weight. names: competitors (default: zero, pairs - the
+    paper's one-scale shape for odd K - and every blocks(...) of the catalogue, K <= 10); one that a K does not know is
+    left out there.
     cells: equal parts in log lam to begin with; one that is not decided is halved up to `splits` times, so that
     what stays blank around a boundary has the share 2^-splits of a part. Ctrl-C keeps the finished columns.
 
@@ -213,7 +232,9 @@ def _winner(data: dict, names, low: str, high: str, last: bool) -> str | None:
     if None in mine or not all(map(math.isfinite, mine)):
         return None
     rivals = {name: _values(data, name, low, high) for name in names}
-    better = [name for name, values in rivals.items() if None not in values and values[0] < mine[0] and values[1] < mine[1]]
+    better = [
+        name for name, values in rivals.items() if None not in values and values[0] < mine[0] and values[1] < mine[1]
+    ]
     lowest = [min(better, key=lambda name: rivals[name][i]) for i in (0, 1) if better]
     if len(set(lowest)) > 1 and not last:
         return None
@@ -232,7 +253,10 @@ def _proofs(data: dict, winner: str | None, names) -> list[Certificate]:
         return [_absence(data, "dnc")]
     if winner != "dnc":
         return [_order(data, winner, "dnc")]
-    return [_absence(data, name) if _value(data, name, data["lam"][0]) is None else _order(data, "dnc", name) for name in names]
+    return [
+        _absence(data, name) if _value(data, name, data["lam"][0]) is None else _order(data, "dnc", name)
+        for name in names
+    ]
 
 
 def _shown(data: dict, left: str, right: str, low: str, high: str) -> bool:
@@ -267,11 +291,21 @@ def _value(data: dict, name: str, lam: str) -> float | None:
 
 
 def _order(data: dict, left: str, right: str) -> Certificate:
-    return certify_data(proof.METHOD, {**data, "claim": "order", "left": left, "right": right}, "order", f"{left} < {right} {_where(data)}")
+    return certify_data(
+        proof.METHOD,
+        {**data, "claim": "order", "left": left, "right": right},
+        "order",
+        f"{left} < {right} {_where(data)}",
+    )
 
 
 def _absence(data: dict, name: str) -> Certificate:
-    return certify_data(proof.METHOD, {**data, "claim": "absent", "left": name, "right": None}, "critical", f"{name} does not exist {_where(data)}")
+    return certify_data(
+        proof.METHOD,
+        {**data, "claim": "absent", "left": name, "right": None},
+        "critical",
+        f"{name} does not exist {_where(data)}",
+    )
 
 
 def _where(data: dict) -> str:
@@ -291,7 +325,14 @@ def _data(K, n, L, lam_low, lam_high, d, loss) -> dict:
     reason = uncovered(problem)
     if reason:
         raise ValueError(reason)
-    return {"K": problem.K, "n": n, "L": problem.L, "d": list(problem.widths), "loss": problem.loss.name, "lam": list(ends)}
+    return {
+        "K": problem.K,
+        "n": n,
+        "L": problem.L,
+        "d": list(problem.widths),
+        "loss": problem.loss.name,
+        "lam": list(ends),
+    }
 
 
 def _problem(data: dict):
@@ -305,7 +346,9 @@ def _known(argument: str, data: dict, name) -> None:
     except (DoesNotExist, Undecided):
         return
     except Rejected as reason:
-        raise ValueError(f"{argument}={data['loss'] if argument == 'loss' else name!r} has no proof: {reason}") from None
+        raise ValueError(
+            f"{argument}={data['loss'] if argument == 'loss' else name!r} has no proof: {reason}"
+        ) from None
 
 
 def _competitors(data: dict) -> tuple[str, ...]:

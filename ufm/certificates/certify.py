@@ -47,13 +47,16 @@ class Certificates(tuple):
     def __repr__(self) -> str:
         lines = [repr(c) for c in self]
         proved = sum(c.holds for c in self)
-        return "\n".join([*lines, f"{proved} of {len(self)} proved; trusted: Arb's balls, IEEE rounding, this package's checkers."])
+        return "\n".join(
+            [*lines, f"{proved} of {len(self)} proved; trusted: Arb's balls, IEEE rounding, this package's checkers."]
+        )
 
 
 @named_arguments
 @own_numpy_state
 def certify(subject, what=None, lam=None, group: str | None = None) -> Certificates:
-    """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a comparison).
+    """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a
+    comparison).
 
     Of a problem, the words in `what` (default order, critical, global, and bound where no global proof applies):
       order         the strict order of all closed-form structures,  F(pairs) < F(dnc)
@@ -63,8 +66,8 @@ def certify(subject, what=None, lam=None, group: str | None = None) -> Certifica
       completeness  all critical points with the symmetry `group` (`V_4`, `S_2wrS_2`, ...)
     Of a point: critical. lam: exact text(s) such as `1/3`, where the float cannot say what is meant.
 
-    A certificate that does not hold says what could not be proved and why; it never says that the statement is false. Nonlinear models
-    and a user's own loss get one such certificate for each word.
+    A certificate that does not hold says what could not be proved and why; it never says that the statement is false.
+    Nonlinear models and a user's own loss get one such certificate for each word.
     Raises ValueError for words that are not there, ImportError without the extra [certify].
 
     >>> proofs = certify(Problem(K=4, L=2, lam=0.02), ["order"])
@@ -78,9 +81,15 @@ def certify(subject, what=None, lam=None, group: str | None = None) -> Certifica
         return Certificates(_of_problem(subject, what, lam, group))
     from ufm.certificates.critical_points import critical
 
-    points = [subject] if isinstance(subject, (LogitPoint, FactorPoint)) or hasattr(subject, "point") else getattr(subject, "points", None)
+    points = (
+        [subject]
+        if isinstance(subject, (LogitPoint, FactorPoint)) or hasattr(subject, "point")
+        else getattr(subject, "points", None)
+    )
     if points is None:
-        raise ValueError(f"subject must be a Problem, a point, a critical point or a landscape; got {type(subject).__name__}.")
+        raise ValueError(
+            f"subject must be a Problem, a point, a critical point or a landscape; got {type(subject).__name__}."
+        )
     for word in what or ():
         arguments.choice("what", word, ("critical",))
     return Certificates(labelled(critical(point, lam), getattr(point, "name", None) or "") for point in points)
@@ -99,7 +108,13 @@ def _of_problem(problem: Problem, what, lam, group) -> list[Certificate]:
     reason = uncovered(problem)
     if reason:
         return [certificate.refused(word, HOPES[word], reason) for word in chosen or _defaults(problem)]
-    makers = {"order": _orders, "critical": _structures, "global": _global, "bound": _bound, "completeness": lambda p, lam: _complete(p, lam, group)}
+    makers = {
+        "order": _orders,
+        "critical": _structures,
+        "global": _global,
+        "bound": _bound,
+        "completeness": lambda p, lam: _complete(p, lam, group),
+    }
     return [made for word in chosen or _defaults(problem) for made in makers[word](problem, lam)]
 
 
@@ -127,7 +142,9 @@ def _structures(problem, lam):
     from ufm.certificates.critical_points import critical
 
     points, _ = structures.existing(problem)
-    return [labelled(critical(points[name], lam), name) for name in ("zero", "dnc", "pairs", "pairs+apex") if name in points]
+    return [
+        labelled(critical(points[name], lam), name) for name in ("zero", "dnc", "pairs", "pairs+apex") if name in points
+    ]
 
 
 def _global(problem, lam):

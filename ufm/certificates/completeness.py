@@ -31,21 +31,27 @@ _BUILDERS = {
 
 
 def complete(problem: Problem, group, lam=None, progress: bool | None = None) -> Certificate:
-    """All nonzero critical points fixed by a group of class permutations, Z = Pi Z Pi': exactly so many, and none is missing.
+    """All nonzero critical points fixed by a group of class permutations, Z = Pi Z Pi': exactly so many, and none is
+    missing.
 
-        Z = sum_j mu_j E_j  (one orbit),    Z = blockdiag(sum_j mu_j E_j, sum_j nu_j E'_j) + u (x v_1 - y v_2)'  (two orbits)
+        Z = sum_j mu_j E_j  (one orbit),  Z = blockdiag(sum_j mu_j E_j, sum_j nu_j E'_j) + u (x v_1 - y v_2)'
+            (two orbits)
 
-    with E_j the idempotents of an association scheme. Every system of active modes is searched by interval branch and prune over a
-    proved box (D >= 3), or decided by convexity (D = 2). The certificate holds if no box is left undecided; `points` gives what it
-    lists. Counted are logits Z, whole families of factors each once, and points that differ by a class permutation separately.
+    with E_j the idempotents of an association scheme. Every system of active modes is searched by interval branch and
+    prune over a proved box (D >= 3), or decided by convexity (D = 2). The certificate holds if no box is left
+    undecided; `points` gives what it lists. Counted are logits Z, whole families of factors each once, and points that
+    differ by a class permutation separately.
 
-    group: a name as `groups` lists them (`V_4`, `S_2wrS_3`, `D_5+S_2`); also `S_axS_b` for two orbits, a + b = K, and `A+1` for `A+S_1`.
-    Or permutations of 0, ..., K - 1 that generate it. At K = 4, `S_2xS_2` is the group of two orbits; the grid is `V_4`.
-    lam: exact text(s) where the float cannot say what is meant. progress: a bar on the terminal after two seconds, by default.
+    group: a name as `groups` lists them (`V_4`, `S_2wrS_3`, `D_5+S_2`); also `S_axS_b` for two orbits, a + b = K, and
+    `A+1` for `A+S_1`. Or permutations of 0, ..., K - 1 that generate it. At K = 4, `S_2xS_2` is the group of two
+    orbits; the grid is `V_4`.
+    lam: exact text(s) where the float cannot say what is meant. progress: a bar on the terminal after two seconds, by
+    default.
 
-    What the proof does not cover gives a certificate that does not hold, with the reason: other losses than cross-entropy, layers that
-    are not linear, unequal counts, a bias, groups with three orbits or with other than symmetric orbitals.
-    Raises ValueError for unknown groups and groups on another number of classes, ImportError without [certify].
+    What the proof does not cover gives a certificate that does not hold, with the reason: other losses than
+    cross-entropy, layers that are not linear, unequal counts, a bias, groups with three orbits or with other than
+    symmetric orbitals. Raises ValueError for unknown groups and groups on another number of classes, ImportError
+    without [certify].
 
     >>> proved = complete(Problem(K=3, L=2, lam=0.02), "S_2+S_1")
     >>> proved.holds, len(points(proved, Problem(K=3, L=2, lam=0.02)))
@@ -58,7 +64,12 @@ def complete(problem: Problem, group, lam=None, progress: bool | None = None) ->
     group = known_group(group, problem.K)
     reason = uncovered(problem)
     if reason:
-        return refused(proof.KIND, f"all critical points with symmetry {group if isinstance(group, str) else 'given'}", reason, proof.METHOD)
+        return refused(
+            proof.KIND,
+            f"all critical points with symmetry {group if isinstance(group, str) else 'given'}",
+            reason,
+            proof.METHOD,
+        )
     exact = model(problem, lam)
     data = {"problem": exact.to_dict(), "group": group, "order": None, "points": []}
     hope = proof.statement(exact, group if isinstance(group, str) else "given", "those found")
@@ -86,7 +97,8 @@ def complete(problem: Problem, group, lam=None, progress: bool | None = None) ->
 
 
 def groups(K: int, most: int = 4) -> list[str]:
-    """Names of the symmetry classes on K classes with at most `most` unknown modes (x, y counting as one): one orbit, then two.
+    """Names of the symmetry classes on K classes with at most `most` unknown modes (x, y counting as one): one orbit,
+    then two.
 
     >>> groups(4)
     ['S_4', 'S_2wrS_2', 'V_4', 'S_3+S_1', 'S_2+S_2']
@@ -102,17 +114,26 @@ def groups(K: int, most: int = 4) -> list[str]:
 
 
 def points(certificate: Certificate, problem: Problem) -> list[LogitPoint]:
-    """The critical points a completeness certificate lists, lowest loss first, named as `ufm.landscapes.sources.symmetric` names them.
+    """The critical points a completeness certificate lists, lowest loss first, named as
+    `ufm.landscapes.sources.symmetric` names them.
 
-    Scales are the active mu of orbit 1, of orbit 2, then x, y. Correct to rounding; the certificate's texts hold the proved digits.
-    Raises ValueError for other certificates and for a problem that is not the certificate's.
+    Scales are the active mu of orbit 1, of orbit 2, then x, y. Correct to rounding; the certificate's texts hold the
+    proved digits. Raises ValueError for other certificates and for a problem that is not the certificate's.
     """
     data = certificate.data
     if certificate.method != proof.METHOD or "points" not in data:
         raise ValueError(f"certificate must list the points of a symmetry class; got {certificate!r}.")
     lams = [arithmetic.number(text) for text in data["problem"]["lam"]]
-    mine = {"K": problem.K, "n": list(map(int, problem.counts)), "d": list(problem.widths), "L": problem.L, "loss": problem.to_dict()["loss"]}
-    if any(data["problem"][name] != value for name, value in mine.items()) or not np.allclose(lams, problem.lams, rtol=1e-12, atol=0):
+    mine = {
+        "K": problem.K,
+        "n": list(map(int, problem.counts)),
+        "d": list(problem.widths),
+        "L": problem.L,
+        "loss": problem.to_dict()["loss"],
+    }
+    if any(data["problem"][name] != value for name, value in mine.items()) or not np.allclose(
+        lams, problem.lams, rtol=1e-12, atol=0
+    ):
         raise ValueError(f"problem must be the certificate's, {certificate.statement}; got {problem!r}.")
     with balls.precision(proof.BITS):
         _, family = proof.read(data)
@@ -138,7 +159,9 @@ def _point(problem: Problem, family, frames, entry) -> LogitPoint:
     order = np.argsort(-s, kind="stable")
     words = [",".join(map(str, modes)) for modes in entry["modes"]]
     name = f"code({family.label}:{'|'.join([*words, 'xy'] if entry['coupled'] else words)})"
-    return LogitPoint(problem, np.hstack(left)[:, order], s[order], np.hstack(right)[:, order], None, name, tuple(values))
+    return LogitPoint(
+        problem, np.hstack(left)[:, order], s[order], np.hstack(right)[:, order], None, name, tuple(values)
+    )
 
 
 def _frames(orbit, K: int) -> list[np.ndarray]:
@@ -153,7 +176,8 @@ def _frames(orbit, K: int) -> list[np.ndarray]:
 
 
 def _roots(system, rounds: int = 4) -> list:
-    """Enclosed roots: those that branch and prune meets, again until it meets no new one. The checker decides whether they are all."""
+    """Enclosed roots: those that branch and prune meets, again until it meets no new one. The checker decides whether
+    they are all."""
     if system.p == 1:
         return _convex_root(system)
     roots: list = []
@@ -215,7 +239,10 @@ def _named(group: str, K: int) -> str:
         size = None
     if size != K:
         where = "no such group is known" if size is None else f"it acts on {size}"
-        raise ValueError(f"group must be a symmetry of K={K} classes, one of {', '.join(groups(K))}, or permutations; got group={group!r}: {where}.")
+        raise ValueError(
+            f"group must be a symmetry of K={K} classes, one of {', '.join(groups(K))}, or permutations; got"
+            f" group={group!r}: {where}."
+        )
     return name
 
 
@@ -241,6 +268,8 @@ def _order(orbit, scheme) -> list[int]:
     numbers = list(range(1, len(orbit.multiplicities) + 1))
     if not numbers or scheme is None or scheme.K != orbit.size or len(scheme.idempotents) != len(numbers):
         return numbers
-    rows = np.array([[balls.to_float(v) for v in entries] for entries in orbit.entries]).reshape(len(numbers), -1)[:, orbit.relations[0]]
+    rows = np.array([[balls.to_float(v) for v in entries] for entries in orbit.entries]).reshape(len(numbers), -1)[
+        :, orbit.relations[0]
+    ]
     order = [int(np.argmin([np.max(np.abs(E[0] - row)) for row in rows])) + 1 for E in scheme.idempotents]
     return order if sorted(order) == numbers else numbers

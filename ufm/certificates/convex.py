@@ -1,4 +1,5 @@
-"""The only door to cvxpy: the plain model (L = 1) and its relatives as convex programmes, an independent witness of the solvers.
+"""The only door to cvxpy: the plain model (L = 1) and its relatives as convex programmes, an independent witness of the
+solvers.
 
 convex_minimum   g(Z, b) + Lam |Z|_* + (bias/2)||b||^2          the plain model, also with other targets
 margin_minimum   |Z|_*  subject to margins of at least 1        its limit as lam -> 0
@@ -18,18 +19,23 @@ from ufm.problem import Columns, Problem
 
 
 def convex_point(problem: Problem, solver: str = "CLARABEL", tol: float = 1e-10) -> LogitPoint:
-    """The programme's solution as a point with its bias; rank: singular values above tol times the largest. Raises as `convex_minimum`."""
+    """The programme's solution as a point with its bias; rank: singular values above tol times the largest. Raises as
+    `convex_minimum`."""
     _, Z, b = _solve(problem, solver)
     return from_matrix(problem, Z, tol=tol, b=b)
 
 
-def convex_minimum(problem: Problem, solver: str = "CLARABEL", columns: Columns | None = None) -> tuple[float, np.ndarray]:
-    """(value, class logits without bias (K, K)) of  min over Z, b of  g(Z, b) + Lam |Z|_* + (bias/2)||b||^2,  L = 1, width >= K.
+def convex_minimum(
+    problem: Problem, solver: str = "CLARABEL", columns: Columns | None = None
+) -> tuple[float, np.ndarray]:
+    """(value, class logits without bias (K, K)) of  min over Z, b of  g(Z, b) + Lam |Z|_* + (bias/2)||b||^2,  L = 1,
+    width >= K.
 
     One column per class, weighted, so that samples cost nothing. Cross-entropy (with smoothing) and MSE.
-    columns: other targets, weights and scales than the problem's, as in `objectives.factors.FactorObjective`; then logits (K, M) as the loss sees them.
-    Raises ValueError for L > 1, nonlinear models, widths below K (where the problem is not convex), other losses.
-    RuntimeError when the solver does not report an optimum. Accuracy is the solver's, about 1e-8 relative.
+    columns: other targets, weights and scales than the problem's, as in `objectives.factors.FactorObjective`; then
+    logits (K, M) as the loss sees them. Raises ValueError for L > 1, nonlinear models, widths below K (where the
+    problem is not convex), other losses. RuntimeError when the solver does not report an optimum. Accuracy is the
+    solver's, about 1e-8 relative.
     Source: zhu21 (the plain model is a nuclear-norm problem).
     """
     return _solve(problem, solver, columns)[:2]
@@ -38,8 +44,9 @@ def convex_minimum(problem: Problem, solver: str = "CLARABEL", columns: Columns 
 def margin_minimum(counts: Sequence[int], solver: str = "CLARABEL") -> tuple[float, np.ndarray]:
     """(value, class logits (K, K)) of  min |Z diag(sqrt n)|_*  subject to  z_cc - z_jc >= 1 for all j != c.
 
-    Z holds one column per class and n = `counts` its samples, so that the norm is that of all N columns. The solution is unique: I - 11'/K
-    for every n (`structures.sel`). Raises ValueError for fewer than two classes, RuntimeError as `convex_minimum`. Source: thrampoulidis22, ji22.
+    Z holds one column per class and n = `counts` its samples, so that the norm is that of all N columns. The solution
+    is unique: I - 11'/K for every n (`structures.sel`). Raises ValueError for fewer than two classes, RuntimeError as
+    `convex_minimum`. Source: thrampoulidis22, ji22.
     """
     import cvxpy as cp
 
@@ -51,17 +58,25 @@ def margin_minimum(counts: Sequence[int], solver: str = "CLARABEL") -> tuple[flo
     return value, Z.value
 
 
-def gram_minimum(weights: Sequence[float], w: float, h: float, each: bool = False, solver: str = "CLARABEL") -> tuple[float, np.ndarray]:
-    """(value, X (2K, 2K)) of  min sum_c weights_c CE(w_1'h_c, ..., w_K'h_c; c)  over Gram matrices X >= 0 of (w_1, ..., w_K, h_1, ..., h_K).
+def gram_minimum(
+    weights: Sequence[float], w: float, h: float, each: bool = False, solver: str = "CLARABEL"
+) -> tuple[float, np.ndarray]:
+    """(value, X (2K, 2K)) of  min sum_c weights_c CE(w_1'h_c, ..., w_K'h_c; c)  over Gram matrices X >= 0 of (w_1, ...,
+    w_K, h_1, ..., h_K).
 
-    (1/K) sum_k |w_k|^2 <= w and (1/K) sum_c |h_c|^2 <= h; with `each`, every |w_k|^2 <= w and |h_c|^2 <= h. A rank constraint rank X <= d is dropped, so
-    that the value is a lower bound of the problem in R^d, and equals it for d >= 2K. Raises ValueError for fewer than two weights or
-    numbers that are not positive, RuntimeError as `convex_minimum`. Source: fang21.
+    (1/K) sum_k |w_k|^2 <= w and (1/K) sum_c |h_c|^2 <= h; with `each`, every |w_k|^2 <= w and |h_c|^2 <= h. A rank
+    constraint rank X <= d is dropped, so that the value is a lower bound of the problem in R^d, and equals it for d >=
+    2K. Raises ValueError for fewer than two weights or numbers that are not positive, RuntimeError as `convex_minimum`.
+    Source: fang21.
     """
     import cvxpy as cp
 
     weights = [arguments.positive("weights", x) for x in weights]
-    w, h, K = arguments.positive("w", w), arguments.positive("h", h), arguments.integer("K", len(weights), 2, "weights holds one number per class.")
+    w, h, K = (
+        arguments.positive("w", w),
+        arguments.positive("h", h),
+        arguments.integer("K", len(weights), 2, "weights holds one number per class."),
+    )
     X = cp.Variable((2 * K, 2 * K), PSD=True)
     logits, sizes = X[:K, K:], cp.diag(X)
     bounds = [sizes[:K] <= w, sizes[K:] <= h] if each else [cp.sum(sizes[:K]) <= K * w, cp.sum(sizes[K:]) <= K * h]
@@ -70,12 +85,16 @@ def gram_minimum(weights: Sequence[float], w: float, h: float, each: bool = Fals
     return value, X.value
 
 
-def _solve(problem: Problem, solver: str, columns: Columns | None = None) -> tuple[float, np.ndarray, np.ndarray | None]:
+def _solve(
+    problem: Problem, solver: str, columns: Columns | None = None
+) -> tuple[float, np.ndarray, np.ndarray | None]:
     """(value, class logits without bias, bias)."""
     import cvxpy as cp
 
     if problem.L != 1 or not problem.linear or problem.max_rank < problem.K:
-        raise ValueError(f"the convex form needs L=1, a linear model and width at least K={problem.K}; got {problem!r}.")
+        raise ValueError(
+            f"the convex form needs L=1, a linear model and width at least K={problem.K}; got {problem!r}."
+        )
     smoothing = problem.loss.smoothing if isinstance(problem.loss, CrossEntropy) else None
     if smoothing is None and not problem.loss.quadratic:
         raise ValueError(f"the convex form is written for cross-entropy and MSE; got loss={problem.loss.name!r}.")

@@ -55,9 +55,11 @@ def critical(point, lam=None) -> Certificate:
     >>> from ufm.problem import Problem
     >>> from ufm.structures import pairs
     >>> critical(pairs(Problem(K=4, L=2, lam=1e-2)))
-    proved: a critical point of rank 2 and index 0 (local minimum), F = 0.15170334814..., lies within 1e-30 ... (critical, ball, margin ...)
+    proved: a critical point of rank 2 and index 0 (local minimum), F = 0.15170334814..., lies within 1e-30 ...
+        (critical, ball, margin ...)
 
-    Raises ValueError for anything that is not a point and for a lam that is not the problem's; ImportError without [certify].
+    Raises ValueError for anything that is not a point and for a lam that is not the problem's; ImportError without
+    [certify].
     Source: krawczyk69; rump10; gk25 (Lemma 1).
     """
     given = _point(point)
@@ -90,7 +92,9 @@ def _point(subject) -> LogitPoint | FactorPoint:
     given = subject
     while not isinstance(given, (LogitPoint, FactorPoint)):
         if not hasattr(given, "point"):
-            raise ValueError(f"point must be a LogitPoint, a FactorPoint or have one as its point; got {type(subject).__name__}.")
+            raise ValueError(
+                f"point must be a LogitPoint, a FactorPoint or have one as its point; got {type(subject).__name__}."
+            )
         given = given.point
     return given
 
@@ -145,7 +149,11 @@ def _data(model: Model, point: LogitPoint) -> dict:
     r = point.rank
     if 2 * model.K * r + r > UNKNOWNS:
         raise _Undecided(f"the system has more than {UNKNOWNS} unknowns.")
-    order = linalg.qr((point.U * point.s ** (1.0 / point.problem.D)).T, mode="r", pivoting=True)[1] if r else np.arange(model.K)
+    order = (
+        linalg.qr((point.U * point.s ** (1.0 / point.problem.D)).T, mode="r", pivoting=True)[1]
+        if r
+        else np.arange(model.K)
+    )
     with balls.precision(BITS):
         system = System.at(model, r, order[: max(r - 1, 0)].tolist())
         data = {"problem": model.to_dict(), **texts(system, sharpened(system, in_gauge(system, point, order)))}
@@ -155,8 +163,8 @@ def _data(model: Model, point: LogitPoint) -> dict:
 
 
 def in_gauge(system: System, point: LogitPoint, order: np.ndarray) -> list[float]:
-    """The unknowns of a point: balanced factors (A, B, E) rotated so that A is lower triangular, with positive diagonal, in
-    the rows `order`; the bias with b_K = 0 where a constant is free."""
+    """The unknowns of a point: balanced factors (A, B, E) rotated so that A is lower triangular, with positive
+    diagonal, in the rows `order`; the bias with b_K = 0 where a constant is free."""
     problem, root = point.problem, point.s ** (1.0 / point.problem.D)
     Q, R = linalg.qr((point.U * root)[order].T, mode="economic") if point.rank else (np.zeros((0, 0)),) * 2
     Q = Q[:, : point.rank] * np.where(np.diag(R) < 0, -1.0, 1.0)
@@ -195,7 +203,10 @@ def texts(system: System, x) -> dict:
     """{A, B, E, b} rounded to the decimals of the checker."""
     A, B, E, b = system.parts(x)
     square = E if system.model.L > 1 else matrix([])
-    rows = {name: [[_rounded(v) for v in row] for row in block.tolist()] for name, block in (("A", A), ("B", B), ("E", square))}
+    rows = {
+        name: [[_rounded(v) for v in row] for row in block.tolist()]
+        for name, block in (("A", A), ("B", B), ("E", square))
+    }
     return {**rows, "b": None if system.model.bias is None else [_rounded(v) for v in b]}
 
 
@@ -205,10 +216,13 @@ def _rounded(value) -> str:
 
 
 def radius(place: Place) -> str:
-    """The largest power of ten, from 1e-1 down, with which Krawczyk's test passes with a third to spare. Raises _Undecided."""
+    """The largest power of ten, from 1e-1 down, with which Krawczyk's test passes with a third to spare. Raises
+    _Undecided."""
     probe = -12
     slope = balls.to_float(place.contraction(balls.ball(10) ** probe)) * 10.0**-probe
-    largest_power = -1 if not slope > 0 else min(-1, math.floor(math.log10(0.6 / slope))) if math.isfinite(slope) else probe
+    largest_power = (
+        -1 if not slope > 0 else min(-1, math.floor(math.log10(0.6 / slope))) if math.isfinite(slope) else probe
+    )
     for power in range(largest_power, -DECIMALS, -1):
         rho = f"1e{power}"
         if place.contraction(balls.ball(rho)) < 0.66 and place.alone_within(balls.ball(rho)):

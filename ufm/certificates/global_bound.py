@@ -7,19 +7,23 @@ a (K-1) = tr(S Z) <= |Z|_*, so g(Z) >= min over a <= |Z|_*/(K-1) of l(a S); and 
 
 Exact at L = 1, where DNC attains it; at L >= 2 it is the spectral bound and leaves a gap.
 
-Cross-entropy without bias, K >= 3, L >= 2, C = (D/2) Lam n^(1/D), p = 2/D: a matrix of class logits whose singular values but the first have
-Frobenius norm tau loses at least (K-2)/K log(1 + exp(-sqrt(2/(K-2)) tau)), so that with T = sum s and l(x) = log(1 + (K-1) e^-x)
+Cross-entropy without bias, K >= 3, L >= 2, C = (D/2) Lam n^(1/D), p = 2/D: a matrix of class logits whose singular
+values but the first have Frobenius norm tau loses at least (K-2)/K log(1 + exp(-sqrt(2/(K-2)) tau)), so that with T =
+sum s and l(x) = log(1 + (K-1) e^-x)
 
-    F >= min over s_1 >= s_2 >= 0 of  max(l((s_1 + s_2)/(K-1)), (K-2)/K log(1 + exp(-sqrt(2/(K-2)) s_2))) + C (s_1^p + s_2^p):
+    F >= min over s_1 >= s_2 >= 0 of  max(l((s_1 + s_2)/(K-1)), (K-2)/K log(1 + exp(-sqrt(2/(K-2)) s_2))) + C (s_1^p +
+    s_2^p):
 
-for given T and tau the penalty is least with two singular values. Proofs and a stronger bound in ball arithmetic: `ufm.certificates.bounds`.
+for given T and tau the penalty is least with two singular values. Proofs and a stronger bound in ball arithmetic:
+`ufm.certificates.bounds`.
 
 MSE without bias: by Mirsky's inequality the modes decouple, and
 
     min F = sum_c n_c/(2N) - (sum of the max_rank largest gains),  gain_c = max over roots s of the mode's drop below 0.
 
-ReLU: for K = 2 under MSE without bias and with equal counts the bound of the linear model at width 2 holds as well, since the least value is that of DNC or
-of zero (sml23). For K >= 3 the linear model's bounds do not hold (strongly regular graphs lie below them) and none is given.
+ReLU: for K = 2 under MSE without bias and with equal counts the bound of the linear model at width 2 holds as well,
+since the least value is that of DNC or of zero (sml23). For K >= 3 the linear model's bounds do not hold (strongly
+regular graphs lie below them) and none is given.
 
 Source: mirsky75; the averaging argument as for L = 1 in zhu21; sml23 (two classes through ReLU).
 """
@@ -49,7 +53,11 @@ def lower_bound(problem: Problem) -> float | None:
     """
     if not problem.linear:
         two = problem.K == 2 and problem.activation.rectifies and problem.loss.quadratic
-        return _mse(replace(problem, activation="linear", d=2)) if two and problem.balanced and problem.bias is None else None
+        return (
+            _mse(replace(problem, activation="linear", d=2))
+            if two and problem.balanced and problem.bias is None
+            else None
+        )
     if problem.loss.quadratic:
         return _mse(problem) if problem.bias is None else None
     if problem.loss.convex and problem.loss.shift_invariant and problem.balanced:
@@ -85,12 +93,15 @@ def _symmetrised(problem: Problem) -> float:
 
     roots, _ = scale_roots(pull, 1.0, problem, weight)
     a = np.array([0.0, *roots])
-    values = problem.loss.value(shape * a, np.broadcast_to(Y, (K, len(a)))) + 0.5 * D * problem.Lam * weight * a ** (2 / D)
+    values = problem.loss.value(shape * a, np.broadcast_to(Y, (K, len(a)))) + 0.5 * D * problem.Lam * weight * a ** (
+        2 / D
+    )
     return float(np.min(values))
 
 
 def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
-    """The second bound from below, to tol: cells of (s_1, s_2) with the loss at their upper and the penalty at their lower corner."""
+    """The second bound from below, to tol: cells of (s_1, s_2) with the loss at their upper and the penalty at their
+    lower corner."""
     K, p = problem.K, 2 / problem.D
     C = 0.5 * problem.D * problem.Lam * problem.n ** (1 / problem.D)
 
@@ -106,7 +117,9 @@ def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
         return float(np.log(K)) if reach < 0 else 0.0
     top = 1.01 * np.exp(reach)
     edges = np.concatenate([[0.0], np.geomspace(min(1e-6, 1e-6 * top), top, 60)])
-    cells = np.array([(a, b, c, d) for (a, b), (c, d) in itertools.product(itertools.pairwise(edges), repeat=2) if c <= b])
+    cells = np.array(
+        [(a, b, c, d) for (a, b), (c, d) in itertools.product(itertools.pairwise(edges), repeat=2) if c <= b]
+    )
     best, settled = np.log(K), np.inf
     for _ in range(40):
         a, b, c, d = cells.T
@@ -118,5 +131,7 @@ def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
             break
         a, b, c, d = cells[open_].T
         s, t = 0.5 * (a + b), 0.5 * (c + d)
-        cells = np.concatenate([np.array(quarter).T for quarter in ((a, s, c, t), (a, s, t, d), (s, b, c, t), (s, b, t, d))])
+        cells = np.concatenate(
+            [np.array(quarter).T for quarter in ((a, s, c, t), (a, s, t, d), (s, b, c, t), (s, b, t, d))]
+        )
     return float(min(settled, np.min(low)))

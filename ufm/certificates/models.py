@@ -19,7 +19,10 @@ def unknown_loss(problem: Problem) -> str:
     """Why no checker knows this loss; empty where one does."""
     if losses.own(problem.loss):
         return ""
-    return f"the proofs are for cross-entropy, label smoothing, MSE and focal loss, not for the user's own loss {problem.loss.name!r}."
+    return (
+        "the proofs are for cross-entropy, label smoothing, MSE and focal loss, not for the user's own loss"
+        f" {problem.loss.name!r}."
+    )
 
 
 def model(problem: Problem, lam=None) -> Model:
@@ -35,7 +38,10 @@ def model(problem: Problem, lam=None) -> Model:
     reason = uncovered(problem)
     if reason:
         raise ValueError(reason)
-    texts = [balls.text(value) for value in ((lam,) if isinstance(lam, (str, int, float)) else problem.lams if lam is None else lam)]
+    texts = [
+        balls.text(value)
+        for value in ((lam,) if isinstance(lam, (str, int, float)) else problem.lams if lam is None else lam)
+    ]
     texts = texts * problem.D if len(texts) == 1 else texts
     if len(texts) != problem.D:
         raise ValueError(f"lam must be one exact text or L+1={problem.D}; got {len(texts)}.")
@@ -43,4 +49,6 @@ def model(problem: Problem, lam=None) -> Model:
         if abs(arithmetic.number(exact) - value) > 1e-12 * value:
             raise ValueError(f"lam={exact!r} is not the problem's lam={value!r}.")
     bias = None if problem.bias is None else balls.text(problem.bias)
-    return Model(problem.K, tuple(map(int, problem.counts)), problem.widths, problem.L, tuple(texts), problem.loss.name, bias)
+    return Model(
+        problem.K, tuple(map(int, problem.counts)), problem.widths, problem.L, tuple(texts), problem.loss.name, bias
+    )

@@ -25,12 +25,14 @@ def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
     """Which point is the global minimum, or an interval that contains the minimum, proved.
 
     MSE, any K, L, counts and widths: modes decouple (`check.modes`). K = 2, cross-entropy: a one-dimensional argument
-    (`check.two_classes`). L = 1, convex losses: the dual problem (`check.dual`); for equal counts dnc or zero exactly, else the global
-    minimum lies in [lower, upper]. K = 3, cross-entropy: `three_classes`. Elsewhere no proof is known and the certificate says so.
+    (`check.two_classes`). L = 1, convex losses: the dual problem (`check.dual`); for equal counts dnc or zero exactly,
+    else the global minimum lies in [lower, upper]. K = 3, cross-entropy: `three_classes`. Elsewhere no proof is known
+    and the certificate says so.
 
-    lam: exact text(s), by default the problem's floats. witness: at L = 1, where the numbers of the bracket come from: a LogitPoint, FactorPoint
-    or K x K matrix of class logits without bias, `cvxpy`, or `minimize` (the default where there is no closed form). None of them is trusted.
-    Raises ValueError for nonlinear models, for a lam that is not the problem's, and for witnesses where none is used.
+    lam: exact text(s), by default the problem's floats. witness: at L = 1, where the numbers of the bracket come from:
+    a LogitPoint, FactorPoint or K x K matrix of class logits without bias, `cvxpy`, or `minimize` (the default where
+    there is no closed form). None of them is trusted. Raises ValueError for nonlinear models, for a lam that is not the
+    problem's, and for witnesses where none is used.
     Sources: mirsky75, zhu21, dang23.
 
     >>> global_minimum(Problem(K=4, n=3, L=1, lam=0.02)).statement
@@ -56,7 +58,10 @@ def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
 def unproved(problem: Problem) -> str:
     """Why no bound is proved under this loss; empty where one may be."""
     if losses.own(problem.loss) and isinstance(problem.loss, losses.Focal) and not problem.loss.convex:
-        return f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}, which is not convex."
+        return (
+            f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}, which"
+            " is not convex."
+        )
     return unknown_loss(problem)
 
 
@@ -87,7 +92,10 @@ def made(checker, exact: Model, claim: str) -> Certificate:
 def no_proof(exact: Model) -> str:
     if exact.loss == "mse":
         return f"MSE with bias={exact.bias} at L={exact.L} and n={list(exact.n)} does not decouple into modes."
-    return f"no proof of global optimality is known for {exact.loss} with K={exact.K} and L={exact.L}; `bound` gives a lower bound."
+    return (
+        f"no proof of global optimality is known for {exact.loss} with K={exact.K} and L={exact.L}; `bound` gives a"
+        " lower bound."
+    )
 
 
 def _three_classes(problem: Problem, lam) -> Certificate:
@@ -112,7 +120,13 @@ def bracketed(problem: Problem, exact: Model, claim: str, witness=None) -> Certi
                 best = str(reason)
                 continue
         upper = None if high is None else balls.above(high, 17)
-        data = {"model": exact.to_dict(), "claim": claim, "lower": balls.below(low, 17), "upper": upper, "witness": numbers}
+        data = {
+            "model": exact.to_dict(),
+            "claim": claim,
+            "lower": balls.below(low, 17),
+            "upper": upper,
+            "witness": numbers,
+        }
         return certify_data("dual", sealed(data), "bound", "the global minimum lies in an interval")
     return refused("bound", "the global minimum lies in an interval", best, "dual")
 
@@ -134,13 +148,20 @@ def witness_point(problem: Problem, witness) -> LogitPoint:
     if isinstance(witness, FactorPoint):
         witness = witness.to_logits(collapse=True)
     if isinstance(witness, LogitPoint):
-        return witness if witness.collapsed else from_matrix(wide, witness.class_logits() - (0 if witness.b is None else witness.b[:, None]), b=witness.b)
+        return (
+            witness
+            if witness.collapsed
+            else from_matrix(
+                wide, witness.class_logits() - (0 if witness.b is None else witness.b[:, None]), b=witness.b
+            )
+        )
     Z = arguments.array("witness", witness, shape=(problem.K, problem.K))
     return from_matrix(wide, Z) if problem.bias is None else refined(from_matrix(wide, Z))
 
 
 def refined(point: LogitPoint) -> LogitPoint:
-    """The critical point downhill of this one: a convex solver's gradient is good to 1e-5, and the dual value is linear in it."""
+    """The critical point downhill of this one: a convex solver's gradient is good to 1e-5, and the dual value is linear
+    in it."""
     from ufm.solvers.minimize import minimize
 
     with interruption.whole():

@@ -55,7 +55,8 @@ class Enclosure:
 
 @dataclass(frozen=True, eq=False)
 class Ranking(ByContent):
-    """Structures from the lowest loss to the highest, with a certificate for every step, and why others are left out."""
+    """Structures from the lowest loss to the highest, with a certificate for every step, and why others are left
+    out."""
 
     names: tuple[str, ...]
     certificates: tuple[Certificate, ...]
@@ -80,8 +81,8 @@ def enclosure(problem: Problem, structure: str, lam=None, digits: int = 30) -> E
     """F, scales and singular values of a named structure, to `digits` proved digits.
 
     structure: `zero`, `dnc`, `pairs`, `blocks(6,2,2)`, `pairs+apex`; with `(small)` or `(large,small)` for other roots.
-    lam: exact text(s) where the problem's floats cannot say what is meant. Raises ValueError for unknown names, and where
-    the structure does not exist here (then this is proved and said) or nothing could be decided.
+    lam: exact text(s) where the problem's floats cannot say what is meant. Raises ValueError for unknown names, and
+    where the structure does not exist here (then this is proved and said) or nothing could be decided.
 
     >>> enclosure(Problem(K=10, n=5, d=70, L=2, lam=2**-10), "pairs", digits=20).loss.value
     '0.080012659245127529920'
@@ -101,10 +102,10 @@ def enclosure(problem: Problem, structure: str, lam=None, digits: int = 30) -> E
 def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | None = None, lam=None) -> Certificate:
     """The certificate of F(left) < F(right) for two structures or points of one problem.
 
-    left, right: names of structures, or LogitPoints, critical or not (F is then its value at the rank they declare; the statement
-    calls them `point(name)`). lam: exact text(s), by default read from the problem's floats. The number of digits doubles until the
-    two enclosures part. A certificate that does not hold says why: the reverse is true, a structure
-    does not exist, or the order is undecided.
+    left, right: names of structures, or LogitPoints, critical or not (F is then its value at the rank they declare; the
+    statement calls them `point(name)`). lam: exact text(s), by default read from the problem's floats. The number of
+    digits doubles until the two enclosures part. A certificate that does not hold says why: the reverse is true, a
+    structure does not exist, or the order is undecided.
 
     Raises ValueError for unknown names, points of different problems, or a missing problem.
 
@@ -184,7 +185,12 @@ def _side(model, value, where: str, digits: int) -> dict:
         ball = checker.point_value(model, side)
         return {**side, **_loss(ball, checker.worthwhile(ball, 20))}
     found = scales.enclose(model, value, digits=digits + checker.GUARD)
-    return {"structure": value, "root": "large", "scales": [checker.rounded(x, digits) for x in found.scales], **_loss(found.loss, digits)}
+    return {
+        "structure": value,
+        "root": "large",
+        "scales": [checker.rounded(x, digits) for x in found.scales],
+        **_loss(found.loss, digits),
+    }
 
 
 def _loss(ball, digits: int) -> dict:
@@ -218,7 +224,9 @@ def _problem(left, right, problem: Problem | None) -> Problem:
             _named(name, value)
             continue
         if problem is not None and value.problem != problem:
-            raise ValueError(f"{name} is a point of another problem than {'problem' if name == 'left' else 'problem or left'}.")
+            raise ValueError(
+                f"{name} is a point of another problem than {'problem' if name == 'left' else 'problem or left'}."
+            )
         problem = value.problem
     if problem is None:
         raise ValueError("problem is required where left and right are names.")
@@ -237,4 +245,7 @@ def _resolved(side, problem: Problem | None):
 
 def _named(argument: str, name) -> None:
     if not scales.is_name(name):
-        raise ValueError(f"{argument} must be zero, dnc, pairs, pairs+apex or blocks(...), maybe with (small), or a LogitPoint; got {name!r}.")
+        raise ValueError(
+            f"{argument} must be zero, dnc, pairs, pairs+apex or blocks(...), maybe with (small), or a LogitPoint; got"
+            f" {name!r}."
+        )

@@ -23,12 +23,13 @@ RANGE_LIMIT = 20_000_000
 def three_classes(problem: Problem, lam=None, limit: int = LIMIT, progress: bool | None = None) -> Certificate:
     """min F is attained at dnc, or at zero: K = 3, cross-entropy, linear layers, L >= 2, equal counts, no bias.
 
-    Branch and bound over the six margins with outward rounding (`check.three_classes`); any n and widths, one lam or L+1.
-    Where `blocks(2,1)`, of rank 1, is proved to cost less than both, the certificate does not hold and says so.
+    Branch and bound over the six margins with outward rounding (`check.three_classes`); any n and widths, one lam or
+    L+1. Where `blocks(2,1)`, of rank 1, is proved to cost less than both, the certificate does not hold and says so.
 
-    lam: exact text(s) where the float cannot say what is meant. limit: boxes after which the question is left undecided.
-    progress: a bar of boxes; None shows it on a terminal after two seconds. Raises ValueError for a lam that is not the problem's,
-    limit < 1, and models that are not linear.
+    lam: exact text(s) where the float cannot say what is meant. limit: boxes after which the question is left
+    undecided.
+    progress: a bar of boxes; None shows it on a terminal after two seconds. Raises ValueError for a lam that is not the
+    problem's, limit < 1, and models that are not linear.
 
     >>> three_classes(Problem(K=3, n=2, L=2, lam=0.001))
     proved: dnc is a global minimum (global, interval)
@@ -50,7 +51,8 @@ def three_classes(problem: Problem, lam=None, limit: int = LIMIT, progress: bool
 
 
 def candidate(model: Model) -> tuple[str, str]:
-    """(the lower of dnc and zero, why it is no global minimum: the losses, where `blocks(2,1)` is proved to cost less; else empty)."""
+    """(the lower of dnc and zero, why it is no global minimum: the losses, where `blocks(2,1)` is proved to cost less;
+    else empty)."""
     losses = {"zero": enclose(model, "zero").loss}
     for name in ("dnc", "blocks(2,1)"):
         try:
@@ -61,18 +63,28 @@ def candidate(model: Model) -> tuple[str, str]:
     best = min(losses, key=lambda name: balls.to_float(losses[name]))
     if rank_one is None or not rank_one < losses[best]:
         return best, ""
-    return best, f"blocks(2,1), of rank 1, costs less: F = {balls.above(rank_one)} at most, and {best} costs at least {balls.below(losses[best])}."
+    return (
+        best,
+        (
+            f"blocks(2,1), of rank 1, costs less: F = {balls.above(rank_one)} at most, and {best} costs at least"
+            f" {balls.below(losses[best])}."
+        ),
+    )
 
 
-def three_classes_interval(L: int, C_low, C_high, limit: int = RANGE_LIMIT, progress: bool | None = None) -> Certificate:
-    """dnc is a global minimum for every C = (D/2) Lam n^(1/D) in [C_low, C_high]: K = 3, cross-entropy, every n and all widths >= 2.
+def three_classes_interval(
+    L: int, C_low, C_high, limit: int = RANGE_LIMIT, progress: bool | None = None
+) -> Certificate:
+    """dnc is a global minimum for every C = (D/2) Lam n^(1/D) in [C_low, C_high]: K = 3, cross-entropy, every n and all
+    widths >= 2.
 
     C_low, C_high: exact texts or numbers; at n = 1 and one lam, lam = 2 C / (L+1). The range is cut into pieces, each
     one branch and bound that compares F with a tangent of F(dnc) in C. limit: boxes of all attempts together.
     Raises ValueError for L < 2 and unless 0 < C_low < C_high.
 
     >>> three_classes_interval(3, 0.001, 0.0011)
-    proved: dnc is a global minimum for K=3, L=3, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [0.001, 0.0011] (global, interval)
+    proved: dnc is a global minimum for K=3, L=3, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [0.001,
+        0.0011] (global, interval)
     """
     L = arguments.integer("L", L, 2, "At L=1 the problem is convex.")
     limit = arguments.integer("limit", limit, 1)
@@ -86,11 +98,14 @@ def three_classes_interval(L: int, C_low, C_high, limit: int = RANGE_LIMIT, prog
     except Rejected as reason:
         return refused("global", hope, str(reason), checker.METHOD)
     data = sealed({"claim": "dnc", "L": L, "cuts": cuts, "limit": boxes, "boxes": boxes})
-    return conclude(Checked("global", hope, None, "interval"), True, checker.METHOD, data, time.perf_counter() - began, "")
+    return conclude(
+        Checked("global", hope, None, "interval"), True, checker.METHOD, data, time.perf_counter() - began, ""
+    )
 
 
 def _cuts(L: int, low: str, high: str, limit: int, report) -> tuple[list[str], int]:
-    """Pieces that each need at most about twice the boxes of a single C, from the top down, and the boxes of those that succeeded."""
+    """Pieces that each need at most about twice the boxes of a single C, from the top down, and the boxes of those that
+    succeeded."""
     least, right, step = balls.arithmetic.number(low), high, 1.2
     usual = checker.search(checker.dnc_case(L, high), limit, report)
     cuts, proved, spent = [high], 0, usual

@@ -1,8 +1,10 @@
-"""The command line: every verb one job in a file of its own, `--json` for programs, one line on standard error for mistakes.
+"""The command line: every verb one job in a file of its own, `--json` for programs, one line on standard error for
+mistakes.
 
-`parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON, `signals` hears Ctrl-C. Exit codes:
-0 done, 2 usage or bad input, 130 interrupted, 143 ended by SIGTERM; `verify` adds 1 fails and 3 undecided, `sweep` 1 for cells that failed.
-Packages add verbs through the entry-point group `ufm.commands`: a function that takes the subparsers and adds one with `add_verb`.
+`parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON, `signals` hears
+Ctrl-C. Exit codes: 0 done, 2 usage or bad input, 130 interrupted, 143 ended by SIGTERM; `verify` adds 1 fails and 3
+undecided, `sweep` 1 for cells that failed. Packages add verbs through the entry-point group `ufm.commands`: a function
+that takes the subparsers and adds one with `add_verb`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _HOME |= dict.fromkeys(("check_output", "print_json", "say", "show"), "writing")
 
 
 def __getattr__(name: str):
-    """What plugins need comes when it is asked for: until `main` listens to Ctrl-C, as little as possible is imported."""
+    """What plugins need comes when it is asked for: until `main` listens to Ctrl-C, as little as possible is
+    imported."""
     if name not in _HOME:
         raise AttributeError(f"module 'ufm.cli' has no attribute {name!r}")
     import importlib
@@ -59,11 +62,15 @@ def _run(argv: list[str] | None) -> int:
     except ValueError as mistake:
         return _refused(str(mistake))
     except OSError as mistake:
-        return _refused(f"{mistake.filename or 'standard output'}: {mistake.strerror}" if mistake.strerror else str(mistake))
+        return _refused(
+            f"{mistake.filename or 'standard output'}: {mistake.strerror}" if mistake.strerror else str(mistake)
+        )
     except ImportError as missing:
         return _refused(str(missing))
     except MemoryError as mistake:
-        return _refused(f"out of memory{f' ({mistake})' if str(mistake) else ''}; take a smaller K, n, d or L, or fewer starts.")
+        return _refused(
+            f"out of memory{f' ({mistake})' if str(mistake) else ''}; take a smaller K, n, d or L, or fewer starts."
+        )
     except RecursionError:
         return _refused("something is nested too deeply to be read; take a simpler expression or file.")
     except SystemExit as stop:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ufm.cli.parser import F1, add_verb
-from ufm.cli.reading import SETTINGS, add_problem, add_search, check_plot_file, check_save_file, numbers, read_integer, read_problem
+from ufm.cli.reading import (
+    SETTINGS,
+    add_problem,
+    add_search,
+    check_plot_file,
+    check_save_file,
+    numbers,
+    read_integer,
+    read_problem,
+)
 from ufm.cli.writing import print_json, show
 
 
@@ -12,23 +21,34 @@ def add(verbs) -> None:
         verbs,
         "basins",
         "who wins the basins: ends named and counted, with intervals",
-        "Run many random starts, name their ends and count them, for one problem or over a parameter. lbfgs (default) runs on the exact "
-        "reduction, which has the problem's minima but not the basins of gradient descent; gd and adam run on all parameters. The answer "
-        "says which. --out keeps finished blocks: the same command goes on where it stopped.",
-        f"ufm basins {F1} --starts 1000\n  ufm basins -K 10 -n 5 -L 2 --lam 2**-10 --method gd --starts 10 --over d=20,40,70 --plot widths.png",
+        "Run many random starts, name their ends and count them, for one problem or over a parameter. lbfgs (default)"
+        " runs on the exact reduction, which has the problem's minima but not the basins of gradient descent; gd and"
+        " adam run on all parameters. The answer says which. --out keeps finished blocks: the same command goes on"
+        " where it stopped.",
+        f"ufm basins {F1} --starts 1000\n  ufm basins -K 10 -n 5 -L 2 --lam 2**-10 --method gd --starts 10 --over"
+        " d=20,40,70 --plot widths.png",
         _basins,
     )
     add_problem(verb)
-    verb.add_argument("--over", default=None, metavar="NAME=LIST", help="a parameter and its values: d=20,40,70, lam=2**-12,2**-10, scale=..., lr=...")
+    verb.add_argument(
+        "--over",
+        default=None,
+        metavar="NAME=LIST",
+        help="a parameter and its values: d=20,40,70, lam=2**-12,2**-10, scale=..., lr=...",
+    )
     verb.add_argument("--method", default="lbfgs", metavar="NAME", help="lbfgs, gd, adam (default lbfgs)")
     verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
     verb.add_argument("--tol", default="1e-9", metavar="T", help="gradient norm of an end (default 1e-9)")
-    verb.add_argument("--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default width**(-1/2))")
+    verb.add_argument(
+        "--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default width**(-1/2))"
+    )
     for name in ("lr", "momentum", "batch", "steps", "max-steps"):
         verb.add_argument(f"--{name}", default=None, metavar="X", help=SETTINGS[name])
     verb.add_argument("--by", default="name", metavar="WORD", help="plot shares by name or by rank (default name)")
     verb.add_argument("--out", metavar="FILE", help="JSON-lines file of finished blocks, to go on from")
-    verb.add_argument("--fresh", action="store_true", help="begin --out anew; an old one is kept beside it, as FILE.bak")
+    verb.add_argument(
+        "--fresh", action="store_true", help="begin --out anew; an old one is kept beside it, as FILE.bak"
+    )
     verb.add_argument("--save", metavar="FILE", help="write the census of one problem with its class logits as JSON")
     add_search(verb, "1000")
 
@@ -51,7 +71,9 @@ def _basins(arguments) -> int:
         if arguments.save:
             raise ValueError("argument --save: writes the census of one problem; with --over use --out or --json.")
         over = _over(arguments.over)
-        found = census(problem, over, starts, rng, **{name: value for name, value in options.items() if name not in over})
+        found = census(
+            problem, over, starts, rng, **{name: value for name, value in options.items() if name not in over}
+        )
     if arguments.json:
         print_json(found.to_dict())
     else:
@@ -70,8 +92,14 @@ def _basins(arguments) -> int:
 
 def _reached(found, out) -> str:
     """How far an interrupted census came, and where it is."""
-    far = f"{len(found)} of {len(found.requested)} values" if hasattr(found, "over") else f"{found.starts} of {found.requested} starts"
-    return f"after {far}; " + (f"they are kept in {out}, and the same command does the rest" if out else "they are counted above")
+    far = (
+        f"{len(found)} of {len(found.requested)} values"
+        if hasattr(found, "over")
+        else f"{found.starts} of {found.requested} starts"
+    )
+    return f"after {far}; " + (
+        f"they are kept in {out}, and the same command does the rest" if out else "they are counted above"
+    )
 
 
 def _over(text: str) -> dict:

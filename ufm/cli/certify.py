@@ -12,15 +12,26 @@ def add(verbs) -> None:
         verbs,
         "certify",
         "proofs: orders, critical points and indices, global minima, bounds",
-        "Prove what can be proved about a problem in exact, ball or interval arithmetic; or check a file of certificates again from its own numbers. "
-        "lam is taken exactly as written: 0.01 is one hundredth, 2**-10 and 1/3 are themselves. Exit code 0; 1 when --check finds a proof that does not stand.",
+        "Prove what can be proved about a problem in exact, ball or interval arithmetic; or check a file of"
+        " certificates again from its own numbers. lam is taken exactly as written: 0.01 is one hundredth, 2**-10 and"
+        " 1/3 are themselves. Exit code 0; 1 when --check finds a proof that does not stand.",
         f"ufm certify {F1} --save proofs.json\n  ufm certify -K 3 -L 2 --lam 0.1 --what global\n"
         "  ufm certify -K 4 -L 2 --lam 1/75 --group V_4\n  ufm certify --check proofs.json",
         _certify,
     )
     add_problem(verb, required=False)
-    verb.add_argument("--what", default=None, metavar="WORDS", help="order, critical, global, bound, completeness; commas between (default: what applies)")
-    verb.add_argument("--group", default=None, metavar="NAME", help="prove the list of critical points with this symmetry complete (V_4, S_2wrS_2, D_5, ...)")
+    verb.add_argument(
+        "--what",
+        default=None,
+        metavar="WORDS",
+        help="order, critical, global, bound, completeness; commas between (default: what applies)",
+    )
+    verb.add_argument(
+        "--group",
+        default=None,
+        metavar="NAME",
+        help="prove the list of critical points with this symmetry complete (V_4, S_2wrS_2, D_5, ...)",
+    )
     verb.add_argument("--save", metavar="FILE", help="write the certificates as JSON")
     verb.add_argument("--check", metavar="FILE", help="re-verify the certificates of a file instead")
     add_json(verb)
@@ -59,7 +70,15 @@ def _recheck(arguments) -> int:
     rows = []
     for certificate in load(arguments.check):
         objection, problem = certificate.examine()
-        rows.append({"kind": certificate.kind, "statement": certificate.statement, "holds": not objection, "why": objection, "claimed": certificate.holds})
+        rows.append(
+            {
+                "kind": certificate.kind,
+                "statement": certificate.statement,
+                "holds": not objection,
+                "why": objection,
+                "claimed": certificate.holds,
+            }
+        )
         rows[-1]["problem"] = problem
     fallen = [row for row in rows if row["claimed"] and not row["holds"]]
     if arguments.json:

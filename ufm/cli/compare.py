@@ -12,8 +12,8 @@ def add(verbs) -> None:
         verbs,
         "compare",
         "structures side by side, and the winner",
-        "Every named structure that exists for the problem with its value to twelve digits, rank, Hessian signature and status; the best of "
-        "a short random search beside them; and who wins.",
+        "Every named structure that exists for the problem with its value to twelve digits, rank, Hessian signature and"
+        " status; the best of a short random search beside them; and who wins.",
         f"ufm compare {F1} --plot duel.png",
         _compare,
     )

@@ -12,13 +12,15 @@ def add(verbs) -> None:
         verbs,
         "identify",
         "name the end point of anybody's training run",
-        "Name a logit matrix. FILE is an .npz with Z (K x N or K x K), or features (N x d) and weights (K x d), and labels (N) if the "
-        "samples are not in equal class blocks; an .npy of Z alone; or a point saved by ufm.",
+        "Name a logit matrix. FILE is an .npz with Z (K x N or K x K), or features (N x d) and weights (K x d), and"
+        " labels (N) if the samples are not in equal class blocks; an .npy of Z alone; or a point saved by ufm.",
         "ufm identify end_point.npz --json",
         _identify,
     )
     verb.add_argument("file", metavar="FILE", help=".npz file of plain arrays, or .npy of Z")
-    verb.add_argument("--tol", default="0.02", metavar="T", help="relative distance within which a name is given (default 0.02)")
+    verb.add_argument(
+        "--tol", default="0.02", metavar="T", help="relative distance within which a name is given (default 0.02)"
+    )
     add_json(verb)
 
 
@@ -32,7 +34,13 @@ def _identify(arguments) -> int:
         show(found)
         say("scales: " + ", ".join(f"{a:.6g}" for a in found.scales) if found.scales else "no scales")
         say("nearest: " + ", ".join(f"{name} at {distance:.3g}" for name, distance in found.nearest))
-        say("collapse: " + ", ".join(f"{name} {'not measured' if value is None else f'{value:.3g}'}" for name, value in found.collapse.items()))
+        say(
+            "collapse: "
+            + ", ".join(
+                f"{name} {'not measured' if value is None else f'{value:.3g}'}"
+                for name, value in found.collapse.items()
+            )
+        )
     return 0
 
 
@@ -46,7 +54,9 @@ def _named(path: str, tol):
     if "ufm" in data:
         return identify(points.load(path), tol=tol)
     if "Z" not in data and "features" not in data:
-        raise ValueError(f"{data.where} must hold Z, or features and weights; it has {', '.join(sorted(data)) or 'nothing'}.")
+        raise ValueError(
+            f"{data.where} must hold Z, or features and weights; it has {', '.join(sorted(data)) or 'nothing'}."
+        )
     given = ("Z", "labels") if "Z" in data else ("features", "weights", "labels")
     try:
         return identify(**{name: data.get(name) for name in given}, tol=tol)

@@ -12,7 +12,8 @@ def add(verbs) -> None:
         verbs,
         "landscape",
         "all critical points found, classified and named",
-        "Critical points modulo gauge and class permutation: the complete list under MSE; otherwise structures, symmetric points and a search.",
+        "Critical points modulo gauge and class permutation: the complete list under MSE; otherwise structures,"
+        " symmetric points and a search.",
         "ufm landscape -K 4 -L 2 --lam 0.0133 --plot atlas.png",
         _landscape,
     )

@@ -31,7 +31,11 @@ class Parser(argparse.ArgumentParser):
         words = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:] if args is None else args))
         for word in words if self._subparsers is None else ():
             name, known = word.split("=")[0], self._option_string_actions
-            if re.match("--?[A-Za-z]", word) and word[:2] not in known and not any(option.startswith(name) for option in known):
+            if (
+                re.match("--?[A-Za-z]", word)
+                and word[:2] not in known
+                and not any(option.startswith(name) for option in known)
+            ):
                 self._refuse_option(word)
         return super().parse_known_args(args, namespace)
 
@@ -47,7 +51,9 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
             hint = suggestion(value, action.choices)
-            raise argparse.ArgumentError(action, f"{value!r} is not {known_names(value, action.choices)}{hint and '; ' + hint}")
+            raise argparse.ArgumentError(
+                action, f"{value!r} is not {known_names(value, action.choices)}{hint and '; ' + hint}"
+            )
 
 
 def one_line(message: str) -> str:
@@ -64,7 +70,9 @@ def whole_parser() -> tuple[Parser, argparse._SubParsersAction]:
     examples = f"examples:\n  ufm compare {F1}\n  ufm verify gk25:thm1\n  ufm demo"
     parser = Parser(
         prog="ufm",
-        description="The solver for unconstrained feature models: critical points, neural collapse and low-rank minima.",
+        description=(
+            "The solver for unconstrained feature models: critical points, neural collapse and low-rank minima."
+        ),
         epilog=f"{examples}\n\n`ufm` alone shows every verb with an example, `ufm VERB --help` all of a verb.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -73,8 +81,15 @@ def whole_parser() -> tuple[Parser, argparse._SubParsersAction]:
 
 
 def add_verb(verbs, name: str, help: str, description: str, example: str, run) -> Parser:
-    """A subcommand whose --help ends with an example. `example` may have several lines; the first stands in the overview."""
-    verb = verbs.add_parser(name, help=help, description=description, epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    """A subcommand whose --help ends with an example. `example` may have several lines; the first stands in the
+    overview."""
+    verb = verbs.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verb.set_defaults(run=run, parser=verb)
     verb.summary, verb.example = help, example.splitlines()[0].strip()
     return verb
@@ -96,4 +111,13 @@ def overview(parser: Parser) -> str:
     lines = [f"ufm {__version__}. {parser.description}", ""]
     for name, verb in known.items():
         lines += [f"  {name:<{width}}  {verb.summary}", f"  {'':<{width}}  $ {verb.example}"]
-    return "\n".join([*lines, "", "`ufm VERB --help` says more; every verb has --json or writes files; completion for the shell: docs/howto/shell.md"])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            (
+                "`ufm VERB --help` says more; every verb has --json or writes files; completion for the shell:"
+                " docs/howto/shell.md"
+            ),
+        ]
+    )

@@ -23,9 +23,15 @@ def add_problem(verb, required: bool = True) -> None:
     group.add_argument("-n", default="1", metavar="N", help="samples per class, one number or K counts (default 1)")
     group.add_argument("-d", default=None, metavar="D", help="hidden width, one number or L widths (default K)")
     group.add_argument("-L", default="1", metavar="L", help="weight layers after the free features (default 1)")
-    group.add_argument("--lam", required=required, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L")
-    group.add_argument("--loss", default="ce", metavar="NAME", help="ce, mse, label_smoothing(0.1), focal(2) (default ce)")
-    group.add_argument("--activation", default="linear", metavar="NAME", help="linear, relu, leaky_relu(0.1), tanh (default linear)")
+    group.add_argument(
+        "--lam", required=required, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L"
+    )
+    group.add_argument(
+        "--loss", default="ce", metavar="NAME", help="ce, mse, label_smoothing(0.1), focal(2) (default ce)"
+    )
+    group.add_argument(
+        "--activation", default="linear", metavar="NAME", help="linear, relu, leaky_relu(0.1), tanh (default linear)"
+    )
     group.add_argument("--bias", default=None, metavar="B", help="weight of a last-layer bias (default: no bias)")
 
 
@@ -63,7 +69,12 @@ def read_integer(name: str, text: str, least: int) -> int:
 
 
 def add_search(verb, starts: str | None) -> None:
-    verb.add_argument("--starts", default=starts, metavar="S", help="random starts" + (f" (default {starts})" if starts else " (default by size; 0: none)"))
+    verb.add_argument(
+        "--starts",
+        default=starts,
+        metavar="S",
+        help="random starts" + (f" (default {starts})" if starts else " (default by size; 0: none)"),
+    )
     verb.add_argument("--rng", default="0", metavar="SEED", help="seed of the starts (default 0)")
     verb.add_argument("--plot", metavar="FILE", help="write a figure (png, pdf or svg)")
     add_json(verb)

@@ -1,8 +1,10 @@
-"""Ctrl-C and SIGTERM on the command line: the verb ends, says how far it came, and the process is gone within two seconds.
+"""Ctrl-C and SIGTERM on the command line: the verb ends, says how far it came, and the process is gone within two
+seconds.
 
-Both raise KeyboardInterrupt, which verbs turn into what they have so far. Two things would swallow or garble it: an import, which is
-given a moment to end first, and a long computation outside Python, or one that does not listen; then the process ends itself.
-Finished rows of stores are on disk by then, and worker processes end with the one that started them.
+Both raise KeyboardInterrupt, which verbs turn into what they have so far. Two things would swallow or garble it: an
+import, which is given a moment to end first, and a long computation outside Python, or one that does not listen; then
+the process ends itself. Finished rows of stores are on disk by then, and worker processes end with the one that started
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasat
 
 
 class Listening:
-    """A context in which the signals raise KeyboardInterrupt; `code` is what the process should exit with. What ignores them goes on ignoring."""
+    """A context in which the signals raise KeyboardInterrupt; `code` is what the process should exit with. What ignores
+    them goes on ignoring."""
 
     def __init__(self):
         self.came, self._since, self._before, self._timer = None, 0.0, {}, None

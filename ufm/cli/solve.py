@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ufm.cli.parser import F1, add_verb
-from ufm.cli.reading import SETTINGS, add_problem, add_search, check_plot_file, check_save_file, numbers, read_integer, read_problem
+from ufm.cli.reading import (
+    SETTINGS,
+    add_problem,
+    add_search,
+    check_plot_file,
+    check_save_file,
+    numbers,
+    read_integer,
+    read_problem,
+)
 from ufm.cli.writing import print_json, show
 
 
@@ -12,7 +21,8 @@ def add(verbs) -> None:
         verbs,
         "solve",
         "minimise from random starts; end points named",
-        "Minimise from random starts. lbfgs and newton use the exact reduction (same minima); gd and flow run on all factors at full width.",
+        "Minimise from random starts. lbfgs and newton use the exact reduction (same minima); gd and flow run on all"
+        " factors at full width.",
         f"ufm solve {F1} --method gd --lr 0.5 --starts 10",
         _solve,
     )
@@ -20,7 +30,9 @@ def add(verbs) -> None:
     verb.add_argument("--method", default="lbfgs", metavar="NAME", help="lbfgs, newton, gd, flow (default lbfgs)")
     verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
     verb.add_argument("--tol", default="1e-12", metavar="T", help="gradient norm to reach (default 1e-12)")
-    verb.add_argument("--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default d**(-1/2))")
+    verb.add_argument(
+        "--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default d**(-1/2))"
+    )
     for name, help in SETTINGS.items():
         verb.add_argument(f"--{name}", default=None, metavar="X", help=help)
     verb.add_argument("--save", metavar="FILE", help="write the best end point to an .npz file")
@@ -38,7 +50,9 @@ def _solve(arguments) -> int:
     settings = {name: numbers(f"--{name}", text) for name, text in given.items() if text is not None}
     check_plot_file(arguments.plot)
     check_save_file(arguments.save)
-    trace = {"lbfgs": 1, "newton": 1, "gd": max(1, int(settings.get("steps", 20_000)) // 400), "flow": 10}.get(arguments.method, 1)
+    trace = {"lbfgs": 1, "newton": 1, "gd": max(1, int(settings.get("steps", 20_000)) // 400), "flow": 10}.get(
+        arguments.method, 1
+    )
     start = None if arguments.scale is None else starts.gaussian(numbers("--scale", arguments.scale))
     runs = multistart(
         problem,
@@ -57,7 +71,16 @@ def _solve(arguments) -> int:
     rows = [_describe(r, known, identify, classify) for r in runs]
     best = rows[runs.results.index(runs.best)]
     if arguments.json:
-        print_json({"problem": problem.to_dict(), "results": rows, "best": best, "requested": runs.requested, "rng": runs.rng, "interrupted": runs.interrupted})
+        print_json(
+            {
+                "problem": problem.to_dict(),
+                "results": rows,
+                "best": best,
+                "requested": runs.requested,
+                "rng": runs.rng,
+                "interrupted": runs.interrupted,
+            }
+        )
     else:
         _print_runs(problem, runs, rows, best)
     if arguments.save:
@@ -75,20 +98,35 @@ def _describe(result, known: dict, identify, classify) -> dict:
         who, what = identify(result), classify(result, extremes=False)
         known[key] = {"rank": who.rank if what.rank is None else what.rank, "name": who.name, "status": what.status}
         known[key] |= {**what.signature.to_dict(), "distance": who.distance}
-    own = {name: getattr(result, name) for name in ("fun", "grad_norm", "nit", "nfev", "success", "message", "seconds", "space", "rng")}
+    own = {
+        name: getattr(result, name)
+        for name in ("fun", "grad_norm", "nit", "nfev", "success", "message", "seconds", "space", "rng")
+    }
     return own | known[key]
 
 
 def _print_runs(problem, runs, rows, best) -> None:
     width = max(len(row["name"]) for row in rows)
-    head = f"{'start':>5}  {'end point':<{width}}  {'rank':>4}  {'F':>16}  {'|grad|':>8}  {'status':<14}  {'steps':>6}  seconds"
+    head = (
+        f"{'start':>5}  {'end point':<{width}}  {'rank':>4}  {'F':>16}  {'|grad|':>8}  {'status':<14}  {'steps':>6} "
+        " seconds"
+    )
     lines = [repr(problem), "", head, "-" * len(head)]
     for i, row in enumerate(rows):
         rank = "-" if row["rank"] is None else row["rank"]
-        numbers = f"{rank:>4}  {row['fun']:>16.12f}  {row['grad_norm']:>8.1e}  {row['status']:<14}  {row['nit']:>6}  {row['seconds']:.3g}"
+        numbers = (
+            f"{rank:>4}  {row['fun']:>16.12f}  {row['grad_norm']:>8.1e}  {row['status']:<14}  {row['nit']:>6} "
+            f" {row['seconds']:.3g}"
+        )
         lines.append(f"{i:>5}  {row['name']:<{width}}  {numbers}")
     converged = sum(row["success"] for row in rows)
-    lines += ["", f"{'interrupted after ' if runs.interrupted else ''}{runs.done} of {runs.requested} starts, {converged} converged; rng={runs.rng}"]
+    lines += [
+        "",
+        (
+            f"{'interrupted after ' if runs.interrupted else ''}{runs.done} of {runs.requested} starts, {converged}"
+            f" converged; rng={runs.rng}"
+        ),
+    ]
     show("\n".join([*lines, f"lowest found: {best['name']}, F = {best['fun']:.12f}; {best['message']}"]))
 
 

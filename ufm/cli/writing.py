@@ -16,7 +16,9 @@ _WORDS = {
     "bad": r"refuted|FAILS|not proved|failed",
     "open": r"undecided|strict saddle|not critical|not converged|interrupted",
 }
-_PAINTED = re.compile("|".join(f"(?P<{style}>(?<![\\w-])(?:{words})(?![\\w-]))" for style, words in reversed(_WORDS.items())))
+_PAINTED = re.compile(
+    "|".join(f"(?P<{style}>(?<![\\w-])(?:{words})(?![\\w-]))" for style, words in reversed(_WORDS.items()))
+)
 
 
 def check_output() -> None:
@@ -35,7 +37,8 @@ def _unread(stream) -> bool:
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Write to standard output at once. Who stops reading misses the rest, and nothing else: files are still written."""
+    """Write to standard output at once. Who stops reading misses the rest, and nothing else: files are still
+    written."""
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
@@ -54,7 +57,8 @@ def show(value) -> None:
 
 
 def coloured(stream) -> bool:
-    """Whether the stream takes colour: a terminal that is not dumb, unless NO_COLOR is set; always where FORCE_COLOR is."""
+    """Whether the stream takes colour: a terminal that is not dumb, unless NO_COLOR is set; always where FORCE_COLOR
+    is."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):

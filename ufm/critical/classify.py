@@ -20,22 +20,34 @@ SYMMETRIC = 1e-6
 @named_arguments
 @own_numpy_state
 def classify(
-    point, *, grad_tol: float = 1e-6, eig_tol: float | None = None, extremes: bool = True, restarts: int = 0, noise: float = 1e-3, rng=None
+    point,
+    *,
+    grad_tol: float = 1e-6,
+    eig_tol: float | None = None,
+    extremes: bool = True,
+    restarts: int = 0,
+    noise: float = 1e-3,
+    rng=None,
 ) -> CriticalPoint:
-    """The signature of anything that is a point or holds one: LogitPoint, FactorPoint, Result, CriticalPoint, a row of a table.
+    """The signature of anything that is a point or holds one: LogitPoint, FactorPoint, Result, CriticalPoint, a row of
+    a table.
 
     grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
-    `not critical` and gets no signature; a FactorPoint that is zero up to its own size (`objectives.stationary`) is judged as zero.
-    eig_tol: size in units of Lam up to which an eigenvalue is taken to be zero; without one, what is not told from zero is open.
+    `not critical` and gets no signature; a FactorPoint that is zero up to its own size (`objectives.stationary`) is
+    judged as zero.
+    eig_tol: size in units of Lam up to which an eigenvalue is taken to be zero; without one, what is not told from zero
+    is open.
     extremes: also the lowest and highest eigenvalue.
-    restarts, noise, rng: perturbed restarts of a stationary point on kinks (`critical.nonlinear.local_minimum_test`); not used elsewhere.
+    restarts, noise, rng: perturbed restarts of a stationary point on kinks (`critical.nonlinear.local_minimum_test`);
+    not used elsewhere.
 
     >>> from ufm.problem import Problem
     >>> from ufm.structures import dnc
     >>> classify(dnc(Problem(K=4, n=2, d=6, L=2, lam=1e-3)))
     dnc: F = 0.023358703170, rank 3, local minimum; index 0, nullity 24 (24 by symmetry); |grad| = ...
 
-    Raises ValueError for anything that is not a point. The theorem used: `critical.signature`; of models that are not linear: `critical.nonlinear`.
+    Raises ValueError for anything that is not a point. The theorem used: `critical.signature`; of models that are not
+    linear: `critical.nonlinear`.
     """
     point = point_of("point", point)
     tolerances = {"gradient": grad_tol, "eigenvalue": SYMMETRIC if eig_tol is None else eig_tol}

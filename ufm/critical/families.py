@@ -1,7 +1,9 @@
-"""Families of class logits that have a name: linear sets of matrices (K, K), up to the order of the classes, fitted by least squares.
+"""Families of class logits that have a name: linear sets of matrices (K, K), up to the order of the classes, fitted by
+least squares.
 
-Under a loss of differences of logits matrices are centred (columns sum to zero); one that sees shifts tells the simplex, `blocks(K)`, from
-collapse, of rank K. Parts of equal size and class count have one scale. Nothing here knows a problem.
+Under a loss of differences of logits matrices are centred (columns sum to zero); one that sees shifts tells the
+simplex, `blocks(K)`, from collapse, of rank K. Parts of equal size and class count have one scale. Nothing here knows a
+problem.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ MOST_PAIRED = 64
 
 @dataclass(frozen=True)
 class Fit:
-    """The nearest member of a family: its relative Frobenius distance, scales, parts (or cyclic order) of the classes, and rank.
+    """The nearest member of a family: its relative Frobenius distance, scales, parts (or cyclic order) of the classes,
+    and rank.
 
-    proper: whether its scales are positive, so that it is that shape and not a smaller one. free: of blocks, the distance where every part
-    may have a scale of its own, and those scales (larger parts first); else None.
+    proper: whether its scales are positive, so that it is that shape and not a smaller one. free: of blocks, the
+    distance where every part may have a scale of its own, and those scales (larger parts first); else None.
     """
 
     name: str
@@ -42,7 +45,8 @@ class Fit:
 
 
 def families(M: np.ndarray, counts: np.ndarray, shifts: bool) -> Iterator[Fit]:
-    """Every family fitted to M (K, K), centred unless shifts count; counts (K,): samples per class, as far as they are known."""
+    """Every family fitted to M (K, K), centred unless shifts count; counts (K,): samples per class, as far as they are
+    known."""
     K = len(M)
     for parts in _partitions(M):
         yield blocks_fit(M, parts, counts, shifts)
@@ -70,7 +74,9 @@ def blocks_fit(M: np.ndarray, parts, counts: np.ndarray, shifts: bool) -> Fit:
     common = [float(np.mean([a for a, other in zip(found, keys, strict=True) if other == key])) for key in keys]
     size = np.linalg.norm(M)
     free = float(np.linalg.norm(rest) / size)
-    spread = sum((len(part) - 1) * (max(a, 0.0) - max(c, 0.0)) ** 2 for part, a, c in zip(big, found, common, strict=True))
+    spread = sum(
+        (len(part) - 1) * (max(a, 0.0) - max(c, 0.0)) ** 2 for part, a, c in zip(big, found, common, strict=True)
+    )
     order = sorted(range(len(big)), key=lambda i: (-len(big[i]), big[i][0]))
     name = f"blocks({K})" if shifts and len(parts) == 1 else block_name([len(p) for p in parts])
     scales = described(name, [common[i] for i in order], ["large"], len(set(keys)) == 1)[1]
@@ -80,8 +86,8 @@ def blocks_fit(M: np.ndarray, parts, counts: np.ndarray, shifts: bool) -> Fit:
 
 
 def _partitions(M: np.ndarray, most: int = 12) -> Iterator[list[list[int]]]:
-    """All classes together, then the connected parts of the graph of strongly negative logits over its clearest thresholds; pairs of those
-    that like each other least."""
+    """All classes together, then the connected parts of the graph of strongly negative logits over its clearest
+    thresholds; pairs of those that like each other least."""
     K, seen = len(M), set()
     S = -0.5 * (M + M.T)
     values = np.sort(S[np.triu_indices(K, 1)])
@@ -120,7 +126,8 @@ def _fit(M, basis) -> tuple[float, np.ndarray]:
 
 
 def _odd_pairs(M, parts, shifts: bool) -> Iterator[Fit]:
-    """Pairs with a lone class: the fixed shape of one scale, and the apex with a scale (and, centred, a direction) of its own."""
+    """Pairs with a lone class: the fixed shape of one scale, and the apex with a scale (and, centred, a direction) of
+    its own."""
     parts = sorted(parts, key=len, reverse=True)
     K, lone = len(M), parts[-1][0]
     m = K // 2
@@ -144,7 +151,8 @@ def _odd_pairs(M, parts, shifts: bool) -> Iterator[Fit]:
 
 
 def _collapse(M, counts) -> Fit:
-    """Collapse under a loss that sees shifts: a (I - 11'/K) + c 11'/K, of one scale where a = c; for unequal counts a_c e_c (one a per count)."""
+    """Collapse under a loss that sees shifts: a (I - 11'/K) + c 11'/K, of one scale where a = c; for unequal counts a_c
+    e_c (one a per count)."""
     K, J, everyone = len(M), np.full((len(M), len(M)), 1.0 / len(M)), (tuple(range(len(M))),)
     if len(set(counts.tolist())) == 1:
         distance, (a, c) = _fit(M, [np.eye(K) - J, J])

@@ -1,10 +1,11 @@
 """Names of codes from their pattern: which logits are equal, up to class permutation, and their rank.
 
 The classes split into parts whose logits on each other vanish; each part is recognised as a simplex, or its matrix of
-equal entries is compared, in canonical form, with those of known configurations: polygons, antiprisms, prisms, cubes, the
-icosahedron's family, triangular codes, products of simplices, the 24-cell and the Clebsch code; pyramids and what has caps, by angles. Shape
-parameters (heights, radii) only decide which entries agree and in which order they come, so each configuration is drawn once for every such order.
-A name says "the same pattern and rank", not the same shape. What has no name but some symmetry is `code(1+3+3)`, by the sizes of its orbits.
+equal entries is compared, in canonical form, with those of known configurations: polygons, antiprisms, prisms, cubes,
+the icosahedron's family, triangular codes, products of simplices, the 24-cell and the Clebsch code; pyramids and what
+has caps, by angles. Shape parameters (heights, radii) only decide which entries agree and in which order they come, so
+each configuration is drawn once for every such order. A name says "the same pattern and rank", not the same shape. What
+has no name but some symmetry is `code(1+3+3)`, by the sizes of its orbits.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ LARGEST = 24
 
 
 def orbit_name(M: np.ndarray, tol: float) -> tuple[str, float] | None:
-    """(`code(1+3+3)`, relative distance of M from what its symmetry makes of it): orbit sizes of the class permutations that fix M.
+    """(`code(1+3+3)`, relative distance of M from what its symmetry makes of it): orbit sizes of the class permutations
+    that fix M.
 
-    Their common pattern is within tol/2 of M, so that every one of them moves M by at most tol (`numerics.groups.pattern`). None where only
-    the identity does, where all entries are one, and beyond `LARGEST` classes.
+    Their common pattern is within tol/2 of M, so that every one of them moves M by at most tol
+    (`numerics.groups.pattern`). None where only the identity does, where all entries are one, and beyond `LARGEST`
+    classes.
 
     >>> orbit_name(np.diag([1.0, 2.0, 2.0, 2.0]), 1e-6)
     ('code(1+3)', 0.0)
@@ -81,8 +84,9 @@ def _part_name(block: np.ndarray, rank: int, tol: float) -> str | None:
 
 
 def _around_axis(block: np.ndarray, C: np.ndarray, tol: float = 1e-3) -> str | None:
-    """Caps on an axis in space, or a flat triangle of them, and one or two regular rings around it: pyramids, the icosahedron minus a vertex,
-    bicapped antiprisms and the tricapped prism, told by heights and angles of the classes."""
+    """Caps on an axis in space, or a flat triangle of them, and one or two regular rings around it: pyramids, the
+    icosahedron minus a vertex, bicapped antiprisms and the tricapped prism, told by heights and angles of the
+    classes."""
     cells = stable_cells(C)
     caps, *rings = (np.flatnonzero(cells == c) for c in np.argsort(np.bincount(cells), kind="stable"))
     if len(caps) > 3 or len(rings) not in (1, 2):
@@ -103,7 +107,9 @@ def _around_axis(block: np.ndarray, C: np.ndarray, tol: float = 1e-3) -> str | N
     angles = [np.sort(np.mod(np.arctan2(*plane[ring].T), 2 * np.pi)) for ring in rings]
     if any(np.ptp(np.diff(np.append(a, a[0] + 2 * np.pi))) > tol for a in angles):
         return None
-    turn = np.mod(angles[-1][0] - angles[0][0], 2 * np.pi / m) * m / (2 * np.pi)  # 0 or 1: one above the other, 1/2: staggered
+    turn = (
+        np.mod(angles[-1][0] - angles[0][0], 2 * np.pi / m) * m / (2 * np.pi)
+    )  # 0 or 1: one above the other, 1/2: staggered
     twist = next((twist for twist in (0.0, 0.5, 1.0) if abs(turn - twist) < tol * m), None)
     return _ring_names(len(caps), len(rings), m).get(None if twist is None else twist % 1)
 
@@ -137,7 +143,8 @@ def _known(rank: int, C: np.ndarray) -> str | None:
 
 
 def _census(C: np.ndarray) -> bytes:
-    """How often each colour is seen from each class, classes in order of what they see: equal for patterns that differ by a permutation."""
+    """How often each colour is seen from each class, classes in order of what they see: equal for patterns that differ
+    by a permutation."""
     rows = np.sort(C, axis=1)
     return rows[np.lexsort(rows.T)].tobytes()
 
@@ -176,7 +183,10 @@ def _point_sets(k: int, uniform: bool = False):
         if k % a == 0 and 2 <= k // a <= a:
             b = k // a
             for t in (1.0,) if uniform else (0.5, 1.0, 2.0):
-                yield f"simplex({a})xsimplex({b})", np.array([np.r_[np.eye(a)[i], t * np.eye(b)[j]] for i in range(a) for j in range(b)])
+                yield (
+                    f"simplex({a})xsimplex({b})",
+                    np.array([np.r_[np.eye(a)[i], t * np.eye(b)[j]] for i in range(a) for j in range(b)]),
+                )
     v = int((1 + np.sqrt(1 + 8 * k)) / 2)
     if v * (v - 1) // 2 == k and v >= 5:
         yield f"triangular({v})", np.array([np.eye(v)[i] + np.eye(v)[j] for i, j in combinations(range(v), 2)])
@@ -194,10 +204,12 @@ def _point_sets(k: int, uniform: bool = False):
 
 
 def _heights(m: int, twist: float) -> list[float]:
-    """Half heights of two rings of m points of radius 1, turned by `twist` steps against each other, that give every order of their distances.
+    """Half heights of two rings of m points of radius 1, turned by `twist` steps against each other, that give every
+    order of their distances.
 
-    Inside a ring squared distances are 4 sin^2(i pi/m), across 4 h^2 + 4 sin^2((j + twist) pi/m): they agree at the heights listed first, among
-    them the uniform one (all edges equal); between two of these, and above the last, nothing changes.
+    Inside a ring squared distances are 4 sin^2(i pi/m), across 4 h^2 + 4 sin^2((j + twist) pi/m): they agree at the
+    heights listed first, among them the uniform one (all edges equal); between two of these, and above the last,
+    nothing changes.
     """
     i, j = np.arange(1, m // 2 + 1), np.arange(0, m // 2 + 1) + twist
     square = np.subtract.outer(np.sin(i * np.pi / m) ** 2, np.sin(np.minimum(j, m - j) * np.pi / m) ** 2).ravel()
@@ -208,9 +220,11 @@ def _heights(m: int, twist: float) -> list[float]:
 
 
 def uniform_distances(M: np.ndarray):
-    """(`code(...)`, relative distance of M from multiples of that code's Gram matrix) for known codes in their uniform shape.
+    """(`code(...)`, relative distance of M from multiples of that code's Gram matrix) for known codes in their uniform
+    shape.
 
-    Classes are matched by a local search (scipy's quadratic assignment), so that a distance is an upper bound of the least over all orders.
+    Classes are matched by a local search (scipy's quadratic assignment), so that a distance is an upper bound of the
+    least over all orders.
     """
     if len(M) <= LARGEST:
         for name, G in _uniform(len(M)):

@@ -1,12 +1,14 @@
 """A name for anybody's end point: any logit matrix, array of factors, or (features, classifier) pair.
 
-The order of names, for every verb of the package: `zero`; a family of `critical.families` (dnc, pairs, blocks, circle, ...) within `tol` whose rank
-agrees; under MSE what `structures.modes.mode_name` says of its spectrum; a known code by its pattern of equal logits (`geometry.code_name`);
-where some class permutation fixes the logits, `code(1+3+3)` by the sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models
-are read from all layers first (`relu_names`).
+The order of names, for every verb of the package: `zero`; a family of `critical.families` (dnc, pairs, blocks, circle,
+...) within `tol` whose rank agrees; under MSE what `structures.modes.mode_name` says of its spectrum; a known code by
+its pattern of equal logits (`geometry.code_name`); where some class permutation fixes the logits, `code(1+3+3)` by the
+sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models are read from all layers first
+(`relu_names`).
 
-At a point of a linear model whose gradient vanishes nothing is left to tolerance: its rank is exact, and so are coincidences of logits. There
-shapes get the name that their structure has in that problem: `dnc(small)` on the small root of its scale equation, `sel` for unequal class counts.
+At a point of a linear model whose gradient vanishes nothing is left to tolerance: its rank is exact, and so are
+coincidences of logits. There shapes get the name that their structure has in that problem: `dnc(small)` on the small
+root of its scale equation, `sel` for unequal class counts.
 """
 
 from __future__ import annotations
@@ -47,10 +49,12 @@ class Identity(ByContent):
     """A name with what supports it.
 
     name: a structure, a code, or `unnamed(rank=r)`.
-    distance: relative Frobenius distance of the class-mean logits from what is named (None if unnamed, and where all layers were read).
-    rank: of the class-mean logits (declared, exact at a critical point, or singular values above tol of the largest), centred under a loss of
-    differences of logits; of a ReLU model's last pre-activations.
-    scales: of the fitted structure. within_class: |Z - class means|_F / |Z|_F; None, as collapse["nc1"], where no class has two samples.
+    distance: relative Frobenius distance of the class-mean logits from what is named (None if unnamed, and where all
+    layers were read).
+    rank: of the class-mean logits (declared, exact at a critical point, or singular values above tol of the largest),
+    centred under a loss of differences of logits; of a ReLU model's last pre-activations.
+    scales: of the fitted structure. within_class: |Z - class means|_F / |Z|_F; None, as collapse["nc1"], where no class
+    has two samples.
     collapse: NC metrics. members: classes of every block, or in cyclic order for the circle.
     """
 
@@ -67,9 +71,11 @@ class Identity(ByContent):
     @functools.cached_property
     @own_numpy_state
     def nearest(self) -> tuple[tuple[str, float], ...]:
-        """The three nearest names with the relative distances of the class-mean logits from them, the own name first where it has a distance.
+        """The three nearest names with the relative distances of the class-mean logits from them, the own name first
+        where it has a distance.
 
-        Families at their best scales (ranks are not compared), known codes in their uniform shape, and `zero`, whose distance is 1.
+        Families at their best scales (ranks are not compared), known codes in their uniform shape, and `zero`, whose
+        distance is 1.
         """
         found = {"dnc": 1.0, "pairs": 1.0} if self.given.norm == 0 else _distances(self.given, self.tol)
         own = {} if self.distance is None else {self.name: self.distance}
@@ -88,9 +94,11 @@ class Identity(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Given(ByContent):
-    """What is named: class-mean logits M (K, K) without the bias, samples per class, and whether a constant added to a column counts.
+    """What is named: class-mean logits M (K, K) without the bias, samples per class, and whether a constant added to a
+    column counts.
 
-    rank: declared or exact, else None; faint: where it is, the least singular value over the largest. problem: of the point, if it was one.
+    rank: declared or exact, else None; faint: where it is, the least singular value over the largest. problem: of the
+    point, if it was one.
     within, collapse: as in `Identity`. critical: whether it is known to be a critical point.
     """
 
@@ -119,16 +127,18 @@ def identify(Z=None, *, features=None, weights=None, labels=None, loss=None, tol
     """Name a point, a Result, a logit matrix Z (K, N) or (K, K), or features X (N, d) with a classifier W (K, d).
 
     labels: class of every sample, 0..K-1 (default: equal blocks in order). The answer is the same after
-    class permutations, changes of basis, positive scaling and, unless the loss sees it, a shift of all logits of a sample: arrays are centred, under
-    a `loss` such as mse (by name or object; default ce) they are not. A point's own problem says which loss it is. Logits below
-    1e-9 in norm are `zero`, unless they are a critical point's. tol: as in the module.
+    class permutations, changes of basis, positive scaling and, unless the loss sees it, a shift of all logits of a
+    sample: arrays are centred, under a `loss` such as mse (by name or object; default ce) they are not. A point's own
+    problem says which loss it is. Logits below 1e-9 in norm are `zero`, unless they are a critical point's. tol: as in
+    the module.
 
     >>> identify(np.kron(np.eye(3), [[1.0, -1.0], [-1.0, 1.0]])).name
     'pairs'
     >>> identify(np.eye(4)), identify(np.eye(4), loss="mse").rank
     (dnc: rank 3, distance 0.00e+00, within-class variation not measured, 4)
 
-    Raises ValueError for arrays of wrong shape, labels that miss a class, a loss beside a point of another, and when nothing or too much is given.
+    Raises ValueError for arrays of wrong shape, labels that miss a class, a loss beside a point of another, and when
+    nothing or too much is given.
     """
     tol = arguments.positive("tol", tol)
     point = getattr(Z, "point", None)
@@ -155,20 +165,23 @@ def _named(given: Given, tol: float):
         return found
     shape = given.M if given.rank is None else evened(given.M, rank)
     name, distance = _code(shape, tol, given.rank) or (f"unnamed(rank={rank})", None)
-    uneven = next((fit for fit in proper if fit.free is not None and fit.free[0] <= reach), None)  # simplices of one size and several scales
+    uneven = next(
+        (fit for fit in proper if fit.free is not None and fit.free[0] <= reach), None
+    )  # simplices of one size and several scales
     return name, rank, distance, *((uneven.free[1], uneven.members) if uneven else ((), ()))
 
 
 def _mode(given: Given, rank: int):
-    """The name of a critical point where singular modes decouple, known by its spectrum: rotations of the logits are symmetries there."""
+    """The name of a critical point where singular modes decouple, known by its spectrum: rotations of the logits are
+    symmetries there."""
     spectrum = np.linalg.svd(given.M * np.sqrt(given.counts), compute_uv=False)[:rank]
     found = mode_name(given.problem, spectrum)
     return found and (found[0], rank, found[1], (), ())
 
 
 def _code(M: np.ndarray, tol: float, rank: int | None) -> tuple[str, float] | None:
-    """(a known code's name, or one by orbit sizes; distance): at the finest level of coincidence that gives one, and at EXACT alone where the
-    rank is exact, so that an array without noise is called what its point is."""
+    """(a known code's name, or one by orbit sizes; distance): at the finest level of coincidence that gives one, and at
+    EXACT alone where the rank is exact, so that an array without noise is called what its point is."""
     levels = (EXACT,) if rank is not None else sorted({min(level, tol) for level in (EXACT, 1e-4, 2e-3, tol)})
     for level in levels:
         code = code_name(M, level)
@@ -190,7 +203,8 @@ def _fits(given: Given, tol: float) -> list[Fit]:
 
 
 def _in_problem(fit: Fit, problem: Problem, tol: float, reach: float) -> Fit:
-    """The fit under the name that its structure has in the problem: `sel` for dnc with unequal counts, `(small)` on small roots."""
+    """The fit under the name that its structure has in the problem: `sel` for dnc with unequal counts, `(small)` on
+    small roots."""
     if fit.name == "dnc" and not problem.balanced and not sees_shifts(problem):
         fit = replace(fit, name="sel")
         return _on_small_root(fit, sel, problem, tol)
@@ -211,7 +225,10 @@ def _on_small_root(fit: Fit, maker, problem: Problem, tol: float) -> Fit:
 
 def _on_roots(fit: Fit, problem: Problem, tol: float) -> Fit:
     """Blocks whose parts are all on roots of their scale equations, `blocks(3,2)(large,small)`; others as they are."""
-    big = sorted(zip((part for part in fit.members if len(part) > 1), fit.free[1], strict=True), key=lambda pair: (-len(pair[0]), -pair[1]))
+    big = sorted(
+        zip((part for part in fit.members if len(part) > 1), fit.free[1], strict=True),
+        key=lambda pair: (-len(pair[0]), -pair[1]),
+    )
     known, words = {}, []
     for part, a in big:
         counts = problem.counts[list(part)]
@@ -228,7 +245,8 @@ def _on_roots(fit: Fit, problem: Problem, tol: float) -> Fit:
 
 
 def _collapse(M: np.ndarray, problem: Problem, tol: float) -> Fit | None:
-    """The ray of the problem's own dnc, where the loss sees shifts: any counts, any width, up to the order of classes of one count."""
+    """The ray of the problem's own dnc, where the loss sees shifts: any counts, any width, up to the order of classes
+    of one count."""
     for root, name in (("small", "dnc(small)"), ("large", "dnc")):
         try:
             point = dnc(problem, root)
@@ -281,7 +299,9 @@ def _read(Z, features, weights, labels, loss) -> Given:
     return _of_samples(Z, labels, shifts, metrics.summary(Z.T, labels))
 
 
-def _of_samples(Z, labels, shifts: bool, collapse: dict, rank: int | None = None, problem: Problem | None = None) -> Given:
+def _of_samples(
+    Z, labels, shifts: bool, collapse: dict, rank: int | None = None, problem: Problem | None = None
+) -> Given:
     """From logits (K, N) and labels (N,)."""
     K, size = len(Z), np.linalg.norm(Z)
     means = metrics.class_means(Z.T, labels, K).T
@@ -295,19 +315,37 @@ def _of_logits(point: LogitPoint) -> Given:
     problem, free = point.problem, replace(point, b=None)
     shifts = sees_shifts(problem)
     if not point.collapsed:
-        given = _of_samples(free.logits(), problem.labels, shifts, metrics.summary(point.logits().T, problem.labels), point.rank, problem)
+        given = _of_samples(
+            free.logits(),
+            problem.labels,
+            shifts,
+            metrics.summary(point.logits().T, problem.labels),
+            point.rank,
+            problem,
+        )
         return _exact(given, min(point.rank, _rank(given.M)))
     means, nothing = free.class_logits(), problem.N == problem.K
     collapse = metrics.summary(point.class_logits().T, np.arange(problem.K)) | ({"nc1": None} if nothing else {})
     rank = point.rank if shifts else _rank(_seen(point.U, False), 1e-8)
     faint = float(np.min(point.s) / np.max(point.s)) if rank else 1.0
     within = None if nothing else 0.0
-    return Given(_seen(means, shifts), problem.counts, shifts, rank, within, collapse, problem, faint, problem.linear and _is_stationary(point))
+    return Given(
+        _seen(means, shifts),
+        problem.counts,
+        shifts,
+        rank,
+        within,
+        collapse,
+        problem,
+        faint,
+        problem.linear and _is_stationary(point),
+    )
 
 
 def _of_factors(point: FactorPoint) -> Given:
-    """With the exact rank at balanced factors and at critical points of a linear model: there every factor has the singular values s^(1/D), so that
-    those of the product which a gradient of relative size EXACT leaves undecided are below EXACT^D, and 1e-9 of the largest tells them from the rest."""
+    """With the exact rank at balanced factors and at critical points of a linear model: there every factor has the
+    singular values s^(1/D), so that those of the product which a gradient of relative size EXACT leaves undecided are
+    below EXACT^D, and 1e-9 of the largest tells them from the rest."""
     problem, shifts = point.problem, sees_shifts(point.problem)
     collapse = metrics.summary(point.layers()[-1].T, problem.labels, point.factors[-1])
     given = _of_samples(point.product(), problem.labels, shifts, collapse, None, problem)
@@ -341,7 +379,8 @@ def _rank(M: np.ndarray, tol: float = 1e-9) -> int:
 
 
 def _seen(means: np.ndarray, shifts: bool) -> np.ndarray:
-    """What the loss sees: as it is, or with every column's mean removed; what rounding leaves of equal entries is zero."""
+    """What the loss sees: as it is, or with every column's mean removed; what rounding leaves of equal entries is
+    zero."""
     if shifts:
         return means
     M = means - means.mean(axis=0)

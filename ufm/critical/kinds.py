@@ -1,9 +1,10 @@
 """Ends of many runs sorted into distinct ones modulo class permutation, all at once.
 
-The rule is that of `critical.same`. Permutations are found for all ends together: classes get features by refinement (what a class is, what it sees
-of the others), the one of largest feature is singled out, and again until all are; the order in which they were singled out makes
-M[p][:, p] comparable. That order is only a proposal: a match is checked on the entries, and an end without one goes to `same_point`.
-Ends that no permutation joins while the Hessian has zeros along them, or rotations are symmetries, are one continuum, known by rank, loss and spectrum.
+The rule is that of `critical.same`. Permutations are found for all ends together: classes get features by refinement
+(what a class is, what it sees of the others), the one of largest feature is singled out, and again until all are; the
+order in which they were singled out makes M[p][:, p] comparable. That order is only a proposal: a match is checked on
+the entries, and an end without one goes to `same_point`. Ends that no permutation joins while the Hessian has zeros
+along them, or rotations are symmetries, are one continuum, known by rank, loss and spectrum.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from ufm.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Ends(ByContent):
-    """Ends of runs as arrays: F and rank (B,), class-mean logits with the bias (B, K, K), the bias (B, K) or None, how many runs ended there and the
-    lowest number of these (B,), and whether an end stands for a continuum (B,)."""
+    """Ends of runs as arrays: F and rank (B,), class-mean logits with the bias (B, K, K), the bias (B, K) or None, how
+    many runs ended there and the lowest number of these (B,), and whether an end stands for a continuum (B,)."""
 
     fun: np.ndarray
     rank: np.ndarray
@@ -38,7 +39,15 @@ class Ends(ByContent):
     def of(fun, rank, logits, b, first) -> Ends:
         """Single runs."""
         n = len(fun)
-        return Ends(np.asarray(fun), np.asarray(rank), np.asarray(logits), b, np.ones(n, dtype=int), np.asarray(first), np.zeros(n, dtype=bool))
+        return Ends(
+            np.asarray(fun),
+            np.asarray(rank),
+            np.asarray(logits),
+            b,
+            np.ones(n, dtype=int),
+            np.asarray(first),
+            np.zeros(n, dtype=bool),
+        )
 
     @staticmethod
     def joined(parts: Iterable[Ends], K: int) -> Ends:
@@ -46,10 +55,17 @@ class Ends(ByContent):
         parts = [part for part in parts if len(part)]
         if not parts:
             return Ends.of(np.zeros(0), np.zeros(0, dtype=int), np.zeros((0, K, K)), None, np.zeros(0, dtype=int))
-        return Ends(*(None if getattr(parts[0], f.name) is None else np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Ends)))
+        return Ends(
+            *(
+                None if getattr(parts[0], f.name) is None else np.concatenate([getattr(p, f.name) for p in parts])
+                for f in fields(Ends)
+            )
+        )
 
     def take(self, which) -> Ends:
-        return Ends(*(None if value is None else value[which] for value in (getattr(self, f.name) for f in fields(Ends))))
+        return Ends(
+            *(None if value is None else value[which] for value in (getattr(self, f.name) for f in fields(Ends)))
+        )
 
     def __len__(self) -> int:
         return len(self.fun)
@@ -62,9 +78,11 @@ class Ends(ByContent):
 
 
 def kinds(problem: Problem, ends: Ends, value: float = SAME, logits: float = SAME_LOGITS) -> tuple[Ends, np.ndarray]:
-    """(distinct ends in ascending F, for each given end the number of its own): counts are added, the representative is that of the lowest start.
+    """(distinct ends in ascending F, for each given end the number of its own): counts are added, the representative is
+    that of the lowest start.
 
-    value: chained differences of F, relative to 1 + |F|, below which two ends may be one; logits: as `same_point`'s tol.
+    value: chained differences of F, relative to 1 + |F|, below which two ends may be one; logits: as `same_point`'s
+    tol.
     """
     place = np.full(len(ends), -1)
     if not len(ends):
@@ -97,13 +115,20 @@ def _split(problem, ends, forms, sizes, reach, level, tol: float) -> list[tuple[
     groups, seen, left = [], [], np.sort(level)
     while len(left):
         i = left[0]
-        near = (np.max(np.abs(forms[left] - forms[i]), axis=(1, 2)) <= tol * reach[i]) & np.all(sizes[left] == sizes[i], axis=1)
+        near = (np.max(np.abs(forms[left] - forms[i]), axis=(1, 2)) <= tol * reach[i]) & np.all(
+            sizes[left] == sizes[i], axis=1
+        )
         near[0] = True
         home = next((g for g, rep in enumerate(seen) if _same(problem, ends, rep, i, tol)), None)
-        if flagged or (home is None and seen and (rotates(problem) or all(_degenerate(problem, ends, j) for j in (i, seen[0])))):
+        if flagged or (
+            home is None and seen and (rotates(problem) or all(_degenerate(problem, ends, j) for j in (i, seen[0])))
+        ):
             s = np.linalg.svd(forms[level], compute_uv=False)  # a continuum: the spectrum alone tells its ends apart
             alike = np.max(np.abs(s - s[level == (flagged or [i])[0]]), axis=1) <= tol * reach[i]
-            return [(level[alike].tolist(), True), *(_split(problem, ends, forms, sizes, reach, level[~alike], tol) if not alike.all() else [])]
+            return [
+                (level[alike].tolist(), True),
+                *(_split(problem, ends, forms, sizes, reach, level[~alike], tol) if not alike.all() else []),
+            ]
         if home is None:
             groups.append(left[near].tolist())
             seen.append(i)
@@ -129,7 +154,8 @@ def _degenerate(problem: Problem, ends: Ends, i: int) -> bool:
 
 
 def orders(M: np.ndarray, counts, rounds: int = 2) -> np.ndarray:
-    """Permutations p (B, K) of the classes such that M[p][:, p] is nearly always the same for P M P' as for M, M (B, K, K)."""
+    """Permutations p (B, K) of the classes such that M[p][:, p] is nearly always the same for P M P' as for M, M (B, K,
+    K)."""
     B, K, _ = M.shape
     reach = np.max(np.abs(M), axis=(1, 2), keepdims=True)
     A = M / np.where(reach > 0, reach, 1.0)

@@ -1,4 +1,5 @@
-"""How flat, how large, how fast: the whole Hessian spectrum at a critical point of a linear model, at any width and any n.
+"""How flat, how large, how fast: the whole Hessian spectrum at a critical point of a linear model, at any width and any
+n.
 
 The splitting behind these numbers, dense or by irreducible blocks, is `ufm.critical.spectrum`.
 
@@ -15,7 +16,18 @@ import numpy as np
 from scipy import linalg
 
 from ufm.critical.signature import gauge_nullity, zero_below
-from ufm.critical.spectrum import CORE_LIMIT, MERGE, Dense, Split, core_hessian, core_objective, core_size, coupling, spectrum_of, within_blocks
+from ufm.critical.spectrum import (
+    CORE_LIMIT,
+    MERGE,
+    Dense,
+    Split,
+    core_hessian,
+    core_objective,
+    core_size,
+    coupling,
+    spectrum_of,
+    within_blocks,
+)
 from ufm.critical.symmetry import EXACT
 from ufm.numerics import arguments
 from ufm.objectives.factors import FactorObjective
@@ -27,7 +39,8 @@ from ufm.problem import Problem
 
 @dataclass(frozen=True)
 class Flatness:
-    """Measures of the Hessian in all parameters: trace, largest |eigenvalue|, root of the sum of squares, sum of |eigenvalue|.
+    """Measures of the Hessian in all parameters: trace, largest |eigenvalue|, root of the sum of squares, sum of
+    |eigenvalue|.
 
     parameters: their number. negative, zero: eigenvalues below and within `zero_below` of 0.
     """
@@ -43,24 +56,25 @@ class Flatness:
 
     def __repr__(self) -> str:
         return (
-            f"Flatness: trace {self.trace:.6g}, spectral {self.spectral:.6g}, Frobenius {self.frobenius:.6g}, nuclear {self.nuclear:.6g}; "
-            f"{self.parameters} parameters, {self.negative} negative, {self.zero} zero"
+            f"Flatness: trace {self.trace:.6g}, spectral {self.spectral:.6g}, Frobenius {self.frobenius:.6g}, nuclear"
+            f" {self.nuclear:.6g}; {self.parameters} parameters, {self.negative} negative, {self.zero} zero"
         )
 
 
 def spectrum(point, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tuple[float, int]]:
-    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters of the problem: width d, N samples, the bias.
+    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters of the problem: width d, N samples, the
+    bias.
 
-    point: a LogitPoint, FactorPoint, or anything with one as its `.point`. merge: eigenvalues closer than merge times the
-    largest are one. grad_tol: largest gradient norm, relative to that of the ridge, of a critical point.
+    point: a LogitPoint, FactorPoint, or anything with one as its `.point`. merge: eigenvalues closer than merge times
+    the largest are one. grad_tol: largest gradient norm, relative to that of the ridge, of a critical point.
 
     >>> from ufm.structures import dnc
     >>> values = spectrum(dnc(Problem(K=3, n=2, d=50, L=2, lam=0.01)))
     >>> sum(m for _, m in values), next(m for v, m in values if abs(v) < 1e-12)
     (2950, 194)
 
-    Raises ValueError for nonlinear models, points that are not critical, and cores above CORE_LIMIT at points that no class
-    permutations fix. Source: gk25 (Lemma 1).
+    Raises ValueError for nonlinear models, points that are not critical, and cores above CORE_LIMIT at points that no
+    class permutations fix. Source: gk25 (Lemma 1).
     """
     return spectrum_of(_critical(point, grad_tol), arguments.nonnegative("merge", merge))
 
@@ -92,9 +106,10 @@ def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
 def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) -> int:
     """sum_l (r d_l - r (r + 1)/2): dimension of the set of critical factors whose product is this Z.
 
-    That set is the orbit of the balanced lift under rotations of the hidden layers, a product of Stiefel manifolds St(r, d_l).
-    check: also find the dimension as the rank of the tangent map (Omega_l skew) -> (.., Omega_l A_{l-1}, -A_l Omega_l, ..)
-    at a random lift, and raise ArithmeticError if the two differ; refuses above 4000 generators or parameters.
+    That set is the orbit of the balanced lift under rotations of the hidden layers, a product of Stiefel manifolds
+    St(r, d_l).
+    check: also find the dimension as the rank of the tangent map (Omega_l skew) -> (.., Omega_l A_{l-1}, -A_l Omega_l,
+    ..) at a random lift, and raise ArithmeticError if the two differ; refuses above 4000 generators or parameters.
 
     >>> from ufm.structures import dnc, pairs
     >>> problem = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
@@ -108,12 +123,15 @@ def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) ->
     if check:
         measured = _orbit_rank(here)
         if measured != dimension:
-            raise ArithmeticError(f"the orbit has dimension {dimension} by count but its tangent vectors have rank {measured}.")
+            raise ArithmeticError(
+                f"the orbit has dimension {dimension} by count but its tangent vectors have rank {measured}."
+            )
     return dimension
 
 
 def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
-    """max(0, -lowest eigenvalue): the exponential rate at which gradient flow leaves a strict saddle; 0 where there is no descent to second order.
+    """max(0, -lowest eigenvalue): the exponential rate at which gradient flow leaves a strict saddle; 0 where there is
+    no descent to second order.
 
     Gradient descent with learning rate lr leaves by a factor 1 + lr rate per step; momentum m by the larger root q of
     q^2 - (1 + m + lr rate) q + m = 0. The direction is `escape_direction`.
@@ -130,15 +148,21 @@ def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
 
 
 def escape_direction(point, *, grad_tol: float = 1e-6) -> FactorPoint | None:
-    """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point (coordinate frames), as a FactorPoint; None where `escape_rate` is 0.
+    """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point (coordinate frames), as a FactorPoint;
+    None where `escape_rate` is 0.
 
     Raises ValueError as `spectrum` does, and for every core above CORE_LIMIT.
     """
     parts, values = _values(point, grad_tol)
     stratum = Stratum(parts.point)
     if core_size(parts.point) > CORE_LIMIT:
-        raise ValueError(f"the core of the Hessian has {core_size(parts.point)} coordinates, more than {CORE_LIMIT}; see escape_rate for the rate alone.")
-    candidates = [c for c in (_core_lowest(stratum), _leaving_lowest(stratum), _within_lowest(stratum)) if c is not None]
+        raise ValueError(
+            f"the core of the Hessian has {core_size(parts.point)} coordinates, more than {CORE_LIMIT}; see escape_rate"
+            " for the rate alone."
+        )
+    candidates = [
+        c for c in (_core_lowest(stratum), _leaving_lowest(stratum), _within_lowest(stratum)) if c is not None
+    ]
     if not candidates:
         return None
     lowest, build = min(candidates, key=lambda c: c[0])
@@ -151,17 +175,25 @@ def _critical(point, grad_tol: float) -> Dense | Split:
     grad_tol = arguments.positive("grad_tol", grad_tol)
     point = point_of("point", point)
     if not point.problem.linear:
-        raise ValueError(f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}.")
+        raise ValueError(
+            f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}."
+        )
     logit = point.to_logits(tol=1e-9) if isinstance(point, FactorPoint) else point
     stratum, split = Stratum(logit), Split.of(logit)
     exact = split is not None and split.deviation <= EXACT
     below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, split if exact else stratum)
     if norm > below + (0.0 if exact else stratum.rounding):
-        raise ValueError(f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's).")
+        raise ValueError(
+            f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of"
+            " the ridge's)."
+        )
     if exact or (split is not None and core_size(logit) > CORE_LIMIT):
         return split
     if core_size(logit) > CORE_LIMIT:
-        raise ValueError(f"the core of the Hessian has {core_size(logit)} coordinates, more than {CORE_LIMIT}, and no class symmetry splits it; see classify.")
+        raise ValueError(
+            f"the core of the Hessian has {core_size(logit)} coordinates, more than {CORE_LIMIT}, and no class symmetry"
+            " splits it; see classify."
+        )
     return Dense(stratum)
 
 
@@ -261,7 +293,9 @@ def _orbit_rank(point: LogitPoint, limit: int = 4000, tol: float = 1e-9) -> int:
     problem = point.problem
     size, generators = sum(a * b for a, b in problem.shapes()), sum(d * (d - 1) // 2 for d in problem.widths)
     if max(size, generators) > limit:
-        raise ValueError(f"check needs at most {limit} parameters and generators; this problem has {size} and {generators}.")
+        raise ValueError(
+            f"check needs at most {limit} parameters and generators; this problem has {size} and {generators}."
+        )
     factors = point.lift(rng=0).factors
     rows = []
     for l, d in enumerate(problem.widths):

@@ -1,13 +1,15 @@
 """Signs of eigenvalues near zero: what rounding, the leftover gradient and Newton's method say of them.
 
-Computed at a point with gradient g, an eigenvalue v of the Hessian is off by rounding, at most ROUND times the largest one, and by what it changes on
-the way to the critical point, of length |g|/v or less. With T a bound on the third derivative, Kantorovich's test
+Computed at a point with gradient g, an eigenvalue v of the Hessian is off by rounding, at most ROUND times the largest
+one, and by what it changes on the way to the critical point, of length |g|/v or less. With T a bound on the third
+derivative, Kantorovich's test
 
     h = T |g| / v^2 <= 1/2,  v the least modulus that symmetry does not explain,
 
-says that there is a critical point that near, and that no eigenvalue changes sign on the way. Where a rough bound T fails, T is measured: Newton's
-method goes to rounding, and an eigenvalue has a sign where it exceeds rounding and twice its change in the last full step. What has none is open;
-where Newton's method finds no critical point nearby, there is none to speak of.
+says that there is a critical point that near, and that no eigenvalue changes sign on the way. Where a rough bound T
+fails, T is measured: Newton's method goes to rounding, and an eigenvalue has a sign where it exceeds rounding and twice
+its change in the last full step. What has none is open; where Newton's method finds no critical point nearby, there is
+none to speak of.
 
 Sources: kantorovich48 (the test), deuflhard04 (reading its constant off Newton's own steps).
 """
@@ -39,10 +41,13 @@ NEARBY = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenvalues at a point of a stratum, with multiplicities, in ascending order within each of their kinds: those of two points stand side by side.
+    """Eigenvalues at a point of a stratum, with multiplicities, in ascending order within each of their kinds: those of
+    two points stand side by side.
 
-    third: a rough bound of the third derivative. certain: which values are free of rounding. gauge: zeros besides, known without numbers.
-    symmetry: zeros that symmetry explains among the values. ends: the extreme eigenvalues, where the values are the whole spectrum.
+    third: a rough bound of the third derivative. certain: which values are free of rounding. gauge: zeros besides,
+    known without numbers.
+    symmetry: zeros that symmetry explains among the values. ends: the extreme eigenvalues, where the values are the
+    whole spectrum.
     """
 
     stratum: Stratum | None
@@ -62,7 +67,8 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Count:
-    """index: its two ends; nullity: eigenvalues zero or not told from zero; least: modulus of the smallest other one; zero: rounding and gradient."""
+    """index: its two ends; nullity: eigenvalues zero or not told from zero; least: modulus of the smallest other one;
+    zero: rounding and gradient."""
 
     index: tuple[int, int]
     nullity: int
@@ -77,7 +83,8 @@ class Count:
 
 
 def third_bound(size: float, s: float, D: int) -> float:
-    """size (D/a)(3 + s): the third derivative in factor space where the Hessian is of size `size` and the largest singular value s = a^D."""
+    """size (D/a)(3 + s): the third derivative in factor space where the Hessian is of size `size` and the largest
+    singular value s = a^D."""
     return size * (3.0 + s) * (D / s ** (1.0 / D) if s > 0 else 1.0)
 
 
@@ -87,7 +94,8 @@ def unmeasured(found: Spectrum) -> float:
 
 
 def counted(found: Spectrum, loose: float, change=0.0, zero: float = 0.0) -> Count:
-    """Eigenvalues by sign: the least moduli are the zeros of symmetry, up to `loose` and the rest's own error, which is `zero` or more.
+    """Eigenvalues by sign: the least moduli are the zeros of symmetry, up to `loose` and the rest's own error, which is
+    `zero` or more.
 
     change: how much each value may be off besides rounding and the gradient.
     """
@@ -110,7 +118,8 @@ def counted(found: Spectrum, loose: float, change=0.0, zero: float = 0.0) -> Cou
 
 
 def settled(found: Spectrum, count: Count, loose: float, dense: Callable[[Stratum], Spectrum] | None) -> Count:
-    """The count that stands: the given one where h is small, else that of the critical point Newton's method finds; dense: None where none is formed."""
+    """The count that stands: the given one where h is small, else that of the critical point Newton's method finds;
+    dense: None where none is formed."""
     h = found.third / count.least * (found.grad_norm / count.least)
     moot = count.index[0] < count.index[1] and found.grad_norm > ROUND * found.size
     if h <= SAFE and not moot:
@@ -147,7 +156,8 @@ def _followed(here: Spectrum, loose: float, dense: Callable[[Stratum], Spectrum]
 
 
 def _step(here: Stratum, floor: bool) -> tuple[Stratum | None, bool]:
-    """(the stratum after a Newton step that lowers the gradient, whether the step was a full one); at rounding any full step will do."""
+    """(the stratum after a Newton step that lowers the gradient, whether the step was a full one); at rounding any full
+    step will do."""
     values, vectors = linalg.eigh(scaled_hessian(here)) if here.size else (np.zeros(0), np.zeros((0, 0)))
     g = vectors.T @ (here.scale * here.gradient())
     keep = np.abs(values) > ROUND * np.max(np.abs(values), initial=0.0)

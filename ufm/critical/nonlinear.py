@@ -1,13 +1,14 @@
 """One point of a nonlinear model: signature where it is smooth, Clarke stationarity where it has kinks.
 
-Smooth activations (tanh): index and nullity of the dense Hessian in factor space, where that is small enough; rotations of the features H_1,
-on which no activation acts, explain zeros.
-relu, leaky_relu: grad_norm is the Clarke residual (`objectives.clarke`); a point where it vanishes is `stationary`. Stationary is
-necessary for a minimum and no more; zero is one by its ridge, for L >= 2. Where no pre-activation is on a kink the point lies in
-an open cell on which F is smooth, and the Hessian decides.
+Smooth activations (tanh): index and nullity of the dense Hessian in factor space, where that is small enough; rotations
+of the features H_1, on which no activation acts, explain zeros.
+relu, leaky_relu: grad_norm is the Clarke residual (`objectives.clarke`); a point where it vanishes is `stationary`.
+Stationary is necessary for a minimum and no more; zero is one by its ridge, for L >= 2. Where no pre-activation is on a
+kink the point lies in an open cell on which F is smooth, and the Hessian decides.
 Else `local_minimum_test` asks by experiment: it can refute a minimum, not prove one.
 
-    rank   of M_L = W_{L-1} s(... s(W_1 H_1)), the last hidden pre-activation, and for max(x, slope x) at L = 2 of s(M_2), as in names
+    rank  of M_L = W_{L-1} s(... s(W_1 H_1)), the last hidden pre-activation, and for max(x, slope x) at L = 2 of
+        s(M_2), as in names
     ranks  of H_1, of every pre-activation M_2, ..., M_L, and of the output
 
 Source: sml24 (ranks before and after the ReLU).
@@ -47,7 +48,8 @@ SAME = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class LocalMinimumTest(ByContent):
-    """What perturbed restarts did: how many came back to F (within `same`), ended lower or elsewhere; the lowest end; all values in order."""
+    """What perturbed restarts did: how many came back to F (within `same`), ended lower or elsewhere; the lowest end;
+    all values in order."""
 
     fun: float
     trials: int
@@ -61,14 +63,23 @@ class LocalMinimumTest(ByContent):
     rng: dict
 
     def __repr__(self) -> str:
-        found = f"lowest end F = {self.lowest:.12g}, lower by {self.fun - self.lowest:.2e}" if self.lower else "none ended lower"
-        return f"{self.returned} of {self.trials} restarts at relative distance {self.noise:g} came back to F = {self.fun:.12g}; {found}"
+        found = (
+            f"lowest end F = {self.lowest:.12g}, lower by {self.fun - self.lowest:.2e}"
+            if self.lower
+            else "none ended lower"
+        )
+        return (
+            f"{self.returned} of {self.trials} restarts at relative distance {self.noise:g} came back to F ="
+            f" {self.fun:.12g}; {found}"
+        )
 
 
 def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3, rng=None) -> LocalMinimumTest:
-    """Restarts of `minimize` from point + Gaussian noise of norm `noise` times the point's own; trial i draws from child i of rng.
+    """Restarts of `minimize` from point + Gaussian noise of norm `noise` times the point's own; trial i draws from
+    child i of rng.
 
-    A lower end refutes a minimum at the scale of the noise; that all come back is evidence, not proof. Raises ValueError for what is no FactorPoint.
+    A lower end refutes a minimum at the scale of the noise; that all come back is evidence, not proof. Raises
+    ValueError for what is no FactorPoint.
     """
     arguments.instance("point", point, FactorPoint)
     trials, noise = arguments.integer("trials", trials, 1), arguments.positive("noise", noise)
@@ -87,7 +98,9 @@ def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3,
     values, same = np.array([end.fun for end in ends]), SAME * max(abs(fun), 1e-12)
     best = ends[int(np.argmin(values))]
     returned, lower = int(np.sum(np.abs(values - fun) <= same)), int(np.sum(values < fun - same))
-    return LocalMinimumTest(fun, trials, noise, returned, lower, best.fun, best.point, tuple(values.tolist()), same, seed_record(seed))
+    return LocalMinimumTest(
+        fun, trials, noise, returned, lower, best.fun, best.point, tuple(values.tolist()), same, seed_record(seed)
+    )
 
 
 def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
@@ -98,12 +111,16 @@ def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
 
 
 def model_rank(point: FactorPoint) -> int:
-    """The rank by which points of a nonlinear model are told apart: of the last hidden pre-activation, with kinks as in `relu_names`."""
+    """The rank by which points of a nonlinear model are told apart: of the last hidden pre-activation, with kinks as in
+    `relu_names`."""
     return hidden_rank(point, RANK) if kinked(point.problem) else ranks(point, SMOOTH_RANK)[-2]
 
 
-def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = False, restarts: int = 0, noise: float = 1e-3, rng=None) -> CriticalPoint:
-    """`critical.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be zero."""
+def classify_nonlinear(
+    point: FactorPoint, tolerances: dict, decreed: bool = False, restarts: int = 0, noise: float = 1e-3, rng=None
+) -> CriticalPoint:
+    """`critical.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be
+    zero."""
     objective, x = objective_of(point)
     try:
         kinks = _kinks(point)
@@ -118,27 +135,50 @@ def classify_nonlinear(point: FactorPoint, tolerances: dict, decreed: bool = Fal
     if kinks is not None:
         tolerances["kink"] = kinks.tol
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": rank, "name": getattr(point, "name", None)}
+    common = {
+        "point": point,
+        "fun": float(fun),
+        "grad_norm": grad_norm,
+        "rank": rank,
+        "name": getattr(point, "name", None),
+    }
     common |= {"tolerances": tolerances, "ranks": found}
     if grad_norm > tolerances["critical_below"]:
         said = "gradient norm" if kinks is None else f"Clarke residual ({kinks.count} kinks)"
-        return CriticalPoint(**common, **blank, status="not critical", why=f"{said} {grad_norm:.1e} exceeds {tolerances['critical_below']:.1e}")
+        return CriticalPoint(
+            **common,
+            **blank,
+            status="not critical",
+            why=f"{said} {grad_norm:.1e} exceeds {tolerances['critical_below']:.1e}",
+        )
     if kinks is not None and kinks.count:
         status, why = _stationary(point, kinks, restarts, noise, rng)
         return CriticalPoint(**common, **blank, status=status, why=why)
     if objective.size > LIMIT or not (kinks is not None or point.problem.activation.smooth):
-        reason = f"the dense Hessian at most {LIMIT} coordinates" if objective.size > LIMIT else "a smooth activation or max(x, slope x)"
-        return CriticalPoint(**common, **blank, status="unknown", why=f"the stratum theorem needs a linear model and {reason}")
+        reason = (
+            f"the dense Hessian at most {LIMIT} coordinates"
+            if objective.size > LIMIT
+            else "a smooth activation or max(x, slope x)"
+        )
+        return CriticalPoint(
+            **common, **blank, status="unknown", why=f"the stratum theorem needs a linear model and {reason}"
+        )
     values = linalg.eigvalsh(objective.hessian(x))
     third = third_bound(float(np.max(np.abs(values))), float(np.max(np.abs(point.logits()))), point.problem.D)
     symmetry = rotations(point, kinks is not None)
     spectrum = Spectrum(None, values, np.ones(len(values), dtype=int), third, symmetry=symmetry, grad_norm=grad_norm)
     count = counted(spectrum, tolerances["eigenvalue"] * point.problem.Lam, zero=unmeasured(spectrum))
     if decreed:
-        count = counted(spectrum, 0.0, zero=zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])).decreed()
+        count = counted(
+            spectrum, 0.0, zero=zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])
+        ).decreed()
     tolerances["zero_below"], (low, high) = count.zero, count.index
     status = "strict saddle" if low else "degenerate" if high or count.nullity > symmetry else "local minimum"
-    blank |= {"index": low if low == high else None, "nullity": count.nullity, "nullity_symmetry": min(symmetry, count.nullity)}
+    blank |= {
+        "index": low if low == high else None,
+        "nullity": count.nullity,
+        "nullity_symmetry": min(symmetry, count.nullity),
+    }
     blank |= {"lowest": float(values[0]), "highest": float(values[-1])}
     return CriticalPoint(**common, **blank, status=status, index_range=(low, high))
 
@@ -148,20 +188,29 @@ class _TooManyKinks(Exception):
 
 
 def _kinks(point: FactorPoint) -> Clarke | None:
-    """Slopes at kinks at which the gradient is least; None for a smooth activation. At collapse the least squares splits into small ones."""
+    """Slopes at kinks at which the gradient is least; None for a smooth activation. At collapse the least squares
+    splits into small ones."""
     if not kinked(point.problem):
         return None
     if _kink_work(point) > LARGEST_KINK_WORK and not name_of(point).startswith(("zero", "dnc", "partial")):
-        raise _TooManyKinks("too many kinks to look for slopes at which the gradient vanishes; |grad| is that of slope 0")
+        raise _TooManyKinks(
+            "too many kinks to look for slopes at which the gradient vanishes; |grad| is that of slope 0"
+        )
     return clarke(point)
 
 
 def _kink_work(point: FactorPoint) -> int:
-    """Zero pre-activations of live neurons, times live weights: the size of the matrix that says how slopes act on the gradient."""
+    """Zero pre-activations of live neurons, times live weights: the size of the matrix that says how slopes act on the
+    gradient."""
     before, after = class_layers(point)
     live = [np.any(M, axis=1) for M in after]
-    kinks = sum(int(np.sum(np.abs(M[rows]) <= 1e-9 * np.max(np.abs(M), initial=0.0))) for M, rows in zip(before, live, strict=True))
-    return kinks * sum(int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:])
+    kinks = sum(
+        int(np.sum(np.abs(M[rows]) <= 1e-9 * np.max(np.abs(M), initial=0.0)))
+        for M, rows in zip(before, live, strict=True)
+    )
+    return kinks * sum(
+        int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:]
+    )
 
 
 def _without_slopes(point: FactorPoint, why: str) -> CriticalPoint:
@@ -169,7 +218,17 @@ def _without_slopes(point: FactorPoint, why: str) -> CriticalPoint:
     objective, x = merged(point)
     fun, grad = objective.value_grad(x)
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    return CriticalPoint(point, float(fun), float(np.linalg.norm(grad)), hidden_rank(point), **blank, status="unknown", name=None, tolerances={}, why=why)
+    return CriticalPoint(
+        point,
+        float(fun),
+        float(np.linalg.norm(grad)),
+        hidden_rank(point),
+        **blank,
+        status="unknown",
+        name=None,
+        tolerances={},
+        why=why,
+    )
 
 
 def _rounding(point: FactorPoint) -> float:
@@ -180,8 +239,9 @@ def _rounding(point: FactorPoint) -> float:
 
 
 def rotations(point: FactorPoint, piecewise: bool) -> int:
-    """Dimension of the orbit of the factors under rotations of neurons that change nothing: of H_1, on which no activation acts, and, where
-    the activation is piecewise linear, among hidden neurons that have the same slope at every sample."""
+    """Dimension of the orbit of the factors under rotations of neurons that change nothing: of H_1, on which no
+    activation acts, and, where the activation is piecewise linear, among hidden neurons that have the same slope at
+    every sample."""
     inputs, tangents = point.layers(), []
     for k, u in enumerate(inputs):
         slopes = u > 0
@@ -203,7 +263,13 @@ def _stationary(point: FactorPoint, kinks: Clarke, restarts: int, noise: float, 
     """(status, why) of a Clarke-stationary point on kinks."""
     said = f"Clarke-stationary: residual {kinks.residual:.1e} with {kinks.count} kinks"
     if point.b is None and not any(A.any() for A in point.factors):
-        return "local minimum", f"{said}; Z is of order |x|^(L+1) near zero and the ridge of order 2; a signature needs a linear model or no kinks"
+        return (
+            "local minimum",
+            (
+                f"{said}; Z is of order |x|^(L+1) near zero and the ridge of order 2; a signature needs a linear model"
+                " or no kinks"
+            ),
+        )
     if not restarts:
         return "stationary", f"{said}; a signature needs a linear model or no kinks"
     test = local_minimum_test(point, restarts, noise, rng)

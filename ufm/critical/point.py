@@ -12,16 +12,18 @@ from ufm.points import FactorPoint, LogitPoint
 class CriticalPoint(ByContent):
     """A critical point with its signature in the problem's own factor space (width d, n samples).
 
-    index: number of negative eigenvalues; None where it is open, and then index_range = (low, high). nullity: number of eigenvalues that are
-    zero or not told from zero; nullity_symmetry: the zeros that symmetry explains. lowest, highest: extreme eigenvalues. None where not
-    computed; `why` says the reason.
-    status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0 for certain), `degenerate` (unexplained
+    index: number of negative eigenvalues; None where it is open, and then index_range = (low, high). nullity: number of
+    eigenvalues that are zero or not told from zero; nullity_symmetry: the zeros that symmetry explains. lowest,
+    highest: extreme eigenvalues. None where not computed; `why` says the reason.
+    status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0 for certain), `degenerate`
+    (unexplained
     zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu (`critical.nonlinear`):
-    grad_norm is the Clarke residual, a point on kinks is at best `stationary`, or `not a local minimum` where a restart from
-    nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and the output.
+    grad_norm is the Clarke residual, a point on kinks is at best `stationary`, or `not a local minimum` where a restart
+    from nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and
+    the output.
     tolerances: a point is critical when its gradient norm is at most `gradient` times that of the ridge alone (the two
-    parts that cancel there), kept as `critical_below`, and Newton's method finds a critical point next to it; an eigenvalue has a sign beyond
-    `zero_below`, and the zeros of symmetry are looked for up to `eigenvalue` Lam.
+    parts that cancel there), kept as `critical_below`, and Newton's method finds a critical point next to it; an
+    eigenvalue has a sign beyond `zero_below`, and the zeros of symmetry are looked for up to `eigenvalue` Lam.
     """
 
     point: LogitPoint | FactorPoint
@@ -56,7 +58,10 @@ class CriticalPoint(ByContent):
     def __repr__(self) -> str:
         said = f"index {self.signature.index}, nullity {self.signature.nullity} ({self.nullity_symmetry} by symmetry)"
         said = self.why if self.index_range is None else said
-        return f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {said}; |grad| = {self.grad_norm:.1e}"
+        return (
+            f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {said}; |grad| ="
+            f" {self.grad_norm:.1e}"
+        )
 
 
 @dataclass(frozen=True)

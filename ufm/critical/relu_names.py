@@ -1,7 +1,8 @@
 """Names of points of deep ReLU models, from the Gram matrices of their layers.
 
-Neurons may be split and permuted without changing anything, so layers are compared through the Gram matrices of class means, s(M_l)'s(M_l) after and
-M_l'M_l before the ReLU. W_1 H_1 before its ReLU is left out: at DNC the loss does not determine it (`ufm.structures.relu_collapse`).
+Neurons may be split and permuted without changing anything, so layers are compared through the Gram matrices of class
+means, s(M_l)'s(M_l) after and M_l'M_l before the ReLU. W_1 H_1 before its ReLU is left out: at DNC the loss does not
+determine it (`ufm.structures.relu_collapse`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ import numpy as np
 
 from ufm import structures
 from ufm.critical.same import same_value
-from ufm.numerics.graphs import Graph, complete, complete_multipartite, components, disjointness, incidence, simple_graphs
+from ufm.numerics.graphs import (
+    Graph,
+    complete,
+    complete_multipartite,
+    components,
+    disjointness,
+    incidence,
+    simple_graphs,
+)
 from ufm.numerics.groups import canonical_order
 from ufm.objectives.clarke import merged
 from ufm.points import FactorPoint
@@ -21,11 +30,13 @@ from ufm.structures import relu_collapse
 from ufm.structures.code_splits import code_label
 
 LARGEST_PART = 12
-"""Classes up to which the parts of a graph code are looked up among all graphs on at most 6 vertices; beyond, among K_r and K_{p,q}."""
+"""Classes up to which the parts of a graph code are looked up among all graphs on at most 6 vertices; beyond, among K_r
+and K_{p,q}."""
 
 
 RANK = 1e-2
-"""Singular value, relative to the largest, below which it does not count: ends of descents stall at 1e-4 to 1e-2 beside a kink."""
+"""Singular value, relative to the largest, below which it does not count: ends of descents stall at 1e-4 to 1e-2 beside
+a kink."""
 TOL = 0.02
 """Relative distance within which `identify` and every verb give a name."""
 ZERO = 1e-9
@@ -33,7 +44,8 @@ ZERO = 1e-9
 
 
 def class_layers(point: FactorPoint) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(before, after): class means M_2, ..., M_L of the pre-activations (d_l, K), and of what the activation makes of them; ([H_1], [H_1]) for L = 1."""
+    """(before, after): class means M_2, ..., M_L of the pre-activations (d_l, K), and of what the activation makes of
+    them; ([H_1], [H_1]) for L = 1."""
     mean = point.problem.samples.Y.T / point.problem.counts
     if point.problem.L == 1:
         return [point.factors[0] @ mean], [point.factors[0] @ mean]
@@ -42,14 +54,16 @@ def class_layers(point: FactorPoint) -> tuple[list[np.ndarray], list[np.ndarray]
 
 
 def hidden_rank(point: FactorPoint, tol: float = RANK) -> int:
-    """Rank of the last pre-activations M_L (singular values above tol of the largest); after the ReLU at L = 2, where M_2 is not determined."""
+    """Rank of the last pre-activations M_L (singular values above tol of the largest); after the ReLU at L = 2, where
+    M_2 is not determined."""
     before, after = class_layers(point)
     M = after[-1] if point.problem.L <= 2 else before[-1]
     return rank_of(M, tol)
 
 
 def hidden_values(point: FactorPoint) -> list[float]:
-    """Singular values of the class means of the last hidden pre-activations, descending, zeros (1e-10 of the largest) left out."""
+    """Singular values of the class means of the last hidden pre-activations, descending, zeros (1e-10 of the largest)
+    left out."""
     s = np.linalg.svd(class_layers(point)[0][-1], compute_uv=False)
     return s[s > 1e-10 * max(s[0], 1e-300)].tolist()
 
@@ -61,10 +75,12 @@ def rank_of(M: np.ndarray, tol: float = RANK) -> int:
 
 
 def name_of(point: FactorPoint, tol: float = TOL) -> str:
-    """`zero`, `dnc`, `dnc(small)`, `partial(m)`, `srg(r=5)`, `code(K3,3)+dnc(2)`, ..., or `unnamed(rank=r)`, r the rank of the last pre-activations.
+    """`zero`, `dnc`, `dnc(small)`, `partial(m)`, `srg(r=5)`, `code(K3,3)+dnc(2)`, ..., or `unnamed(rank=r)`, r the rank
+    of the last pre-activations.
 
-    DNC: Gram matrices diagonal over the fitted classes, for all layers after the ReLU and for l >= 3 before it, with equal entries where
-    class counts are equal. Graph codes: s(M_{L-1}) has the Gram matrix of B and M_L that of 11' - B'B, component by component. tol: relative, entrywise.
+    DNC: Gram matrices diagonal over the fitted classes, for all layers after the ReLU and for l >= 3 before it, with
+    equal entries where class counts are equal. Graph codes: s(M_{L-1}) has the Gram matrix of B and M_L that of 11' -
+    B'B, component by component. tol: relative, entrywise.
     """
     before, after = class_layers(point)
     if np.max(np.abs(point.product()), initial=0.0) <= ZERO:
@@ -76,18 +92,22 @@ def name_of(point: FactorPoint, tol: float = TOL) -> str:
         if len(fitted) < point.problem.K:
             return f"partial({len(fitted)})"
         return "dnc(small)" if _is_small(point) else "dnc"
-    return (_code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None) or f"unnamed(rank={hidden_rank(point)})"
+    return (
+        _code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None
+    ) or f"unnamed(rank={hidden_rank(point)})"
 
 
 def nonlinear_name(point: FactorPoint, tol: float = TOL) -> str:
-    """`name_of`; where the layers show no name, that of a structure with the same value and rank, which is then the same point (`critical.same`):
-    under MSE classes that share neurons turn freely against each other."""
+    """`name_of`; where the layers show no name, that of a structure with the same value and rank, which is then the
+    same point (`critical.same`): under MSE classes that share neurons turn freely against each other."""
     name = name_of(point, tol)
     if not name.startswith("unnamed"):
         return name
     objective, x = merged(point)
     fun, rank = float(objective.value(x)), hidden_rank(point)
-    return next((known for known, value, r in _structure_values(point.problem) if r == rank and same_value(fun, value)), name)
+    return next(
+        (known for known, value, r in _structure_values(point.problem) if r == rank and same_value(fun, value)), name
+    )
 
 
 @functools.lru_cache(maxsize=32)
@@ -151,7 +171,8 @@ def _parts(joined: np.ndarray) -> list[np.ndarray]:
 
 
 def _root(overlap: np.ndarray) -> Graph | None:
-    """The connected graph whose edges overlap so (2 on the diagonal, 1 for edges that meet), and have a disjoint pair; None if unknown."""
+    """The connected graph whose edges overlap so (2 on the diagonal, 1 for edges that meet), and have a disjoint pair;
+    None if unknown."""
     K = len(overlap)
     degrees = sorted(overlap.sum(axis=0).tolist())
     order = None

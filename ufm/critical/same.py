@@ -1,14 +1,17 @@
-"""When two points are one: up to gauge, class permutation and the symmetries of the loss; and how points of one name are told apart.
+"""When two points are one: up to gauge, class permutation and the symmetries of the loss; and how points of one name
+are told apart.
 
 Two points are one when their values agree (`same_value`), their ranks agree, and
 
-    a permutation of the classes that keeps their counts carries the class logits of one to those of the other, M' = P M P',
+    a permutation of the classes that keeps their counts carries the class logits of one to those of the other, M' = P M
+    P',
 
-entry by entry. Where rotations of the logits are symmetries (MSE), critical points form manifolds, a Grassmannian of projections say, that no
-permutation exhausts: there value and spectrum decide. Points of nonlinear models are one when value and rank agree: their factors say nothing up
-to splits of neurons.
+entry by entry. Where rotations of the logits are symmetries (MSE), critical points form manifolds, a Grassmannian of
+projections say, that no permutation exhausts: there value and spectrum decide. Points of nonlinear models are one when
+value and rank agree: their factors say nothing up to splits of neurons.
 
-`same_point` asks this of two points, `critical.kinds` of thousands at once, by a proposed order of the classes that is checked on the entries.
+`same_point` asks this of two points, `critical.kinds` of thousands at once, by a proposed order of the classes that is
+checked on the entries.
 """
 
 from __future__ import annotations
@@ -34,16 +37,19 @@ def same_value(a: float, b: float, tol: float = SAME) -> bool:
 
 
 def rotates(problem: Problem) -> bool:
-    """Whether rotations of the logits are symmetries of F, so that critical points form manifolds known by value and spectrum (MSE)."""
+    """Whether rotations of the logits are symmetries of F, so that critical points form manifolds known by value and
+    spectrum (MSE)."""
     return problem.linear and problem.loss.quadratic
 
 
 def same_point(a, b, tol: float = SAME_LOGITS) -> bool:
-    """Whether b's class logits are a permutation P M P' of a's to tol (relative, entrywise), counts respected; see the module.
+    """Whether b's class logits are a permutation P M P' of a's to tol (relative, entrywise), counts respected; see the
+    module.
 
-    a, b: anything that is a point or holds one. Values are the caller's business (`same_value`), ranks are compared. Under MSE with equal
-    counts M and M' count as one. Up to K = 20 by canonical forms (exact at the tolerance); beyond, True only if an assignment found from sorted
-    rows, columns and diagonals aligns the two, so that a False there may be wrong.
+    a, b: anything that is a point or holds one. Values are the caller's business (`same_value`), ranks are compared.
+    Under MSE with equal counts M and M' count as one. Up to K = 20 by canonical forms (exact at the tolerance); beyond,
+    True only if an assignment found from sorted rows, columns and diagonals aligns the two, so that a False there may
+    be wrong.
     """
     a, b = logit_point_of("point", a), logit_point_of("point", b)
     if not same_spectrum(a, b, tol, tol):
@@ -60,8 +66,8 @@ def same_spectrum(a: LogitPoint, b: LogitPoint, tol: float = SAME_LOGITS, faint:
 
 
 def same_kind(a, b, tol: float = SAME) -> bool:
-    """Whether two CriticalPoints (or rows of a table) are one point: value and rank, and of linear models what `same_point` or, where rotations
-    are symmetries, the spectrum says. The one rule by which points are merged."""
+    """Whether two CriticalPoints (or rows of a table) are one point: value and rank, and of linear models what
+    `same_point` or, where rotations are symmetries, the spectrum says. The one rule by which points are merged."""
     if not same_value(a.fun, b.fun, tol) or (a.rank != b.rank and None not in (a.rank, b.rank)):
         return False
     p, q = point_of("point", a), point_of("point", b)
@@ -77,7 +83,8 @@ def transposable(problem: Problem) -> bool:
 
 
 def group_order(point: LogitPoint, tol: float = 1e-6) -> int | None:
-    """Number of class permutations P of one group with |P M P' - M| <= tol |M|, also with all modes made visible, counts kept; None beyond K = 20.
+    """Number of class permutations P of one group with |P M P' - M| <= tol |M|, also with all modes made visible,
+    counts kept; None beyond K = 20.
 
     See `numerics.groups`: `pattern`, `evened`.
     """
@@ -99,7 +106,8 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def short_name(name: str) -> str:
-    """A name for a label in a picture: `code(antiprism(4)+pair)` as `antiprism(4)+pair`, `unnamed(rank=4, ...)` as `rank 4`.
+    """A name for a label in a picture: `code(antiprism(4)+pair)` as `antiprism(4)+pair`, `unnamed(rank=4, ...)` as
+    `rank 4`.
 
     >>> short_name("code(1+3+3)#2"), short_name("unnamed(rank=4)")
     ('1+3+3#2', 'rank 4')
@@ -130,7 +138,10 @@ def _aligned(A, B, labels, tol: float) -> bool:
         p, q = (canonical_order(colours(M, 0.1 * limit), labels) for M in (A, B))
         if np.max(np.abs(A[np.ix_(p, p)] - B[np.ix_(q, q)])) <= limit:
             return True
-    features = [np.column_stack([np.sort(M, axis=1), np.sort(M.T, axis=1), 10 * np.diag(M), 1e6 * reach * np.array(labels)]) for M in (A, B)]
+    features = [
+        np.column_stack([np.sort(M, axis=1), np.sort(M.T, axis=1), 10 * np.diag(M), 1e6 * reach * np.array(labels)])
+        for M in (A, B)
+    ]
     cost = np.linalg.norm(features[0][:, None] - features[1][None], axis=2)
     _, q = linear_sum_assignment(cost)
     return bool(np.max(np.abs(A - B[np.ix_(q, q)])) <= limit)

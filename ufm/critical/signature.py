@@ -7,12 +7,12 @@ For a linear model with D factors, at a critical point of rank r,
 
 so a width of 10^5 costs what a width of r does. n collapsed samples add, for each class c, n_c - 1 copies of
 (1/N) U'H_c U + diag(phi'_i/s_i), H_c the loss's Hessian at the class's logits. Where class permutations fix the point,
-the counts are read off the whole spectrum by irreducible blocks (`critical.spectrum`), whatever K. The nullity explained by
-symmetry is that of the frames' rotations (sum_l r d_l - r(r+1)/2), of the loss's own continuous symmetries
+the counts are read off the whole spectrum by irreducible blocks (`critical.spectrum`), whatever K. The nullity
+explained by symmetry is that of the frames' rotations (sum_l r d_l - r(r+1)/2), of the loss's own continuous symmetries
 (rotations that fix the labels under a quadratic loss) and of a free constant in an unpenalised bias.
 
-Numbers are floats, so an eigenvalue has a sign only where it exceeds rounding and what the leftover gradient may do to it; Newton's method says
-both (`critical.near_zero`). Zeros beyond those of symmetry are open: an index is then a range.
+Numbers are floats, so an eigenvalue has a sign only where it exceeds rounding and what the leftover gradient may do to
+it; Newton's method says both (`critical.near_zero`). Zeros beyond those of symmetry are open: an index is then a range.
 
 Sources: gk25 (Lemma 1, Theorem 4); achour24 for the unregularised analogue.
 """
@@ -43,7 +43,9 @@ EXTREMES_LIMIT = 700
 """Largest width-r factor Hessian formed to report the lowest and highest eigenvalue."""
 
 
-def classify_linear(point: LogitPoint | FactorPoint, tolerances: dict, decreed: bool = False, extremes: bool = True) -> CriticalPoint:
+def classify_linear(
+    point: LogitPoint | FactorPoint, tolerances: dict, decreed: bool = False, extremes: bool = True
+) -> CriticalPoint:
     """`critical.classify` for linear models. decreed: eigenvalues up to the tolerance are taken to be zero."""
     logit, fun, grad_norm = _seen(point, tolerances["gradient"])
     stratum = Stratum(logit)
@@ -55,34 +57,62 @@ def classify_linear(point: LogitPoint | FactorPoint, tolerances: dict, decreed: 
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
 
     def without(status: str, why: str) -> CriticalPoint:
-        return CriticalPoint(point, fun, grad_norm, logit.rank, **blank, status=status, name=named, tolerances=tolerances, why=why)
+        return CriticalPoint(
+            point, fun, grad_norm, logit.rank, **blank, status=status, name=named, tolerances=tolerances, why=why
+        )
 
-    below, norm = critical_below(stratum.ridge_norm, tolerances["gradient"]), max(at.grad_norm, grad_norm if logit.rank else 0.0)
+    below, norm = (
+        critical_below(stratum.ridge_norm, tolerances["gradient"]),
+        max(at.grad_norm, grad_norm if logit.rank else 0.0),
+    )
     below += stratum.rounding if norm > below and not exact else 0.0
     tolerances["critical_below"] = below
     if norm > below:
         return without("not critical", f"gradient norm {norm:.1e} exceeds {below:.1e}")
     found = _spectrum(stratum, split, exact)
     if found is None:
-        return without("unknown", f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to split it")
+        return without(
+            "unknown",
+            f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to"
+            " split it",
+        )
     loose = tolerances["eigenvalue"] * logit.problem.Lam
     count = settled(found, counted(found, loose), loose, _dense if _formed(stratum) else None)
     if decreed and count.critical:
-        count = counted(found, loose, zero=zero_below(logit.problem, found.size, found.grad_norm, tolerances["eigenvalue"])).decreed()
+        count = counted(
+            found, loose, zero=zero_below(logit.problem, found.size, found.grad_norm, tolerances["eigenvalue"])
+        ).decreed()
     tolerances["zero_below"] = count.zero
     if not count.critical:
-        return without("not critical", f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}")
+        return without(
+            "not critical",
+            f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}",
+        )
     symmetry = min(gauge_nullity(logit) + _loss_symmetry(stratum), count.nullity)
     low, high = count.index
     status = "strict saddle" if low else "local minimum" if high == 0 and count.nullity <= symmetry else "degenerate"
     lowest, highest = found.ends if found.ends else _extremes(stratum) if extremes else (None, None)
     index = low if low == high else None
-    numbers = point, fun, grad_norm, logit.rank, index, count.nullity, symmetry, lowest, highest, status, named, tolerances
+    numbers = (
+        point,
+        fun,
+        grad_norm,
+        logit.rank,
+        index,
+        count.nullity,
+        symmetry,
+        lowest,
+        highest,
+        status,
+        named,
+        tolerances,
+    )
     return CriticalPoint(*numbers, index_range=(low, high))
 
 
 def _seen(point, grad_tol: float) -> tuple[LogitPoint, float | None, float | None]:
-    """(logits, F, gradient norm) of a FactorPoint at its own factors; of rank 0 where these are zero up to their own size and not critical besides."""
+    """(logits, F, gradient norm) of a FactorPoint at its own factors; of rank 0 where these are zero up to their own
+    size and not critical besides."""
     if isinstance(point, LogitPoint):
         return point, None, None
     objective, x = objective_of(point)
@@ -102,7 +132,8 @@ def _formed(stratum: Stratum) -> bool:
 
 
 def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | None:
-    """The eigenvalues with multiplicities: the whole by blocks, or those of the stratum's Hessian; None where neither is possible."""
+    """The eigenvalues with multiplicities: the whole by blocks, or those of the stratum's Hessian; None where neither
+    is possible."""
     if exact or (split is not None and not _formed(stratum)):
         listed = spectrum_of(split, merge=0.0)
         values, copies = (np.array(column) for column in zip(*listed, strict=True))
@@ -110,27 +141,45 @@ def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | 
         joined = merged(listed)
         ends = (joined[0][0], joined[-1][0])
         third = third_bound(max(-ends[0], ends[1]), stratum.point.s[0], stratum.point.problem.D)
-        return Spectrum(stratum, values, copies.astype(int), third, symmetry=symmetry, grad_norm=split.grad_norm, ends=ends)
+        return Spectrum(
+            stratum, values, copies.astype(int), third, symmetry=symmetry, grad_norm=split.grad_norm, ends=ends
+        )
     return _dense(stratum) if _formed(stratum) else None
 
 
 def _dense(stratum: Stratum) -> Spectrum:
-    """The eigenvalues of the stratum's Hessian, of leaving the rank at D = 2, and within classes for a loss that is not convex."""
+    """The eigenvalues of the stratum's Hessian, of leaving the rank at D = 2, and within classes for a loss that is not
+    convex."""
     values = linalg.eigvalsh(scaled_hessian(stratum)) if stratum.size else np.zeros(0)
     copies, certain = np.ones(len(values), dtype=int), np.zeros(len(values), dtype=bool)
     if not stratum.point.problem.loss.convex:
         within = [(v, m) for v, m in Dense(stratum).within() if m]
-        values, copies = np.append(values, [v for v, _ in within]), np.append(copies, [m for _, m in within]).astype(int)
+        values, copies = (
+            np.append(values, [v for v, _ in within]),
+            np.append(copies, [m for _, m in within]).astype(int),
+        )
         certain = np.zeros(len(values), dtype=bool)
     leaving, free, known = _leaving_rank(stratum)
     values, certain = np.append(values, leaving), np.append(certain, known)
     copies = np.append(copies, np.full(len(leaving), free, dtype=int))
-    third = third_bound(np.max(np.abs(values), initial=0.0), np.max(stratum.point.s, initial=0.0), stratum.point.problem.D)
-    return Spectrum(stratum, values, copies, third, certain, gauge_nullity(stratum.point), _loss_symmetry(stratum), stratum.grad_norm)
+    third = third_bound(
+        np.max(np.abs(values), initial=0.0), np.max(stratum.point.s, initial=0.0), stratum.point.problem.D
+    )
+    return Spectrum(
+        stratum,
+        values,
+        copies,
+        third,
+        certain,
+        gauge_nullity(stratum.point),
+        _loss_symmetry(stratum),
+        stratum.grad_norm,
+    )
 
 
 def zero_below(problem: Problem, size: float, grad_norm: float, eig_tol: float = 1e-6) -> float:
-    """Modulus up to which an eigenvalue is zero: eig_tol Lam, plus rounding of the largest (`size`) and the gradient norm."""
+    """Modulus up to which an eigenvalue is zero: eig_tol Lam, plus rounding of the largest (`size`) and the gradient
+    norm."""
     return eig_tol * problem.Lam + ROUND * size + grad_norm
 
 
@@ -146,10 +195,11 @@ def inertia(spectrum, zero: float) -> tuple[int, int]:
 
 
 def _leaving_rank(stratum: Stratum) -> tuple[np.ndarray, int, np.ndarray]:
-    """(eigenvalues, multiplicity, which are free of rounding) of the directions that raise the rank, at D = 2 only: one for each sigma of G_perp.
+    """(eigenvalues, multiplicity, which are free of rounding) of the directions that raise the rank, at D = 2 only: one
+    for each sigma of G_perp.
 
-    The lower eigenvalue of [[lam_0, -sigma], [-sigma, lam_1]] is (Lam - sigma)(Lam + sigma)/upper. Under a loss that does not see shifts 1'G = 0
-    and 1'U = 0, so that the least sigma is zero exactly.
+    The lower eigenvalue of [[lam_0, -sigma], [-sigma, lam_1]] is (Lam - sigma)(Lam + sigma)/upper. Under a loss that
+    does not see shifts 1'G = 0 and 1'U = 0, so that the least sigma is zero exactly.
     """
     problem, r = stratum.point.problem, stratum.point.rank
     if problem.D != 2 or not stratum.G_perp.size or problem.widths[0] == r:
@@ -188,7 +238,9 @@ def _loss_symmetry(stratum: Stratum) -> int:
 
 def _extremes(stratum: Stratum) -> tuple[float | None, float | None]:
     """Lowest and highest eigenvalue of the full Hessian, where its core is small."""
-    if core_size(stratum.point) > EXTREMES_LIMIT or (not stratum.point.rank and stratum.size and stratum.point.problem.K**3 > COLUMN_LIMIT):
+    if core_size(stratum.point) > EXTREMES_LIMIT or (
+        not stratum.point.rank and stratum.size and stratum.point.problem.K**3 > COLUMN_LIMIT
+    ):
         return None, None
     values = spectrum_of(Dense(stratum))
     return values[0][0], values[-1][0]

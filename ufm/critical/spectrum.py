@@ -3,18 +3,21 @@
 The Hessian in all parameters splits, at the balanced lift of a critical point of rank r, into
 
     core            the Hessian at widths r on class columns (on sample columns where the point is not collapsed), and b
-    frames          per hidden layer l and unused direction (d_l - r of them), r pairs with eigenvalues 0 and lam_{l-1} + lam_l
-    unused corners  lam_l on (d_{l+1} - r)(d_l - r) entries of every middle factor, lam_0 and lam_L on what the first and last
+    frames   per hidden layer l and unused direction (d_l - r of them), r pairs with eigenvalues 0 and lam_{l-1} + lam_l
+    unused corners  lam_l on (d_{l+1} - r)(d_l - r) entries of every middle factor, lam_0 and lam_L on what the first
+    and last
                     layers' frames leave: (d_1 - r)(N - r) and (d_L - r)(K - r) entries
-    D = 2           there instead, per unused direction, [[lam_0, -sigma], [-sigma, lam_1]] for each singular value sigma of G_perp
+    D = 2  there instead, per unused direction, [[lam_0, -sigma], [-sigma, lam_1]] for each singular value sigma of
+        G_perp
     within classes  n_c - 1 copies per class of (1/N) P'H_c P + lam_0 on r rows, P = W_L ... W_1
 
-because a product through an unused direction of layer l needs the factors on both of its sides and, for D >= 3, meets only
-U'G V = -diag(phi') between them. So the size is that of the core, r M + (L - 1) r^2 + K r, whatever the width (`Dense`).
+because a product through an unused direction of layer l needs the factors on both of its sides and, for D >= 3, meets
+only U'G V = -diag(phi') between them. So the size is that of the core, r M + (L - 1) r^2 + K r, whatever the width
+(`Dense`).
 
-Where class permutations fix the point, all three parts split further by their irreducible representations (`Split`): the hidden layers
-carry the permutations in the frame U, so that factors that commute with a subgroup are a few numbers (`critical.symmetry`), and the
-whole spectrum of DNC or pairs costs O(K) whatever K, once the symmetry is known.
+Where class permutations fix the point, all three parts split further by their irreducible representations (`Split`):
+the hidden layers carry the permutations in the frame U, so that factors that commute with a subgroup are a few numbers
+(`critical.symmetry`), and the whole spectrum of DNC or pairs costs O(K) whatever K, once the symmetry is known.
 
 Sources: gk25 (Lemma 1, Theorem 6), garrod24 (the spectrum at deep neural collapse under MSE).
 """
@@ -47,7 +50,8 @@ AT_ONCE = 2_000_000
 
 
 def spectrum_of(parts: Dense | Split, merge: float = MERGE) -> list[tuple[float, int]]:
-    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters; eigenvalues closer than merge times the largest are one."""
+    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters; eigenvalues closer than merge times
+    the largest are one."""
     found = [*parts.core(), *_unused(parts.point, parts.leaving()), *parts.within()]
     return merged([(float(v), int(m)) for v, m in found if m], merge)
 
@@ -79,7 +83,11 @@ class Dense:
         return [(s, 1) for s in np.linalg.svd(self.stratum.G_perp, compute_uv=False)]
 
     def within(self) -> list[tuple[float, int]]:
-        return [(v, self.point.problem.counts[c] - 1) for c, block in within_blocks(self.stratum) for v in linalg.eigvalsh(block)]
+        return [
+            (v, self.point.problem.counts[c] - 1)
+            for c, block in within_blocks(self.stratum)
+            for v in linalg.eigvalsh(block)
+        ]
 
 
 def core_objective(point: LogitPoint) -> FactorObjective:
@@ -105,7 +113,8 @@ def within_blocks(stratum: Stratum):
 
 
 def within_class_block(stratum: Stratum, c: int) -> np.ndarray:
-    """(1/N) P'H_c P + lam_0 I (r, r), P = W_L ... W_1 in the frame of H_1: the Hessian along variation inside class c."""
+    """(1/N) P'H_c P + lam_0 I (r, r), P = W_L ... W_1 in the frame of H_1: the Hessian along variation inside class
+    c."""
     problem, point = stratum.point.problem, stratum.point
     H = problem.loss.hessians(stratum.logits[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
     P = point.U * _gain(problem, point.s)
@@ -119,7 +128,8 @@ def _gain(problem: Problem, s):
 
 @dataclass(frozen=True, eq=False)
 class Split(ByContent):
-    """The parts of the spectrum by irreducible representations of the permutations of alike parts (m, k) of classes; also F and its gradient.
+    """The parts of the spectrum by irreducible representations of the permutations of alike parts (m, k) of classes;
+    also F and its gradient.
 
     deviation: how far the point is from that symmetry, relative to its largest logit.
     """
@@ -163,10 +173,15 @@ class Split(ByContent):
             vectors = vectors if self.point.b is not None else []
             marks = [x for copy in matrices for _, *xs in copy for x in xs] + vectors
             here = self._invariant(marks)
-            found += [(v, dimension) for v in here.restricted([sum_of_terms(here.commutant, copy) for copy in matrices], vectors)]
+            found += [
+                (v, dimension)
+                for v in here.restricted([sum_of_terms(here.commutant, copy) for copy in matrices], vectors)
+            ]
         missing = core_size(self.point) - sum(m for _, m in found)
         if missing:
-            raise ArithmeticError(f"the irreducible blocks miss {missing} of the {core_size(self.point)} coordinates of the core.")
+            raise ArithmeticError(
+                f"the irreducible blocks miss {missing} of the {core_size(self.point)} coordinates of the core."
+            )
         return found
 
     def leaving(self) -> list[tuple[float, int]]:
@@ -191,10 +206,12 @@ def sum_of_terms(commutant: Commutant, copy) -> Element:
 
 @dataclass(frozen=True, eq=False)
 class Invariant(ByContent):
-    """F to second order at the balanced lift of a point, on factors that commute with a group of class permutations that fix it.
+    """F to second order at the balanced lift of a point, on factors that commute with a group of class permutations
+    that fix it.
 
-    Hidden layers are the column space of Z inside R^K, so that every factor is a K x K matrix of the commutant. Flat coordinates are
-    those of (H_1, W_1, ..., W_L), then of the bias along the cell sums; their inner product is that of the whole factors.
+    Hidden layers are the column space of Z inside R^K, so that every factor is a K x K matrix of the commutant. Flat
+    coordinates are those of (H_1, W_1, ..., W_L), then of the bias along the cell sums; their inner product is that of
+    the whole factors.
     """
 
     point: LogitPoint
@@ -206,7 +223,10 @@ class Invariant(ByContent):
     def fit(self) -> Fit:
         """The fit on one column per cell."""
         all_, first = self.point.problem.classes, self.commutant.first
-        return Fit(self.point.problem.loss, Columns(all_.Y[:, first], all_.weight[first], all_.scale[first], all_.copies[first]))
+        return Fit(
+            self.point.problem.loss,
+            Columns(all_.Y[:, first], all_.weight[first], all_.scale[first], all_.copies[first]),
+        )
 
     @functools.cached_property
     def G(self) -> Element:
@@ -214,7 +234,8 @@ class Invariant(ByContent):
 
     @functools.cached_property
     def frames(self):
-        """(U, s, V, sign, t) with Z = U diag(s) V' on the cell sums and sign t on the rest; dead modes of U, V and t are zero."""
+        """(U, s, V, sign, t) with Z = U diag(s) V' on the cell sums and sign t on the rest; dead modes of U, V and t
+        are zero."""
         E = self.commutant.element(self.Z)
         U, s, Vt = np.linalg.svd(E.Q)
         floor = 0.5 * np.min(self.point.s, initial=np.inf)
@@ -247,7 +268,14 @@ class Invariant(ByContent):
     def gradient(self) -> np.ndarray:
         problem, flat = self.point.problem, self.commutant.flat
         (sums, P), (rests, R) = self.chains
-        parts = zip(products.gradient(sums, P, self.G.Q), products.gradient(rests, R, self.G.c[:, None, None]), sums, rests, problem.lams, strict=True)
+        parts = zip(
+            products.gradient(sums, P, self.G.Q),
+            products.gradient(rests, R, self.G.c[:, None, None]),
+            sums,
+            rests,
+            problem.lams,
+            strict=True,
+        )
         rows = [flat(Element(X + lam * A, (x + lam * a)[:, 0, 0])) for X, x, A, a, lam in parts]
         if self.point.b is not None:
             rows.append(self._bias_part(self.G) + problem.bias * self.commutant.vector(self.point.b))
@@ -267,11 +295,18 @@ class Invariant(ByContent):
         (sums, P), (rests, R) = self.chains
         dZ, dP = products.directional(sums, P, dsums)
         dz, dR = products.directional(rests, R, drests)
-        db = None if self.point.b is None else (flat[..., problem.D * size :] / np.sqrt(commutant.n))[..., commutant.cell_of]
+        db = (
+            None
+            if self.point.b is None
+            else (flat[..., problem.D * size :] / np.sqrt(commutant.n))[..., commutant.cell_of]
+        )
         dG = commutant.element(self.fit.hvp(self.Z, self.point.b, commutant.columns(Element(dZ, dz[..., 0, 0])), db)[0])
         onsums = products.gradient_directional(sums, P, self.G.Q, dsums, dP, dG.Q)
         onrest = products.gradient_directional(rests, R, self.G.c[:, None, None], drests, dR, dG.c[..., None, None])
-        rows = [commutant.flat(Element(X, x[..., 0, 0])) + lam * commutant.flat(E) for X, x, lam, E in zip(onsums, onrest, problem.lams, tangents, strict=True)]
+        rows = [
+            commutant.flat(Element(X, x[..., 0, 0])) + lam * commutant.flat(E)
+            for X, x, lam, E in zip(onsums, onrest, problem.lams, tangents, strict=True)
+        ]
         if db is not None:
             rows.append(self._bias_part(dG) + problem.bias * flat[..., problem.D * size :])
         return np.concatenate(rows, axis=-1)
@@ -307,7 +342,9 @@ class Invariant(ByContent):
         U, s, V, _, t = self.frames
         X = self.G.Q - U @ (U.T @ self.G.Q)
         sigma = np.linalg.svd(X - (X @ V) @ V.T, compute_uv=False)[: len(X) - len(s)]
-        return [(v, 1) for v in sigma] + [(abs(g), int(m)) for g, m, a in zip(self.G.c, self.commutant.copies, t, strict=True) if m and not a]
+        return [(v, 1) for v in sigma] + [
+            (abs(g), int(m)) for g, m, a in zip(self.G.c, self.commutant.copies, t, strict=True) if m and not a
+        ]
 
     def within_class(self, c: int) -> list[tuple[float, int]]:
         """(eigenvalue, multiplicity) of (1/N) P'H_c P + lam_0; class c must be a cell of its own."""

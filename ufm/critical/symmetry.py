@@ -1,14 +1,17 @@
 """The class permutations that fix a point, and matrices that commute with them, at a cost that does not grow with K^2.
 
 A point's classes fall into kinds of m alike parts of k interchangeable classes; G is the product of the wreath products
-S_k wr S_m over kinds: one kind (1, K) at DNC, (K/2, 2) at pairs. A matrix that commutes with a group of this form is constant between
-cells (kinds), and alpha I + beta/k J_part + const J on a cell; in an orthonormal basis adapted to it, it is
+S_k wr S_m over kinds: one kind (1, K) at DNC, (K/2, 2) at pairs. A matrix that commutes with a group of this form is
+constant between cells (kinds), and alpha I + beta/k J_part + const J on a cell; in an orthonormal basis adapted to it,
+it is
 
-    Q (q, q) on the normalised cell sums,  beta_t on m_t - 1 copies of part differences,  alpha_t on m_t (k_t - 1) copies inside parts,
+    Q (q, q) on the normalised cell sums,  beta_t on m_t - 1 copies of part differences,  alpha_t on m_t (k_t - 1)
+    copies inside parts,
 
-so products, singular values and inverses of K x K matrices are those of q x q matrices and 2 q numbers, and its columns are known from
-one column per cell. An operator that commutes with G is, by Schur's lemma, a small matrix on the copies of one fixed vector of each
-irreducible representation, repeated as often as that representation's dimension (`representations`).
+so products, singular values and inverses of K x K matrices are those of q x q matrices and 2 q numbers, and its columns
+are known from one column per cell. An operator that commutes with G is, by Schur's lemma, a small matrix on the copies
+of one fixed vector of each irreducible representation, repeated as often as that representation's dimension
+(`representations`).
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ MOST_KINDS = 16
 
 @dataclass(frozen=True, eq=False)
 class Element(ByContent):
-    """A matrix of a commutant: Q (..., q, q) on cell sums, c (..., 2q) = (beta, alpha) on the rest; leading axes are a batch."""
+    """A matrix of a commutant: Q (..., q, q) on cell sums, c (..., 2q) = (beta, alpha) on the rest; leading axes are a
+    batch."""
 
     Q: np.ndarray
     c: np.ndarray
@@ -41,7 +45,8 @@ class Element(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Commutant(ByContent):
-    """The K x K matrices that commute with permutations inside parts and of parts, for cells given as arrays (m, k) of classes."""
+    """The K x K matrices that commute with permutations inside parts and of parts, for cells given as arrays (m, k) of
+    classes."""
 
     cells: tuple[np.ndarray, ...]
 
@@ -70,7 +75,8 @@ class Commutant(ByContent):
 
     @functools.cached_property
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
-        """(mate, other): a class of the same part as `first` and one of another part of the cell; itself, or a mate, where there is none."""
+        """(mate, other): a class of the same part as `first` and one of another part of the cell; itself, or a mate,
+        where there is none."""
         mate = np.array([cell[0, min(1, cell.shape[1] - 1)] for cell in self.cells])
         other = np.array([cell[1, 0] if len(cell) > 1 else m for cell, m in zip(self.cells, mate, strict=True)])
         return mate, other
@@ -120,7 +126,8 @@ class Commutant(ByContent):
         return x[self.first] * np.sqrt(self.n)
 
     def term(self, term) -> Element:
-        """x y' for ("outer", x, y), diag(x) for ("diagonal", x), sum over parts of x_part 1_part 1_part' for ("parts", x)."""
+        """x y' for ("outer", x, y), diag(x) for ("diagonal", x), sum over parts of x_part 1_part 1_part' for ("parts",
+        x)."""
         kind, x, *y = term
         q = len(self.n)
         if kind == "outer":
@@ -141,9 +148,11 @@ class Commutant(ByContent):
 
 
 def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray, ...], float] | None:
-    """(kinds of alike parts, arrays (m, k) of classes; deviation from that symmetry) of a collapsed point, or None if it has too little.
+    """(kinds of alike parts, arrays (m, k) of classes; deviation from that symmetry) of a collapsed point, or None if
+    it has too little.
 
-    M: the point's matrix. tol: entries closer than this times the largest are equal. The deviation is relative to the largest.
+    M: the point's matrix. tol: entries closer than this times the largest are equal. The deviation is relative to the
+    largest.
     """
     b = np.zeros(len(M)) if point.b is None else np.round(point.b, 9)
     size = max(1e-300, float(np.max(np.abs(M), initial=0.0)))
@@ -153,7 +162,9 @@ def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray,
         return None
     first = np.array([part[0] for part in parts])
     inside = np.array([np.round(M[part[0], part[1]] / size, 6) if len(part) > 1 else 0.0 for part in parts])
-    alike = _swappable(M[np.ix_(first, first)] / size, np.column_stack([labels[first], list(map(len, parts)), inside]), tol)
+    alike = _swappable(
+        M[np.ix_(first, first)] / size, np.column_stack([labels[first], list(map(len, parts)), inside]), tol
+    )
     if len(alike) > MOST_KINDS:
         return None
     kinds = tuple(np.array([parts[i] for i in kind]) for kind in alike)
@@ -163,7 +174,8 @@ def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray,
 
 
 def _swappable(M, labels, tol: float) -> list[np.ndarray]:
-    """Parts of indices with equal labels (rows) whose transpositions seem to leave M alone, judged along two probes: to be checked."""
+    """Parts of indices with equal labels (rows) whose transpositions seem to leave M alone, judged along two probes: to
+    be checked."""
     probe = np.cos(np.outer(np.arange(1.0, len(M) + 1.0) ** 2, [1.0, np.sqrt(2.0)]))
     along, diagonal = np.hstack([M @ probe, M.T @ probe]), np.diag(M)
     parts, left = [], np.arange(len(M))
@@ -200,13 +212,19 @@ def _groups(rows) -> list[np.ndarray]:
 
 
 def representations(kinds, K: int):
-    """(dimension, copies of one vector among K x K matrices, copies among vectors (K,)) of every irreducible representation that occurs.
+    """(dimension, copies of one vector among K x K matrices, copies among vectors (K,)) of every irreducible
+    representation that occurs.
 
     A copy is a list of terms (see `Commutant.term`) to be added.
     """
     one = [[_indicator(K, part) for part in kind] for kind in kinds]
     total = [sum(parts) for parts in one]
-    yield 1, [[("outer", x, y)] for x in total for y in total] + [[(name, x)] for x in total for name in ("diagonal", "parts")], total
+    yield (
+        1,
+        [[("outer", x, y)] for x in total for y in total]
+        + [[(name, x)] for x in total for name in ("diagonal", "parts")],
+        total,
+    )
     for t, (kind, parts) in enumerate(zip(kinds, one, strict=True)):
         yield from _of_parts(len(kind), parts, total)
         if kind.shape[1] > 1:

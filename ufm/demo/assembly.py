@@ -21,7 +21,12 @@ def page(server: bool = False) -> str:
     from ufm.plot.style import COLOURS
 
     scripts = "\n".join(source(name) for name in SCRIPTS)
-    parts = {"STYLE": source("style.css"), "COLOURS": json.dumps(COLOURS), "SERVER": json.dumps(server), "SCRIPTS": scripts}
+    parts = {
+        "STYLE": source("style.css"),
+        "COLOURS": json.dumps(COLOURS),
+        "SERVER": json.dumps(server),
+        "SCRIPTS": scripts,
+    }
     return re.sub(r"/\*\{(\w+)\}\*/", lambda mark: parts[mark[1]], source("page.html"))
 
 

@@ -11,8 +11,9 @@ def add_demo(verbs) -> None:
         verbs,
         "demo",
         "the teaching page: play with collapse and low rank",
-        "Serve the teaching page on this machine and open it: sliders, pictures, gradient descent, a tour in eight steps; the page can ask the solver. "
-        "With --export it is written to one file instead, which works from disk without network.",
+        "Serve the teaching page on this machine and open it: sliders, pictures, gradient descent, a tour in eight"
+        " steps; the page can ask the solver. With --export it is written to one file instead, which works from disk"
+        " without network.",
         "ufm demo\n  ufm demo --port 8765 --no-browser\n  ufm demo --export page.html",
         _demo,
     )

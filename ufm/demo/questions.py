@@ -1,4 +1,5 @@
-"""Questions to the real solver, one at a time, each in a process of its own: it ends when nobody waits for it, and it has a limit."""
+"""Questions to the real solver, one at a time, each in a process of its own: it ends when nobody waits for it, and it
+has a limit."""
 
 from __future__ import annotations
 
@@ -77,10 +78,11 @@ class Desk:
         self._line, self._turn = threading.Semaphore(1 + waiting), threading.Lock()
 
     def ask(self, question, gone=lambda: False) -> dict:
-        """The answer to a question that `read_question` accepts. gone(): whether who asked has left; looked at while waiting.
+        """The answer to a question that `read_question` accepts. gone(): whether who asked has left; looked at while
+        waiting.
 
-        Raises Busy when the line is full, Late beyond the limit, Abandoned when who asked has left or the desk is closed, RuntimeError with
-        the solver's words when it failed.
+        Raises Busy when the line is full, Late beyond the limit, Abandoned when who asked has left or the desk is
+        closed, RuntimeError with the solver's words when it failed.
         """
         self._enter(self._line, gone, _HURRY)
         try:
@@ -127,7 +129,10 @@ class Desk:
             except subprocess.TimeoutExpired:
                 self._look(gone)
                 if time.monotonic() > until:
-                    raise Late(f"the solver was ended after {self.seconds:g} s; `ufm compare` on the command line has no limit.") from None
+                    raise Late(
+                        f"the solver was ended after {self.seconds:g} s; `ufm compare` on the command line has no"
+                        " limit."
+                    ) from None
 
 
 def _reply(text: str) -> dict:
@@ -140,7 +145,8 @@ def _reply(text: str) -> dict:
 
 
 def child() -> None:
-    """What the process of one question does: argv holds the question and the process that asks. It ends when that one does."""
+    """What the process of one question does: argv holds the question and the process that asks. It ends when that one
+    does."""
     question, parent = json.loads(sys.argv[1]), int(sys.argv[2])
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:

@@ -41,7 +41,10 @@ def make_server(port: int = 0) -> ThreadingHTTPServer:
     try:
         return _Server((HOST, port), _Handler)
     except (OSError, OverflowError) as mistake:
-        raise ValueError(f"port {port} of {HOST} cannot be served: {mistake}; name another with --port, or none and a free one is taken.") from None
+        raise ValueError(
+            f"port {port} of {HOST} cannot be served: {mistake}; name another with --port, or none and a free one is"
+            " taken."
+        ) from None
 
 
 def address(server) -> str:
@@ -79,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             question = self._read()
             read_question(question)
-            self._send(200, "application/json", json.dumps(self.server.desk.ask(question, self._is_gone), allow_nan=False))
+            self._send(
+                200, "application/json", json.dumps(self.server.desk.ask(question, self._is_gone), allow_nan=False)
+            )
         except (ValueError, OverflowError) as mistake:
             self._refuse(400, str(mistake))
         except TimeoutError as stalled:
@@ -98,14 +103,17 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError("a question must be sent as application/json.")
         size = self.headers.get("Content-Length", "")
         if not size.isdigit() or not 0 < int(size) <= LONGEST:
-            raise ValueError(f"a question must have between 1 and {LONGEST} bytes; got Content-Length {size or 'missing'}.")
+            raise ValueError(
+                f"a question must have between 1 and {LONGEST} bytes; got Content-Length {size or 'missing'}."
+            )
         try:
             return json.loads(self._body(int(size)))
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as mistake:
             raise ValueError(f"the question is not JSON: {mistake}") from None
 
     def _body(self, size: int) -> bytes:
-        """The question's bytes; TimeoutError when they have not all come within the server's patience, however they drip."""
+        """The question's bytes; TimeoutError when they have not all come within the server's patience, however they
+        drip."""
         body, until = b"", time.monotonic() + self.server.patience
         while len(body) < size:
             left = until - time.monotonic()
@@ -115,7 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
             except TimeoutError:
                 part = None
             if part is None:
-                raise TimeoutError(f"{len(body)} of {size} bytes came within {self.server.patience:g} s; send a question at once.")
+                raise TimeoutError(
+                    f"{len(body)} of {size} bytes came within {self.server.patience:g} s; send a question at once."
+                )
             if not part:
                 raise ValueError(f"the question ended after {len(body)} of {size} bytes.")
             body += part

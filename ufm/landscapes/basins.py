@@ -1,7 +1,7 @@
 """Who wins the basins: many starts, their ends named and counted.
 
-A share is a statement about a dynamics and a distribution of starts. `dynamics` says which were run: gradient descent on all factors
-at width d is one thing, a descent of the exact reduction another with the same minima and other basins.
+A share is a statement about a dynamics and a distribution of starts. `dynamics` says which were run: gradient descent
+on all factors at width d is one thing, a descent of the exact reduction another with the same minima and other basins.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from ufm.solvers import choices
 from ufm.solvers import starts as start_kinds
 
 PAIRS = 2
-"""Stored pairs of L-BFGS in a census: in a batch, short histories are cheaper (0.9 s against 1.4 s for 1000 starts of Figure 1)."""
+"""Stored pairs of L-BFGS in a census: in a batch, short histories are cheaper (0.9 s against 1.4 s for 1000 starts of
+Figure 1)."""
 
 
 CLASSIFIED = 400
@@ -58,24 +59,28 @@ def basins(
 ) -> Landscape:
     """Shares of the ends of `starts` runs from random starts, ends named and told apart modulo class permutation.
 
-    method, space and settings (lr, momentum, batch, betas, steps, max_steps, device, threads, ...) as in `solvers.batch.engine.run_batch`: `lbfgs` runs by
-    default on the exact reduction, which has the minima of the problem but not the basins of gradient descent; `gd` and `adam` run on all parameters.
+    method, space and settings (lr, momentum, batch, betas, steps, max_steps, device, threads, ...) as in
+    `solvers.batch.engine.run_batch`: `lbfgs` runs by default on the exact reduction, which has the minima of the
+    problem but not the basins of gradient descent; `gd` and `adam` run on all parameters.
     scale: standard deviation of the Gaussian start (None: 1/sqrt(width) of the factors that are run).
 
-    A start counts as converged if its end, finished by Newton on the rank stratum, has gradient norm at most tol, no larger F and no direction
-    of descent, and lies within a relative distance of 0.05 of where the descent stopped (class logits; linear models). Others are counted apart.
-    Ends are one if loss, rank and, up to a permutation of the classes, all class logits agree; near losses alone make nothing one.
+    A start counts as converged if its end, finished by Newton on the rank stratum, has gradient norm at most tol, no
+    larger F and no direction of descent, and lies within a relative distance of 0.05 of where the descent stopped
+    (class logits; linear models). Others are counted apart. Ends are one if loss, rank and, up to a permutation of the
+    classes, all class logits agree; near losses alone make nothing one.
 
     L-BFGS keeps `PAIRS` pairs here and 10 in `minimize`: pass pairs=10 for the ends of `multistart` with the same seed.
-    Work is done in blocks of about three seconds and bounded memory. out: a JSON-lines file of finished blocks, so that the same call goes on after
-    Ctrl-C, a kill, or with more starts; it may hold several problems. fresh: put a file that is there aside, as `out.bak`, and begin anew.
-    Ctrl-C returns the finished blocks (never part of one: fast starts would be over-counted), and is passed on if there are none.
+    Work is done in blocks of about three seconds and bounded memory. out: a JSON-lines file of finished blocks, so that
+    the same call goes on after Ctrl-C, a kill, or with more starts; it may hold several problems. fresh: put a file
+    that is there aside, as `out.bak`, and begin anew. Ctrl-C returns the finished blocks (never part of one: fast
+    starts would be over-counted), and is passed on if there are none.
 
     >>> census = basins(Problem(K=4, L=2, lam=0.02), starts=50, rng=0)
     >>> census.winner, census.starts, census.converged
     ('pairs', 50, 50)
 
-    Raises ValueError, before any work, for unknown arguments, and for an `out` that is no such file or whose blocks were made with another seed.
+    Raises ValueError, before any work, for unknown arguments, and for an `out` that is no such file or whose blocks
+    were made with another seed.
     Source: gk25 (Figures 2 and 5), wilson27.
     """
     arguments.instance("problem", problem, Problem)
@@ -95,7 +100,11 @@ def basins(
     if not blocks:
         raise KeyboardInterrupt(f"after 0 of {count} starts")
     others = sum("problem" in row for row in store.rows.values()) - 1
-    notes = [f"also in {out}: blocks of {others} other problem{'s' * (others > 1)} or settings, not counted here"] if others else []
+    notes = (
+        [f"also in {out}: blocks of {others} other problem{'s' * (others > 1)} or settings, not counted here"]
+        if others
+        else []
+    )
     notes += [f"{out} was deleted while it was being written; it has been written again"] if store.restored else []
     return replace(_table(run, blocks, count, level), seconds=time.perf_counter() - began, note="; ".join(notes))
 
@@ -104,7 +113,8 @@ def basins(
 class Runs(ByContent):
     """What was run, and where every start went.
 
-    ends (starts,): the row of the table in which each start ended, -1 where it did not converge. requested: starts asked for; level: of the intervals.
+    ends (starts,): the row of the table in which each start ended, -1 where it did not converge. requested: starts
+    asked for; level: of the intervals.
     dynamics: what was run, and what its shares say nothing about.
     """
 
@@ -148,14 +158,26 @@ def _table(run: Run, blocks: list[dict], count: int, level: float) -> Landscape:
     who = {i: identify(signed[i].point) for i in sorted(order)}
     names = _names({i: one.name for i, one in who.items()})
     rows = [_row(run, found, i, named(signed[i], names[i]), who[i], int(hits[i]), len(which), level) for i in order]
-    runs = Runs(rank[number[which]], count, dynamics(run.problem, run.method, run.space, run.said), run.method, run.space, run.said, level)
+    runs = Runs(
+        rank[number[which]],
+        count,
+        dynamics(run.problem, run.method, run.space, run.said),
+        run.method,
+        run.space,
+        run.said,
+        level,
+    )
     ended = f"after {len(which)} of {count} starts" if len(which) < count else ""
     return Landscape(run.problem, tuple(rows), BASINS, rng=run.rng, interrupted=ended, runs=runs)
 
 
 def _homes(signed: list[CriticalPoint]) -> list[int]:
-    """For each end of a nonlinear model the first that is the same point: their logits agree less than their values and ranks do."""
-    return [next(j for j in range(i + 1) if j == i or same_kind(signed[i], signed[j], LOOSE["value"])) for i in range(len(signed))]
+    """For each end of a nonlinear model the first that is the same point: their logits agree less than their values and
+    ranks do."""
+    return [
+        next(j for j in range(i + 1) if j == i or same_kind(signed[i], signed[j], LOOSE["value"]))
+        for i in range(len(signed))
+    ]
 
 
 def _names(given: dict[int, str]) -> dict[int, str]:
@@ -177,11 +199,22 @@ def _joined(problem: Problem, blocks: list[dict], count: int) -> tuple[Ends, np.
     return Ends.joined(parts, problem.K), np.concatenate(which)
 
 
-def _row(run: Run, found: Ends, i: int, critical: CriticalPoint, who: Identity, hits: int, total: int, level: float) -> Row:
+def _row(
+    run: Run, found: Ends, i: int, critical: CriticalPoint, who: Identity, hits: int, total: int, level: float
+) -> Row:
     """The row of an end."""
     share, low, high = hits / total, *wilson(hits, total, level)
-    more = {"share": share, "low": low, "high": high, "distance": who.distance, "first": int(found.first[i]), "scales": who.scales}
-    return Row(critical, hits, {run.method: hits}, more | {"continuum": bool(found.continuum[i]), "logits": found.logits[i]})
+    more = {
+        "share": share,
+        "low": low,
+        "high": high,
+        "distance": who.distance,
+        "first": int(found.first[i]),
+        "scales": who.scales,
+    }
+    return Row(
+        critical, hits, {run.method: hits}, more | {"continuum": bool(found.continuum[i]), "logits": found.logits[i]}
+    )
 
 
 def _signed(run: Run, found: Ends, i: int) -> CriticalPoint:
@@ -194,7 +227,9 @@ def _signed(run: Run, found: Ends, i: int) -> CriticalPoint:
         return classify(point, extremes=False)
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
     why = "a census leaves large strata unclassified; classify(row) does it"
-    return CriticalPoint(point, float(found.fun[i]), float("nan"), rank, **blank, status="unknown", name=None, tolerances={}, why=why)
+    return CriticalPoint(
+        point, float(found.fun[i]), float("nan"), rank, **blank, status="unknown", name=None, tolerances={}, why=why
+    )
 
 
 def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:
@@ -206,7 +241,9 @@ def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:
     ran = {"lbfgs": "L-BFGS", "gd": "gradient descent", "adam": "Adam"}[method]
     if method != "lbfgs":
         ran += f" (lr={settings['lr']:g}" + (f", momentum={settings['momentum']:g}" if settings.get("momentum") else "")
-        ran += (f", batches of {settings['batch']}" if settings.get("batch") else "") + f", at most {settings['steps']} steps)"
+        ran += (
+            f", batches of {settings['batch']}" if settings.get("batch") else ""
+        ) + f", at most {settings['steps']} steps)"
     end = "; ends finished by Newton on the rank stratum" if problem.linear else ""
     if space == "factors":
         return f"{ran} at width {_widths(problem)} in all {objective.size} parameters, {begin}{end}"
@@ -225,8 +262,17 @@ def _widths(problem: Problem) -> str:
 
 
 def _columns(table: Landscape) -> list[Column]:
-    interval = Column(f"{100 * table.level:g}% interval", lambda row: f"{row.low:.4f}-{row.high:.4f}", side="<", width=14)
-    return [name_column("end", len(NOT_CONVERGED)), RANK, FUN, Column("count", "hits", width=7), Column("share", "share", ".4f", width=6), interval]
+    interval = Column(
+        f"{100 * table.level:g}% interval", lambda row: f"{row.low:.4f}-{row.high:.4f}", side="<", width=14
+    )
+    return [
+        name_column("end", len(NOT_CONVERGED)),
+        RANK,
+        FUN,
+        Column("count", "hits", width=7),
+        Column("share", "share", ".4f", width=6),
+        interval,
+    ]
 
 
 def _foot(table: Landscape) -> list[str]:
@@ -244,7 +290,10 @@ def _entry(_: Landscape, row: Row) -> dict:
 
 
 def _shape(table: Landscape) -> dict:
-    facts = {name: getattr(table.runs, name) for name in ("dynamics", "method", "space", "settings", "requested", "starts", "converged", "not_converged")}
+    facts = {
+        name: getattr(table.runs, name)
+        for name in ("dynamics", "method", "space", "settings", "requested", "starts", "converged", "not_converged")
+    }
     return {**facts, "winner": most_frequent(table), "level": table.level}
 
 

@@ -1,4 +1,5 @@
-"""Many starts in blocks: each finished block is a row of its distinct ends, kept in memory or in a file from which the same call goes on."""
+"""Many starts in blocks: each finished block is a row of its distinct ends, kept in memory or in a file from which the
+same call goes on."""
 
 from __future__ import annotations
 
@@ -87,7 +88,18 @@ class Run:
         space = choices.space_of(problem, None, method, space)
         own = {name: value for name, value in settings.items() if name not in MACHINE}
         said = {**_named(engine.checked_settings(method, own, problem, space)), "tol": tol, "scale": scale}
-        return Run(problem, method, space, scale, tol, memory, {}, said, settings, fingerprint(plain(_cell(problem, method, space, said)))[:16])
+        return Run(
+            problem,
+            method,
+            space,
+            scale,
+            tol,
+            memory,
+            {},
+            said,
+            settings,
+            fingerprint(plain(_cell(problem, method, space, said)))[:16],
+        )
 
     def seeded(self, rng, store) -> Run:
         """The same with a seed, noted in the store: that of the blocks there where none is given."""
@@ -97,9 +109,14 @@ class Run:
         record = seed_record(seed_sequence(known["rng"] if known and rng is None else rng))
         if known and plain(known["rng"]) != plain(record):
             where = repr(str(getattr(store, "path", "")))
-            raise ValueError(f"rng must be that of the blocks in out {where}, {known['rng']}, or None; got rng={record}. --fresh (fresh=True) begins anew.")
+            raise ValueError(
+                f"rng must be that of the blocks in out {where}, {known['rng']}, or None; got rng={record}. --fresh"
+                " (fresh=True) begins anew."
+            )
         if not known:
-            store.add(plain({"key": self.key, **_cell(self.problem, self.method, self.space, self.said), "rng": record}))
+            store.add(
+                plain({"key": self.key, **_cell(self.problem, self.method, self.space, self.said), "rng": record})
+            )
         return replace(self, rng=record)
 
     @property
@@ -114,11 +131,16 @@ class Run:
 
     def blocks(self, count: int, store, progress) -> list[dict]:
         """Rows of finished blocks, in the order of their starts; what is missing is run and stored. Ctrl-C ends it."""
-        done = sorted((_checked(row, store, self.problem.K) for row in store.rows.values() if row.get("run") == self.key), key=lambda row: row["from"])
+        done = sorted(
+            (_checked(row, store, self.problem.K) for row in store.rows.values() if row.get("run") == self.key),
+            key=lambda row: row["from"],
+        )
         gaps, most = _missing(done, count), self._most()
         size = min(FIRST, most)
         try:
-            with progress_bar(total=count, initial=count - sum(map(len, gaps)), desc="starts", progress=progress, unit="start") as bar:
+            with progress_bar(
+                total=count, initial=count - sum(map(len, gaps)), desc="starts", progress=progress, unit="start"
+            ) as bar:
                 for gap in gaps:
                     while gap:
                         block, began = gap[:size], time.perf_counter()
@@ -149,13 +171,27 @@ class Run:
         rows = [{name: plain(getattr(found, name)[i]) for name in STORED} for i in range(len(found))]
         for i, row in enumerate(rows):
             row |= {"logits": found.logits[i].tolist(), "b": None if found.b is None else found.b[i].tolist()}
-        place = {"key": f"{self.key}:{block.start}-{block.stop}", "run": self.key, "from": block.start, "to": block.stop}
+        place = {
+            "key": f"{self.key}:{block.start}-{block.stop}",
+            "run": self.key,
+            "from": block.start,
+            "to": block.stop,
+        }
         return place | {"ends": rows, "which": which.tolist()}
 
     def _batch(self, starts):
         with interruption.whole():
             return engine.run_batch(
-                self.problem, starts, self.rng, self.method, self.space, tol=self.tol, memory=self.memory, progress=False, keep="points", **self.passed
+                self.problem,
+                starts,
+                self.rng,
+                self.method,
+                self.space,
+                tol=self.tol,
+                memory=self.memory,
+                progress=False,
+                keep="points",
+                **self.passed,
             )
 
     def point(self, start: int) -> FactorPoint:
@@ -175,7 +211,9 @@ def stored_ends(row: dict, K: int) -> Ends:
 
 
 def _named(settings: dict) -> dict:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items() if name != "tol"}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in settings.items() if name != "tol"
+    }
 
 
 def _cell(problem: Problem, method: str, space: str, said: dict) -> dict:
@@ -189,7 +227,14 @@ def _checked(row: dict, store, K: int) -> dict:
     if np.any(which != np.round(which)) or np.any(which < -1) or np.any(which >= len(ends)):
         block.refuse("which", f"must hold places in `ends`, -1 to {len(ends) - 1}")
     for end in ends:
-        end.real("fun"), end.whole("rank", none=True, most=K), end.whole("first"), end.whole("count"), end.truth("continuum"), end.array("logits", (K, K))
+        (
+            end.real("fun"),
+            end.whole("rank", none=True, most=K),
+            end.whole("first"),
+            end.whole("count"),
+            end.truth("continuum"),
+            end.array("logits", (K, K)),
+        )
         if end.take("b") is not None:
             end.array("b", (K,))
     return row
@@ -219,4 +264,10 @@ def _ends(run: Run, batch) -> Ends:
         good, fun, rank, M, b = at.accepted & (at.moved <= NEAR), at.fun, at.rank, at.logits, at.b
     rows = np.flatnonzero(good)
     rank = np.asarray(rank) if problem.linear else np.full(len(fun), -1)
-    return Ends.of(np.asarray(fun)[rows], rank[rows].astype(int), np.asarray(M)[rows], None if b is None else np.asarray(b)[rows], batch.index[rows])
+    return Ends.of(
+        np.asarray(fun)[rows],
+        rank[rows].astype(int),
+        np.asarray(M)[rows],
+        None if b is None else np.asarray(b)[rows],
+        batch.index[rows],
+    )

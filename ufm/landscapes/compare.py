@@ -26,7 +26,8 @@ from ufm.problem import Problem
 from ufm.solvers.multistart import Multistart, multistart
 
 LOW_RANK_STARTS = 6
-"""Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC when widths are large."""
+"""Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC
+when widths are large."""
 SEARCHED_K = 21
 """Classes up to which a ReLU model is searched for low rank by default, a matter of seconds."""
 REFINED_K = 28
@@ -38,19 +39,29 @@ SEARCH = "search"
 @named_arguments
 @own_numpy_state
 def compare(
-    problem: Problem, starts: int | None = None, rng=None, *, trace: int = 0, progress: bool | None = None, search_options=None, prove: bool | None = None
+    problem: Problem,
+    starts: int | None = None,
+    rng=None,
+    *,
+    trace: int = 0,
+    progress: bool | None = None,
+    search_options=None,
+    prove: bool | None = None,
 ) -> Landscape:
-    """Every structure that exists for a problem with its value, rank and signature, the best of a short search, and the winner.
+    """Every structure that exists for a problem with its value, rank and signature, the best of a short search, and the
+    winner.
 
-    F is reported at exact rank; index and nullity are those of the Hessian in the full factor space. Structures that are one point (under MSE
-    rotations of the logits are symmetries) share a row, under the first name; table["blocks(3,1)"] finds it by any.
+    F is reported at exact rank; index and nullity are those of the Hessian in the full factor space. Structures that
+    are one point (under MSE rotations of the logits are symmetries) share a row, under the first name;
+    table["blocks(3,1)"] finds it by any.
     starts: random starts of the search (default 20 up to K = 30, 5 up to K = 60, none above; 0 switches it
-    off), joined from K = 11 on, and in models narrower than K - 1, by twice as many at small widths and by one from every known code
-    (`landscapes.sources.narrow`); `hits` counts the random starts of full width alone. With relu (K <= 21) the default is a short search
-    for low rank instead (`landscapes.sources.relu_search`), and structures that are not stationary (K <= 28) are followed by what descent from them
-    finds. rng: seed of the search. trace: record runs every that many steps, for plots.
-    search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the extra
-    [certify] is installed; milliseconds each).
+    off), joined from K = 11 on, and in models narrower than K - 1, by twice as many at small widths and by one from
+    every known code (`landscapes.sources.narrow`); `hits` counts the random starts of full width alone. With relu (K <=
+    21) the default is a short search for low rank instead (`landscapes.sources.relu_search`), and structures that are
+    not stationary (K <= 28) are followed by what descent from them finds. rng: seed of the search. trace: record runs
+    every that many steps, for plots.
+    search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the
+    extra [certify] is installed; milliseconds each).
 
     >>> print(compare(Problem(K=6, n=2, d=8, L=2, lam=2e-3), starts=0, prove=False).verdict())
     pairs (rank 3) has the lowest value found, 0.068673013157, 0.00346 below the next; no point lies below ...
@@ -62,15 +73,25 @@ def compare(
     by_low_rank = _descends(problem, SEARCHED_K) and starts is None
     starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
-    search = _Search(problem, max(starts, 0 if known else 1), seed, {"progress": progress, "trace": trace, **(search_options or {})})
+    search = _Search(
+        problem, max(starts, 0 if known else 1), seed, {"progress": progress, "trace": trace, **(search_options or {})}
+    )
     sources = [closed_forms(problem, known, child(seed, 2) if _descends(problem, REFINED_K) else None, progress)]
     sources += [search.ends()] if search.starts else []
-    sources += [narrow_points(problem, starts, child(seed, LOW_RANK_SEED), progress)] if starts and pays(problem) else []
+    sources += (
+        [narrow_points(problem, starts, child(seed, LOW_RANK_SEED), progress)] if starts and pays(problem) else []
+    )
     sources += [low_rank_points(problem, LOW_RANK_STARTS, child(seed, 1), progress)] if by_low_rank else []
     found = Gathering(anything, extremes=True).collect(*sources)
     rows = _listed(found.rows(counted=(SEARCH, LOW_RANK)))
     said = [line for line in (note, *found.said[1:]) if line]
-    facts = {"rng": seed_record(seed), "left_out": reasons, "interrupted": found.interrupted, "runs": search.runs, "note": "\n".join(said)}
+    facts = {
+        "rng": seed_record(seed),
+        "left_out": reasons,
+        "interrupted": found.interrupted,
+        "runs": search.runs,
+        "note": "\n".join(said),
+    }
     table = Landscape(problem, rows, DUEL, **facts)
     table = _settled(table, prove)
     return replace(table, seconds=time.perf_counter() - began)
@@ -121,7 +142,13 @@ def _extra(row: Row) -> bool:
 
 def _descends(problem: Problem, largest: int) -> bool:
     """Whether descent through kinks from structured starts applies, up to so many classes."""
-    return problem.activation.rectifies and problem.L >= 2 and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
+    return (
+        problem.activation.rectifies
+        and problem.L >= 2
+        and problem.bias is None
+        and problem.balanced
+        and 3 <= problem.K <= largest
+    )
 
 
 def _starts(problem: Problem, starts) -> tuple[int, str]:
@@ -129,13 +156,20 @@ def _starts(problem: Problem, starts) -> tuple[int, str]:
     if starts is not None:
         return arguments.count("starts", starts, 0), ""
     if _descends(problem, SEARCHED_K):
-        return 0, f"search: {LOW_RANK_STARTS} starts of low rank (narrow Gaussian factors, graph codes under mse); pass starts for random ones of full width."
+        return (
+            0,
+            (
+                f"search: {LOW_RANK_STARTS} starts of low rank (narrow Gaussian factors, graph codes under mse); pass"
+                " starts for random ones of full width."
+            ),
+        )
     starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0
     return starts, "" if starts else f"search: off by default at K={problem.K}; pass starts to search."
 
 
 def _prove(table: Landscape) -> tuple[Certificate, ...]:
-    """Orders of the winner against every other structure, and against the next distinct point if that was found by the search."""
+    """Orders of the winner against every other structure, and against the next distinct point if that was found by the
+    search."""
     from ufm.certificates.orders import order
 
     best = table.best
@@ -163,9 +197,15 @@ def _foot(table: Landscape) -> list[str]:
     lines += [f"{row.name} is also {', '.join(row.aliases)}" for row in table if row.aliases]
     lines += [f"not classified: {row.name}: {row.why}" for row in table if row.why and row.status == "unknown"]
     if not problem.linear and not problem.activation.smooth:
-        lines.append("rank: of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks; `stationary` means it vanishes.")
+        lines.append(
+            "rank: of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks;"
+            " `stationary` means it vanishes."
+        )
     if table.runs is not None:
-        lines.append(f"search: {len(table.runs)} random starts, {sum(run.success for run in table.runs)} converged; rng={table.rng}")
+        lines.append(
+            f"search: {len(table.runs)} random starts, {sum(run.success for run in table.runs)} converged;"
+            f" rng={table.rng}"
+        )
     lines += table.note.splitlines()
     lines += [f"not proved: {c.statement}: {c.why}" for c in table.certificates if not c.holds]
     lines += [f"interrupted {table.interrupted}: lower points may be missing"] if table.interrupted else []
@@ -181,9 +221,15 @@ def verdict(table: Landscape) -> str:
     if table.certified:
         lead += f" (proved: {best.name} < {_few(_plain(c.statement.split(' < ')[1]) for c in table.certificates)})"
     if table.is_global and not problem.linear:
-        return f"{lead}; it meets the lower bound that holds for two classes (float64), so it is a global minimum up to rounding (sml23)."
+        return (
+            f"{lead}; it meets the lower bound that holds for two classes (float64), so it is a global minimum up to"
+            " rounding (sml23)."
+        )
     if table.is_global:
-        return f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify` proves it)."
+        return (
+            f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify`"
+            " proves it)."
+        )
     if table.lower_bound is not None:
         return f"{lead}; no point lies below {table.lower_bound:.12f} (float64 bound), so global optimality is open."
     return f"{lead}; global optimality is open."

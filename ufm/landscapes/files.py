@@ -40,7 +40,8 @@ def write(path, verb: str, shape: dict, listed: str, rows: Sequence[Row], said: 
 
 
 def read(path, said: Sequence[str]) -> tuple:
-    """(view, problem, rows, what was said, runs) of a file; ValueError naming the file and the field when it is not one."""
+    """(view, problem, rows, what was said, runs) of a file; ValueError naming the file and the field when it is not
+    one."""
     data = read_json(path, "a table of points")
     problem = data.take("problem", Problem.from_dict)
     view = data.take("verb", view_of)
@@ -60,7 +61,14 @@ def _row(row: Row) -> dict:
     own = {f.name: getattr(row.critical, f.name) for f in fields(CriticalPoint) if f.name != "point"}
     more = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.more.items()}
     arrays = [name for name, value in row.more.items() if isinstance(value, np.ndarray)]
-    return {"critical": own, "point": _point(row.critical.point), "hits": row.hits, "how": row.how, "more": more, "arrays": arrays}
+    return {
+        "critical": own,
+        "point": _point(row.critical.point),
+        "hits": row.hits,
+        "how": row.how,
+        "more": more,
+        "arrays": arrays,
+    }
 
 
 def _point(point: LogitPoint | FactorPoint) -> dict:
@@ -91,7 +99,11 @@ def _read_point(problem: Problem, data: dict) -> LogitPoint | FactorPoint:
 def _runs(runs) -> dict | None:
     """What a table's runs say of themselves, under the name of their record; None for those that no file keeps."""
     kind = next((kind for kind in RUNS if kind.endswith(f":{type(runs).__name__}")), None)
-    return kind and {"record": kind, **{f.name: getattr(runs, f.name) for f in fields(runs)}, **({"ends": runs.ends.tolist()} if hasattr(runs, "ends") else {})}
+    return kind and {
+        "record": kind,
+        **{f.name: getattr(runs, f.name) for f in fields(runs)},
+        **({"ends": runs.ends.tolist()} if hasattr(runs, "ends") else {}),
+    }
 
 
 def _read_runs(data: dict | None, rows: int):

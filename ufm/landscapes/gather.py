@@ -1,8 +1,9 @@
-"""Points from sources become rows: the one place that decides what a table lists, what is one point, and what it is called.
+"""Points from sources become rows: the one place that decides what a table lists, what is one point, and what it is
+called.
 
-A source is a generator of (how, point) or (how, point, times): how it was met, in a word or two; a point, or a CriticalPoint where the source knows
-its signature; how often. It returns, at its end, what it searched, in words. It knows the problem and nothing of the table. A verb is a list of
-sources, a rule for what counts as critical, and a view.
+A source is a generator of (how, point) or (how, point, times): how it was met, in a word or two; a point, or a
+CriticalPoint where the source knows its signature; how often. It returns, at its end, what it searched, in words. It
+knows the problem and nothing of the table. A verb is a list of sources, a rule for what counts as critical, and a view.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ STRUCTURE = "structure"
 REFINED = " refined"
 """How a point was met by descent from a structure, after the structure's name; a name that finds it in the table."""
 SHARP = 1e-12
-"""Gradient norm up to which a landscape lists a point. Stricter than the common rule: twins are told apart by logits that agree to 1e-5."""
+"""Gradient norm up to which a landscape lists a point. Stricter than the common rule: twins are told apart by logits
+that agree to 1e-5."""
 
 
 @dataclass(frozen=True)
 class Met:
-    """A point as it was met: its value and rank, and of a linear model its stratum, where the gradient is computed when a rule asks for it."""
+    """A point as it was met: its value and rank, and of a linear model its stratum, where the gradient is computed when
+    a rule asks for it."""
 
     point: LogitPoint | FactorPoint
     fun: float
@@ -42,8 +45,8 @@ class Met:
 
 @dataclass
 class Kind:
-    """One point so far: with its signature, the names that closed forms gave it, that of the source that knew the signature, and how often it was
-    met by whom."""
+    """One point so far: with its signature, the names that closed forms gave it, that of the source that knew the
+    signature, and how often it was met by whom."""
 
     critical: CriticalPoint
     names: list[str] = field(default_factory=list)
@@ -94,7 +97,8 @@ class Gathering:
         return len(self.kinds)
 
     def collect(self, *sources: Iterable) -> Gathering:
-        """Everything that the sources yield, in their order. Ctrl-C ends it and keeps what was found; `interrupted` says how far it came."""
+        """Everything that the sources yield, in their order. Ctrl-C ends it and keeps what was found; `interrupted`
+        says how far it came."""
         try:
             for source in sources:
                 self._drain(iter(source))
@@ -121,7 +125,8 @@ class Gathering:
                 raise
 
     def add(self, how: str, what, times: int = 1) -> None:
-        """Count a point as one of its kind, or list it as a kind of its own; None, or what the rule leaves out, is passed over."""
+        """Count a point as one of its kind, or list it as a kind of its own; None, or what the rule leaves out, is
+        passed over."""
         if what is None:
             return
         one = met(what)
@@ -140,8 +145,9 @@ class Gathering:
             kind.own = name
 
     def rows(self, counted: tuple[str, ...] | None = None) -> list[Row]:
-        """The kinds as rows in order of value, each under a name of its own: a closed form's, else its source's, else what `identify` says. Further
-        structures that are the same point are its aliases. counted: the sources whose meetings are hits (default: all)."""
+        """The kinds as rows in order of value, each under a name of its own: a closed form's, else its source's, else
+        what `identify` says. Further structures that are the same point are its aliases. counted: the sources whose
+        meetings are hits (default: all)."""
         ordered = sorted(self.kinds, key=lambda kind: kind.critical.fun)
         taken, names = set(), {}
         for kind in sorted(ordered, key=lambda kind: not kind.names):

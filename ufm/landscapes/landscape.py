@@ -24,29 +24,40 @@ from ufm.structures.modes import decouples, explain
 
 @named_arguments
 @own_numpy_state
-def landscape(problem: Problem, *, starts: int | None = None, rng=None, max_idempotents: int | None = None, progress: bool | None = None) -> Landscape:
+def landscape(
+    problem: Problem,
+    *,
+    starts: int | None = None,
+    rng=None,
+    max_idempotents: int | None = None,
+    progress: bool | None = None,
+) -> Landscape:
     """All critical points found of F(W_L, ..., W_1, H_1), modulo gauge and class permutation, each with its signature.
 
     MSE (linear; balanced, imbalanced without bias or with a free one): the complete list, by singular modes.
     Other losses: structures in closed form, symmetric points from class-permutation groups (balanced, no bias), and a
-    search without symmetry from random starts: descents, Newton from random points of every rank, eigenvector following to
-    saddles of index 1 to 3. Points are merged modulo permutation (under MSE by value and spectrum, rotations being symmetries).
+    search without symmetry from random starts: descents, Newton from random points of every rank, eigenvector following
+    to saddles of index 1 to 3. Points are merged modulo permutation (under MSE by value and spectrum, rotations being
+    symmetries).
 
-    max_idempotents: size of the symmetry classes, in modes (default 4 up to K = 8, 3 up to 12, none beyond; 0 switches them off).
-    starts: of the search (default 60 up to K = 6, 40 up to 12, 10 beyond; 0 switches it off). rng: its seed. Both by name.
-    Ctrl-C during the search keeps what was found, and `scope` says so.
+    max_idempotents: size of the symmetry classes, in modes (default 4 up to K = 8, 3 up to 12, none beyond; 0 switches
+    them off).
+    starts: of the search (default 60 up to K = 6, 40 up to 12, 10 beyond; 0 switches it off). rng: its seed. Both by
+    name. Ctrl-C during the search keeps what was found, and `scope` says so.
 
     >>> atlas = landscape(Problem(K=3, n=2, L=2, lam=0.01, loss="mse"))
     >>> atlas.complete, len(atlas), atlas.best.name
     (True, 10, 'dnc')
 
-    Raises ValueError for nonlinear models: the stratum theorem needs a linear one (`compare`, `profile` do not). Source: gk25 (Lemma 1); dang23 (MSE).
+    Raises ValueError for nonlinear models: the stratum theorem needs a linear one (`compare`, `profile` do not).
+    Source: gk25 (Lemma 1); dang23 (MSE).
     """
     arguments.instance("problem", problem, Problem)
     if not problem.linear:
         raise ValueError(
-            f"landscape needs a linear model (the stratum theorem, by which points are listed rank by rank and classified, does not hold otherwise); "
-            f"got activation={problem.activation.name!r}. `compare` shows structures and a search, and for relu `profile` the lowest found at each rank."
+            "landscape needs a linear model (the stratum theorem, by which points are listed rank by rank and"
+            f" classified, does not hold otherwise); got activation={problem.activation.name!r}. `compare` shows"
+            " structures and a search, and for relu `profile` the lowest found at each rank."
         )
     began = time.perf_counter()
     if decouples(problem):
@@ -54,9 +65,17 @@ def landscape(problem: Problem, *, starts: int | None = None, rng=None, max_idem
         found = Gathering().collect(mode_points(problem), closed_forms(problem))
         return _table(problem, found, (MODES,), began, scope=scope, complete=complete)
     seed = seed_sequence(rng)
-    modes = (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0) if max_idempotents is None else arguments.integer("max_idempotents", max_idempotents, 0)
+    modes = (
+        (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0)
+        if max_idempotents is None
+        else arguments.integer("max_idempotents", max_idempotents, 0)
+    )
     starts = _default_starts(problem.K) if starts is None else arguments.count("starts", starts, 0)
-    sources = closed_forms(problem), fixed_points(problem, modes, progress), random_points(problem, starts, seed, progress)
+    sources = (
+        closed_forms(problem),
+        fixed_points(problem, modes, progress),
+        random_points(problem, starts, seed, progress),
+    )
     found = Gathering(is_sharp).collect(*sources)
     ended = [f"interrupted {found.interrupted}"] * bool(found.interrupted)
     scope = f"Searched: {'; '.join([*found.said, *ended])}. Not claimed to be complete."
@@ -79,7 +98,10 @@ def _columns(table: Landscape) -> list[Column]:
 
 def _foot(table: Landscape) -> list[str]:
     minima, saddles = len(table.minima), len(table.saddles)
-    counted = f"{len(table)} critical points: {minima} local minima, {saddles} strict saddles, {len(table) - minima - saddles} other"
+    counted = (
+        f"{len(table)} critical points: {minima} local minima, {saddles} strict saddles,"
+        f" {len(table) - minima - saddles} other"
+    )
     return [counted, table.scope]
 
 

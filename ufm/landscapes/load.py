@@ -12,7 +12,8 @@ from ufm.points import FactorPoint, LogitPoint
 
 @named_arguments
 def load(path) -> Landscape | FactorPoint | LogitPoint:
-    """The table written by `Landscape.save` (a file that ends in .json), else the point written by a point's `save` (.npz).
+    """The table written by `Landscape.save` (a file that ends in .json), else the point written by a point's `save`
+    (.npz).
 
     Raises ValueError naming the file, and the field that is missing or wrong.
     """

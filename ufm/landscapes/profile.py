@@ -1,7 +1,8 @@
 """The lowest value found at each rank: how much a problem gains by every further dimension.
 
-The rank meant is that of the logits for a linear model. With ReLU it is that of M_L = W_{L-1} s(...), the class means of the last hidden
-pre-activations (for L = 2 of s(M_2), M_2 being undetermined at DNC): the output has rank K at DNC and at many low-rank points alike and says nothing.
+The rank meant is that of the logits for a linear model. With ReLU it is that of M_L = W_{L-1} s(...), the class means
+of the last hidden pre-activations (for L = 2 of s(M_2), M_2 being undetermined at DNC): the output has rank K at DNC
+and at many low-rank points alike and says nothing.
 """
 
 from __future__ import annotations
@@ -38,15 +39,19 @@ STATIONARY = 1e-6
 
 @named_arguments
 @own_numpy_state
-def profile(problem: Problem, starts: int | None = None, rng=None, *, ranks=None, progress: bool | None = None) -> Landscape:
+def profile(
+    problem: Problem, starts: int | None = None, rng=None, *, ranks=None, progress: bool | None = None
+) -> Landscape:
     """The lowest critical point found at each rank, ascending in rank; table[r] is that of rank r.
 
-    Linear models, r = 0, ..., max_rank. Candidates: the named structures, the ends of descents from known codes, and for each r >= 1 end points of
-    exact rank r of `starts` descents (default 10) of the problem with all widths r, r + 1 and r + 2 in turn (at width r alone descents often end too
-    low in rank), polished by Newton on the stratum. End points of another rank count there. Every point is classified in the full problem (width d).
+    Linear models, r = 0, ..., max_rank. Candidates: the named structures, the ends of descents from known codes, and
+    for each r >= 1 end points of exact rank r of `starts` descents (default 10) of the problem with all widths r, r + 1
+    and r + 2 in turn (at width r alone descents often end too low in rank), polished by Newton on the stratum. End
+    points of another rank count there. Every point is classified in the full problem (width d).
 
-    ReLU without bias, L >= 2, r in `ranks` (default 2, ..., K - 1): stationary structures, and the ends of `starts` descents (default 12) of the
-    problem with d_1, ..., d_{L-1} at most r (`low_rank_search`), which count at the rank they have.
+    ReLU without bias, L >= 2, r in `ranks` (default 2, ..., K - 1): stationary structures, and the ends of `starts`
+    descents (default 12) of the problem with d_1, ..., d_{L-1} at most r (`low_rank_search`), which count at the rank
+    they have.
 
     starts: descents per rank, 0 for structures alone; rng: their seed. Ctrl-C keeps what was found.
 
@@ -70,18 +75,23 @@ def profile(problem: Problem, starts: int | None = None, rng=None, *, ranks=None
     missing = set(range(problem.max_rank + 1)) - {row.rank for row in rows} if problem.linear else ()
     runs = Searched(starts, None if problem.linear else reference(problem), tuple(sorted(missing)))
     seconds = time.perf_counter() - began
-    return Landscape(problem, rows, PROFILE, rng=seed_record(seed), seconds=seconds, interrupted=found.interrupted, runs=runs)
+    return Landscape(
+        problem, rows, PROFILE, rng=seed_record(seed), seconds=seconds, interrupted=found.interrupted, runs=runs
+    )
 
 
 @named_arguments
-def relu_profile(problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None) -> Landscape:
+def relu_profile(
+    problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None
+) -> Landscape:
     """`profile`, under the name it had for relu; goes with the next release."""
     warnings.warn("relu_profile is now profile, which takes relu models too.", DeprecationWarning, stacklevel=2)
     return profile(problem, starts, rng, ranks=ranks, progress=progress)
 
 
 def _narrow_descents(problem: Problem, ranks, starts: int, seed, progress) -> Iterator[tuple]:
-    """The source for linear models: descents at widths r, r + 1, r + 2, and from known codes, polished at their rank."""
+    """The source for linear models: descents at widths r, r + 1, r + 2, and from known codes, polished at their
+    rank."""
     jobs, done = [(r, i) for r in ranks for i in range(starts)], 0
     try:
         with interruption.whole():
@@ -110,7 +120,8 @@ def _narrow_searches(problem: Problem, ranks, starts: int, seed, progress) -> It
 
 
 def _polished(problem: Problem, point: LogitPoint) -> LogitPoint | None:
-    """The critical point of the same rank next to an end point, or None where there is none, or the widths do not admit it."""
+    """The critical point of the same rank next to an end point, or None where there is none, or the widths do not admit
+    it."""
     if point.rank > problem.max_rank:
         return None
     point = replace(point, problem=problem)
@@ -131,7 +142,10 @@ def _lowest(rows: list[Row]) -> list[Row]:
     names: list[str] = []
     for rank in sorted(found):  # of points that share a name only those listed are numbered
         names.append(free_name(found[rank].name.split("#")[0], set(names)))
-    return [replace(found[rank], critical=named(found[rank].critical, name)) for rank, name in zip(sorted(found), names, strict=True)]
+    return [
+        replace(found[rank], critical=named(found[rank].critical, name))
+        for rank, name in zip(sorted(found), names, strict=True)
+    ]
 
 
 def _in_words(row: Row, starts: int) -> Row:
@@ -165,7 +179,12 @@ def _foot(table: Landscape) -> list[str]:
 
 
 def _shape(table: Landscape) -> dict:
-    return {"missing": list(table.missing), "best": table.best.rank, "reference": table.reference, "starts": table.starts}
+    return {
+        "missing": list(table.missing),
+        "best": table.best.rank,
+        "reference": table.reference,
+        "starts": table.starts,
+    }
 
 
 PROFILE = View("profile", "entries", _columns, _foot, _shape, by="rank")

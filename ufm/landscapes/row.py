@@ -25,10 +25,11 @@ def name_column(head: str, width: int = 0) -> Column:
 
 @dataclass(frozen=True, eq=False)
 class Row(ByContent):
-    """One critical point of a table: the point with its signature, how often it was met, by which sources (and each how often), and what else a
-    verb knows of it.
+    """One critical point of a table: the point with its signature, how often it was met, by which sources (and each how
+    often), and what else a verb knows of it.
 
-    Fields of the CriticalPoint and of `more` read as attributes of the row: row.name, row.fun, row.rank, row.index, row.share, ...
+    Fields of the CriticalPoint and of `more` read as attributes of the row: row.name, row.fun, row.rank, row.index,
+    row.share, ...
     """
 
     critical: CriticalPoint
@@ -81,12 +82,15 @@ class Row(ByContent):
 
     def __repr__(self) -> str:
         met = f"; hits {self.hits}" + (f" ({', '.join(self.how)})" if self.how else "")
-        rest = "".join(f", {name.replace('_', ' ')} {value}" for name, value in self.more.items() if isinstance(value, int))
+        rest = "".join(
+            f", {name.replace('_', ' ')} {value}" for name, value in self.more.items() if isinstance(value, int)
+        )
         return f"{self.critical!r}{met}{rest}"
 
 
 def spectrum_of(point: LogitPoint | FactorPoint) -> list[float]:
-    """Singular values of the logits, descending; of a nonlinear model those of the class means of the last hidden pre-activations."""
+    """Singular values of the logits, descending; of a nonlinear model those of the class means of the last hidden
+    pre-activations."""
     if isinstance(point, FactorPoint):
         return hidden_values(point)
     return sorted(point.s.tolist(), reverse=True)
@@ -95,9 +99,23 @@ def spectrum_of(point: LogitPoint | FactorPoint) -> list[float]:
 def flat(row: Row) -> dict:
     """Everything plain that is known of a row: the fields that every verb's JSON has for a point."""
     c = row.critical
-    own = {"name": c.name, "rank": c.rank, "fun": c.fun, **c.signature.to_dict(), "status": c.status, "grad_norm": c.grad_norm}
+    own = {
+        "name": c.name,
+        "rank": c.rank,
+        "fun": c.fun,
+        **c.signature.to_dict(),
+        "status": c.status,
+        "grad_norm": c.grad_norm,
+    }
     own |= {"scales": list(row.scales), "singular_values": row.singular_values, "ranks": list(c.ranks)}
-    own |= {"lowest": c.lowest, "highest": c.highest, "why": c.why, "hits": row.hits, "how": row.said, "sources": list(row.how)}
+    own |= {
+        "lowest": c.lowest,
+        "highest": c.highest,
+        "why": c.why,
+        "hits": row.hits,
+        "how": row.said,
+        "sources": list(row.how),
+    }
     return {**own, **{name: value for name, value in row.more.items() if not hasattr(value, "shape")}}
 
 

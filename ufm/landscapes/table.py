@@ -1,7 +1,8 @@
 """The one table: critical points of a problem modulo gauge and class permutation, how each was met and how often.
 
-Every verb that finds points returns a `Landscape` of `Row`s. A `View` says what a verb shows of it: its columns, the lines under the table, the
-shape of its JSON. Rows are filled by `landscapes.gather`, which alone decides what is critical, what is the same, and what a point is called.
+Every verb that finds points returns a `Landscape` of `Row`s. A `View` says what a verb shows of it: its columns, the
+lines under the table, the shape of its JSON. Rows are filled by `landscapes.gather`, which alone decides what is
+critical, what is the same, and what a point is called.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ NOT_CONVERGED = "not converged"
 class View:
     """What a verb shows of its table.
 
-    verb: its name. listed: what its rows are called in JSON. columns(table) -> Columns. foot(table) -> lines under the table.
-    shape(table) -> the verb's own JSON fields; entry(table, row) -> those of a row (default: `flat`).
-    by: what an integer in table[i] means, `position` or an attribute such as `rank`. winner(table): the verb's answer (default: the best row).
+    verb: its name. listed: what its rows are called in JSON. columns(table) -> Columns. foot(table) -> lines under the
+    table. shape(table) -> the verb's own JSON fields; entry(table, row) -> those of a row (default: `flat`).
+    by: what an integer in table[i] means, `position` or an attribute such as `rank`. winner(table): the verb's answer
+    (default: the best row).
     """
 
     verb: str
@@ -51,13 +53,16 @@ class Landscape(ByContent):
 
     problem, rows; scope: what was searched, in one sentence; complete: True only with a proof that nothing is missing;
     note: what a reader should know besides; rng: the seed that replays it;
-    left_out: {structure: why it is not here}; lower_bound: of the global minimum, or None; certificates: proofs about the rows;
-    runs: the runs behind the table (a Multistart, or what `basins` says of its starts), whose fields read as those of the table;
+    left_out: {structure: why it is not here}; lower_bound: of the global minimum, or None; certificates: proofs about
+    the rows;
+    runs: the runs behind the table (a Multistart, or what `basins` says of its starts), whose fields read as those of
+    the table;
     interrupted: how far it came where Ctrl-C ended it, such as `after 7 of 20 starts`, else empty.
 
-    Iterate over it, `len` it, index it by name or number; `where(rank=3, index=1)`, `filter`, `sort`, `minima`, `saddles`, `lowest_by("rank")` select;
-    `best` is the lowest row, `winner` the verb's answer. `to_dataframe`, `to_latex` and the HTML of notebooks show the columns that print shows;
-    `save` writes everything as JSON and `Landscape.load` reads it.
+    Iterate over it, `len` it, index it by name or number; `where(rank=3, index=1)`, `filter`, `sort`, `minima`,
+    `saddles`, `lowest_by("rank")` select; `best` is the lowest row, `winner` the verb's answer. `to_dataframe`,
+    `to_latex` and the HTML of notebooks show the columns that print shows; `save` writes everything as JSON and
+    `Landscape.load` reads it.
     """
 
     problem: Problem
@@ -97,7 +102,10 @@ class Landscape(ByContent):
     def _keyed(self, which) -> Row:
         known = {getattr(row, self.view.by): row for row in reversed(self.rows)}
         if which not in known:
-            raise ValueError(f"{self.view.by} must be one of {sorted(known)}, where a critical point was found; got {self.view.by}={which!r}.")
+            raise ValueError(
+                f"{self.view.by} must be one of {sorted(known)}, where a critical point was found; got"
+                f" {self.view.by}={which!r}."
+            )
         return known[which]
 
     def __contains__(self, name) -> bool:
@@ -180,10 +188,13 @@ class Landscape(ByContent):
 
     def sort(self, key: str) -> Landscape:
         """Rows sorted by an attribute; None last."""
-        return replace(self, rows=tuple(sorted(self.rows, key=lambda row: (getattr(row, key) is None, getattr(row, key)))))
+        return replace(
+            self, rows=tuple(sorted(self.rows, key=lambda row: (getattr(row, key) is None, getattr(row, key))))
+        )
 
     def lowest_by(self, key: str) -> dict:
-        """{value of an attribute: the lowest row that has it}, ascending: lowest_by("rank") is the profile of the table."""
+        """{value of an attribute: the lowest row that has it}, ascending: lowest_by("rank") is the profile of the
+        table."""
         found: dict = {}
         for row in self.rows:
             at = getattr(row, key)
@@ -194,14 +205,18 @@ class Landscape(ByContent):
     # shares
 
     def share(self, name: str, level: float = 0.95) -> tuple[float, float, float]:
-        """(share, low, high) of the starts that ended at a name, with Wilson's interval; a name nobody reached has share 0 with an interval too."""
+        """(share, low, high) of the starts that ended at a name, with Wilson's interval; a name nobody reached has
+        share 0 with an interval too."""
         starts = self._starts()
         ended = sum(row.hits for row in self.rows)
-        count = starts - ended if name == NOT_CONVERGED else next((row.hits for row in self.rows if row.name == name), 0)
+        count = (
+            starts - ended if name == NOT_CONVERGED else next((row.hits for row in self.rows if row.name == name), 0)
+        )
         return count / starts, *wilson(count, starts, getattr(self.runs, "level", level))
 
     def shares(self, level: float = 0.95) -> dict[str, tuple[float, float, float]]:
-        """{name: (share, low, high)} of every row that was met, most frequent first; starts without an end last, as `not converged`."""
+        """{name: (share, low, high)} of every row that was met, most frequent first; starts without an end last, as
+        `not converged`."""
         met = sorted((row for row in self.rows if row.hits), key=lambda row: -row.hits)
         ended = sum(row.hits for row in met)
         names = [row.name for row in met] + [NOT_CONVERGED] * (self._starts() > ended)
@@ -214,7 +229,10 @@ class Landscape(ByContent):
             if row.hits:
                 counts[row.rank] = counts.get(row.rank, 0) + row.hits
         starts = self._starts()
-        return {rank: (k / starts, *wilson(k, starts, getattr(self.runs, "level", level))) for rank, k in sorted(counts.items())}
+        return {
+            rank: (k / starts, *wilson(k, starts, getattr(self.runs, "level", level)))
+            for rank, k in sorted(counts.items())
+        }
 
     def _starts(self) -> int:
         if self.runs is None:
@@ -231,12 +249,17 @@ class Landscape(ByContent):
         """The verb's JSON shape."""
         entry = self.view.entry
         rows = [entry(self, row) if entry else flat(row) for row in self.rows]
-        said = {"problem": self.problem.to_dict(), self.view.listed: rows, **self.view.shape(self), "interrupted": bool(self.interrupted)}
+        said = {
+            "problem": self.problem.to_dict(),
+            self.view.listed: rows,
+            **self.view.shape(self),
+            "interrupted": bool(self.interrupted),
+        }
         return plain({**said, "rng": self.rng, "seconds": self.seconds})
 
     def save(self, path) -> None:
-        """Write the verb's own JSON and beside it every row in full, atomically; `Landscape.load` reads it. Of the runs behind the table the traces
-        are not kept, nor certificates; the end of every start of a census is."""
+        """Write the verb's own JSON and beside it every row in full, atomically; `Landscape.load` reads it. Of the runs
+        behind the table the traces are not kept, nor certificates; the end of every start of a census is."""
         said = {name: getattr(self, name) for name in SAID}
         files.write(path, self.view.verb, self.to_dict(), self.view.listed, self.rows, said, self.runs)
 
@@ -260,4 +283,6 @@ class Landscape(ByContent):
 
     def __repr__(self) -> str:
         foot = self.view.foot(self)
-        return "\n".join([repr(self.problem), "", *text_lines(self.rows, self.view.columns(self)), *([""] if foot else []), *foot])
+        return "\n".join(
+            [repr(self.problem), "", *text_lines(self.rows, self.view.columns(self)), *([""] if foot else []), *foot]
+        )

@@ -16,16 +16,29 @@ from ufm.numerics.words import named_arguments
 
 @named_arguments
 @own_numpy_state
-def collapse(X=None, y=None, W=None, b=None, *, features=None, labels=None, weights=None, gap: float = 100.0, rank: int | None = None):
-    """NC1-NC4, CDNV and ranks of features X (N, d), labels y (N,) in 0..K-1 and, if given, a classifier W (K, d) with bias b (K,).
+def collapse(
+    X=None,
+    y=None,
+    W=None,
+    b=None,
+    *,
+    features=None,
+    labels=None,
+    weights=None,
+    gap: float = 100.0,
+    rank: int | None = None,
+):
+    """NC1-NC4, CDNV and ranks of features X (N, d), labels y (N,) in 0..K-1 and, if given, a classifier W (K, d) with
+    bias b (K,).
 
-    The formulas stand at `Collapse`. The sum for NC1 runs over singular values of the class means, and a gap among them (a ratio
-    s_i/s_{i+1} >= gap) says that the means have lower rank with noise on top: NC1 by pseudo-inverse is then
-    decided by its cutoff, `nc1_rank_aware` stops before the largest gap, and `warnings` says so. rank: the rank, if you know it.
+    The formulas stand at `Collapse`. The sum for NC1 runs over singular values of the class means, and a gap among them
+    (a ratio s_i/s_{i+1} >= gap) says that the means have lower rank with noise on top: NC1 by pseudo-inverse is then
+    decided by its cutoff, `nc1_rank_aware` stops before the largest gap, and `warnings` says so. rank: the rank, if you
+    know it.
 
-    features, labels, weights are other names of X, y, W. Of several layers: features a list or a dict by name of arrays (N, d_l),
-    weights the matrices (., d_l) that read each layer, as many as there are layers (None where unknown), or the last one alone as an array.
-    The answer is then a LayerCollapse.
+    features, labels, weights are other names of X, y, W. Of several layers: features a list or a dict by name of arrays
+    (N, d_l), weights the matrices (., d_l) that read each layer, as many as there are layers (None where unknown), or
+    the last one alone as an array. The answer is then a LayerCollapse.
 
     >>> import numpy as np
     >>> simplex = np.eye(3) - 1 / 3
@@ -35,9 +48,9 @@ def collapse(X=None, y=None, W=None, b=None, *, features=None, labels=None, weig
     >>> found == collapse(features=np.repeat(simplex, 4, axis=0), labels=np.repeat([0, 1, 2], 4), weights=simplex)
     True
 
-    Arrays of real numbers of any kind, and tensors wherever they are, are converted to float64. Raises ValueError naming the argument for
-    shapes that do not fit, entries that are not finite, K < 2, labels out of range, classes without samples, an argument given under both
-    names, and a rank above that of the means.
+    Arrays of real numbers of any kind, and tensors wherever they are, are converted to float64. Raises ValueError
+    naming the argument for shapes that do not fit, entries that are not finite, K < 2, labels out of range, classes
+    without samples, an argument given under both names, and a rank above that of the means.
     """
     if (X is None) == (features is None):
         raise ValueError("collapse needs either X (N, d) or features, one array (N, d) or one per layer (N, d_l).")
@@ -90,9 +103,15 @@ def _layers(features, y_name: str, y, weights, b, gap, rank) -> LayerCollapse:
     arrays = [_features(f"features[{name!r}]", X) for name, X in zip(names, arrays, strict=True)]
     for name, X in zip(names, arrays, strict=True):
         if len(X) != len(arrays[0]):
-            raise ValueError(f"features must have one row per sample in every layer; {names[0]!r} has {len(arrays[0])}, {name!r} has {len(X)}.")
+            raise ValueError(
+                f"features must have one row per sample in every layer; {names[0]!r} has {len(arrays[0])}, {name!r} has"
+                f" {len(X)}."
+            )
     shapes = [(None, X.shape[1]) for X in arrays]
-    weights = [None if A is None else arguments.array(f"weights[{l}]", A, shape=shape) for l, (A, shape) in enumerate(zip(weights, shapes, strict=True))]
+    weights = [
+        None if A is None else arguments.array(f"weights[{l}]", A, shape=shape)
+        for l, (A, shape) in enumerate(zip(weights, shapes, strict=True))
+    ]
     last = weights[-1]
     b = _bias(b, last)
     y, K = _classes(y_name, y, max(arrays, key=lambda X: X.shape[1]), last)
@@ -123,11 +142,15 @@ def _per_layer(weights, names: list[str]) -> list:
     if isinstance(weights, Mapping):
         unknown = sorted({str(name) for name in weights} - set(names))
         if unknown:
-            raise ValueError(f"weights must be named after the layers of features, {', '.join(names)}; got {unknown[0]!r}.")
+            raise ValueError(
+                f"weights must be named after the layers of features, {', '.join(names)}; got {unknown[0]!r}."
+            )
         return [weights.get(name) for name in names]
     if _is_layers(weights):
         if len(weights) != len(names):
-            raise ValueError(f"weights must hold one matrix (or None) per layer of features, {len(names)}; got {len(weights)}.")
+            raise ValueError(
+                f"weights must hold one matrix (or None) per layer of features, {len(names)}; got {len(weights)}."
+            )
         return list(weights)
     return [None] * (len(names) - 1) + [weights]
 

@@ -10,16 +10,18 @@ from ufm.numerics.content import ByContent
 
 @dataclass(frozen=True, eq=False)
 class Collapse(ByContent):
-    """What `collapse` measured. A number that is 0/0 is NaN, with a sentence in `warnings`; what needs a classifier is None without one.
+    """What `collapse` measured. A number that is 0/0 is NaN, with a sentence in `warnings`; what needs a classifier is
+    None without one.
 
     nc1 = tr(pinv(S_B) S_W)/K = sum_{i<=r} |R v_i|^2 / (N s_i^2), M = sum s_i u_i v_i', over every s_i^2 > d eps s_1^2.
     nc1_rank_aware: the same sum over i <= nc1_rank, the singular values before the gap. nc1_quotient = tr S_W / tr S_B.
     nc2 = |MM'/|MM'| - S/sqrt(K-1)|_F. Its parts over the |mu_c - m|: equinorm = std/mean; over the cosines of different
     classes: equiangularity = std, maxangle = mean |cos + 1/(K-1)|. With _W the same of the rows of W (not centred).
-    nc2_orthogonal: |mu mu'/|mu mu'| - I/sqrt(K)|_F of the means as they are, zero for the orthogonal frames of ReLU layers.
-    nc3 = |WM'/|WM'| - S/sqrt(K-1)|_F.  self_duality = |W/|W| - M/|M||_F^2.
-    nc4: part of the samples on which argmin_c |x - mu_c| and argmax_c <w_c, x> (+ b_c where given) agree. A sample with ties, equality up to
-    rounding, counts |A and B| / (|A| |B|) over the sets A, B of tied classes; nc4_ties is the part of samples with a tie.
+    nc2_orthogonal: |mu mu'/|mu mu'| - I/sqrt(K)|_F of the means as they are, zero for the orthogonal frames of ReLU
+    layers. nc3 = |WM'/|WM'| - S/sqrt(K-1)|_F.  self_duality = |W/|W| - M/|M||_F^2.
+    nc4: part of the samples on which argmin_c |x - mu_c| and argmax_c <w_c, x> (+ b_c where given) agree. A sample with
+    ties, equality up to rounding, counts |A and B| / (|A| |B|) over the sets A, B of tied classes; nc4_ties is the part
+    of samples with a tie.
     cdnv: mean over pairs of (v_c + v_c')/(2 |mu_c - mu_c'|^2), v_c = mean |x - mu_c|^2 in class c.
     spectrum: s_i/sqrt(K), i <= min(K-1, d): the between-class standard deviations.
     ranks: of `class_means_centred` (M), `features` (X) and `W`, each with numerical {tol: count}, stable, effective,
@@ -55,15 +57,34 @@ class Collapse(ByContent):
 
     def __repr__(self) -> str:
         rows = [
-            ("NC1", self.nc1_rank_aware, f"rank {self.nc1_rank}; pseudo-inverse {self.nc1:.3e}, quotient {self.nc1_quotient:.3e}"),
-            ("NC2", self.nc2, f"equinorm {self.equinorm:.2e}, equiangularity {self.equiangularity:.2e}, max angle {self.maxangle:.2e}"),
+            (
+                "NC1",
+                self.nc1_rank_aware,
+                f"rank {self.nc1_rank}; pseudo-inverse {self.nc1:.3e}, quotient {self.nc1_quotient:.3e}",
+            ),
+            (
+                "NC2",
+                self.nc2,
+                (
+                    f"equinorm {self.equinorm:.2e}, equiangularity {self.equiangularity:.2e}, max angle"
+                    f" {self.maxangle:.2e}"
+                ),
+            ),
             ("NC3", self.nc3, f"self-duality {_number(self.self_duality)}"),
-            ("NC4", self.nc4, "part of the samples where the nearest mean is the prediction" + (f"; ties {self.nc4_ties:.3g}" if self.nc4_ties else "")),
+            (
+                "NC4",
+                self.nc4,
+                "part of the samples where the nearest mean is the prediction"
+                + (f"; ties {self.nc4_ties:.3g}" if self.nc4_ties else ""),
+            ),
             ("CDNV", self.cdnv, "variability over distance, mean over pairs of classes"),
         ]
         lines = [f"  {name:<5} {_number(value):<10} {note}" for name, value, note in rows if value is not None]
         tolerances = ", ".join(next(iter(self.ranks.values()))["numerical"])
-        lines += [f"  rank  {_ranks_line(r):<28} {name.replace('_', ' ')}; s > tol |s|, tol {tolerances}" for name, r in self.ranks.items()]
+        lines += [
+            f"  rank  {_ranks_line(r):<28} {name.replace('_', ' ')}; s > tol |s|, tol {tolerances}"
+            for name, r in self.ranks.items()
+        ]
         head = f"Collapse: {sum(self.counts)} samples, {len(self.counts)} classes, d={self.d}"
         return "\n".join([head, *lines, *(f"  warning: {text}" for text in self.warnings)])
 
@@ -73,10 +94,10 @@ class LayerCollapse(ByContent):
     """DNC1-DNC3 of every layer, from the first to the last features.
 
     dnc1 = tr S_W / tr S_B; dnc2 = nc2 (simplex), with `orthogonal` = nc2_orthogonal beside it for layers behind a ReLU;
-    dnc3 = |W'W/|W'W| - M'M/|M'M||_F for the weight W that reads this layer (None where not given): zero when W stretches the
-    feature space exactly as the class means do, as at balanced collapsed points of equal classes, mean zero and one nonzero
-    singular value. Only the last layer's Collapse has nc3 and nc4. `identity` is ufm.identify of the last layer's logits,
-    `name` its name; None without a last weight.
+    dnc3 = |W'W/|W'W| - M'M/|M'M||_F for the weight W that reads this layer (None where not given): zero when W
+    stretches the feature space exactly as the class means do, as at balanced collapsed points of equal classes, mean
+    zero and one nonzero singular value. Only the last layer's Collapse has nc3 and nc4. `identity` is ufm.identify of
+    the last layer's logits, `name` its name; None without a last weight.
     """
 
     names: tuple[str, ...]
@@ -111,7 +132,12 @@ class LayerCollapse(ByContent):
         """{name, layers: {layer: {dnc1, dnc2, orthogonal, dnc3, and every field of its Collapse}}}, ready for JSON."""
         columns = {"dnc1": self.dnc1, "dnc2": self.dnc2, "orthogonal": self.orthogonal, "dnc3": self.dnc3}
         short = [{key: _json(value[l]) for key, value in columns.items()} for l in range(len(self))]
-        return {"name": self.name, "layers": {n: {**row, **layer.to_dict()} for n, row, layer in zip(self.names, short, self.layers, strict=True)}}
+        return {
+            "name": self.name,
+            "layers": {
+                n: {**row, **layer.to_dict()} for n, row, layer in zip(self.names, short, self.layers, strict=True)
+            },
+        }
 
     def __repr__(self) -> str:
         wide = max(5, *map(len, self.names))
@@ -119,7 +145,11 @@ class LayerCollapse(ByContent):
         for name, layer, dnc3 in zip(self.names, self.layers, self.dnc3, strict=True):
             cells = "  ".join(f"{_number(v):<9}" for v in (layer.nc1_quotient, layer.nc2, layer.nc2_orthogonal, dnc3))
             lines.append(f"{name:<{wide}}  {layer.d:>5}  {cells}  {layer.nc1_rank}")
-        notes = [f"warning, {name}: {text}" for name, layer in zip(self.names, self.layers, strict=True) for text in layer.warnings]
+        notes = [
+            f"warning, {name}: {text}"
+            for name, layer in zip(self.names, self.layers, strict=True)
+            for text in layer.warnings
+        ]
         return "\n".join([*lines, *([f"logits: {self.identity!r}"] if self.identity is not None else []), *notes])
 
 

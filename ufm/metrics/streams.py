@@ -17,9 +17,10 @@ from ufm.numerics.words import named_arguments
 class Accumulator:
     """Counts, class means and within-class scatter of a stream of batches, for K classes of features in R^d.
 
-    Two parts a, b of a class with n_a, n_b samples join as n = n_a + n_b, mu = mu_a + (n_b/n)(mu_b - mu_a), and their scatters add up
-    with (n_a n_b/n)(mu_b - mu_a)(mu_b - mu_a)'. The scatter is kept as rows R (at most 2d + a batch, then made triangular
-    by QR), with R'R = N S_W, which keeps all digits of small directions. One pass; 16 d^2 + 8 K d bytes are kept, and a batch.
+    Two parts a, b of a class with n_a, n_b samples join as n = n_a + n_b, mu = mu_a + (n_b/n)(mu_b - mu_a), and their
+    scatters add up with (n_a n_b/n)(mu_b - mu_a)(mu_b - mu_a)'. The scatter is kept as rows R (at most 2d + a batch,
+    then made triangular by QR), with R'R = N S_W, which keeps all digits of small directions. One pass; 16 d^2 + 8 K d
+    bytes are kept, and a batch.
 
     >>> import numpy as np
     >>> from ufm.metrics import collapse
@@ -32,8 +33,8 @@ class Accumulator:
     >>> abs(stream.collapse().nc1 / collapse(X, y).nc1 - 1) < 1e-12
     True
 
-    NC4 compares every sample with the final means and cannot be had in one pass: sum `agreeing` (and `ties`) over a second one.
-    Raises ValueError for K < 2, d < 1.  Source: chan83.
+    NC4 compares every sample with the final means and cannot be had in one pass: sum `agreeing` (and `ties`) over a
+    second one. Raises ValueError for K < 2, d < 1.  Source: chan83.
     """
 
     def __init__(self, K: int, d: int):
@@ -45,7 +46,8 @@ class Accumulator:
         self._squares, self._e = np.zeros(self.K), LEAST
 
     def update(self, X_batch, y_batch) -> Accumulator:
-        """Add samples X_batch (B, d) with labels y_batch (B,) in 0..K-1, of any classes; returns self. Refused batches change nothing."""
+        """Add samples X_batch (B, d) with labels y_batch (B,) in 0..K-1, of any classes; returns self. Refused batches
+        change nothing."""
         X = arguments.array("X_batch", X_batch, shape=(None, self.d))
         y, _ = arguments.labels("y_batch", y_batch, len(X), self.K)
         return self._join(moments(X, y, self.K))
@@ -58,7 +60,8 @@ class Accumulator:
         return self._join(Moments(other.counts, other.means, other._rows, other._squares, other._e))
 
     def agreeing(self, X_batch, W, b=None) -> float:
-        """How many samples of a batch have argmin_c |x - mu_c| = argmax_c <w_c, x> + b_c, with the means as they are now: NC4 is their part of all.
+        """How many samples of a batch have argmin_c |x - mu_c| = argmax_c <w_c, x> + b_c, with the means as they are
+        now: NC4 is their part of all.
 
         A sample with ties counts |A and B| / (|A| |B|), A and B the two sets of tied classes.
         """
@@ -68,8 +71,17 @@ class Accumulator:
         """How many samples of a batch have two nearest means or two largest logits, up to rounding."""
         return self._agreement(X_batch, W, b)[1]
 
-    def collapse(self, W=None, agreeing: float | None = None, *, ties: int | None = None, gap: float = 100.0, rank: int | None = None) -> Collapse:
-        """The Collapse of all samples seen, as `collapse` gives it at once; nc4 is agreeing / N and nc4_ties is ties / N, or None.
+    def collapse(
+        self,
+        W=None,
+        agreeing: float | None = None,
+        *,
+        ties: int | None = None,
+        gap: float = 100.0,
+        rank: int | None = None,
+    ) -> Collapse:
+        """The Collapse of all samples seen, as `collapse` gives it at once; nc4 is agreeing / N and nc4_ties is ties /
+        N, or None.
 
         Raises ValueError when a class has no sample yet.
         """
@@ -97,7 +109,11 @@ class Accumulator:
         step = part.means - self.means
         between = np.sqrt(self.counts * share)[:, None] * step
         e = max(self._e, part.e, exponent(between))
-        self._squares = np.ldexp(self._squares, 2 * (self._e - e)) + np.ldexp(part.squares, 2 * (part.e - e)) + np.sum(np.ldexp(between, -e) ** 2, axis=1)
+        self._squares = (
+            np.ldexp(self._squares, 2 * (self._e - e))
+            + np.ldexp(part.squares, 2 * (part.e - e))
+            + np.sum(np.ldexp(between, -e) ** 2, axis=1)
+        )
         self._e = e
         self.means = self.means + share[:, None] * step
         self._rows = np.concatenate([self._rows, part.rows, between[(self.counts > 0) & (part.counts > 0)]])
@@ -107,4 +123,7 @@ class Accumulator:
         return self
 
     def __repr__(self) -> str:
-        return f"Accumulator(K={self.K}, d={self.d}): {int(self.counts.sum())} samples, {int(np.sum(self.counts == 0))} classes without"
+        return (
+            f"Accumulator(K={self.K}, d={self.d}): {int(self.counts.sum())} samples, {int(np.sum(self.counts == 0))}"
+            " classes without"
+        )

@@ -18,17 +18,24 @@ BUDGET = ("steps", "max_steps")
 
 
 def save(path, task: dict, state: State, trace: Trace | None, traced, start) -> None:
-    """Write what the run is (`task`, JSON-able), where it is, its trace, the last x recorded there and the x it began from."""
+    """Write what the run is (`task`, JSON-able), where it is, its trace, the last x recorded there and the x it began
+    from."""
     arrays = {"x": state.x, "start": start, **(trace.arrays() if trace is not None else {})}
     if traced is not None:
         arrays["traced"] = traced
     memory = {name: np.array(value) for name, value in state.memory.items()}
     header = {"task": task, "step": state.step, "memory": {name: value.shape for name, value in memory.items()}}
-    save_arrays(path, ufm_checkpoint=np.array(json.dumps(header)), **arrays, **{f"memory_{name}": value for name, value in memory.items()})
+    save_arrays(
+        path,
+        ufm_checkpoint=np.array(json.dumps(header)),
+        **arrays,
+        **{f"memory_{name}": value for name, value in memory.items()},
+    )
 
 
 def load(path, task: dict, net: Network) -> tuple[State, Trace, np.ndarray | None, np.ndarray]:
-    """(state, trace, last x recorded, first x) of the file; ValueError naming the first difference to `task` but for its budget, or what is damaged."""
+    """(state, trace, last x recorded, first x) of the file; ValueError naming the first difference to `task` but for
+    its budget, or what is damaged."""
     arrays = Fields(f"file {str(path)!r} is not a checkpoint of a training run", load_arrays(path))
     header = arrays.document("ufm_checkpoint")
     header.fields("task").table("settings")
@@ -36,9 +43,13 @@ def load(path, task: dict, net: Network) -> tuple[State, Trace, np.ndarray | Non
     x, start = (arrays.array(name, (net.size,)) for name in ("x", "start"))
     traced = arrays.array("traced", (net.size,)) if "traced" in arrays.values else None
     remembered = header.fields("memory")
-    for name in {f"memory_{name}" for name in remembered.values} ^ {name for name in arrays.values if name.startswith("memory_")}:
+    for name in {f"memory_{name}" for name in remembered.values} ^ {
+        name for name in arrays.values if name.startswith("memory_")
+    }:
         arrays.refuse(name, "is missing" if name not in arrays.values else "is not noted in the file's own list")
-    memory = {name: _value(arrays.array(f"memory_{name}", tuple(remembered.listed(name)))) for name in remembered.values}
+    memory = {
+        name: _value(arrays.array(f"memory_{name}", tuple(remembered.listed(name)))) for name in remembered.values
+    }
     return State(header.whole("step"), x, memory), Trace.read(net, arrays), traced, start
 
 
@@ -53,7 +64,10 @@ def _same(path, saved: dict, wanted: dict) -> None:
             budget = () if b.get("schedule") == "cosine" else BUDGET
             differ = [name for name in sorted({*a, *b}) if name not in budget and a.get(name) != b.get(name)]
             if differ:
-                raise ValueError(f"file {str(path)!r} belongs to another run: {differ[0]}={a.get(differ[0])!r} there, {b.get(differ[0])!r} here.")
+                raise ValueError(
+                    f"file {str(path)!r} belongs to another run: {differ[0]}={a.get(differ[0])!r} there,"
+                    f" {b.get(differ[0])!r} here."
+                )
         elif a != b:
             raise ValueError(f"file {str(path)!r} belongs to another run: its {key} is {a!r}, this one's is {b!r}.")
 

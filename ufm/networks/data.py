@@ -25,12 +25,14 @@ ALIASES = {"X": ("X", "features", "H", "x", "data"), "y": ("y", "labels", "targe
 @named_arguments
 @dataclass(frozen=True, eq=False)
 class Data(ByContent):
-    """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2 of them, each with a sample; T (m, N) targets other than labels.
+    """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2 of them, each with a sample; T (m, N) targets other
+    than labels.
 
     >>> Data.mixture(K=3, n=[4, 4, 2], d=5, sigma=0.5, rng=0, exact=True)
     Data(mixture): 10 samples in R^5, 3 classes (4, 4, 2), within-class variation 0.25
 
-    Raises ValueError for wrong shapes, entries that are not finite, labels that are not 0..K-1 or a class without samples.
+    Raises ValueError for wrong shapes, entries that are not finite, labels that are not 0..K-1 or a class without
+    samples.
     """
 
     X: np.ndarray
@@ -44,12 +46,26 @@ class Data(ByContent):
         put("X", np.ascontiguousarray(arguments.array("X", self.X, ndim=2)))
         y = arguments.array("y", self.y, shape=(self.X.shape[1],))
         if not len(y) or np.any(y != np.round(y)) or y.min() < 0:
-            raise ValueError("y must hold integer classes 0, 1, ..., one per column of X (at least one). Data.from_arrays takes any labels.")
+            raise ValueError(
+                "y must hold integer classes 0, 1, ..., one per column of X (at least one). Data.from_arrays takes any"
+                " labels."
+            )
         put("y", y.astype(int))
-        put("K", arguments.integer("K", int(y.max()) + 1 if self.K is None else self.K, 2, "Fewer than two classes leave nothing to separate."))
+        put(
+            "K",
+            arguments.integer(
+                "K",
+                int(y.max()) + 1 if self.K is None else self.K,
+                2,
+                "Fewer than two classes leave nothing to separate.",
+            ),
+        )
         present = np.unique(self.y)
         if len(present) != self.K or present[-1] >= self.K:
-            raise ValueError(f"y must use every class 0..{self.K - 1} and no other; it has {len(present)} different labels up to {present[-1]}.")
+            raise ValueError(
+                f"y must use every class 0..{self.K - 1} and no other; it has {len(present)} different labels up to"
+                f" {present[-1]}."
+            )
         if self.T is not None:
             put("T", arguments.array("T", self.T, shape=(None, self.N)))
         own(self, "X", "y", "T")
@@ -58,12 +74,22 @@ class Data(ByContent):
 
     @staticmethod
     def mixture(
-        K: int, n: int | Sequence[int], d: int, sigma: float | Sequence[float] = 0.1, rng=None, separation: float = 1.0, means=None, exact=False
+        K: int,
+        n: int | Sequence[int],
+        d: int,
+        sigma: float | Sequence[float] = 0.1,
+        rng=None,
+        separation: float = 1.0,
+        means=None,
+        exact=False,
     ) -> Data:
-        """x = separation m_k + sigma_k g / sqrt(d), g standard Gaussian: the mean squared distance to the class's centre is sigma_k^2.
+        """x = separation m_k + sigma_k g / sqrt(d), g standard Gaussian: the mean squared distance to the class's
+        centre is sigma_k^2.
 
-        m_k: orthonormal where K <= d, else random unit vectors; or `means` (K, d). n, sigma: one number or one per class.
-        exact: the noise of every class is centred and rescaled so that its mean square is sigma_k^2 exactly (two or more samples).
+        m_k: orthonormal where K <= d, else random unit vectors; or `means` (K, d). n, sigma: one number or one per
+        class.
+        exact: the noise of every class is centred and rescaled so that its mean square is sigma_k^2 exactly (two or
+        more samples).
         """
         K, d = arguments.integer("K", K, 2), arguments.integer("d", d, 1)
         counts = [arguments.integer("n", v, 1) for v in _many("n", n, K)]
@@ -84,7 +110,8 @@ class Data(ByContent):
 
     @staticmethod
     def separable(n: int, d: int, margin: float = 0.1, rng=None) -> Data:
-        """Two classes, n samples each, split by a hyperplane through 0: y u'x >= margin for a random unit u and labels y = -1, +1."""
+        """Two classes, n samples each, split by a hyperplane through 0: y u'x >= margin for a random unit u and labels
+        y = -1, +1."""
         n, d = arguments.integer("n", n, 1), arguments.integer("d", d, 1)
         margin = arguments.positive("margin", margin)
         draw = generator(seed_sequence(rng))
@@ -98,7 +125,8 @@ class Data(ByContent):
 
     @staticmethod
     def digits(classes=None, n: int | None = None, rng=None) -> Data:
-        """The 8 x 8 handwritten digits bundled with scikit-learn, pixels divided by 16; n per class, random ones when rng is given.
+        """The 8 x 8 handwritten digits bundled with scikit-learn, pixels divided by 16; n per class, random ones when
+        rng is given.
 
         classes: the digits to keep, in the order of their new labels (default 0..9). ImportError without scikit-learn.
         """
@@ -112,7 +140,8 @@ class Data(ByContent):
 
     @staticmethod
     def from_arrays(X, y, name: str = "arrays") -> Data:
-        """Rows X (N, d) are samples, as most libraries keep them; y (N,) any labels, which become 0..K-1 in sorted order (-1, +1 -> 0, 1)."""
+        """Rows X (N, d) are samples, as most libraries keep them; y (N,) any labels, which become 0..K-1 in sorted
+        order (-1, +1 -> 0, 1)."""
         X, y = arguments.plain("X", X), arguments.plain("y", y)
         X = arguments.array("X", X.reshape(len(X), -1) if X.ndim > 2 else X, ndim=2)
         if y.shape != (len(X),):
@@ -122,9 +151,11 @@ class Data(ByContent):
 
     @staticmethod
     def load(path, X: str | None = None, y: str | None = None) -> Data:
-        """The samples (rows of X) and labels of an .npz file, of the user or written by `save`; names `X` and `y` unless given.
+        """The samples (rows of X) and labels of an .npz file, of the user or written by `save`; names `X` and `y`
+        unless given.
 
-        Exported features of any network are data too: `load("run.npz", X="layer3", y="labels")`. ValueError lists the file's arrays.
+        Exported features of any network are data too: `load("run.npz", X="layer3", y="labels")`. ValueError lists the
+        file's arrays.
         """
         arrays = load_arrays(path)
         if "ufm_data" in arrays and X is None and y is None:
@@ -162,7 +193,8 @@ class Data(ByContent):
         return 2.0 * self.y - 1.0
 
     def targets(self, outputs: int) -> np.ndarray:
-        """T if given, else +-1 (1, N) for one output and two classes, else one-hot labels (K, N). ValueError if none fits."""
+        """T if given, else +-1 (1, N) for one output and two classes, else one-hot labels (K, N). ValueError if none
+        fits."""
         if self.T is not None:
             if len(self.T) != outputs:
                 raise ValueError(f"the network must have one output per row of T, {len(self.T)}; got {outputs}.")
@@ -170,7 +202,10 @@ class Data(ByContent):
         if outputs == 1 and self.K == 2:
             return self.signs[None]
         if outputs != self.K:
-            raise ValueError(f"the network must have one output per class, {self.K}{' (or one in all)' if self.K == 2 else ''}; got {outputs}.")
+            raise ValueError(
+                f"the network must have one output per class, {self.K}{' (or one in all)' if self.K == 2 else ''}; got"
+                f" {outputs}."
+            )
         return np.eye(self.K)[:, self.y]
 
     def predicted(self, Z) -> np.ndarray:
@@ -200,10 +235,15 @@ class Data(ByContent):
         X = self.X - self.X.mean(axis=1, keepdims=True)
         size = np.sqrt(np.mean(X**2, axis=1, keepdims=True))
         floor = 1e-12 * np.max(np.abs(self.X), axis=1, keepdims=True)
-        return replace(self, X=np.where(size > floor, X / np.where(size > floor, size, 1.0), 0.0), name=f"{self.name}, standardised")
+        return replace(
+            self,
+            X=np.where(size > floor, X / np.where(size > floor, size, 1.0), 0.0),
+            name=f"{self.name}, standardised",
+        )
 
     def whitened(self, tol: float = 1e-10) -> Data:
-        """Principal coordinates (rank, N) with mean 0 and covariance the identity; singular values up to tol s_1 are dropped."""
+        """Principal coordinates (rank, N) with mean 0 and covariance the identity; singular values up to tol s_1 are
+        dropped."""
         X = self.X - self.X.mean(axis=1, keepdims=True)
         s, Vt = np.linalg.svd(X, full_matrices=False)[1:]
         rank = int(np.sum(s > arguments.nonnegative("tol", tol) * s[0])) if s[0] > 0 else 0
@@ -212,7 +252,8 @@ class Data(ByContent):
         return replace(self, X=np.sqrt(self.N) * Vt[:rank], name=f"{self.name}, whitened")
 
     def subset(self, classes=None, n: int | None = None, rng=None) -> Data:
-        """The given classes, relabelled 0, 1, ... in their order, and n samples of each: the first, or random ones when rng is given."""
+        """The given classes, relabelled 0, 1, ... in their order, and n samples of each: the first, or random ones when
+        rng is given."""
         classes = list(range(self.K) if classes is None else classes)
         if len(set(classes)) != len(classes) or any(c not in range(self.K) for c in classes):
             raise ValueError(f"classes must be different numbers among 0..{self.K - 1}; got {classes}.")
@@ -239,16 +280,26 @@ class Data(ByContent):
         for c in range(self.K):
             index = draw.permutation(np.flatnonzero(self.y == c))
             first[index[: min(max(round(share * len(index)), 1), len(index) - 1)]] = True
-        return tuple(Data(self.X[:, part], self.y[part], self.K, self.name, None if self.T is None else self.T[:, part]) for part in (first, ~first))
+        return tuple(
+            Data(self.X[:, part], self.y[part], self.K, self.name, None if self.T is None else self.T[:, part])
+            for part in (first, ~first)
+        )
 
     def with_targets(self, T) -> Data:
         """The same samples with targets T (m, N) for a network of m outputs."""
         return replace(self, T=T)
 
     def __repr__(self) -> str:
-        counts = f"x {self.counts[0]}" if len(set(self.counts.tolist())) == 1 else f"({', '.join(map(str, self.counts[:8]))}{', ...' if self.K > 8 else ''})"
+        counts = (
+            f"x {self.counts[0]}"
+            if len(set(self.counts.tolist())) == 1
+            else f"({', '.join(map(str, self.counts[:8]))}{', ...' if self.K > 8 else ''})"
+        )
         targets = "" if self.T is None else f", targets {len(self.T)} x {self.N}"
-        return f"Data({self.name}): {self.N} samples in R^{self.d}, {self.K} classes {counts}, within-class variation {self.tcv():.6g}{targets}"
+        return (
+            f"Data({self.name}): {self.N} samples in R^{self.d}, {self.K} classes {counts}, within-class variation"
+            f" {self.tcv():.6g}{targets}"
+        )
 
 
 def class_means(Z, y) -> np.ndarray:
@@ -258,16 +309,19 @@ def class_means(Z, y) -> np.ndarray:
 
 
 def centred(Z, y) -> np.ndarray:
-    """Z (d, N) minus the mean of each column's class; the means are subtracted twice, so that their rounding is gone."""
+    """Z (d, N) minus the mean of each column's class; the means are subtracted twice, so that their rounding is
+    gone."""
     for _ in range(2):
         Z = Z - class_means(Z, y)[:, y]
     return Z
 
 
 def tcv(Z, y) -> float:
-    """Total cluster variation of columns Z (d, N) about the means of their classes y (N,): (1/N) sum_i |z_i - mean of its class|^2.
+    """Total cluster variation of columns Z (d, N) about the means of their classes y (N,): (1/N) sum_i |z_i - mean of
+    its class|^2.
 
-    An upper bound of its minimum over all partitions into K clusters; every bound of `zang24` holds with any partition. Source: zang24.
+    An upper bound of its minimum over all partitions into K clusters; every bound of `zang24` holds with any partition.
+    Source: zang24.
     """
     return float(np.sum(centred(Z, y) ** 2) / Z.shape[1])
 

@@ -1,12 +1,14 @@
 """Weight decay: what is pulled to zero, and how strongly.
 
     standard    (1/2) sum_l lam_l ||W_l||^2                                         every weight matrix
-    ufm         (1/2) sum_{head} lam_l ||W_l||^2 + (lam_H/2) ||H||^2                the last `head` matrices and their input H
+    ufm   (1/2) sum_{head} lam_l ||W_l||^2 + (lam_H/2) ||H||^2   the last `head` matrices and their input H
 
-H = z^(L - head) (d, N) is what the head sees; its penalty is a sum over samples, not a mean, as in an unconstrained feature model.
-Trainable skips are weights and decay like the layer they end at; biases decay by their own `bias`, usually 0.
+H = z^(L - head) (d, N) is what the head sees; its penalty is a sum over samples, not a mean, as in an unconstrained
+feature model. Trainable skips are weights and decay like the layer they end at; biases decay by their own `bias`,
+usually 0.
 
-Other conventions: a `weight_decay` of PyTorch is this lam; a penalty lam ||W||^2 without the half is this lam divided by two.
+Other conventions: a `weight_decay` of PyTorch is this lam; a penalty lam ||W||^2 without the half is this lam divided
+by two.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from ufm.numerics.words import named_arguments
 @named_arguments
 @dataclass(frozen=True)
 class Decay:
-    """kind `standard` or `ufm`; W one number or one per (head) matrix, in order; H the feature weight lam_H; head the head's depth.
+    """kind `standard` or `ufm`; W one number or one per (head) matrix, in order; H the feature weight lam_H; head the
+    head's depth.
 
     >>> Decay("ufm", W=5e-3, H=1e-6, head=3)
     Decay(kind='ufm', W=0.005, H=1e-06, head=3, bias=0.0)
@@ -42,16 +45,27 @@ class Decay:
         put = object.__setattr__
         arguments.choice("decay", self.kind, ("standard", "ufm"))
         many = isinstance(self.W, (list, tuple, np.ndarray))
-        put(self, "W", tuple(arguments.nonnegative("W", w) for w in self.W) if many else arguments.nonnegative("W", self.W))
+        put(
+            self,
+            "W",
+            tuple(arguments.nonnegative("W", w) for w in self.W) if many else arguments.nonnegative("W", self.W),
+        )
         put(self, "H", arguments.nonnegative("H", self.H))
         put(self, "bias", arguments.nonnegative("bias", self.bias))
         if self.kind == "ufm":
-            put(self, "head", arguments.integer("head", self.head if self.head is not None else 0, 1, "It counts the weight matrices of the head."))
+            put(
+                self,
+                "head",
+                arguments.integer(
+                    "head", self.head if self.head is not None else 0, 1, "It counts the weight matrices of the head."
+                ),
+            )
         elif self.H or self.head is not None:
             raise ValueError(f"H and head belong to decay 'ufm'; got H={self.H:g}, head={self.head} with 'standard'.")
 
     def lams(self, net: Network) -> tuple[float, ...]:
-        """(lam_1, ..., lam_L): the weight of every matrix, 0 below a ufm head. ValueError where the numbers do not fit the network."""
+        """(lam_1, ..., lam_L): the weight of every matrix, 0 below a ufm head. ValueError where the numbers do not fit
+        the network."""
         count = net.L if self.kind == "standard" else self.head
         if count > net.L:
             raise ValueError(f"head must be at most the network's L={net.L} weight matrices; got head={self.head}.")
@@ -70,7 +84,13 @@ class Decay:
         return (*lams, *(self.bias for _ in net.biases), *(lams[s.end - 1] for s in net.skip if s.kind != "identity"))
 
     def to_dict(self) -> dict:
-        return {"kind": self.kind, "W": list(self.W) if isinstance(self.W, tuple) else self.W, "H": self.H, "head": self.head, "bias": self.bias}
+        return {
+            "kind": self.kind,
+            "W": list(self.W) if isinstance(self.W, tuple) else self.W,
+            "H": self.H,
+            "head": self.head,
+            "bias": self.bias,
+        }
 
 
 def decay(spec) -> Decay:
@@ -82,5 +102,8 @@ def decay(spec) -> Decay:
     if isinstance(spec, Decay):
         return spec
     if isinstance(spec, str):
-        raise ValueError(f"decay must be a number, one per weight matrix, or a Decay such as Decay('ufm', W=5e-3, H=1e-6, head=3); got {spec!r}.")
+        raise ValueError(
+            "decay must be a number, one per weight matrix, or a Decay such as Decay('ufm', W=5e-3, H=1e-6, head=3);"
+            f" got {spec!r}."
+        )
     return Decay("standard", spec)

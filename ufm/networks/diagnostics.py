@@ -1,7 +1,7 @@
 """What the layers of a network look like: ranks of its weights, within-class variation and collapse of its features.
 
-`layers` works on arrays, one per layer, wherever they come from; `diagnose` makes them from a network of this package; `export` writes them
-to a file in the orientation other libraries use (samples as rows).
+`layers` works on arrays, one per layer, wherever they come from; `diagnose` makes them from a network of this package;
+`export` writes them to a file in the orientation other libraries use (samples as rows).
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from ufm.numerics.ranks import TOLERANCES, all_ranks
 class Layer(ByContent):
     """One layer: features Z (d, N) and, where known, the weight W that they enter (d_next, d).
 
-    tcv: within-class variation (1/N) sum |z_i - mean of its class|^2; tcv_ratio: over the mean squared distance to the global mean (NaN if
-    that is 0); nc1, nc2 as in `ufm.metrics.summary`; means: ranks of the centred class means; features: ranks of Z; weight: ranks of W, or None;
-    tail: sqrt(sum_{i > K} s_i(W)^2), the distance of W to the matrices of rank K, or None. Ranks are dicts, see `ufm.numerics.ranks`.
+    tcv: within-class variation (1/N) sum |z_i - mean of its class|^2; tcv_ratio: over the mean squared distance to the
+    global mean (NaN if that is 0); nc1, nc2 as in `ufm.metrics.summary`; means: ranks of the centred class means;
+    features: ranks of Z; weight: ranks of W, or None;
+    tail: sqrt(sum_{i > K} s_i(W)^2), the distance of W to the matrices of rank K, or None. Ranks are dicts, see
+    `ufm.numerics.ranks`.
     """
 
     name: str
@@ -61,7 +63,10 @@ class Layers(ByContent):
     def __repr__(self) -> str:
         at = [f"{tol:g}" for tol in self.tolerances]
         ranks = f"ranks of W at {', '.join(at)}"
-        head = f"{'layer':<8} {'d':>5} {'TCV':>10} {'ratio':>9} {'NC1':>9}  {ranks:<32} {'stable':>7} {'effective':>9} {'tail > K':>9}"
+        head = (
+            f"{'layer':<8} {'d':>5} {'TCV':>10} {'ratio':>9} {'NC1':>9}  {ranks:<32} {'stable':>7} {'effective':>9}"
+            f" {'tail > K':>9}"
+        )
         lines = [head]
         for row in self.rows:
             line = f"{row.name:<8} {row.d:>5} {row.tcv:>10.3e} {row.tcv_ratio:>9.2e} {row.nc1:>9.2e}"
@@ -73,7 +78,8 @@ class Layers(ByContent):
 
 
 def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Layers:
-    """A `Layers` of feature arrays, one per layer with samples as columns (d_l, N), labels y (N,) in 0..K-1, and the weights they enter.
+    """A `Layers` of feature arrays, one per layer with samples as columns (d_l, N), labels y (N,) in 0..K-1, and the
+    weights they enter.
 
     weights: as many matrices as layers or fewer; W_l (d_l, d_{l-1}) takes the l-th array of features.
 
@@ -88,7 +94,11 @@ def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Laye
     y, K = arguments.labels("y", y, y.size)
     arguments.every_class("y", np.unique(y), K)
     features = [arguments.array("features", Z, shape=(None, len(y))) for Z in features]
-    weights = [] if weights is None else [arguments.array("weights", W, shape=(None, len(Z))) for W, Z in zip(weights, features, strict=False)]
+    weights = (
+        []
+        if weights is None
+        else [arguments.array("weights", W, shape=(None, len(Z))) for W, Z in zip(weights, features, strict=False)]
+    )
     names = [f"z^{l}" for l in range(len(features))] if names is None else list(names)
     if len(names) != len(features):
         raise ValueError(f"names must be one per layer, {len(features)}; got {len(names)}.")
@@ -98,7 +108,8 @@ def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Laye
 
 
 def diagnose(run, params=None, data: Data | None = None, tolerances=TOLERANCES) -> Layers:
-    """The layers of a `Training` (`diagnose(run)`, `diagnose(run, data=other)`), or of a network at parameters on data."""
+    """The layers of a `Training` (`diagnose(run)`, `diagnose(run, data=other)`), or of a network at parameters on
+    data."""
     if isinstance(run, Training):
         net, params, data = run.network, run.params, run.data if data is None else data
     else:
@@ -114,7 +125,9 @@ def export(path, net: Network, params, data: Data) -> None:
     `Data.load(path, X="features_2")` reads a layer back as data; any tool for collapse metrics reads the rest.
     """
     Z = net.features(params, data)
-    arrays = {f"features_{l}": z.T for l, z in enumerate(Z)} | {f"weight_{l}": W for l, W in enumerate(net.weights(params), 1)}
+    arrays = {f"features_{l}": z.T for l, z in enumerate(Z)} | {
+        f"weight_{l}": W for l, W in enumerate(net.weights(params), 1)
+    }
     save_arrays(path, labels=data.y, **arrays)
 
 

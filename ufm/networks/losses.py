@@ -3,9 +3,9 @@
     logistic       l = log(1 + e^(-y f))
     exponential    l = e^(-y f)
 
-Every margin loss here is a function of one number per sample, t = -y f, or t = log sum_{j != y} e^(z_j - z_y) for cross-entropy:
-l = log(1 + e^t) or l = e^t. `log_mean` uses this to give the logarithm of the mean loss and its gradient where the loss itself
-underflows (below e^-745).
+Every margin loss here is a function of one number per sample, t = -y f, or t = log sum_{j != y} e^(z_j - z_y) for
+cross-entropy: l = log(1 + e^t) or l = e^t. `log_mean` uses this to give the logarithm of the mean loss and its gradient
+where the loss itself underflows (below e^-745).
 """
 
 from __future__ import annotations
@@ -91,11 +91,14 @@ def has_log(loss: Loss) -> bool:
 def log_mean(loss: Loss, Z, Y) -> tuple[float, np.ndarray]:
     """(log((1/N) sum_i l_i), its gradient in Z (K, N)), accurate also where every l_i underflows.
 
-    d/dz log sum l_i = sum_i q_i d log l_i/dz with q = softmax(log l); for l = log(1 + e^t) the factor d log l/dt = e^t/((1 + e^t) l)
-    tends to 1 as t -> -infinity. Raises ValueError for losses that are not functions of such a t (MSE, focal, smoothing).
+    d/dz log sum l_i = sum_i q_i d log l_i/dz with q = softmax(log l); for l = log(1 + e^t) the factor d log l/dt =
+    e^t/((1 + e^t) l) tends to 1 as t -> -infinity. Raises ValueError for losses that are not functions of such a t
+    (MSE, focal, smoothing).
     """
     if not has_log(loss):
-        raise ValueError(f"the logarithm of the loss is known for ce, logistic and exponential; got loss={loss.name!r}.")
+        raise ValueError(
+            f"the logarithm of the loss is known for ce, logistic and exponential; got loss={loss.name!r}."
+        )
     t, slope = _exponent(loss, Z, Y)
     logs, factor = (t, np.ones_like(t)) if isinstance(loss, Exponential) else _log_softplus(t)
     total = logsumexp(logs)
@@ -125,4 +128,6 @@ def check_outputs(loss: Loss, K: int, outputs: int) -> None:
     """ValueError unless a network with this many outputs can carry the loss on K classes."""
     arguments.instance("loss", loss, Loss)
     if two_class(loss) and (outputs != 1 or K != 2):
-        raise ValueError(f"loss={loss.name!r} is for two classes and one output; got K={K} classes and {outputs} outputs.")
+        raise ValueError(
+            f"loss={loss.name!r} is for two classes and one output; got K={K} classes and {outputs} outputs."
+        )

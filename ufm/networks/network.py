@@ -2,8 +2,9 @@
 
     a^l = W_l z^(l-1) + b_l,   z^l = s_l(a^l),   z^0 = X,   Z = z^L = a^L,
 
-and, where a skip from layer i ends at layer l, S z^i is added to a^l, or to z^l (`after`), with S the identity, a trainable
-diagonal or a trainable matrix. Parameters are a list of arrays [W_1, ..., W_L, b's, S's]; `names` says which is which.
+and, where a skip from layer i ends at layer l, S z^i is added to a^l, or to z^l (`after`), with S the identity, a
+trainable diagonal or a trainable matrix. Parameters are a list of arrays [W_1, ..., W_L, b's, S's]; `names` says which
+is which.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ KINDS = ("identity", "diagonal", "trainable")
 
 @dataclass(frozen=True)
 class Skip:
-    """S z^start added to a^end (default) or, if `after`, to z^end; kind `identity`, `diagonal` (S = diag(v)) or `trainable`."""
+    """S z^start added to a^end (default) or, if `after`, to z^end; kind `identity`, `diagonal` (S = diag(v)) or
+    `trainable`."""
 
     start: int
     end: int
@@ -48,7 +50,8 @@ class Pass(NamedTuple):
 
 
 class Workspace:
-    """Arrays that passes over the same network write to again and again: fresh memory would cost as much as the products."""
+    """Arrays that passes over the same network write to again and again: fresh memory would cost as much as the
+    products."""
 
     def __init__(self):
         self._arrays = {}
@@ -65,9 +68,10 @@ class Workspace:
 class Network:
     """A fully connected network of the given widths (d_0, ..., d_L): inputs, hidden layers, outputs.
 
-    activation: one for all hidden layers, or L - 1 of them (`["relu", "linear"]`: a linear layer last); outputs are linear.
-    bias: True, False or one per layer. skip: None, a list of `Skip`, or `"identity"`, `"diagonal"`, `"trainable"`, short for
-    z^l = s(a^l) + S z^(l-1) around every hidden layer but the first.
+    activation: one for all hidden layers, or L - 1 of them (`["relu", "linear"]`: a linear layer last); outputs are
+    linear.
+    bias: True, False or one per layer. skip: None, a list of `Skip`, or `"identity"`, `"diagonal"`, `"trainable"`,
+    short for z^l = s(a^l) + S z^(l-1) around every hidden layer but the first.
 
     >>> net = Network([20, 64, 64, 10], "relu")
     >>> net
@@ -89,11 +93,16 @@ class Network:
         try:
             widths = tuple(self.widths)
         except TypeError:
-            raise ValueError(f"widths must be a sequence (inputs, hidden layers, outputs); got widths={self.widths!r}.") from None
+            raise ValueError(
+                f"widths must be a sequence (inputs, hidden layers, outputs); got widths={self.widths!r}."
+            ) from None
         if len(widths) < 2:
             raise ValueError(f"widths must hold at least two sizes, inputs and outputs; got widths={widths!r}.")
         put("widths", tuple(arguments.integer("widths", d, 1) for d in widths))
-        put("activation", _per_layer("activation", self.activation, self.L - 1, activations.activation, (str, Activation)))
+        put(
+            "activation",
+            _per_layer("activation", self.activation, self.L - 1, activations.activation, (str, Activation)),
+        )
         put("bias", _per_layer("bias", self.bias, self.L, _flag, (bool, np.bool_)))
         put("skip", self._skips(self.skip))
 
@@ -108,11 +117,13 @@ class Network:
             arguments.instance("skip", s, Skip)
             arguments.choice("skip kind", s.kind, KINDS)
             if not 0 <= s.start < s.end <= self.L:
-                raise ValueError(f"skip must run from a layer to a later one, 0 <= start < end <= L={self.L}; got {s!r}.")
+                raise ValueError(
+                    f"skip must run from a layer to a later one, 0 <= start < end <= L={self.L}; got {s!r}."
+                )
             if s.kind != "trainable" and self.widths[s.start] != self.widths[s.end]:
                 raise ValueError(
-                    f"skip kind {s.kind!r} needs equal widths at layers {s.start} and {s.end}; got {self.widths[s.start]} and {self.widths[s.end]}."
-                    " Use kind 'trainable'."
+                    f"skip kind {s.kind!r} needs equal widths at layers {s.start} and {s.end}; got"
+                    f" {self.widths[s.start]} and {self.widths[s.end]}. Use kind 'trainable'."
                 )
             result.append(s)
         return tuple(result)
@@ -150,7 +161,11 @@ class Network:
         d = self.widths
         weights = [(f"W_{l}", (d[l], d[l - 1])) for l in range(1, self.L + 1)]
         biases = [(f"b_{l}", (d[l],)) for l in self.biases]
-        skips = [(f"S_{j}", (d[s.end], d[s.start]) if s.kind == "trainable" else (d[s.end],)) for j, s in enumerate(self.skip, 1) if s.kind != "identity"]
+        skips = [
+            (f"S_{j}", (d[s.end], d[s.start]) if s.kind == "trainable" else (d[s.end],))
+            for j, s in enumerate(self.skip, 1)
+            if s.kind != "identity"
+        ]
         return (*weights, *biases, *skips)
 
     @property
@@ -181,15 +196,20 @@ class Network:
     # ------------------------------------------------------------------------------------------ parameters
 
     def init(self, rng=None, scale: float | Sequence[float] = 1.0) -> list[np.ndarray]:
-        """Gaussian weights of variance scale^2 g / fan-in (g = 2 before a ReLU or leaky ReLU, else 1), zero biases, unit diagonals.
+        """Gaussian weights of variance scale^2 g / fan-in (g = 2 before a ReLU or leaky ReLU, else 1), zero biases,
+        unit diagonals.
 
-        scale: one number or one per weight matrix. Trainable skips are drawn with variance scale^2 / fan-in, scale that of the layer they end at.
+        scale: one number or one per weight matrix. Trainable skips are drawn with variance scale^2 / fan-in, scale that
+        of the layer they end at.
         """
         draw = rng if isinstance(rng, np.random.Generator) else generator(seed_sequence(rng))
         scales = _per_layer("scale", scale, self.L, arguments.nonnegative, (int, float, np.number))
         scales = scales if isinstance(scales, tuple) else (scales,) * self.L
         gains = [2.0 if s.homogeneous and not s.linear else 1.0 for s in self.activations]
-        result = [c * np.sqrt(g / shape[1]) * draw.standard_normal(shape) for c, g, shape in zip(scales, gains, self.shapes[: self.L], strict=True)]
+        result = [
+            c * np.sqrt(g / shape[1]) * draw.standard_normal(shape)
+            for c, g, shape in zip(scales, gains, self.shapes[: self.L], strict=True)
+        ]
         result += [np.zeros(self.widths[l]) for l in self.biases]
         for s in self.skip:
             if s.kind == "diagonal":
@@ -238,7 +258,8 @@ class Network:
         return before, after
 
     def forward(self, params, X, work: Workspace | None = None) -> Pass:
-        """All pre-activations and layers at inputs X (d_0, N). With a workspace the arrays are its own, and `pre` is not kept."""
+        """All pre-activations and layers at inputs X (d_0, N). With a workspace the arrays are its own, and `pre` is
+        not kept."""
         pre, fired, post = [], [], [X]
         new = _fresh if work is None else work.array
         before, after = self._ending
@@ -257,11 +278,14 @@ class Network:
             post.append(z)
         return Pass(pre, fired, post)
 
-    def backward(self, params, run: Pass, dZ, at: dict | None = None, out=None, work: Workspace | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """(gradients in the order of the parameters, [delta^1, ..., delta^L]) from dZ (outputs, N), the gradient at the logits.
+    def backward(
+        self, params, run: Pass, dZ, at: dict | None = None, out=None, work: Workspace | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """(gradients in the order of the parameters, [delta^1, ..., delta^L]) from dZ (outputs, N), the gradient at the
+        logits.
 
-        delta^l (d_l, N) is the gradient at a^l. `at` adds gradients at layers z^l: {l: (d_l, N)}. `out`: arrays to write to;
-        `work`: the workspace of the forward pass.
+        delta^l (d_l, N) is the gradient at a^l. `at` adds gradients at layers z^l: {l: (d_l, N)}. `out`: arrays to
+        write to; `work`: the workspace of the forward pass.
         """
         L, post = self.L, run.post
         grads = [np.empty(shape) for shape in self.shapes] if out is None else out
@@ -275,14 +299,20 @@ class Network:
                 _unapply(self.skip[j], S[j], dS[j], dz, post, D)
             delta = dz
             if not self.activations[l - 1].linear:
-                delta = _through(self.activations[l - 1], dz, run.pre[l - 1], run.fired[l - 1], new(("delta", l), dz.shape))
+                delta = _through(
+                    self.activations[l - 1], dz, run.pre[l - 1], run.fired[l - 1], new(("delta", l), dz.shape)
+                )
             for j in before.get(l, ()):
                 _unapply(self.skip[j], S[j], dS[j], delta, post, D)
             np.matmul(delta, post[l - 1].T, out=grads[l - 1])
             if l in self.biases:
                 np.sum(delta, axis=1, out=self.bias_of(grads, l))
             if l > 1:
-                _add(D, l - 1, np.matmul(params[l - 1].T, delta, out=new(("back", l), (self.widths[l - 1], delta.shape[1]))))
+                _add(
+                    D,
+                    l - 1,
+                    np.matmul(params[l - 1].T, delta, out=new(("back", l), (self.widths[l - 1], delta.shape[1]))),
+                )
             deltas[l - 1] = delta
         return grads, deltas
 
@@ -318,8 +348,16 @@ class Network:
     def __repr__(self) -> str:
         kinds = [s.name for s in self.activations[:-1]]
         named = "linear" if not kinds else kinds[0] if len(set(kinds)) == 1 else "/".join(kinds)
-        bias = "no bias" if not self.biases else "bias" if len(self.biases) == self.L else f"bias in layers {', '.join(map(str, self.biases))}"
-        skips = "".join(f", {s.kind} skip {s.start}->{s.end}" for s in self.skip[:4]) + (", ..." if len(self.skip) > 4 else "")
+        bias = (
+            "no bias"
+            if not self.biases
+            else "bias"
+            if len(self.biases) == self.L
+            else f"bias in layers {', '.join(map(str, self.biases))}"
+        )
+        skips = "".join(f", {s.kind} skip {s.start}->{s.end}" for s in self.skip[:4]) + (
+            ", ..." if len(self.skip) > 4 else ""
+        )
         return f"Network {'-'.join(map(str, self.widths))}, {named}, {bias}{skips}; {self.size} parameters"
 
 

@@ -1,4 +1,5 @@
-"""What is written down along a run: values, spectra of every weight matrix, within-class variation of every layer, balancedness."""
+"""What is written down along a run: values, spectra of every weight matrix, within-class variation of every layer,
+balancedness."""
 
 from __future__ import annotations
 
@@ -21,11 +22,12 @@ NUMBERS = ("step", "epoch", "time", "fun", "loss", "log_loss", "grad_norm", "acc
 class Trace(ByContent):
     """Records along a run, T of them; every column is an array whose first axis is the record.
 
-    step, epoch, time (of a flow), fun, loss, log_loss (the logarithm of the mean loss, accurate where it underflows), grad_norm, accuracy,
-    norm |x|, moved |x - x of the previous record| / |x|, lr_sum (sum of learning rates so far) (T,);
+    step, epoch, time (of a flow), fun, loss, log_loss (the logarithm of the mean loss, accurate where it underflows),
+    grad_norm, accuracy, norm |x|, moved |x - x of the previous record| / |x|, lr_sum (sum of learning rates so far)
+    (T,);
     spectra: singular values of every W_l, a list of L arrays (T, min of its sides), descending;
-    tcv (T, L + 1): within-class variation of z^0, ..., z^L, and tcv_ratio, the same over the mean squared distance to the global mean;
-    balance (T, L - 1): |W_{l+1}' W_{l+1} - W_l W_l'|_F; x (T, size) where parameters were kept.
+    tcv (T, L + 1): within-class variation of z^0, ..., z^L, and tcv_ratio, the same over the mean squared distance to
+    the global mean; balance (T, L - 1): |W_{l+1}' W_{l+1} - W_l W_l'|_F; x (T, size) where parameters were kept.
     """
 
     net: Network
@@ -74,8 +76,14 @@ class Trace(ByContent):
         if "trace_step" not in arrays.values:
             return Trace(net)
         count = arrays.take("trace_step", len)
-        spectra, more = [f"trace_spectra_{l}" for l in range(1, net.L + 1)], ("x",) if "trace_x" in arrays.values else ()
-        columns = {name: arrays.take(f"trace_{name}", _records(count)) for name in (*NUMBERS, "tcv", "tcv_ratio", "balance", *more)}
+        spectra, more = (
+            [f"trace_spectra_{l}" for l in range(1, net.L + 1)],
+            ("x",) if "trace_x" in arrays.values else (),
+        )
+        columns = {
+            name: arrays.take(f"trace_{name}", _records(count))
+            for name in (*NUMBERS, "tcv", "tcv_ratio", "balance", *more)
+        }
         spectra = [arrays.take(name, _records(count)) for name in spectra]
         rows = []
         for i in range(count):
@@ -103,20 +111,34 @@ def _records(count: int):
 
 
 def measure(objective: Objective, x, previous=None, keep: bool = False, **known) -> dict:
-    """One record at the flat parameters x; `previous` are those of the record before, `known` the step, epoch, time and lr_sum."""
+    """One record at the flat parameters x; `previous` are those of the record before, `known` the step, epoch, time and
+    lr_sum."""
     net, data = objective.net, objective.data
     fun, grad = objective.value_grad(x)
     params = net.unpack(x)
     layers = net.forward(params, data.X).post
     Z = layers[-1]
     loss = float(np.mean(objective.loss.value(Z, objective.Y)))
-    log_loss = log_mean(objective.loss, Z, objective.Y)[0] if has_log(objective.loss) else float(np.log(loss)) if loss > 0 else -np.inf
+    log_loss = (
+        log_mean(objective.loss, Z, objective.Y)[0]
+        if has_log(objective.loss)
+        else float(np.log(loss))
+        if loss > 0
+        else -np.inf
+    )
     size = float(np.linalg.norm(x))
     within = np.array([tcv(z, data.y) for z in layers])
     total = np.array([np.mean(np.sum((z - z.mean(axis=1, keepdims=True)) ** 2, axis=0)) for z in layers])
     moved = float("nan") if previous is None else float(np.linalg.norm(x - previous)) / size if size else 0.0
     row = {"step": 0, "epoch": 0.0, "time": 0.0, "lr_sum": 0.0} | known
-    row |= {"fun": fun, "loss": loss, "log_loss": log_loss, "grad_norm": float(np.linalg.norm(grad)), "norm": size, "moved": moved}
+    row |= {
+        "fun": fun,
+        "loss": loss,
+        "log_loss": log_loss,
+        "grad_norm": float(np.linalg.norm(grad)),
+        "norm": size,
+        "moved": moved,
+    }
     row |= {"accuracy": float(np.mean(data.predicted(Z) == data.y)), "spectra": tuple(spectra(net, params))}
     row |= {"tcv": within, "tcv_ratio": np.divide(within, total, out=np.full(len(within), np.nan), where=total > 0)}
     row["balance"] = np.array([np.linalg.norm(C) for C in balancedness(net, params)])

@@ -32,13 +32,22 @@ SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
     "lbfgs": {"max_steps": 10_000, "memory": 10},
     "flow": {"time": 1e3, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9, "step": 1e-2, "max_steps": 1_000_000},
-    "log_flow": {"time": 20.0, "floor": -1e5, "integrator": "heun", "rtol": 1e-8, "atol": 1e-10, "step": 2e-3, "max_steps": 20_000},
+    "log_flow": {
+        "time": 20.0,
+        "floor": -1e5,
+        "integrator": "heun",
+        "rtol": 1e-8,
+        "atol": 1e-10,
+        "step": 2e-3,
+        "max_steps": 20_000,
+    },
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Progress(ByContent):
-    """What a callback sees after every step: step, the flat x, the state's memory (lr_sum, time, ...) and the objective."""
+    """What a callback sees after every step: step, the flat x, the state's memory (lr_sum, time, ...) and the
+    objective."""
 
     step: int
     x: np.ndarray
@@ -77,23 +86,30 @@ def train(
     """Minimise F = (1/N) sum_i l(z_i, y_i) + decay over the parameters of a network.
 
     method and its settings:
-      `sgd`       lr, batch (None: all samples), epochs or steps, momentum, schedule (`constant`, `cosine`, MultiStep or a function of the
-                  epoch). Each step is W <- (1 - h lam) W - h G with G the gradient of the batch's mean loss; with momentum
-                  V <- momentum V + G + lam W, W <- W - h V. An epoch is N // batch disjoint batches; on all samples it is one step.
+      `sgd`  lr, batch (None: all samples), epochs or steps, momentum, schedule (`constant`, `cosine`, MultiStep or a
+          function of the
+                  epoch). Each step is W <- (1 - h lam) W - h G with G the gradient of the batch's mean loss; with
+                  momentum V <- momentum V + G + lam W, W <- W - h V. An epoch is N // batch disjoint batches; on all
+                  samples it is one step.
       `lbfgs`     max_steps, memory: to a gradient of norm tol.
       `flow`      dx/dt = -grad F: time, integrator (RK45, DOP853 with rtol, atol; heun, rk4 with step), max_steps.
-      `log_flow`  the curve of gradient flow of the loss in the clock |dx|/|x|, which goes on where the loss underflows, until its logarithm
-                  is `floor`: the same settings; losses ce, logistic and exponential, no decay. For smooth networks DOP853 is faster and sharper;
-                  at the kinks of a ReLU, and below a log-loss of about -1e6, where the flow is stiff, its steps become tiny, while
-                  heun and rk4 go on and slowly lose the invariants of the flow.
+      `log_flow`  the curve of gradient flow of the loss in the clock |dx|/|x|, which goes on where the loss underflows,
+      until its logarithm
+                  is `floor`: the same settings; losses ce, logistic and exponential, no decay. For smooth networks
+                  DOP853 is faster and sharper; at the kinks of a ReLU, and below a log-loss of about -1e6, where the
+                  flow is stiff, its steps become tiny, while heun and rk4 go on and slowly lose the invariants of the
+                  flow.
     decay: a number or one per weight matrix, lam_l in (lam_l/2)||W_l||^2, or a `Decay` (`Decay("ufm", W=, H=, head=)`).
     start: parameters; None for `net.init` at `scale`. tol: on the norm of the full gradient (not for batches).
-    trace: record every that many steps (and at the end); keep: with the parameters. callback(Progress) may raise StopIteration.
-    checkpoint: a file, written every `checkpoint_every` steps and at the end; when it exists the run goes on from it, bit for bit as if it
-    had not stopped (a larger number of steps may be given then). progress: True, False, or None for a bar on a terminal after 2 s.
+    trace: record every that many steps (and at the end); keep: with the parameters. callback(Progress) may raise
+    StopIteration.
+    checkpoint: a file, written every `checkpoint_every` steps and at the end; when it exists the run goes on from it,
+    bit for bit as if it had not stopped (a larger number of steps may be given then). progress: True, False, or None
+    for a bar on a terminal after 2 s.
 
     Returns a Training; diverging, not converging and Ctrl-C are results whose message says so.
-    Raises ValueError for what does not fit together, naming it. Sources: gsgp22 (sgd with decay), lj22 (flow of the logarithm).
+    Raises ValueError for what does not fit together, naming it. Sources: gsgp22 (sgd with decay), lj22 (flow of the
+    logarithm).
 
     >>> data = Data.mixture(K=3, n=5, d=4, sigma=0.1, rng=0)
     >>> run = train(Network([4, 8, 3], "tanh"), data, "mse", "lbfgs", decay=1e-2, rng=0)
@@ -128,7 +144,13 @@ class _Run:
 
     def __init__(self, objective, method, settings, seed, tol, every, keep, callback, checkpoint, checkpoint_every, x):
         self.objective, self.method, self.settings, self.seed, self.tol = objective, method, settings, seed, tol
-        self.every, self.keep, self.callback, self.checkpoint, self.checkpoint_every = every, keep, callback, checkpoint, checkpoint_every
+        self.every, self.keep, self.callback, self.checkpoint, self.checkpoint_every = (
+            every,
+            keep,
+            callback,
+            checkpoint,
+            checkpoint_every,
+        )
         self.start, self.state = x, State(0, x)
         self.recorded = (Trace(objective.net), None)
         self.advance = METHODS[method](objective, settings, seed, tol)
@@ -140,7 +162,9 @@ class _Run:
                 raise ValueError(f"file {str(self.checkpoint)!r} belongs to a run from other starting parameters.")
             budget = self.settings.get("steps", self.settings.get("max_steps"))
             if state.step > budget:
-                raise ValueError(f"file {str(self.checkpoint)!r} has done {state.step} steps already; got a budget of {budget}.")
+                raise ValueError(
+                    f"file {str(self.checkpoint)!r} has done {state.step} steps already; got a budget of {budget}."
+                )
             self.state, self.recorded = state, (trace, traced)
 
     def go(self, bar) -> None:
@@ -172,7 +196,12 @@ class _Run:
         memory, step = self.state.memory, self.state.step
         batch = self.settings.get("batch")
         epoch = step / (self.objective.data.N // batch) if batch else float(step)
-        known = {"step": step, "epoch": epoch, "time": float(memory.get("time", 0.0)), "lr_sum": float(memory.get("lr_sum", 0.0))}
+        known = {
+            "step": step,
+            "epoch": epoch,
+            "time": float(memory.get("time", 0.0)),
+            "lr_sum": float(memory.get("lr_sum", 0.0)),
+        }
         return measure(self.objective, self.state.x, self.recorded[1], self.keep, **known)
 
     def save_now_and_then(self) -> None:
@@ -186,7 +215,10 @@ class _Run:
     def task(self) -> dict:
         """What a checkpoint must agree on; functions are named, and given anew by whoever goes on."""
         o = self.objective
-        words = {key: value if isinstance(value, (int, float, str, type(None))) else repr(value) for key, value in self.settings.items()}
+        words = {
+            key: value if isinstance(value, (int, float, str, type(None))) else repr(value)
+            for key, value in self.settings.items()
+        }
         if callable(self.settings.get("schedule")) and " at 0x" in words["schedule"]:
             words["schedule"] = "a function"
         return {
@@ -239,7 +271,11 @@ def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: b
         return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}"
     if state.converged or state.done.startswith(("interrupted", "stopped", "diverged")):
         return state.done
-    kinks = "" if smooth or method != "lbfgs" else " (minima of this network may lie on kinks of its activation, where no gradient is small)"
+    kinks = (
+        ""
+        if smooth or method != "lbfgs"
+        else " (minima of this network may lie on kinks of its activation, where no gradient is small)"
+    )
     return f"not converged: {state.done}; gradient norm {grad_norm:.2e} > {tol:g}{kinks}"
 
 
@@ -279,7 +315,9 @@ def _sgd_settings(result: dict, given: dict, objective: Objective) -> None:
         if result["batch"] > N:
             raise ValueError(f"batch must be at most the number of samples {N}; got batch={result['batch']}.")
     if given.get("steps") is not None and given.get("epochs") is not None:
-        raise ValueError(f"steps and epochs say the same thing: give one; got steps={given['steps']}, epochs={given['epochs']}.")
+        raise ValueError(
+            f"steps and epochs say the same thing: give one; got steps={given['steps']}, epochs={given['epochs']}."
+        )
     epochs = result.pop("epochs")
     if result["steps"] is None:
         result["steps"] = epochs * (1 if result["batch"] is None else N // result["batch"])
@@ -289,4 +327,6 @@ def _log_flow_fits(objective: Objective) -> None:
     if not has_log(objective.loss):
         raise ValueError(f"method 'log_flow' needs loss ce, logistic or exponential; got loss={objective.loss.name!r}.")
     if any(objective.decay.of_parameters(objective.net)) or objective.decay.H:
-        raise ValueError(f"method 'log_flow' is the flow of the loss alone and takes no decay; got {objective.decay!r}.")
+        raise ValueError(
+            f"method 'log_flow' is the flow of the loss alone and takes no decay; got {objective.decay!r}."
+        )

@@ -23,7 +23,8 @@ WHOLE = 2**53
 
 
 def integer(name: str, value, least: int, why: str = "", most: int | None = None, beyond: str = "") -> int:
-    """An integer >= least (and <= most), or a ValueError naming it; why, beyond: a sentence more for what is too small, too large."""
+    """An integer >= least (and <= most), or a ValueError naming it; why, beyond: a sentence more for what is too small,
+    too large."""
     whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
     if isinstance(value, bool) or not whole or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}; got {name}={value!r}.{why and ' ' + why}")
@@ -47,7 +48,8 @@ def room(what: str, *sizes: int, instead: str) -> None:
 
     >>> room("one matrix of class logits", 100_000, 100_000, instead="take a smaller K")
     Traceback (most recent call last):
-    ValueError: one matrix of class logits has 100000 x 100000 numbers, 74.5 GiB; at most 1 GiB is allowed: take a smaller K.
+    ValueError: one matrix of class logits has 100000 x 100000 numbers, 74.5 GiB; at most 1 GiB is allowed: take a
+        smaller K.
     """
     if math.prod(sizes) > ROOM:
         shape = " x ".join(map(str, sizes))
@@ -76,7 +78,9 @@ def real(name: str, value) -> float:
     try:
         number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     except OverflowError:
-        raise ValueError(f"{name} must be a finite real number; got {name} too large for a float, which ends at 1.8e308.") from None
+        raise ValueError(
+            f"{name} must be a finite real number; got {name} too large for a float, which ends at 1.8e308."
+        ) from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite real number; got {name}={value!r}.")
     return number
@@ -96,15 +100,19 @@ def short(value: float) -> str:
 def array(name: str, value, ndim: int | None = None, shape: tuple | None = None) -> np.ndarray:
     """A finite float64 array with the stated number of axes or shape (None entries are free).
 
-    Whatever would lose its meaning as floats is refused: masks, complex numbers, dates, structured and object arrays, text.
-    Tensors of other libraries are detached, brought to the CPU and, in kinds that numpy lacks (bfloat16), read as their floats.
+    Whatever would lose its meaning as floats is refused: masks, complex numbers, dates, structured and object arrays,
+    text. Tensors of other libraries are detached, brought to the CPU and, in kinds that numpy lacks (bfloat16), read as
+    their floats.
     """
     import numpy as np  # here, so that the command line starts without numpy
 
     result = _floats(name, plain(name, value))
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes; got shape {result.shape}.")
-    if shape is not None and (result.ndim != len(shape) or any(want is not None and got != want for got, want in zip(result.shape, shape, strict=True))):
+    if shape is not None and (
+        result.ndim != len(shape)
+        or any(want is not None and got != want for got, want in zip(result.shape, shape, strict=True))
+    ):
         wanted = "(" + ", ".join("any" if want is None else str(want) for want in shape) + ")"
         raise ValueError(f"{name} must have shape {wanted}; got {result.shape}.")
     if not np.all(np.isfinite(result)):
@@ -116,17 +124,26 @@ def plain(name: str, value) -> np.ndarray:
     """The value as a numpy array of any kind but a masked one; a ValueError with the cause where it cannot be read."""
     import numpy as np
 
-    parts = [part for part in value if not isinstance(part, (int, float))] if isinstance(value, (list, tuple)) else [value]
+    parts = (
+        [part for part in value if not isinstance(part, (int, float))] if isinstance(value, (list, tuple)) else [value]
+    )
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise ValueError(f"{name} must be an array of real numbers; got a masked array, whose mask would be lost: fill it, or leave the masked samples out.")
+        raise ValueError(
+            f"{name} must be an array of real numbers; got a masked array, whose mask would be lost: fill it, or leave"
+            " the masked samples out."
+        )
     try:
         if any(callable(getattr(part, step, None)) for part in parts for step in _TENSOR_STEPS):
-            return np.asarray([_of_tensor(part) for part in value] if isinstance(value, (list, tuple)) else _of_tensor(value))
+            return np.asarray(
+                [_of_tensor(part) for part in value] if isinstance(value, (list, tuple)) else _of_tensor(value)
+            )
         return np.asarray(value)
     except MemoryError:
         raise
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of real numbers; got {type(value).__name__}: {_first_line(error)}") from None
+        raise ValueError(
+            f"{name} must be an array of real numbers; got {type(value).__name__}: {_first_line(error)}"
+        ) from None
     except Exception as error:  # the other library's own words for what it cannot give
         raise ValueError(f"{name} cannot be read as an array: {_first_line(error)}") from None
 
@@ -134,8 +151,8 @@ def plain(name: str, value) -> np.ndarray:
 def labels(name: str, value, N: int, K: int | None = None, d: int = 1) -> tuple[np.ndarray, int]:
     """(classes (N,) as integers in 0..K-1, K); K None means one more than the largest label.
 
-    A class without samples is left to `every_class`, except where the labels ask for more than N classes: some have none, and class
-    means of K x d numbers are refused before they are made.
+    A class without samples is left to `every_class`, except where the labels ask for more than N classes: some have
+    none, and class means of K x d numbers are refused before they are made.
     """
     import numpy as np
 
@@ -143,14 +160,21 @@ def labels(name: str, value, N: int, K: int | None = None, d: int = 1) -> tuple[
     if value is None:
         raise ValueError(f"{name} must hold the class, 0..K-1, of every sample; got None.")
     given = plain(name, value)
-    if given.dtype.kind in "UST" or (given.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in given.flat)):
-        raise ValueError(f"{name} must be an array of real numbers, the classes 0..K-1; got text like {str(given.flat[0])!r}. {number}.")
+    if given.dtype.kind in "UST" or (
+        given.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in given.flat)
+    ):
+        raise ValueError(
+            f"{name} must be an array of real numbers, the classes 0..K-1; got text like {str(given.flat[0])!r}."
+            f" {number}."
+        )
     if given.shape == (N, 1) or (given.ndim == 2 and len(given) == N):
         how = "its column, y[:, 0]" if given.shape[1] == 1 else "of one-hot rows Y.argmax(axis=1)"
         raise ValueError(f"{name} must have shape ({N},), the class of every sample; got {given.shape}: take {how}.")
     found = array(name, given, shape=(N,))
     if np.any(found != np.floor(found)) or np.any(found < 0) or np.any(found > 2**53):
-        raise ValueError(f"{name} must hold integers 0..K-1; got values from {found.min():g} to {found.max():g}. {number}.")
+        raise ValueError(
+            f"{name} must hold integers 0..K-1; got values from {found.min():g} to {found.max():g}. {number}."
+        )
     classes = K if K is not None else int(found.max(initial=-1)) + 1
     if classes < 2:
         source = f"{name} has no other labels" if K is None else "one class leaves nothing to separate"
@@ -158,7 +182,11 @@ def labels(name: str, value, N: int, K: int | None = None, d: int = 1) -> tuple[
     if np.any(found >= classes):
         raise ValueError(f"{name} must lie in 0..{classes - 1} for K={classes} classes; got {int(found.max())}.")
     if K is None and classes > N:
-        size = f"means of {classes} classes in d={d} would take {8 * classes * d / 2**30:.3g} GiB" if classes * d > 2**24 else ""
+        size = (
+            f"means of {classes} classes in d={d} would take {8 * classes * d / 2**30:.3g} GiB"
+            if classes * d > 2**24
+            else ""
+        )
         every_class(name, np.unique(found), classes, size)
     return found.astype(int), classes
 
@@ -171,11 +199,15 @@ def every_class(name: str, present, K: int, more: str = "") -> None:
         absent = np.setdiff1d(np.arange(min(K, len(present) + 6)), present)
         shown = ", ".join(map(str, absent[:5].tolist())) + (", ..." if K - len(present) > 5 else "")
         how = "np.unique(y, return_inverse=True)[1] numbers the labels y that there are"
-        raise ValueError(f"{name} must be integers 0..{K - 1} with every class present; there are none of {shown}{more and '; ' + more}. {how}.")
+        raise ValueError(
+            f"{name} must be integers 0..{K - 1} with every class present; there are none of"
+            f" {shown}{more and '; ' + more}. {how}."
+        )
 
 
 def _of_tensor(value):
-    """A tensor without its gradient, on the CPU, as an array; where numpy has no such kind of number (bfloat16), of its floats."""
+    """A tensor without its gradient, on the CPU, as an array; where numpy has no such kind of number (bfloat16), of its
+    floats."""
     import numpy as np
 
     for step in _TENSOR_STEPS:
@@ -209,12 +241,18 @@ def _floats(name: str, A: np.ndarray) -> np.ndarray:
 
     kind = A.dtype.kind
     what = "named fields (a structured array)" if A.dtype.names is not None else _KINDS.get(kind)
-    if what is None and A.dtype.type is not np.void:  # the kinds bool, integer, float, and those of other libraries (bfloat16)
+    if (
+        what is None and A.dtype.type is not np.void
+    ):  # the kinds bool, integer, float, and those of other libraries (bfloat16)
         with np.errstate(over="ignore"):  # beyond float64: refused as not finite
             return A.astype(float, copy=False)
     if kind == "O" and A.size:
         odd = [item for item in A.flat if not isinstance(item, numbers.Real)][:1]
-        what = f"objects, such as {type(odd[0]).__name__}" if odd else "objects that are all numbers; astype(float) makes an array of them"
+        what = (
+            f"objects, such as {type(odd[0]).__name__}"
+            if odd
+            else "objects that are all numbers; astype(float) makes an array of them"
+        )
         if odd and callable(getattr(odd[0], "toarray", None)):
             what = f"a sparse {type(odd[0]).__name__}: give its toarray()"
     raise ValueError(f"{name} must be an array of real numbers; got {what or 'raw bytes'} (dtype {A.dtype}).")
@@ -230,4 +268,7 @@ def choice(name: str, value, allowed) -> str:
     if value in allowed:
         return value
     hint = words.suggestion(value, allowed, 1)
-    raise ValueError(f"{name} must be {words.known_names(value, allowed)}; got {name}={value!r}.{hint and f' {hint[0].upper()}{hint[1:]}'}")
+    raise ValueError(
+        f"{name} must be {words.known_names(value, allowed)}; got"
+        f" {name}={value!r}.{hint and f' {hint[0].upper()}{hint[1:]}'}"
+    )

@@ -49,7 +49,8 @@ def evaluate(text: str, constant):
     >>> evaluate("(1 + 0.1) / 2**3", Fraction)
     Fraction(11, 80)
 
-    Raises ValueError naming the text; also where a literal, a power or a value on the way is too large to be a number here (`1e-99999999`).
+    Raises ValueError naming the text; also where a literal, a power or a value on the way is too large to be a number
+    here (`1e-99999999`).
     """
     stripped = text.strip()
     try:
@@ -78,10 +79,14 @@ def exact(text: str) -> Fraction:
     >>> exact("1e-3"), exact("1/3")
     (Fraction(1, 1000), Fraction(1, 3))
 
-    Raises ValueError naming the text where it is neither, or where writing it out would take more than `EXPONENT` digits.
+    Raises ValueError naming the text where it is neither, or where writing it out would take more than `EXPONENT`
+    digits.
     """
     if not isinstance(text, str) or len(text) > LENGTH or not _EXACT.fullmatch(text):
-        raise ValueError(f"{shown(text) if isinstance(text, str) else repr(text)} is not an exact number; write a decimal or a quotient of integers.")
+        raise ValueError(
+            f"{shown(text) if isinstance(text, str) else repr(text)} is not an exact number; write a decimal or a"
+            " quotient of integers."
+        )
     return Fraction(_sized(text))
 
 

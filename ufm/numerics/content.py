@@ -1,8 +1,10 @@
-"""Equality by content: two records are equal when their type and all their numbers are, also after pickling and copying.
+"""Equality by content: two records are equal when their type and all their numbers are, also after pickling and
+copying.
 
-Arrays are equal when shapes and entries are (NaN equals NaN); functions, when their code and what it refers to is, so that a lambda that has
-travelled to another process and back is still the same. A dataclass declares itself with `eq=False` and `ByContent` as its base; fields marked
-`compare=False` do not count. Needs no numpy until something is compared.
+Arrays are equal when shapes and entries are (NaN equals NaN); functions, when their code and what it refers to is, so
+that a lambda that has travelled to another process and back is still the same. A dataclass declares itself with
+`eq=False` and `ByContent` as its base; fields marked `compare=False` do not count. Needs no numpy until something is
+compared.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import types
 
 
 class ByContent:
-    """A dataclass that equals another of its type with the same content, has a hash that agrees with this, and is pickled by its fields alone."""
+    """A dataclass that equals another of its type with the same content, has a hash that agrees with this, and is
+    pickled by its fields alone."""
 
     def __eq__(self, other):
         return same(self, other) if type(other) is type(self) else NotImplemented
@@ -74,7 +77,11 @@ def _content(value) -> tuple | None:
         return value.__func__, value.__self__
     if isinstance(value, functools.partial):
         return value.func, value.args, value.keywords
-    if type(value).__eq__ is object.__eq__ and hasattr(value, "__dict__") and not isinstance(value, (type, types.ModuleType)):
+    if (
+        type(value).__eq__ is object.__eq__
+        and hasattr(value, "__dict__")
+        and not isinstance(value, (type, types.ModuleType))
+    ):
         return (vars(value),)
     return None
 
@@ -82,7 +89,12 @@ def _content(value) -> tuple | None:
 def _same_arrays(a, b, met: set) -> bool:
     import numpy as np
 
-    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype.kind != b.dtype.kind:
+    if (
+        not isinstance(a, np.ndarray)
+        or not isinstance(b, np.ndarray)
+        or a.shape != b.shape
+        or a.dtype.kind != b.dtype.kind
+    ):
         return False
     if a.dtype.kind == "O":
         return _same(a.ravel().tolist(), b.ravel().tolist(), met)
@@ -92,7 +104,13 @@ def _same_arrays(a, b, met: set) -> bool:
 def _function(f: types.FunctionType) -> tuple:
     """Code, defaults, enclosed values and the values of the globals it names."""
     cells = [cell.cell_contents for cell in f.__closure__ or ()]
-    return f.__code__, f.__defaults__, f.__kwdefaults__, cells, [f.__globals__.get(name) for name in f.__code__.co_names]
+    return (
+        f.__code__,
+        f.__defaults__,
+        f.__kwdefaults__,
+        cells,
+        [f.__globals__.get(name) for name in f.__code__.co_names],
+    )
 
 
 def _mark(value) -> object:

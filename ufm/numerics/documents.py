@@ -1,4 +1,5 @@
-"""Files read back: whatever is wrong with one is a single ValueError that names the file and the field. Needs no numpy to start."""
+"""Files read back: whatever is wrong with one is a single ValueError that names the file and the field. Needs no numpy
+to start."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ class Fields:
         raise ValueError(f"{self.where}: field {name!r} {why}.") from None
 
     def take(self, name: str, make: Callable | None = None):
-        """The value of a field that must be there, as `make` reads it; what `make` raises becomes a sentence about the field."""
+        """The value of a field that must be there, as `make` reads it; what `make` raises becomes a sentence about the
+        field."""
         if name not in self.values:
             self.refuse(name, "is missing")
         value = self.values[name]
@@ -56,7 +58,9 @@ class Fields:
 
     def whole(self, name: str, least: int = 0, none: bool = False, most: int = arguments.WHOLE) -> int:
         beyond = "" if most == arguments.WHOLE else f" and at most {most}"
-        return self._checked(name, lambda v: type(v) is int and least <= v <= most, f"an integer of at least {least}{beyond}", none)
+        return self._checked(
+            name, lambda v: type(v) is int and least <= v <= most, f"an integer of at least {least}{beyond}", none
+        )
 
     def real(self, name: str, none: bool = False) -> float:
         return self._checked(name, lambda v: type(v) in (int, float) and math.isfinite(v), "a finite number", none)
@@ -97,7 +101,13 @@ class Fields:
     def arrays(self, name: str, length: int, shape: tuple, none: bool = False) -> list[np.ndarray | None]:
         """A list of so many finite arrays of one shape."""
         values = self.listed(name, length)
-        return self.take(name, lambda _: [None if none and v is None else arguments.array(f"entry {i}", v, shape=shape) for i, v in enumerate(values)])
+        return self.take(
+            name,
+            lambda _: [
+                None if none and v is None else arguments.array(f"entry {i}", v, shape=shape)
+                for i, v in enumerate(values)
+            ],
+        )
 
 
 def read_json(path, what: str) -> Fields:

@@ -24,9 +24,9 @@ TEMPORARY = ".ufm-tmp"
 def write_atomically(path, write, mode: str = "wb") -> None:
     """Call write(handle) on a temporary neighbour of the file, then rename it to the file.
 
-    Links are followed, and a file keeps its permissions and its owner. A pipe, a device or what standard output is written to cannot be
-    renamed to: it gets the whole content at once when write has ended. Neighbours that killed runs left are removed.
-    Raises ValueError naming a file that cannot be written.
+    Links are followed, and a file keeps its permissions and its owner. A pipe, a device or what standard output is
+    written to cannot be renamed to: it gets the whole content at once when write has ended. Neighbours that killed runs
+    left are removed. Raises ValueError naming a file that cannot be written.
     """
     found = _writable(path, "file")
     if found is not None and (not stat.S_ISREG(found.st_mode) or _is_output(found)):
@@ -49,7 +49,8 @@ def write_atomically(path, write, mode: str = "wb") -> None:
 
 
 def check_writable(path, name: str = "file") -> None:
-    """Refuse, before any work, a file that could not be written at its end: ValueError with the name of the argument."""
+    """Refuse, before any work, a file that could not be written at its end: ValueError with the name of the
+    argument."""
     found = _writable(path, name)
     if found is None or stat.S_ISREG(found.st_mode):
         try:
@@ -75,7 +76,9 @@ def _writable(path, name: str) -> os.stat_result | None:
     if found is None and not os.path.isdir(folder):
         raise ValueError(f"{name} cannot be written: it must lie in an existing folder; got {path!r}.")
     if found is not None and (stat.S_ISDIR(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
-        raise ValueError(f"{name} cannot be written: it is a {'folder' if stat.S_ISDIR(found.st_mode) else 'socket'}; got {path!r}.")
+        raise ValueError(
+            f"{name} cannot be written: it is a {'folder' if stat.S_ISDIR(found.st_mode) else 'socket'}; got {path!r}."
+        )
     if found is None and (len(os.path.basename(os.fsencode(path))) > 255 or not os.path.basename(path)):
         raise ValueError(f"{name} cannot be written: it must have the name of a file; got {path!r}.")
     if found is not None and not os.access(path, os.W_OK):
@@ -86,7 +89,11 @@ def _writable(path, name: str) -> os.stat_result | None:
 def _created(name: str, path, found: os.stat_result | None, mode: str):
     """A new file, open, with the permissions and where possible the owner of the one whose place it takes."""
     try:
-        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666 if found is None else stat.S_IMODE(found.st_mode))
+        handle = os.open(
+            name,
+            os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0),
+            0o666 if found is None else stat.S_IMODE(found.st_mode),
+        )
     except OSError as mistake:
         raise ValueError(f"file cannot be written: {os.fspath(path)!r}: {mistake.strerror}.") from None
     if found is not None and hasattr(os, "fchown"):
@@ -167,7 +174,8 @@ class Named(dict):
 def load_arrays(path, alone: str | None = None) -> Named:
     """All arrays of an .npz file by name, or that of an .npy file under the name `alone`.
 
-    ValueError naming the file when it is something else or damaged (with the array that cannot be read), or holds Python objects.
+    ValueError naming the file when it is something else or damaged (with the array that cannot be read), or holds
+    Python objects.
     """
     where, path = f"file {str(path)!r}", Path(path)
     try:
@@ -177,7 +185,10 @@ def load_arrays(path, alone: str | None = None) -> Named:
             if kind == b"\x93NUMPY":
                 return _read_single(where, path, stream, alone)
             if not kind.startswith(b"PK"):
-                what = f"it is not an .npz of arrays{'' if kind else ' but empty'}; numpy.savez({path.stem + '.npz'!r}, name=array, ...) writes one"
+                what = (
+                    f"it is not an .npz of arrays{'' if kind else ' but empty'}; numpy.savez({path.stem + '.npz'!r},"
+                    " name=array, ...) writes one"
+                )
                 raise ValueError(f"{where} cannot be read: {what}.")
             return _read_archive(where, stream)
     except OSError as error:
@@ -187,7 +198,10 @@ def load_arrays(path, alone: str | None = None) -> Named:
 def _read_single(where: str, path: Path, stream, name: str | None) -> Named:
     if name is None:
         how = f"numpy.savez({path.stem + '.npz'!r}, name=numpy.load({str(path)!r}))"
-        raise ValueError(f"{where} cannot be read: it is one array without a name (.npy), not an .npz of arrays; {how} gives it a name.")
+        raise ValueError(
+            f"{where} cannot be read: it is one array without a name (.npy), not an .npz of arrays; {how} gives it a"
+            " name."
+        )
     return Named(where, {name: _entry(where, "the array", lambda: np.load(stream, allow_pickle=False))})
 
 
@@ -206,7 +220,11 @@ def _entry(where: str, what: str, read) -> np.ndarray:
         found = read()
     except Exception as error:
         words = str(error)
-        why = "it holds Python objects, and only arrays of numbers or text are read" if "pickle" in words else f"it is damaged ({words})"
+        why = (
+            "it holds Python objects, and only arrays of numbers or text are read"
+            if "pickle" in words
+            else f"it is damaged ({words})"
+        )
         raise ValueError(f"{where} cannot be read at {what}: {why}.") from None
     if not isinstance(found, np.ndarray):
         raise ValueError(f"{where} cannot be read: it is not an .npz of arrays, {what} is none.")

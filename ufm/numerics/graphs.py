@@ -1,8 +1,10 @@
-"""Simple graphs as edge lists: named families, incidence matrices, and all graphs of a given number of edges up to isomorphism.
+"""Simple graphs as edge lists: named families, incidence matrices, and all graphs of a given number of edges up to
+isomorphism.
 
-`simple_graphs` grows graphs edge by edge and keeps one of each kind, told apart by `fingerprint`, a number that isomorphic graphs share.
-Two kinds with one fingerprint would be merged; that this does not happen follows from the known numbers of graphs, which come out: with up to 9
-edges, and all 12346 on 8 vertices. Feasible: any number of edges on up to 7 vertices (half a second) or 8 (10 s), 9 edges on any number (2 s).
+`simple_graphs` grows graphs edge by edge and keeps one of each kind, told apart by `fingerprint`, a number that
+isomorphic graphs share. Two kinds with one fingerprint would be merged; that this does not happen follows from the
+known numbers of graphs, which come out: with up to 9 edges, and all 12346 on 8 vertices. Feasible: any number of edges
+on up to 7 vertices (half a second) or 8 (10 s), 9 edges on any number (2 s).
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Graph:
             raise ValueError(f"edges must be distinct pairs of two vertices, at least one; got {self.edges!r}.")
         missing = set(range(max(j for _, j in edges) + 1)) - {v for e in edges for v in e}
         if missing:
-            raise ValueError(f"edges must cover every vertex from 0 on; vertices {sorted(missing)} have none in {self.edges!r}.")
+            raise ValueError(
+                f"edges must cover every vertex from 0 on; vertices {sorted(missing)} have none in {self.edges!r}."
+            )
         object.__setattr__(self, "edges", tuple(sorted(edges)))
 
     @property
@@ -50,7 +54,8 @@ class Graph:
 
     @property
     def name(self) -> str:
-        """`K5`, `K3,3`, `C5`, ...; parts of a disconnected graph joined by `+`; else `G(6; 443322)`, vertices and degrees."""
+        """`K5`, `K3,3`, `C5`, ...; parts of a disconnected graph joined by `+`; else `G(6; 443322)`, vertices and
+        degrees."""
         return graph_name(self)
 
     def __len__(self) -> int:
@@ -61,7 +66,8 @@ class Graph:
 
 
 def incidence(graph: Graph) -> np.ndarray:
-    """B (r, K): column e has ones at the two ends of edge e; B B' = degrees + adjacency, B'B = 2 I + adjacency of the line graph."""
+    """B (r, K): column e has ones at the two ends of edge e; B B' = degrees + adjacency, B'B = 2 I + adjacency of the
+    line graph."""
     B = np.zeros((graph.vertices, len(graph)))
     for e, ends in enumerate(graph.edges):
         B[list(ends), e] = 1.0
@@ -159,7 +165,8 @@ def is_isomorphic(a: Graph, b: Graph) -> bool:
 
 
 def simple_graphs(edges: int, vertices: int | None = None) -> tuple[Graph, ...]:
-    """All simple graphs with the given number of edges on at most `vertices` vertices, none isolated, one of each isomorphism class.
+    """All simple graphs with the given number of edges on at most `vertices` vertices, none isolated, one of each
+    isomorphism class.
 
     >>> [len(simple_graphs(k)) for k in (1, 2, 3, 4, 5)]
     [1, 2, 5, 11, 26]
@@ -169,7 +176,10 @@ def simple_graphs(edges: int, vertices: int | None = None) -> tuple[Graph, ...]:
     edges = arguments.integer("edges", edges, 1)
     limit = 2 * edges if vertices is None else min(arguments.integer("vertices", vertices, 2), 2 * edges)
     if edges > MANY_EDGES and limit > LARGEST_ENUMERATION:
-        raise ValueError(f"vertices must be at most {LARGEST_ENUMERATION} for more than {MANY_EDGES} edges; got edges={edges}, vertices={vertices!r}.")
+        raise ValueError(
+            f"vertices must be at most {LARGEST_ENUMERATION} for more than {MANY_EDGES} edges; got edges={edges},"
+            f" vertices={vertices!r}."
+        )
     return _grown(edges, limit)
 
 
@@ -183,8 +193,12 @@ def _grown(edges: int, limit: int) -> tuple[Graph, ...]:
     for graph in _grown(edges - 1, limit):
         children = _children(graph, limit)
         if children:
-            found |= {key: child for key, child in zip(_fingerprints(children), children, strict=True) if key not in found}
-    return tuple(sorted((Graph(e) for e in found.values()), key=lambda g: (g.vertices, [-k for k in _degrees(g)], g.edges)))
+            found |= {
+                key: child for key, child in zip(_fingerprints(children), children, strict=True) if key not in found
+            }
+    return tuple(
+        sorted((Graph(e) for e in found.values()), key=lambda g: (g.vertices, [-k for k in _degrees(g)], g.edges))
+    )
 
 
 def _children(graph: Graph, limit: int) -> list[tuple]:

@@ -21,10 +21,12 @@ def colours(M: np.ndarray, tol: float) -> np.ndarray:
 
 
 def pattern(M: np.ndarray, tol: float) -> tuple[np.ndarray, float]:
-    """(colours C, |M - A|/|M|), A being M averaged over each colour: the coarsest colours for which that is at most tol/2.
+    """(colours C, |M - A|/|M|), A being M averaged over each colour: the coarsest colours for which that is at most
+    tol/2.
 
-    A permutation P that keeps C keeps A, so |P M P' - M| <= 2 |M - A| <= tol |M|: what keeps the colours moves M itself by at most tol, however
-    long the chains of near values are that became one colour. tol is relative and bounds the differences that are chained, too.
+    A permutation P that keeps C keeps A, so |P M P' - M| <= 2 |M - A| <= tol |M|: what keeps the colours moves M itself
+    by at most tol, however long the chains of near values are that became one colour. tol is relative and bounds the
+    differences that are chained, too.
     """
     size, reach = float(np.linalg.norm(M)), float(np.max(np.abs(M), initial=0.0))
     if reach == 0.0:
@@ -38,8 +40,8 @@ def pattern(M: np.ndarray, tol: float) -> tuple[np.ndarray, float]:
 
 
 def evened(M: np.ndarray, rank: int) -> np.ndarray:
-    """U diag((s/s_1)^(1/4)) V' of the first `rank` singular modes of M = U diag(s) V': fixed by the permutations that fix M, it shows faint modes
-    beside strong ones, s = 1e-8 as 1e-2."""
+    """U diag((s/s_1)^(1/4)) V' of the first `rank` singular modes of M = U diag(s) V': fixed by the permutations that
+    fix M, it shows faint modes beside strong ones, s = 1e-8 as 1e-2."""
     U, s, Vt = np.linalg.svd(M)
     return (U[:, :rank] * (s[:rank] / max(s[0], 1e-300)) ** 0.25) @ Vt[:rank]
 
@@ -59,7 +61,9 @@ def interchangeable(M: np.ndarray, labels, tol: float = 0.0) -> list[list[int]]:
         reps = np.array([part[0] for part in parts if labels[part[0]] == labels[i]], dtype=int)
         if len(reps):  # rows (and columns) swapped by i <-> r differ along the probe by (M_ii - M_ri)(p_i - p_r)
             shift = (M[i, i] - M[reps, i]) * (probe[i] - probe[reps])
-            near = (np.abs(rows[i] - rows[reps] - shift) <= slack) & (np.abs(columns[i] - columns[reps] - shift) <= slack)
+            near = (np.abs(rows[i] - rows[reps] - shift) <= slack) & (
+                np.abs(columns[i] - columns[reps] - shift) <= slack
+            )
             near &= (np.abs(diagonal[reps] - M[i, i]) <= tol) & (np.abs(M[i, reps] - M[reps, i]) <= tol)
             reps = reps[near]
         home = next((r for r in reps.tolist() if _swappable(M, i, r, tol)), None)
@@ -195,7 +199,8 @@ class _Refined:
 
 
 def _refine(C, start, fixed: tuple[int, ...]) -> np.ndarray:
-    """Cells of the coarsest stable colouring that starts from `start` and has the fixed points alone, named canonically."""
+    """Cells of the coarsest stable colouring that starts from `start` and has the fixed points alone, named
+    canonically."""
     n, size = len(C), int(C.max()) + 1 if C.size else 1
     cells = start + 0
     for k, point in enumerate(fixed):
@@ -213,7 +218,8 @@ def _refine(C, start, fixed: tuple[int, ...]) -> np.ndarray:
 
 
 def _row_ranks(keys: np.ndarray) -> np.ndarray:
-    """The place of each row among the different rows in lexicographic order: `np.unique(keys, axis=0, return_inverse=True)`, several times faster."""
+    """The place of each row among the different rows in lexicographic order: `np.unique(keys, axis=0,
+    return_inverse=True)`, several times faster."""
     order = np.lexsort(keys.T[::-1])
     ordered = keys[order]
     ranks = np.zeros(len(keys), dtype=int)

@@ -1,7 +1,8 @@
 """What to type when an optional package is missing: a command that works however this package was installed.
 
-`pip install 'ufm[extra]'` asks the index for a package of that name, which helps nobody who installed from a folder, a repository or a file,
-or runs a checkout. The packages of an extra, as the metadata list them, can be installed in every case.
+`pip install 'ufm[extra]'` asks the index for a package of that name, which helps nobody who installed from a folder, a
+repository or a file, or runs a checkout. The packages of an extra, as the metadata list them, can be installed in every
+case.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def command(package: str, extra: str | None = None) -> str:
 
 
 def _requirements(extra: str | None) -> list[str]:
-    """The packages of an extra with their versions; none where no metadata are found, as in a checkout that was never installed."""
+    """The packages of an extra with their versions; none where no metadata are found, as in a checkout that was never
+    installed."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:

@@ -11,7 +11,8 @@ and a Taylor polynomial, with the rounding errors bounded once and for all (docs
 >>> (x.log().exp().lo <= x.lo).all() and (x.hi <= x.log().exp().hi).all()
 np.True_
 
-Shapes broadcast as in numpy. Source: the standard model of floating point, |fl(a o b) - a o b| <= u |a o b|, u = 2**-53.
+Shapes broadcast as in numpy. Source: the standard model of floating point, |fl(a o b) - a o b| <= u |a o b|, u =
+2**-53.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _FAR = 690.0
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """The set of x with lo <= x <= hi, entrywise; arrays of one shape, or numbers. Raises ValueError where lo > hi or NaN."""
+    """The set of x with lo <= x <= hi, entrywise; arrays of one shape, or numbers. Raises ValueError where lo > hi or
+    NaN."""
 
     lo: np.ndarray
     hi: np.ndarray
@@ -128,7 +130,9 @@ class Interval:
         """log(1 + e^x)."""
         x = Interval(np.clip(self.lo, -_FAR, _FAR), np.clip(self.hi, -_FAR, _FAR))
         out = (1.0 + x.exp()).log()
-        return Interval(np.where(self.lo < -_FAR, 0.0, np.maximum(out.lo, 0.0)), np.where(self.hi > _FAR, np.inf, out.hi))
+        return Interval(
+            np.where(self.lo < -_FAR, 0.0, np.maximum(out.lo, 0.0)), np.where(self.hi > _FAR, np.inf, out.hi)
+        )
 
     def sum(self, axis=None) -> Interval:
         """The sum along an axis; n terms are off by at most (n-1) u sum|x|."""
@@ -210,10 +214,11 @@ def _log(x):
 
 
 def _log1p(x):
-    """(below, above) log(1 + x), x >= 0. Up to x = .4 it is 2 atanh f, f = x/(2+x) <= .17 off by 2 u relative; the rest as in `_log`.
+    """(below, above) log(1 + x), x >= 0. Up to x = .4 it is 2 atanh f, f = x/(2+x) <= .17 off by 2 u relative; the rest
+    as in `_log`.
 
-    Beyond, 1 + x is off by u relative, its logarithm by u absolute, less than 4e-16 relative. Below 1e-290, where floats
-    begin to lose digits, x - x^2/2 < log(1 + x) < x lies between x and the float before.
+    Beyond, 1 + x is off by u relative, its logarithm by u absolute, less than 4e-16 relative. Below 1e-290, where
+    floats begin to lose digits, x - x^2/2 < log(1 + x) < x lies between x and the float before.
     """
     x = np.asarray(x, dtype=float)
     near = np.minimum(x, 0.4)

@@ -25,7 +25,8 @@ def plain(value):
 
 
 def own(record, *names: str) -> None:
-    """Give a frozen record copies of these fields: arrays, also inside lists, tuples and dicts, are then nobody else's."""
+    """Give a frozen record copies of these fields: arrays, also inside lists, tuples and dicts, are then nobody
+    else's."""
     for name in names:
         object.__setattr__(record, name, _copied(getattr(record, name)))
 

@@ -6,8 +6,8 @@ algebra (Bose-Mesner) has one orthogonal projection per common eigenspace,
 
     11'/K = E_0, E_1, ..., E_d,   E_i E_j = delta_ij E_i,   E_0 + ... + E_d = I,   E_i o E_j in span(E_0, ..., E_d).
 
-Every row of E_j is a rearrangement of the first one with (E_j)_cc = m_j/K on the diagonal, so a function of the columns that
-respects permutations maps the algebra to itself. Source: bannai84.
+Every row of E_j is a rearrangement of the first one with (E_j)_cc = m_j/K on the diagonal, so a function of the columns
+that respects permutations maps the algebra to itself. Source: bannai84.
 """
 
 from __future__ import annotations
@@ -38,28 +38,45 @@ class Scheme(ByContent):
     def __post_init__(self):
         put = object.__setattr__
         put(self, "K", arguments.integer("K", self.K, 1))
-        put(self, "idempotents", tuple(arguments.array("idempotents", E, shape=(self.K, self.K)) for E in self.idempotents))
+        put(
+            self,
+            "idempotents",
+            tuple(arguments.array("idempotents", E, shape=(self.K, self.K)) for E in self.idempotents),
+        )
         own(self, "idempotents")
         if len(self.multiplicities) != len(self.idempotents):
-            raise ValueError(f"multiplicities must be one per idempotent, {len(self.idempotents)} here; got {len(self.multiplicities)}.")
+            raise ValueError(
+                f"multiplicities must be one per idempotent, {len(self.idempotents)} here; got"
+                f" {len(self.multiplicities)}."
+            )
         for E, m in zip(self.idempotents, self.multiplicities, strict=True):
             if abs(np.trace(E) - m) > 1e-8 * self.K:
-                raise ValueError(f"multiplicities must be the traces of the idempotents; got {m} where the trace is {np.trace(E):.6g}.")
+                raise ValueError(
+                    f"multiplicities must be the traces of the idempotents; got {m} where the trace is"
+                    f" {np.trace(E):.6g}."
+                )
 
     @functools.cached_property
     def bases(self) -> tuple[np.ndarray, ...]:
         """Orthonormal columns (K, m_j) that span the range of each E_j."""
-        return tuple(np.linalg.eigh(E)[1][:, self.K - m :] for E, m in zip(self.idempotents, self.multiplicities, strict=True))
+        return tuple(
+            np.linalg.eigh(E)[1][:, self.K - m :] for E, m in zip(self.idempotents, self.multiplicities, strict=True)
+        )
 
     @functools.cached_property
     def profile(self) -> tuple:
-        """The first columns K E_j e_1 with their order forgotten (of points and of idempotents): equal for two copies of one scheme.
+        """The first columns K E_j e_1 with their order forgotten (of points and of idempotents): equal for two copies
+        of one scheme.
 
         The columns are the dual eigenvalues of the scheme; functions of the coefficients see nothing else.
         """
         rows = np.array([E[0] for E in self.idempotents]).reshape(-1, self.K)
         rows = np.round(self.K * rows, 6) + 0.0  # + 0.0 turns -0.0 into 0.0
-        orders = itertools.permutations(range(len(rows))) if len(rows) <= 6 else [np.argsort(self.multiplicities, kind="stable")]
+        orders = (
+            itertools.permutations(range(len(rows)))
+            if len(rows) <= 6
+            else [np.argsort(self.multiplicities, kind="stable")]
+        )
         return min(tuple(sorted(map(tuple, rows[list(order)].T))) for order in orders)
 
     def __repr__(self) -> str:
@@ -69,13 +86,14 @@ class Scheme(ByContent):
 def schemes(K: int, max_idempotents: int = 4) -> list[Scheme]:
     """The schemes of this module on K points with at most `max_idempotents` nontrivial idempotents, each once.
 
-    S_K; S_k wr S_m for every K = k m; the dihedral D_K; the grids S_a x S_b; V_4 (K = 4) and the Hamming schemes H(m, 2) (K = 2^m);
-    the Johnson schemes J(v, 2) (K = v(v-1)/2; J(5, 2) is Petersen's); the icosahedron (K = 12). Copies of one scheme
-    under two names, such as S_2 x S_3 = D_6, are listed once, under the first. One class alone (K = 1) has the scheme S_1 without idempotents.
+    S_K; S_k wr S_m for every K = k m; the dihedral D_K; the grids S_a x S_b; V_4 (K = 4) and the Hamming schemes H(m,
+    2) (K = 2^m); the Johnson schemes J(v, 2) (K = v(v-1)/2; J(5, 2) is Petersen's); the icosahedron (K = 12). Copies of
+    one scheme under two names, such as S_2 x S_3 = D_6, are listed once, under the first. One class alone (K = 1) has
+    the scheme S_1 without idempotents.
 
-    Skipped: schemes with more idempotents than asked for; all 2^m - 1 characters of an elementary abelian group with m >= 3;
-    wreath products of three levels or of other schemes; fusions of a grid S_a x S_a; non-symmetric and sporadic schemes.
-    It is a list of families, not of all schemes on K points.
+    Skipped: schemes with more idempotents than asked for; all 2^m - 1 characters of an elementary abelian group with m
+    >= 3; wreath products of three levels or of other schemes; fusions of a grid S_a x S_a; non-symmetric and sporadic
+    schemes. It is a list of families, not of all schemes on K points.
 
     >>> [scheme.name for scheme in schemes(6)]
     ['S_6', 'S_2wrS_3', 'S_3wrS_2', 'D_6']
@@ -161,7 +179,8 @@ def hamming(m: int) -> Scheme:
 
 
 def johnson(v: int) -> Scheme:
-    """J(v, 2), the pairs from v things: B (pairs x things) spans E_0 + E_1, m_1 = v - 1; the rest is E_2, m_2 = v(v-3)/2."""
+    """J(v, 2), the pairs from v things: B (pairs x things) spans E_0 + E_1, m_1 = v - 1; the rest is E_2, m_2 =
+    v(v-3)/2."""
     v = arguments.integer("v", v, 4)
     pairs = list(itertools.combinations(range(v), 2))
     K = len(pairs)
@@ -171,7 +190,8 @@ def johnson(v: int) -> Scheme:
 
 
 def icosahedron() -> Scheme:
-    """The twelve vertices x_c of the icosahedron on the unit sphere: E_1 = X X'/4, its conjugate under sqrt 5 -> -sqrt 5, and the rest; m = (3, 3, 5)."""
+    """The twelve vertices x_c of the icosahedron on the unit sphere: E_1 = X X'/4, its conjugate under sqrt 5 -> -sqrt
+    5, and the rest; m = (3, 3, 5)."""
     golden = (1 + np.sqrt(5)) / 2
     X = np.array([np.roll([0.0, a, b * golden], shift) for shift in range(3) for a in (1, -1) for b in (1, -1)])
     inner = X @ X.T

@@ -26,7 +26,9 @@ def seed_sequence(rng=None) -> np.random.SeedSequence:
             pass
     if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0:
         return np.random.SeedSequence(int(rng))
-    raise ValueError(f"rng must be None, a non-negative integer, a numpy Generator or SeedSequence, or a recorded seed; got {rng!r}.")
+    raise ValueError(
+        f"rng must be None, a non-negative integer, a numpy Generator or SeedSequence, or a recorded seed; got {rng!r}."
+    )
 
 
 def child(seed: np.random.SeedSequence, i: int) -> np.random.SeedSequence:

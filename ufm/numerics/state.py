@@ -1,7 +1,7 @@
 """Numpy's own error state around what users call, so that results do not depend on what the caller's `np.seterr` says.
 
-Underflow is harmless everywhere here (the exponential of a very negative logit is zero), and what is not is handled where it happens.
-Numpy is imported when it is needed.
+Underflow is harmless everywhere here (the exponential of a very negative logit is zero), and what is not is handled
+where it happens. Numpy is imported when it is needed.
 """
 
 from __future__ import annotations

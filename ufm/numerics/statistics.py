@@ -14,8 +14,9 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
 
         (k/m + z^2/(2m) -+ z sqrt(k (m - k)/m^3 + z^2/(4 m^2))) / (1 + z^2/m),    z = Phi^-1((1 + level)/2),
 
-    the probabilities q that a two-sided normal test does not reject, (k/m - q)^2 <= z^2 q (1 - q)/m. It lies in [0, 1] and holds k/m;
-    its lower end is 0 for k = 0 and its upper end 1 for k = m, exactly. Its coverage is near `level` on average over q, not at least `level` for each.
+    the probabilities q that a two-sided normal test does not reject, (k/m - q)^2 <= z^2 q (1 - q)/m. It lies in [0, 1]
+    and holds k/m; its lower end is 0 for k = 0 and its upper end 1 for k = m, exactly. Its coverage is near `level` on
+    average over q, not at least `level` for each.
 
     >>> tuple(round(end, 4) for end in wilson(0, 10))
     (0.0, 0.2775)

@@ -1,6 +1,7 @@
 """Rows in columns: aligned text, HTML, LaTeX and pandas from one description of the columns. Needs no numpy.
 
-A `Column` says its head, what of a row it shows, and how. Whatever prints a table says its columns once, and every form follows.
+A `Column` says its head, what of a row it shows, and how. Whatever prints a table says its columns once, and every form
+follows.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from typing import Any
 
 from ufm.numerics.install import missing
 
-ESCAPES = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+}
 """What LaTeX reads as commands."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its head, the attribute or function that says a row's value, the text of a value, least width, and side (`<` or `>`).
+    """One column: its head, the attribute or function that says a row's value, the text of a value, least width, and
+    side (`<` or `>`).
 
     latex: the head in LaTeX (default: the head, escaped).
     """
@@ -50,16 +62,21 @@ def text_lines(rows: Iterable, columns: Sequence[Column]) -> list[str]:
     """Head, rule and one line a row, two blanks between columns.
 
     >>> from types import SimpleNamespace as Row
-    >>> print(*text_lines([Row(name="dnc", fun=0.5)], [Column("point", "name", side="<"), Column("F", "fun", ".3f", 8)]), sep="\\n")
+    >>> columns = [Column("point", "name", side="<"), Column("F", "fun", ".3f", 8)]
+    >>> print(*text_lines([Row(name="dnc", fun=0.5)], columns), sep="\\n")
     point         F
     ---------------
     dnc       0.500
     """
     cells = [[column.text(row) for column in columns] for row in rows]
-    widths = [max([column.width, len(column.head), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+    widths = [
+        max([column.width, len(column.head), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)
+    ]
 
     def line(texts) -> str:
-        return "  ".join(f"{text:{column.side}{width}}" for text, column, width in zip(texts, columns, widths, strict=True))
+        return "  ".join(
+            f"{text:{column.side}{width}}" for text, column, width in zip(texts, columns, widths, strict=True)
+        )
 
     head = line([column.head for column in columns])
     return [head.rstrip(), "-" * len(head), *(line(texts).rstrip() for texts in cells)]
@@ -73,7 +90,9 @@ def html_table(rows: Iterable, columns: Sequence[Column], caption: str = "") -> 
         return f'<{tag} style="text-align:{side[column.side]}">{html.escape(text.strip())}</{tag}>'
 
     head = "".join(cell("th", column.head, column) for column in columns)
-    body = "\n".join("<tr>" + "".join(cell("td", column.text(row), column) for column in columns) + "</tr>" for row in rows)
+    body = "\n".join(
+        "<tr>" + "".join(cell("td", column.text(row), column) for column in columns) + "</tr>" for row in rows
+    )
     said = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
     return f"<table>\n{said}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
@@ -83,7 +102,14 @@ def latex_table(rows: Iterable, columns: Sequence[Column]) -> str:
     sides = "".join({"<": "l", ">": "r"}[column.side] for column in columns)
     head = " & ".join(column.latex or escaped(column.head) for column in columns)
     body = [" & ".join(escaped(column.text(row).strip()) for column in columns) + r" \\" for row in rows]
-    lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{sides}}}", r"\toprule", head + r" \\", r"\midrule", *body]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{{sides}}}",
+        r"\toprule",
+        head + r" \\",
+        r"\midrule",
+        *body,
+    ]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 

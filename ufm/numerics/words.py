@@ -1,4 +1,5 @@
-"""Names that people write: which known ones are near, and what neighbouring tools call the same thing. Needs no numpy."""
+"""Names that people write: which known ones are near, and what neighbouring tools call the same thing. Needs no
+numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ LISTED = 12
 """So many names are listed whole; of more, only the nearest."""
 
 SYNONYMS = {
-    "ce": "cross_entropy crossentropy cross_entropy_loss categorical_crossentropy softmax logistic log_loss nll nll_loss",
+    "ce": (
+        "cross_entropy crossentropy cross_entropy_loss categorical_crossentropy softmax logistic log_loss nll nll_loss"
+    ),
     "mse": "mean_squared_error mse_loss squared squared_error square l2 l2_loss quadratic",
     "label_smoothing": "smoothing smoothed label_smoothed",
     "linear": "identity none id",
@@ -54,13 +57,15 @@ SYNONYMS = {
 
 
 class WrongWord(TypeError, ValueError):
-    """A keyword that a function does not know: a TypeError as Python has it, a ValueError as every other bad input here."""
+    """A keyword that a function does not know: a TypeError as Python has it, a ValueError as every other bad input
+    here."""
 
 
 def nearest(word, known: Iterable[str], most: int = 3, cutoff: float = 0.6) -> list[str]:
     """The known names nearest to a word, the best first: what others call so, the same letters in other case, the like.
 
-    >>> nearest("seed", ["starts", "rng", "progress"]), nearest("CE", ["ce", "mse"]), nearest("compar", ["compare", "solve"])
+    >>> words = nearest("seed", ["starts", "rng", "progress"])
+    >>> words, nearest("CE", ["ce", "mse"]), nearest("compar", ["compare", "solve"])
     (['rng'], ['ce'], ['compare'])
     """
     known = list(known)
@@ -102,7 +107,8 @@ def known_names(word, known: Iterable[str]) -> str:
 
 
 def named_arguments(thing: Callable) -> Callable:
-    """The function (or the class, in place) whose unknown keywords are answered by a sentence that names the right word.
+    """The function (or the class, in place) whose unknown keywords are answered by a sentence that names the right
+    word.
 
     >>> @named_arguments
     ... def search(starts=10, rng=None): ...

@@ -1,17 +1,20 @@
-"""Stationarity of piecewise linear models (relu, leaky_relu), where minimisers sit on kinks and the gradient says nothing.
+"""Stationarity of piecewise linear models (relu, leaky_relu), where minimisers sit on kinks and the gradient says
+nothing.
 
-A hidden pre-activation within tol of zero, relative to the largest of its layer, is on a kink: its slope may be any mask m in
-[slope, 1]. All others have the slope of their side. With Gamma_k the slopes of hidden layer k (rows: neurons, columns: samples),
+A hidden pre-activation within tol of zero, relative to the largest of its layer, is on a kink: its slope may be any
+mask m in [slope, 1]. All others have the slope of their side. With Gamma_k the slopes of hidden layer k (rows: neurons,
+columns: samples),
 
     residual = min over masks of |grad F_Gamma|,   F_Gamma: backward pass with the slopes Gamma,
 
-the norm being that over all factors and the bias. The gradient is multilinear in the masks, linear in those of one layer, so the
-minimum is sought by bounded least squares, from the top layer down and then jointly.
+the norm being that over all factors and the bias. The gradient is multilinear in the masks, linear in those of one
+layer, so the minimum is sought by bounded least squares, from the top layer down and then jointly.
 
-What it means: the set {grad F_Gamma} contains Clarke's subdifferential (for compositions the two may differ), so residual 0 is necessary
-for a local minimum, and says `stationary` in the sense of backpropagation. The value found is an upper bound on the minimum over masks, the joint
-problem not being convex for L >= 3. Points within tol of a kink are read as if on it: the residual speaks of the exact point
-nearby, and `largest` says how far from the kinks it is. Sources: sml24 (the model); clarke90 (the subdifferential).
+What it means: the set {grad F_Gamma} contains Clarke's subdifferential (for compositions the two may differ), so
+residual 0 is necessary for a local minimum, and says `stationary` in the sense of backpropagation. The value found is
+an upper bound on the minimum over masks, the joint problem not being convex for L >= 3. Points within tol of a kink are
+read as if on it: the residual speaks of the exact point nearby, and `largest` says how far from the kinks it is.
+Sources: sml24 (the model); clarke90 (the subdifferential).
 """
 
 from __future__ import annotations
@@ -35,9 +38,12 @@ TOL = 1e-9
 class Clarke(ByContent):
     """The smallest gradient found over masks at kinks.
 
-    residual: its norm; relative: that divided by ridge_norm, the norm of the ridge's own gradient (lam_l A_l)_l, which the fit must cancel.
-    masks: slopes of every hidden layer (d_{k+1}, M), those off the kinks being the slope of their side; kinks: where they were free.
-    columns: 'classes' where the samples of each class coincide and were merged, else 'samples'. largest: the largest pre-activation read as zero, relative.
+    residual: its norm; relative: that divided by ridge_norm, the norm of the ridge's own gradient (lam_l A_l)_l, which
+    the fit must cancel.
+    masks: slopes of every hidden layer (d_{k+1}, M), those off the kinks being the slope of their side; kinks: where
+    they were free.
+    columns: 'classes' where the samples of each class coincide and were merged, else 'samples'. largest: the largest
+    pre-activation read as zero, relative.
     """
 
     residual: float
@@ -56,7 +62,8 @@ class Clarke(ByContent):
 
     def __repr__(self) -> str:
         return (
-            f"Clarke: residual {self.residual:.1e} (relative {self.relative:.1e}), {self.count} kinks (|pre-activation| <= {self.tol:g} of its layer's largest)"
+            f"Clarke: residual {self.residual:.1e} (relative {self.relative:.1e}), {self.count} kinks (|pre-activation|"
+            f" <= {self.tol:g} of its layer's largest)"
         )
 
 
@@ -64,7 +71,8 @@ def clarke(point: FactorPoint, tol: float = TOL) -> Clarke:
     """min over masks of |grad F| at a FactorPoint; the norm of the gradient for linear and smooth activations.
 
     tol >= 0 is relative to the largest pre-activation of the layer; 0 leaves only exact zeros free.
-    Raises ValueError for what is no FactorPoint, and for activations that are neither smooth nor piecewise linear with one kink at 0.
+    Raises ValueError for what is no FactorPoint, and for activations that are neither smooth nor piecewise linear with
+    one kink at 0.
     """
     arguments.instance("point", point, FactorPoint)
     objective, x = merged(point)
@@ -72,7 +80,8 @@ def clarke(point: FactorPoint, tol: float = TOL) -> Clarke:
 
 
 def merged(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:
-    """(objective, x) with one column per class where the samples of every class have equal features and s(t x) = t s(x), else all samples."""
+    """(objective, x) with one column per class where the samples of every class have equal features and s(t x) = t
+    s(x), else all samples."""
     problem = point.problem
     if problem.N > problem.K and problem.activation.homogeneous:
         H, labels = point.factors[0], problem.labels
@@ -91,15 +100,31 @@ def at(objective: FactorObjective, x, tol: float = TOL, columns: str = "samples"
     here = Gated.of(objective, x)
     slope = slope_of(objective.problem)
     if slope is None:
-        return _result(here, float(np.linalg.norm(here.gradient())), ridge, [np.zeros(p.shape, bool) for p in here.pres], tol, columns)
+        return _result(
+            here,
+            float(np.linalg.norm(here.gradient())),
+            ridge,
+            [np.zeros(p.shape, bool) for p in here.pres],
+            tol,
+            columns,
+        )
     kinks = here.near(tol)
     here = solve_masks(here, kinks, slope, masks)
     return _result(here, float(np.linalg.norm(here.gradient())), ridge, kinks, tol, columns)
 
 
 def _result(here, residual, ridge, kinks, tol, columns) -> Clarke:
-    largest = max((float(np.max(np.abs(p[k]), initial=0.0)) / size for p, k, size in zip(here.pres, kinks, here.sizes, strict=True) if size), default=0.0)
-    return Clarke(residual, residual / ridge if ridge else residual, tuple(here.gates), tuple(kinks), tol, largest, ridge, columns)
+    largest = max(
+        (
+            float(np.max(np.abs(p[k]), initial=0.0)) / size
+            for p, k, size in zip(here.pres, kinks, here.sizes, strict=True)
+            if size
+        ),
+        default=0.0,
+    )
+    return Clarke(
+        residual, residual / ridge if ridge else residual, tuple(here.gates), tuple(kinks), tol, largest, ridge, columns
+    )
 
 
 def slope_of(problem) -> float | None:
@@ -108,7 +133,11 @@ def slope_of(problem) -> float | None:
     if s.smooth or problem.L == 1:
         return None
     left = -s.value(np.array([-1.0, -2.0, -0.5, 1.0, 3.0]))
-    if not s.homogeneous or left[0] >= 1 or not np.allclose(left, left[0] * np.array([1.0, 2.0, 0.5, 0, 0]) - np.array([0, 0, 0, 1.0, 3.0]), rtol=1e-12):
+    if (
+        not s.homogeneous
+        or left[0] >= 1
+        or not np.allclose(left, left[0] * np.array([1.0, 2.0, 0.5, 0, 0]) - np.array([0, 0, 0, 1.0, 3.0]), rtol=1e-12)
+    ):
         raise ValueError(f"kinks are understood at 0 only, for max(x, slope x); got activation={s.name!r}.")
     return float(left[0])
 

@@ -36,8 +36,15 @@ class FactorObjective:
     def __post_init__(self):
         if self.columns is not None and self.columns.Y.shape[0] != self.problem.K:
             raise ValueError(f"columns.Y must have K={self.problem.K} rows; got shape {self.columns.Y.shape}.")
-        if self.collapsed and not (self.problem.activation.homogeneous or self.problem.linear) and self.problem.N > self.problem.K:
-            raise ValueError(f"samples merge into classes only if s(t x) = t s(x); got activation={self.problem.activation.name!r}. Use space='factors'.")
+        if (
+            self.collapsed
+            and not (self.problem.activation.homogeneous or self.problem.linear)
+            and self.problem.N > self.problem.K
+        ):
+            raise ValueError(
+                f"samples merge into classes only if s(t x) = t s(x); got activation={self.problem.activation.name!r}."
+                " Use space='factors'."
+            )
 
     @functools.cached_property
     def fit(self) -> Fit:
@@ -71,7 +78,9 @@ class FactorObjective:
     def unpack(self, x) -> tuple[list[np.ndarray], np.ndarray | None]:
         """(factors, b) as views into x (..., size)."""
         lead, ends = x.shape[:-1], self.ends
-        factors = [x[..., i:j].reshape(lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], self.shapes, strict=True)]
+        factors = [
+            x[..., i:j].reshape(lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], self.shapes, strict=True)
+        ]
         return factors, None if self.problem.bias is None else x[..., ends[-1] :]
 
     def pack(self, factors, b=None) -> np.ndarray:
@@ -86,19 +95,24 @@ class FactorObjective:
         """The FactorPoint of a flat vector; a collapsed one is spread over its samples."""
         factors, b = self.unpack(np.asarray(x, dtype=float))
         if self.widths is not None and tuple(self.widths) != self.problem.widths:
-            raise ValueError(f"x has widths {tuple(self.widths)}, not the problem's {self.problem.widths}: use its logits instead.")
+            raise ValueError(
+                f"x has widths {tuple(self.widths)}, not the problem's {self.problem.widths}: use its logits instead."
+            )
         if self.collapsed:
             columns = self.problem.classes
             factors = [(factors[0] * columns.scale)[:, self.problem.labels], *factors[1:]]
         return FactorPoint(self.problem, tuple(factors), b)
 
     def lift(self, point: LogitPoint, draw=None, frames=None) -> np.ndarray:
-        """x of balanced factors with the point's logits; frames random from a generator, or given as (d_l, r) columns."""
+        """x of balanced factors with the point's logits; frames random from a generator, or given as (d_l, r)
+        columns."""
         widths = [shape[0] for shape in self.shapes[:-1]]
         if point.rank > min(widths):
             raise ValueError(f"widths must be at least the rank {point.rank} of the point; got widths={tuple(widths)}.")
         if self.collapsed and not point.collapsed:
-            raise ValueError("a collapsed objective needs a within-class collapsed point; this one has one column per sample.")
+            raise ValueError(
+                "a collapsed objective needs a within-class collapsed point; this one has one column per sample."
+            )
         frames = [frame(d, point.rank, draw) for d in widths] if frames is None else frames
         right = point.right if self.collapsed else point.V
         return self.pack(balanced_factors(self.problem, [right, *frames, point.U], point.s), point.b)
@@ -179,7 +193,8 @@ class FactorObjective:
         return factors[-1] @ inputs[-1], inputs, slopes
 
     def backward(self, factors, inputs, slopes, G):
-        """Gradients in all factors of what has gradient G in the output: those of the forward pass with the given slopes."""
+        """Gradients in all factors of what has gradient G in the output: those of the forward pass with the given
+        slopes."""
         result = [None] * len(factors)
         for l in range(len(factors) - 1, 0, -1):
             if l < len(factors) - 1:
@@ -190,7 +205,8 @@ class FactorObjective:
         return result
 
     def backward_directional(self, factors, b, Z, inputs, slopes, tangents, db, dinputs, dslopes=None):
-        """(parts, bias): how `backward` of the fit's gradient changes along tangents, the slopes by dslopes (None: held fixed)."""
+        """(parts, bias): how `backward` of the fit's gradient changes along tangents, the slopes by dslopes (None: held
+        fixed)."""
         last, result = len(factors) - 1, [None] * len(factors)
         _, G, _ = self.fit.value_grad(Z, b)
         dG, dGb = self.fit.hvp(Z, b, tangents[-1] @ inputs[-1] + factors[-1] @ dinputs[-1], db)
@@ -213,7 +229,9 @@ class FactorObjective:
             dslopes.append(sigma.second(pre) * dpre)
             inputs.append(sigma.value(pre))
             dinputs.append(slopes[-1] * dpre)
-        return self.backward_directional(factors, b, factors[-1] @ inputs[-1], inputs, slopes, tangents, db, dinputs, dslopes)
+        return self.backward_directional(
+            factors, b, factors[-1] @ inputs[-1], inputs, slopes, tangents, db, dinputs, dslopes
+        )
 
 
 def objective_of(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:

@@ -1,6 +1,8 @@
-"""The model with the slopes of its hidden neurons as variables of their own: derivatives of F_Gamma, Gamma_k the slopes of hidden layer k.
+"""The model with the slopes of its hidden neurons as variables of their own: derivatives of F_Gamma, Gamma_k the slopes
+of hidden layer k.
 
-F_Gamma agrees with F in value and pre-activations at x; where a pre-activation is zero the slope is free, elsewhere sigma' of it.
+F_Gamma agrees with F in value and pre-activations at x; where a pre-activation is zero the slope is free, elsewhere
+sigma' of it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Gated:
 
     @staticmethod
     def of(objective: FactorObjective, x, gates=None) -> Gated:
-        """With the true activations; or, gates given, the model whose activation of layer k is u -> Gamma_k u entrywise."""
+        """With the true activations; or, gates given, the model whose activation of layer k is u -> Gamma_k u
+        entrywise."""
         factors, b = objective.unpack(x)
         s = objective.problem.activation
         inputs, slopes, pres = [factors[0]], [], []
@@ -66,7 +69,8 @@ class Gated:
         return found[::-1]
 
     def rows(self, where) -> np.ndarray:
-        """Derivatives in x of the pre-activations at `where` (a boolean array per layer), (count, size), layer by layer."""
+        """Derivatives in x of the pre-activations at `where` (a boolean array per layer), (count, size), layer by
+        layer."""
         blocks = [np.zeros((0, self.objective.size))]
         for k, mask in enumerate(where):
             a, c = np.nonzero(mask)
@@ -87,7 +91,9 @@ class Gated:
         dinputs = [tangents[0]]
         for W, dW, u, gate in zip(self.factors[1:-1], tangents[1:-1], self.inputs, self.gates, strict=False):
             dinputs.append(gate * (dW @ u + W @ dinputs[-1]))
-        result, dGb = o.backward_directional(self.factors, self.b, self.Z, self.inputs, self.gates, tangents, db, dinputs)
+        result, dGb = o.backward_directional(
+            self.factors, self.b, self.Z, self.inputs, self.gates, tangents, db, dinputs
+        )
         H = o.pack(result, dGb)
         H[np.diag_indices(o.size)] += o.ridge
         return 0.5 * (H + H.T)

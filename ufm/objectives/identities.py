@@ -1,4 +1,5 @@
-"""What holds at every stationary point of a homogeneous model, whatever the slopes at its kinks: balance, equal norms, the pull of the loss."""
+"""What holds at every stationary point of a homogeneous model, whatever the slopes at its kinks: balance, equal norms,
+the pull of the loss."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from ufm.points import FactorPoint
 
 @dataclass(frozen=True)
 class Identities:
-    """How far a point is from what holds at every stationary point of a homogeneous model, relative to T: necessary, cheap, not sufficient.
+    """How far a point is from what holds at every stationary point of a homogeneous model, relative to T: necessary,
+    cheap, not sufficient.
 
     first     lam_1 W_1' W_1 = lam_0 H_1 H_1'
     neurons   lam_l ||row j of W_l||^2 = lam_{l+1} ||column j of W_{l+1}||^2 for every hidden neuron
@@ -35,7 +37,8 @@ class Identities:
 def identities(point: FactorPoint) -> Identities:
     """The deviations of a point; all zero at the zero point. Raises ValueError for activations without s(t x) = t s(x).
 
-    Masks do not enter: W_l and its neighbours see the same sums whatever the slopes at kinks. Source: sml24 for MSE; du18 for the balance of neurons.
+    Masks do not enter: W_l and its neighbours see the same sums whatever the slopes at kinks. Source: sml24 for MSE;
+    du18 for the balance of neurons.
     """
     arguments.instance("point", point, FactorPoint)
     problem = point.problem
@@ -48,7 +51,10 @@ def identities(point: FactorPoint) -> Identities:
     columns = problem.samples
     logits = Z if point.b is None else Z + point.b[:, None]
     G = problem.loss.grad(logits, columns.Y) * columns.weight
-    neurons = [np.max(np.abs(p * np.sum(W**2, axis=1) - q * np.sum(V**2, axis=0))) for p, W, q, V in zip(lams[1:-1], A[1:-1], lams[2:], A[2:], strict=True)]
+    neurons = [
+        np.max(np.abs(p * np.sum(W**2, axis=1) - q * np.sum(V**2, axis=0)))
+        for p, W, q, V in zip(lams[1:-1], A[1:-1], lams[2:], A[2:], strict=True)
+    ]
     first = np.linalg.norm(lams[1] * A[1].T @ A[1] - lams[0] * A[0] @ A[0].T)
     loss = None
     if problem.loss.quadratic and point.b is None:

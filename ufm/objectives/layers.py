@@ -1,15 +1,19 @@
 """The objective in layer means alone: every weight but those means is minimised out exactly.
 
-For a homogeneous activation s, no bias, within-class collapsed, M_l (d_l, K) the pre-activations of layers l = 2, ..., L (class means), G_l = s(M_l) D s(M_l)',
-D = diag(n_c):
+For a homogeneous activation s, no bias, within-class collapsed, M_l (d_l, K) the pre-activations of layers l = 2, ...,
+L (class means), G_l = s(M_l) D s(M_l)', D = diag(n_c):
 
-    first two factors   min over W_1 M_1 = M_2     = sqrt(lam_0 lam_1) ||M_2 D^(1/2)||_*                              (F1)
-    hidden 2 <= l < L   W_l = M_{l+1} s(M_l)^+,      cost (lam_l/2) ||W_l||^2, infinite unless M_{l+1} s(M_l)^+ s(M_l) = M_{l+1}  (F2)
-    last, MSE           ridge regression,            fit + cost = (lam_L/2) tr Y D^(1/2) (D^(1/2) s(M_L)' s(M_L) D^(1/2) + N lam_L I)^(-1) D^(1/2) Y'    (F3)
-    last, other losses  min over W_L of g(W_L s(M_L)) + (lam_L/2)||W_L||^2, convex for a convex loss: Newton in the coordinates W_L = A s(M_L)'
+    first two factors   min over W_1 M_1 = M_2   = sqrt(lam_0 lam_1) ||M_2 D^(1/2)||_*   (F1)
+    hidden 2 <= l < L  W_l = M_{l+1} s(M_l)^+,  cost (lam_l/2) ||W_l||^2, infinite unless M_{l+1} s(M_l)^+ s(M_l) =
+        M_{l+1}  (F2)
+    last, MSE  ridge regression,  fit + cost = (lam_L/2) tr Y D^(1/2) (D^(1/2) s(M_L)' s(M_L) D^(1/2) + N lam_L I)^(-1)
+        D^(1/2) Y'  (F3)
+    last, other losses  min over W_L of g(W_L s(M_L)) + (lam_L/2)||W_L||^2, convex for a convex loss: Newton in the
+    coordinates W_L = A s(M_L)'
 
-Unequal class sizes enter as the weights D: F1 by the norm of the stacked samples, F2 not at all (collapsed columns are equal), F3 as weighted least squares.
-The sum is min F over all factors with these means, widths being large enough for the ranks (d_1 >= rank M_2).
+Unequal class sizes enter as the weights D: F1 by the norm of the stacked samples, F2 not at all (collapsed columns are
+equal), F3 as weighted least squares. The sum is min F over all factors with these means, widths being large enough for
+the ranks (d_1 >= rank M_2).
 Sources: sml24 (the reduction); F1 is the variational form of the nuclear norm (srebro04).
 """
 
@@ -84,14 +88,20 @@ class LayerObjective:
         return FactorPoint(p, (H[:, p.labels], W1, *W, self._last(means[-1])[0]))
 
     def balanced(self, means: Sequence) -> list[np.ndarray]:
-        """The means rescaled, M_L kept, so that lam_l ||A_l||^2 is the same T for all l < L: the least value on these rays,
+        """The means rescaled, M_L kept, so that lam_l ||A_l||^2 is the same T for all l < L: the least value on these
+        rays,
 
-        (L/2) T + fit and cost of the last, T^L = lam_0 lam_1 ||M_2 D^(1/2)||_*^2 prod lam_l ||W_l||^2. Zero means are left as they are.
+        (L/2) T + fit and cost of the last, T^L = lam_0 lam_1 ||M_2 D^(1/2)||_*^2 prod lam_l ||W_l||^2. Zero means are
+        left as they are.
         """
         means, p = self._checked(means), self.problem
         W = self._hidden(means)
         first = np.sqrt(p.lams[0] * p.lams[1]) * float(np.sum(thin_svd(means[0] * np.sqrt(p.counts), tol=RANK).s))
-        costs = [first, first, *(lam * float(np.sum(A**2)) for lam, A in zip(p.lams[2:-1], W or [], strict=W is not None))]
+        costs = [
+            first,
+            first,
+            *(lam * float(np.sum(A**2)) for lam, A in zip(p.lams[2:-1], W or [], strict=W is not None)),
+        ]
         if W is None or min(costs) == 0:
             return means
         T = np.exp(np.mean(np.log(costs)))
@@ -137,7 +147,8 @@ class LayerObjective:
         return (Vt * roots).T * (s / (s * s + p.N * p.lams[-1])) @ U.T
 
     def _newton(self, u, most: int = 60) -> np.ndarray:
-        """argmin over W of g(W u) + (lam_L/2)||W||^2 for a convex loss: damped Newton on B, W = B U' with U the left singular frame of u."""
+        """argmin over W of g(W u) + (lam_L/2)||W||^2 for a convex loss: damped Newton on B, W = B U' with U the left
+        singular frame of u."""
         p = self.problem
         fit, roots, lam = Fit.of(p, True), np.sqrt(p.counts), p.lams[-1]
         svd = thin_svd(u * roots, tol=RANK)
@@ -160,7 +171,9 @@ class LayerObjective:
             for halvings in range(30):
                 trial = B + 0.5**halvings * step
                 value, after = at(trial)
-                if value <= fun + 1e-4 * 0.5**halvings * np.sum(grad * step) or np.linalg.norm(after) < 0.5 * np.linalg.norm(grad):
+                if value <= fun + 1e-4 * 0.5**halvings * np.sum(grad * step) or np.linalg.norm(
+                    after
+                ) < 0.5 * np.linalg.norm(grad):
                     break
             else:
                 break

@@ -55,7 +55,10 @@ class Samples(Reduction):
 
     def refuses(self, problem):
         if not problem.balanced:
-            return f"class counts differ (n={problem.n}); collapsed points of unequal classes are carried by LogitPoint itself"
+            return (
+                f"class counts differ (n={problem.n}); collapsed points of unequal classes are carried by LogitPoint"
+                " itself"
+            )
         return None
 
     def _apply(self, problem):
@@ -78,7 +81,10 @@ class Width(Reduction):
 
     def _lift(self, problem, point):
         shapes = problem.shapes()
-        padded = (np.pad(A, [(0, a - A.shape[0]), (0, b - A.shape[1])]) for A, (a, b) in zip(point.factors, shapes, strict=True))
+        padded = (
+            np.pad(A, [(0, a - A.shape[0]), (0, b - A.shape[1])])
+            for A, (a, b) in zip(point.factors, shapes, strict=True)
+        )
         return FactorPoint(problem, tuple(padded), point.b)
 
 
@@ -91,7 +97,11 @@ class Weights(Reduction):
     """
 
     def refuses(self, problem):
-        return None if problem.activation.homogeneous else f"it needs s(t x) = t s(x) and activation={problem.activation.name!r}"
+        return (
+            None
+            if problem.activation.homogeneous
+            else f"it needs s(t x) = t s(x) and activation={problem.activation.name!r}"
+        )
 
     def _apply(self, problem):
         return replace(problem, lam=problem.Lam)

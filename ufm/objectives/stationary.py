@@ -1,11 +1,12 @@
 """When a gradient is small enough to speak of a critical point, and when a point is zero up to its own size.
 
-At a critical point two parts cancel, the fit's gradient and the ridge's own, (lam_l A_l)_l. So a gradient is small against the ridge's:
+At a critical point two parts cancel, the fit's gradient and the ridge's own, (lam_l A_l)_l. So a gradient is small
+against the ridge's:
 
     |grad F| <= GRADIENT |(lam_l A_l)_l|,
 
-however small lam is. Near zero both vanish together and their ratio says nothing. There a point is zero when its factors are below LINEAR
-in norm and F is its expansion at zero, so that Newton's method goes to zero from here:
+however small lam is. Near zero both vanish together and their ratio says nothing. There a point is zero when its
+factors are below LINEAR in norm and F is its expansion at zero, so that Newton's method goes to zero from here:
 
     |grad F(x) - grad F(0) - F''(0) x| <= LINEAR |(lam_l A_l)_l|      (a bias stays where it is).
 """
@@ -19,7 +20,8 @@ from ufm.objectives.factors import FactorObjective
 GRADIENT = 1e-6
 """Gradient norm of a critical point, relative to that of the ridge alone."""
 LINEAR = 1e-3
-"""Norm of the factors, and remainder of the expansion at zero relative to the ridge's gradient, up to which a point is zero."""
+"""Norm of the factors, and remainder of the expansion at zero relative to the ridge's gradient, up to which a point is
+zero."""
 EARLY = 1e-3
 """A tol above this share of the ridge's own gradient is a wish to stop early."""
 ROUNDING = 2e-14
@@ -27,12 +29,14 @@ ROUNDING = 2e-14
 
 
 def critical_below(ridge_norm: float, grad_tol: float = GRADIENT, rounding: float = 0.0) -> float:
-    """Gradient norm up to which a point is critical: grad_tol times that of the ridge alone, and its rounding; ROUNDING where there is no ridge."""
+    """Gradient norm up to which a point is critical: grad_tol times that of the ridge alone, and its rounding; ROUNDING
+    where there is no ridge."""
     return grad_tol * ridge_norm + rounding if ridge_norm > 0 else ROUNDING
 
 
 def asked(tol: float, ridge_norm):
-    """The gradient norm that success asks for: tol and GRADIENT times the ridge's own; tol alone where that vanishes. Broadcasts."""
+    """The gradient norm that success asks for: tol and GRADIENT times the ridge's own; tol alone where that vanishes.
+    Broadcasts."""
     return np.where(np.asarray(ridge_norm) > 0, np.minimum(tol, GRADIENT * np.asarray(ridge_norm)), tol)
 
 
@@ -53,7 +57,8 @@ def converged(objective: FactorObjective, x, grad, tol: float) -> bool:
 
 
 def halts(objective: FactorObjective, x, norm, tol: float):
-    """Where a descent with gradient norms `norm` (...) at x (..., size) stops: at success, or at a tol above EARLY of the ridge's own gradient."""
+    """Where a descent with gradient norms `norm` (...) at x (..., size) stops: at success, or at a tol above EARLY of
+    the ridge's own gradient."""
     ridge = np.linalg.norm(ridge_gradient(objective, x), axis=-1)
     return (norm <= tol) & ((norm <= asked_at(objective, x, tol)) | (tol >= EARLY * ridge))
 

@@ -1,8 +1,8 @@
 """Ways down from a saddle: gradient flow on both sides of an unstable mode.
 
 Balanced factors stay balanced and keep their rank along gradient flow dx/dt = -grad F(x), so a descent is followed in
-factors of width min(d, K), one weighted column per class. For D >= 3 a point that is a minimum on its rank stratum is one in
-factor space; at D = 2 a descent may also leave the rank, along the singular vectors of G_perp with sigma > Lam.
+factors of width min(d, K), one weighted column per class. For D >= 3 a point that is a minimum on its rank stratum is
+one in factor space; at D = 2 a descent may also leave the rank, along the singular vectors of G_perp with sigma > Lam.
 """
 
 from __future__ import annotations
@@ -51,30 +51,40 @@ class Descent(ByContent):
         return f"Descent from F = {self.fun[0]:.12g}{through} to {self.end!r}"
 
 
-def descend_both(saddle: CriticalPoint | LogitPoint, mode: int = 0, *, step: float = 1e-3, tol: float = 1e-12) -> tuple[Descent, Descent]:
-    """(minus, plus): gradient flow dx/dt = -grad F from x -+ step |x| v, v the unit mode of negative curvature number `mode`.
+def descend_both(
+    saddle: CriticalPoint | LogitPoint, mode: int = 0, *, step: float = 1e-3, tol: float = 1e-12
+) -> tuple[Descent, Descent]:
+    """(minus, plus): gradient flow dx/dt = -grad F from x -+ step |x| v, v the unit mode of negative curvature number
+    `mode`.
 
     saddle: a strict saddle of a linear model. mode: 0 is the most negative eigenvalue. Each side ends, by Newton to
-    `tol`, in a point without negative curvature, classified and named. Where the flow runs into another strict saddle (symmetry may lead it
-    there), it is noted in `via` and left along its own lowest mode. At D = 2 the modes that raise the rank are among them; their two
-    signs differ by gauge only.
+    `tol`, in a point without negative curvature, classified and named. Where the flow runs into another strict saddle
+    (symmetry may lead it there), it is noted in `via` and left along its own lowest mode. At D = 2 the modes that raise
+    the rank are among them; their two signs differ by gauge only.
 
     >>> from ufm import Problem, structures
     >>> saddle = structures.blocks(Problem(K=4, L=2, lam=0.02), (3, 1))
     >>> [side.end.name for side in descend_both(saddle)]
     ['pairs', 'pairs']
 
-    Raises ValueError for nonlinear models, points that are not critical or have no negative curvature, and modes they do not have.
+    Raises ValueError for nonlinear models, points that are not critical or have no negative curvature, and modes they
+    do not have.
     """
     critical = critical_of("saddle", saddle)
-    mode, step, tol = arguments.integer("mode", mode, 0), arguments.positive("step", step), arguments.positive("tol", tol)
+    mode, step, tol = (
+        arguments.integer("mode", mode, 0),
+        arguments.positive("step", step),
+        arguments.positive("tol", tol),
+    )
     if not critical.descends:
         raise ValueError(f"saddle must be a critical point with negative curvature; got {critical!r}.")
     point = logit_point_of("saddle", critical.point)
     objective = reduced_objective(point)
     modes = escape_modes(objective, Stratum(point), critical.tolerances["zero_below"])
     if mode >= len(modes):
-        raise ValueError(f"mode must be below {len(modes)}, the number of modes of negative curvature; got mode={mode}.")
+        raise ValueError(
+            f"mode must be below {len(modes)}, the number of modes of negative curvature; got mode={mode}."
+        )
     return tuple(_descend(objective, critical, *modes[mode], sign, step, tol) for sign in (-1.0, 1.0))
 
 
@@ -142,20 +152,30 @@ class _Recorder:
         return length[keep], fun[keep], class_logits_along(self.objective, xs[keep])
 
 
-def _descend(objective: FactorObjective, saddle: CriticalPoint, eigenvalue, move, sign: float, step: float, tol: float) -> Descent:
+def _descend(
+    objective: FactorObjective, saddle: CriticalPoint, eigenvalue, move, sign: float, step: float, tol: float
+) -> Descent:
     record, via, here = _Recorder(objective, move(0.0)), [], saddle
     while True:
         reach = step * (float(np.linalg.norm(record.x)) or 1.0)
         x = _step_off(objective, here.fun, move, sign * reach)
         if x is None and here is saddle:
-            raise ValueError(f"F does not fall along the mode in floating point: its curvature is too small at F={saddle.fun:.12g}.")
+            raise ValueError(
+                f"F does not fall along the mode in floating point: its curvature is too small at F={saddle.fun:.12g}."
+            )
         end = here if x is None else _flow_down(objective, x, here.fun, tol, record)
-        modes = escape_modes(objective, Stratum(end.point), end.tolerances["zero_below"]) if end.descends and x is not None else []
+        modes = (
+            escape_modes(objective, Stratum(end.point), end.tolerances["zero_below"])
+            if end.descends and x is not None
+            else []
+        )
         if not modes or len(via) == 20:
             return Descent(end, *record.arrays(), eigenvalue, tuple(via[:-1] if x is None else via))
         via.append(end)
         here, move = end, _in_frames_of(objective, record.x, modes[0][1])
-        ahead = [np.linalg.norm(objective.logits(move(s * reach)) - objective.logits(record.before)) for s in (-1.0, 1.0)]
+        ahead = [
+            np.linalg.norm(objective.logits(move(s * reach)) - objective.logits(record.before)) for s in (-1.0, 1.0)
+        ]
         sign = -1.0 if ahead[0] < ahead[1] else 1.0
 
 
@@ -197,7 +217,8 @@ def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: 
 
 
 def _falling(objective: FactorObjective, x, record: _Recorder):
-    """(level, x) along gradient flow, whenever the gradient norm has come down to 1e-2, 1e-3, ..., 1e-6 of its largest so far."""
+    """(level, x) along gradient flow, whenever the gradient norm has come down to 1e-2, 1e-3, ..., 1e-6 of its largest
+    so far."""
     peak, level, now = 0.0, 1e-2, np.array(x, dtype=float)
     flow = integrate.RK45(lambda t, y: -objective.grad(y), 0.0, now, np.inf, rtol=1e-8, atol=1e-11)
     for _ in progress_bar(range(MOST_STEPS), desc="descent", progress=None):

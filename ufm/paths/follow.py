@@ -5,12 +5,13 @@ mu = log Lam, a branch of rank r is a curve of solutions of
 
     grad F_r(Z; mu) = 0,     d(grad F_r)/dmu = U diag(phi'(s)) V',     dF/dLam = (D/2) sum_i s_i^(2/D)  along it,
 
-followed by pseudo-arclength in (Z, mu): a step along the tangent, then Newton in the hyperplane across it, in the scaled
-tangent coordinates of the rank stratum, where no gauge freedom is left. So folds are ordinary points. Modes of the Hessian
-that do not feel mu at all (symmetry-breaking ones at a symmetric point, orbits of the loss's own symmetries) are left alone where
-their eigenvalue is tiny: the branch keeps its symmetry through a bifurcation.
+followed by pseudo-arclength in (Z, mu): a step along the tangent, then Newton in the hyperplane across it, in the
+scaled tangent coordinates of the rank stratum, where no gauge freedom is left. So folds are ordinary points. Modes of
+the Hessian that do not feel mu at all (symmetry-breaking ones at a symmetric point, orbits of the loss's own
+symmetries) are left alone where their eigenvalue is tiny: the branch keeps its symmetry through a bifurcation.
 
-For D >= 3 no singular value can reach zero at Lam > 0, because Lam s^(2/D - 1) is at most |G|; for D = 2 branches end there.
+For D >= 3 no singular value can reach zero at Lam > 0, because Lam s^(2/D - 1) is at most |G|; for D = 2 branches end
+there.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ VANISHED = 1e-7
 class Event(ByContent):
     """Something on a branch: `fold` (lam turns), `bifurcation` (eigenvalues vanish), `end` (a singular value vanishes).
 
-    lam: the effective Lam there; fun, point: F and the point (the last one before, for an end). multiplicity: how many eigenvalues
-    (for an end: singular values) vanish. after: number of the branch point behind which it lies.
+    lam: the effective Lam there; fun, point: F and the point (the last one before, for an end). multiplicity: how many
+    eigenvalues (for an end: singular values) vanish. after: number of the branch point behind which it lies.
     """
 
     kind: str
@@ -83,9 +84,10 @@ class Event(ByContent):
 class Branch(ByContent):
     """Points of one branch in order, from the start: arrays (P,) and the points themselves.
 
-    lam: effective ridge weight Lam. index: negative eigenvalues of Hess F_r, and at D = 2 of the directions that raise the rank (for
-    a convex loss that is the index of the full Hessian). smallest: least |eigenvalue| in scaled coordinates, exact zero modes aside.
-    events in order. message: why it ends. `at(lam)` is the point at a given Lam, `stable` where the index is 0.
+    lam: effective ridge weight Lam. index: negative eigenvalues of Hess F_r, and at D = 2 of the directions that raise
+    the rank (for a convex loss that is the index of the full Hessian). smallest: least |eigenvalue| in scaled
+    coordinates, exact zero modes aside. events in order. message: why it ends. `at(lam)` is the point at a given Lam,
+    `stable` where the index is 0.
     """
 
     lam: np.ndarray
@@ -122,8 +124,8 @@ class Branch(ByContent):
         return bool(self.lam.min() * (1 - EDGE) <= lam <= self.lam.max() * (1 + EDGE))
 
     def at(self, lam: float) -> LogitPoint:
-        """The branch's point at an effective Lam inside its range, by Newton from its nearest point; where the branch folds,
-        on the first piece from the start that has this lam. Raises ValueError outside the range."""
+        """The branch's point at an effective Lam inside its range, by Newton from its nearest point; where the branch
+        folds, on the first piece from the start that has this lam. Raises ValueError outside the range."""
         lam = arguments.positive("lam", lam)
         if self.covers(lam):
             lam = float(np.clip(lam, self.lam.min(), self.lam.max()))
@@ -132,19 +134,39 @@ class Branch(ByContent):
         for i in range(len(self.lam) - 1):
             if min(self.lam[i : i + 2]) <= lam <= max(self.lam[i : i + 2]):
                 return replace(_between(self.points[i], self.points[i + 1], lam), name=self.name)
-        raise ValueError(f"lam must lie on the branch, which has {self.lam.min():.12g} <= lam <= {self.lam.max():.12g}; got lam={lam!r}.")
+        raise ValueError(
+            f"lam must lie on the branch, which has {self.lam.min():.12g} <= lam <= {self.lam.max():.12g}; got"
+            f" lam={lam!r}."
+        )
 
     def to_dict(self) -> dict:
         arrays = {key: getattr(self, key).tolist() for key in ("lam", "fun", "grad_norm", "index", "smallest")}
-        rest = {"name": self.name, "rank": self.rank, "message": self.message, "interrupted": self.interrupted, "tolerances": self.tolerances}
-        return {"problem": self.points[0].problem.to_dict(), **arrays, "events": [e.to_dict() for e in self.events], **rest}
+        rest = {
+            "name": self.name,
+            "rank": self.rank,
+            "message": self.message,
+            "interrupted": self.interrupted,
+            "tolerances": self.tolerances,
+        }
+        return {
+            "problem": self.points[0].problem.to_dict(),
+            **arrays,
+            "events": [e.to_dict() for e in self.events],
+            **rest,
+        }
 
     def __len__(self) -> int:
         return len(self.points)
 
     def __repr__(self) -> str:
-        head = f"Branch of {self.name or 'unnamed'} (rank {self.rank}): {len(self)} points, lam {self.lam[0]:.6g} -> {self.lam[-1]:.6g}; {self.message}"
-        ends = f"  index {self.index[0]} at the start, {self.index[-1]} at the end; largest |grad| {self.grad_norm.max():.1e}"
+        head = (
+            f"Branch of {self.name or 'unnamed'} (rank {self.rank}): {len(self)} points, lam {self.lam[0]:.6g} ->"
+            f" {self.lam[-1]:.6g}; {self.message}"
+        )
+        ends = (
+            f"  index {self.index[0]} at the start, {self.index[-1]} at the end; largest |grad|"
+            f" {self.grad_norm.max():.1e}"
+        )
         return "\n".join([head, ends, *(f"  {e!r}" for e in self.events)])
 
 
@@ -160,14 +182,17 @@ def follow(
     tol: float = 1e-12,
     progress: bool | None = None,
 ) -> Branch:
-    """The branch through a critical point of a linear model, from its Lam towards the effective ridge weight `lam`, up or down.
+    """The branch through a critical point of a linear model, from its Lam towards the effective ridge weight `lam`, up
+    or down.
 
-    Every lam_l is multiplied by the same factor. Folds are passed: a branch that turns before `lam` is followed back until it meets
-    `back` (default: the starting Lam). steps: most points; max_step: longest step in arclength, whose unit is one e-fold of Lam or a
-    change of the factors by their own norm. tol: gradient norm (full factor space) of every point, or 1e-7 of the ridge's where that is less.
+    Every lam_l is multiplied by the same factor. Folds are passed: a branch that turns before `lam` is followed back
+    until it meets `back` (default: the starting Lam). steps: most points; max_step: longest step in arclength, whose
+    unit is one e-fold of Lam or a change of the factors by their own norm. tol: gradient norm (full factor space) of
+    every point, or 1e-7 of the ridge's where that is less.
 
-    Events are located by Brent's method on the vanishing eigenvalue, or on the tangent's mu-part at folds. A pair of eigenvalues that
-    crosses in opposite senses within one step goes unseen; a smaller max_step helps. Ctrl-C keeps the points reached.
+    Events are located by Brent's method on the vanishing eigenvalue, or on the tangent's mu-part at folds. A pair of
+    eigenvalues that crosses in opposite senses within one step goes unseen; a smaller max_step helps. Ctrl-C keeps the
+    points reached.
 
     >>> from ufm.structures import dnc
     >>> branch = follow(dnc(Problem(K=4, L=2, lam=0.01)), 1.0)
@@ -187,17 +212,25 @@ def follow(
     point = point if point.name else replace(point, name=identify(point).name)
     start = _Place(point, float(np.log(home)))
     if start.stratum.grad_norm > critical_below(start.stratum.ridge_norm, rounding=start.stratum.rounding):
-        raise ValueError(f"point must be critical; its gradient norm is {start.stratum.grad_norm:.2e}, the ridge's alone {start.stratum.ridge_norm:.2e}.")
+        raise ValueError(
+            f"point must be critical; its gradient norm is {start.stratum.grad_norm:.2e}, the ridge's alone"
+            f" {start.stratum.ridge_norm:.2e}."
+        )
     if (limit - start.mu) * (target - start.mu) > 0:
-        raise ValueError(f"back must not lie between the starting lam {home:.6g} and the target {lam:.6g} or beyond; got back={back!r}.")
+        raise ValueError(
+            f"back must not lie between the starting lam {home:.6g} and the target {lam:.6g} or beyond; got"
+            f" back={back!r}."
+        )
     return _Walk(start, target, limit, back is None, steps, max_step, tol).run(progress)
 
 
 def crossing(make_a: Callable | Branch, make_b: Callable | Branch, low: float, high: float) -> float:
-    """The effective Lam in [low, high] where F of two structures is equal: the root of F_a(Lam) - F_b(Lam), by Brent's method to 1e-14.
+    """The effective Lam in [low, high] where F of two structures is equal: the root of F_a(Lam) - F_b(Lam), by Brent's
+    method to 1e-14.
 
-    make_a, make_b: functions Lam -> LogitPoint, or Branches. Rounding of F leaves an error of about 1e-16 F / |slope of the difference|.
-    Raises ValueError when the difference has one sign at both ends, or a structure does not exist in between.
+    make_a, make_b: functions Lam -> LogitPoint, or Branches. Rounding of F leaves an error of about 1e-16 F / |slope of
+    the difference|. Raises ValueError when the difference has one sign at both ends, or a structure does not exist in
+    between.
 
     >>> float(f"{structure_crossing(Problem(K=4, L=2, lam=0.01), 'dnc', 'pairs', 1e-3, 0.1):.12f}")
     0.011760498079
@@ -211,12 +244,16 @@ def crossing(make_a: Callable | Branch, make_b: Callable | Branch, low: float, h
 
     ends = gap(np.log(low)), gap(np.log(high))
     if ends[0] * ends[1] > 0:
-        raise ValueError(f"low and high must enclose a crossing; the difference of F is {ends[0]:.3e} at low={low:.6g} and {ends[1]:.3e} at high={high:.6g}.")
+        raise ValueError(
+            f"low and high must enclose a crossing; the difference of F is {ends[0]:.3e} at low={low:.6g} and"
+            f" {ends[1]:.3e} at high={high:.6g}."
+        )
     return float(np.exp(optimize.brentq(gap, np.log(low), np.log(high), xtol=1e-15, rtol=8.9e-16)))
 
 
 def structure_crossing(problem: Problem, first: str, second: str, low: float, high: float) -> float:
-    """`crossing` of two structures named as in `structures.catalogue`, at the problem's K, n, d, L, loss and ratios of ridge weights."""
+    """`crossing` of two structures named as in `structures.catalogue`, at the problem's K, n, d, L, loss and ratios of
+    ridge weights."""
     return crossing(named_maker(problem, first), named_maker(problem, second), low, high)
 
 
@@ -288,8 +325,8 @@ class _Place:
     def live(self) -> tuple[np.ndarray, np.ndarray]:
         """(basis (size, k) in eigenmodes, H (k, k) in it) of the directions that take steps.
 
-        All modes with an eigenvalue above SINGULAR Lam; of the others only the Krylov space of H from the drift, so that modes blind
-        to mu stay out even where they mix with the mode of a fold.
+        All modes with an eigenvalue above SINGULAR Lam; of the others only the Krylov space of H from the drift, so
+        that modes blind to mu stay out even where they mix with the mode of a fold.
         """
         values, drift = self.modes[0], self.drift
         size = np.max(np.abs(values), initial=0.0)
@@ -365,10 +402,11 @@ class _Place:
         return A.reshape(r, r), B.reshape(r, M - r), C.reshape(K - r, r), None if self.point.b is None else db
 
     def moved(self, step: _Tangent, share: float = 1.0) -> _Place | None:
-        """The place after a step; None where a singular value would change by more than a factor e, or mu by more than 2.
+        """The place after a step; None where a singular value would change by more than a factor e, or mu by more than
+        2.
 
-        To first order in (A, B, C) the matrix goes to (U e^X + U_perp C S^-1) S (V e^X' + V_perp B' S^-1)' with X_ij = A_ij/(s_i + s_j),
-        so that tiny singular values beside large ones keep their relative accuracy.
+        To first order in (A, B, C) the matrix goes to (U e^X + U_perp C S^-1) S (V e^X' + V_perp B' S^-1)' with X_ij =
+        A_ij/(s_i + s_j), so that tiny singular values beside large ones keep their relative accuracy.
         """
         p, mu = self.point, self.mu + share * step.m
         A, B, C, db = self.blocks(share * step.y)
@@ -387,7 +425,8 @@ class _Place:
         return _Place(LogitPoint(problem, left @ u, after, right @ vt.T, b), mu)
 
     def carry(self, t: _Tangent, there: _Place) -> _Tangent:
-        """The direction t of this place in the coordinates of another: the same dZ = X Z + Z Y', X and Y being those of `moved`."""
+        """The direction t of this place in the coordinates of another: the same dZ = X Z + Z Y', X and Y being those of
+        `moved`."""
         A, B, C, db = self.blocks(t.y)
         (U, V), (U2, V2) = self.stratum.frames, there.stratum.frames
         s, s2, r = self.point.s, there.point.s, self.point.rank
@@ -403,7 +442,8 @@ _FIXED = 1.0
 
 
 def _corrected(place: _Place, border: Callable, tol: float, reach: float = 2.0, most: int = 12) -> _Place | None:
-    """The place on the branch, or None: Newton across the border direction until rounding stops it, no step longer than `reach`."""
+    """The place on the branch, or None: Newton across the border direction until rounding stops it, no step longer than
+    `reach`."""
     entered = False
     for _ in range(most):
         stratum = place.stratum
@@ -450,7 +490,9 @@ def _between(a: LogitPoint, b: LogitPoint, lam: float, depth: int = 12) -> Logit
         if found is not None and low - 1e-12 * (1 + abs(low)) <= value(found) <= high + 1e-12 * (1 + abs(high)):
             return found
     if depth == 0:
-        raise ValueError(f"lam={lam!r} could not be reached from its neighbours on the branch, probably because a fold is close.")
+        raise ValueError(
+            f"lam={lam!r} could not be reached from its neighbours on the branch, probably because a fold is close."
+        )
     middle = _between(a, b, float(np.sqrt(a.problem.Lam * b.problem.Lam)), depth - 1)
     inside = min(a.problem.Lam, middle.problem.Lam) <= lam <= max(a.problem.Lam, middle.problem.Lam)
     return _between(a, middle, lam, depth - 1) if inside else _between(middle, b, lam, depth - 1)
@@ -574,7 +616,9 @@ class _Walk:
             return "reached the target lam"
         start = self.limit if not self.home else self.places[0].mu
         if (here.mu - start) * (there.mu - start) < 0 or (there.mu == start):
-            return "returned to its starting lam" if self.home else "reached the lam where it was to stop on the way back"
+            return (
+                "returned to its starting lam" if self.home else "reached the lam where it was to stop on the way back"
+            )
         if here.mu == start and (there.mu - start) * (self.target - start) < 0:
             return "at once"
         return ""
@@ -583,12 +627,15 @@ class _Walk:
         """(arclength, place, tangent) where the branch meets mu within the step."""
         share = optimize.brentq(lambda x: self._on(here, t, x).mu - mu, 0.0, h, xtol=1e-13 * h, rtol=1e-14)
         near = self._on(here, t, share)
-        fixed = _corrected(_Place(replace(near.point, problem=at_lam(near.point.problem, float(np.exp(mu)))), mu), _freeze, self.tol)
+        fixed = _corrected(
+            _Place(replace(near.point, problem=at_lam(near.point.problem, float(np.exp(mu)))), mu), _freeze, self.tol
+        )
         there = fixed or near
         return share, there, there.tangent(here.carry(t, there)) or here.carry(t, there)
 
     def _find_events(self, here, t, h, there, turned: bool) -> tuple[list[Event], bool]:
-        """What happened between two places, in order along the branch, and whether it accounts for the change of index."""
+        """What happened between two places, in order along the branch, and whether it accounts for the change of
+        index."""
         before, after = here.counts[0], there.counts[0]
         low, high, sign = min(before, after), max(before, after), 1 if after > before else -1
         fold = self._fold(here, t, h) if turned else None
@@ -603,7 +650,18 @@ class _Walk:
             place = self._on(here, t, x)
             change = sign * m if kind == "bifurcation" or high > low else 0
             point = replace(place.point, name=self.start.point.name)
-            events.append(Event(kind, place.point.problem.Lam, place.stratum.fun, point, index, index + change, m, len(self.places) - 1))
+            events.append(
+                Event(
+                    kind,
+                    place.point.problem.Lam,
+                    place.stratum.fun,
+                    point,
+                    index,
+                    index + change,
+                    m,
+                    len(self.places) - 1,
+                )
+            )
             index += change
         return events, index == after and (fold is not None or not turned)
 
@@ -651,10 +709,15 @@ class _Walk:
         if len(last) == 3 and not last[0].point.s[-1] > last[1].point.s[-1] > last[2].point.s[-1]:
             return False
         sizes, lams = (np.array(v) for v in zip(*[(p.point.s[-1], p.point.problem.Lam) for p in last], strict=True))
-        lam = sum(lam * np.prod([x / (x - y) for j, x in enumerate(sizes) if j != i]) for i, (lam, y) in enumerate(zip(lams, sizes, strict=True)))
+        lam = sum(
+            lam * np.prod([x / (x - y) for j, x in enumerate(sizes) if j != i])
+            for i, (lam, y) in enumerate(zip(lams, sizes, strict=True))
+        )
         index = here.counts[0]
         dying = int(np.sum(s <= 10 * VANISHED * top))
-        self.events.append(Event("end", float(lam), here.stratum.fun, here.point, index, index, dying, len(self.places) - 1))
+        self.events.append(
+            Event("end", float(lam), here.stratum.fun, here.point, index, index, dying, len(self.places) - 1)
+        )
         return True
 
 

@@ -9,9 +9,11 @@ from ufm.points import LogitPoint
 
 
 def align_gauge(objective: FactorObjective, x, reference, sweeps: int = 1, fresh: bool = False):
-    """x in the hidden frames nearest to the reference: rotations Q_l lower sum_l |Q_l A_l Q_{l-1}' - R_l|^2, one layer at a time.
+    """x in the hidden frames nearest to the reference: rotations Q_l lower sum_l |Q_l A_l Q_{l-1}' - R_l|^2, one layer
+    at a time.
 
-    fresh: the first sweep looks at one factor only, from the features up, and so finds equal frames wherever the products agree.
+    fresh: the first sweep looks at one factor only, from the features up, and so finds equal frames wherever the
+    products agree.
     """
     factors, b = objective.unpack(x)
     factors, target = list(factors), objective.unpack(reference)[0]

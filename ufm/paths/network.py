@@ -1,6 +1,7 @@
 """Minima and the index-1 saddles that join them, modulo class permutation.
 
-A node stands for all permuted copies of a minimum, and an edge says that some copy of one is joined to some copy of the other.
+A node stands for all permuted copies of a minimum, and an edge says that some copy of one is joined to some copy of the
+other.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from ufm.paths.tree import Tree, disconnectivity
 
 @dataclass(frozen=True, eq=False)
 class Network(ByContent):
-    """Minima and the saddles of index 1 that join them, modulo class permutation, among the points given or met on the way.
+    """Minima and the saddles of index 1 that join them, modulo class permutation, among the points given or met on the
+    way.
 
     ends (S, 2): the minima that saddle k joins. descents: the two ways down of every saddle. components: numbers of the
-    minima that the saddles join. note: what was left out. A missing edge says that no saddle given here makes it, no more.
+    minima that the saddles join. note: what was left out. A missing edge says that no saddle given here makes it, no
+    more.
     """
 
     minima: tuple[CriticalPoint, ...]
@@ -65,7 +68,9 @@ class Network(ByContent):
 
         return {
             "minima": [row(p) | {"name": name} for p, name in zip(self.minima, self.names, strict=True)],
-            "saddles": [row(p) | {"ends": [int(i) for i in pair]} for p, pair in zip(self.saddles, self.ends, strict=True)],
+            "saddles": [
+                row(p) | {"ends": [int(i) for i in pair]} for p, pair in zip(self.saddles, self.ends, strict=True)
+            ],
             "components": [list(c) for c in self.components],
             "note": self.note,
         }
@@ -88,8 +93,9 @@ class Network(ByContent):
 def connect(points, *, progress: bool | None = None) -> Network:
     """The network of the minima and index-1 saddles in `points`: every saddle is descended on both sides.
 
-    points: CriticalPoints, LogitPoints, or a Landscape. Ends that are among the minima given, up to class permutation, are edges to
-    those; new ones are added as nodes. Points of another kind are left out, and `note` counts them. Ctrl-C keeps the saddles finished.
+    points: CriticalPoints, LogitPoints, or a Landscape. Ends that are among the minima given, up to class permutation,
+    are edges to those; new ones are added as nodes. Points of another kind are left out, and `note` counts them. Ctrl-C
+    keeps the saddles finished.
 
     Raises ValueError for nonlinear models, points that are not critical, and points of different problems.
     """
@@ -116,7 +122,9 @@ def connect(points, *, progress: bool | None = None) -> Network:
         note.append(f"interrupted after {len(saddles)} of {len(todo)} saddles")
     note += [f"{len(minima) - given} minima met on the way were added"] * (len(minima) > given)
     note += [f"{others} points are neither minima nor saddles of index 1 and were left out"] * (others > 0)
-    return Network(tuple(minima), tuple(saddles), np.array(ends, dtype=int).reshape(-1, 2), tuple(descents), "; ".join(note))
+    return Network(
+        tuple(minima), tuple(saddles), np.array(ends, dtype=int).reshape(-1, 2), tuple(descents), "; ".join(note)
+    )
 
 
 def _node_number(minima: list[CriticalPoint], p: CriticalPoint) -> int:

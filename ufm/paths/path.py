@@ -33,9 +33,10 @@ KINDS = ("straight", "balanced", "string")
 class Path(ByContent):
     """A way from A to B: t (P,) in [0, 1], F along it, and the class logits there, points (P, K, K).
 
-    t: share of the length travelled, in factor space (kind `balanced`: in logit space). barrier = max F - F(A). top: the highest point;
-    a CriticalPoint where Newton took it to a saddle (`refined`), which is then one of the points. residual: largest norm of the part of the gradient
-    across the path, and converged whether that met the tolerance; None and True for lines, which solve nothing.
+    t: share of the length travelled, in factor space (kind `balanced`: in logit space). barrier = max F - F(A). top:
+    the highest point; a CriticalPoint where Newton took it to a saddle (`refined`), which is then one of the points.
+    residual: largest norm of the part of the gradient across the path, and converged whether that met the tolerance;
+    None and True for lines, which solve nothing.
     permutation: of the classes of B.
     """
 
@@ -62,24 +63,36 @@ class Path(ByContent):
         return float(self.fun[0] + self.barrier)
 
     def point(self, i: int) -> LogitPoint:
-        """Point number i of the path, a matrix of class logits of whatever rank it has. ValueError where a bias hides what is its."""
+        """Point number i of the path, a matrix of class logits of whatever rank it has. ValueError where a bias hides
+        what is its."""
         problem = point_of("top", self.top).problem
         if problem.bias is not None:
             raise ValueError(
-                f"the points of a path are logits with the bias, which cannot be told apart; got bias={problem.bias}. Its ends and top are points."
+                f"the points of a path are logits with the bias, which cannot be told apart; got bias={problem.bias}."
+                " Its ends and top are points."
             )
         return from_matrix(problem, self.points[i], tol=1e-9, collapse=True)
 
     def to_dict(self) -> dict:
         keys = ("kind", "barrier", "converged", "residual", "message", "steps", "refined", "top_fun")
         top = {"name": self.top.name, **self.top.signature.to_dict(), "rank": self.top.rank} if self.refined else None
-        rest = {"t": self.t.tolist(), "fun": self.fun.tolist(), "names": list(self.names), "permutation": list(self.permutation), "top": top}
+        rest = {
+            "t": self.t.tolist(),
+            "fun": self.fun.tolist(),
+            "names": list(self.names),
+            "permutation": list(self.permutation),
+            "top": top,
+        }
         return {key: getattr(self, key) for key in keys} | rest
 
     def __repr__(self) -> str:
         a, b = self.names
-        lead = f"Path ({self.kind}) {a} -> {b}: F = {self.fun[0]:.12g} -> {self.fun[-1]:.12g}, barrier {self.barrier:.12g}"
-        top = f"top {self.top!r}" if self.refined else f"top at F = {self.top_fun:.12g}, not refined to a critical point"
+        lead = (
+            f"Path ({self.kind}) {a} -> {b}: F = {self.fun[0]:.12g} -> {self.fun[-1]:.12g}, barrier {self.barrier:.12g}"
+        )
+        top = (
+            f"top {self.top!r}" if self.refined else f"top at F = {self.top_fun:.12g}, not refined to a critical point"
+        )
         return "\n  ".join([lead, top, self.message])
 
 
@@ -100,22 +113,25 @@ def path(
 ) -> Path:
     """A path from a to b and the highest F on it.
 
-    kind: `straight`, x(t) = (1-t) x_a + t x_b between balanced factors, hidden frames of b turned towards those of a (Procrustes);
-    `balanced`, Z(t) = (1-t) Z_a + t Z_b with F the least over all factors of Z(t), (D/2) Lam sum s^(2/D) + fit; `string`, a path of steepest
-    descent from the better of those two (simplified string method: gradient steps, then images moved to equal distances), its top
-    refined by Newton. Where the top is a saddle of index above 1, the string is shaken (rng) and goes on.
-    permute: let the classes of b be permuted to lower the barrier (all permutations up to K = 6, some beyond). images: points on the
-    path. tol: a string has converged when the gradient across it is below tol times the ridge's own. climb: the highest image climbs.
+    kind: `straight`, x(t) = (1-t) x_a + t x_b between balanced factors, hidden frames of b turned towards those of a
+    (Procrustes); `balanced`, Z(t) = (1-t) Z_a + t Z_b with F the least over all factors of Z(t), (D/2) Lam sum s^(2/D)
+    + fit; `string`, a path of steepest descent from the better of those two (simplified string method: gradient steps,
+    then images moved to equal distances), its top refined by Newton. Where the top is a saddle of index above 1, the
+    string is shaken (rng) and goes on.
+    permute: let the classes of b be permuted to lower the barrier (all permutations up to K = 6, some beyond). images:
+    points on the path. tol: a string has converged when the gradient across it is below tol times the ridge's own.
+    climb: the highest image climbs.
 
-    The barrier of a path is an upper bound of the least barrier between its ends; `string` finds a local best, not the least of all.
-    Ctrl-C keeps the string reached.
+    The barrier of a path is an upper bound of the least barrier between its ends; `string` finds a local best, not the
+    least of all. Ctrl-C keeps the string reached.
 
     >>> from ufm import structures
     >>> problem = Problem(K=4, L=2, lam=0.04 / 3)
     >>> round(path(structures.dnc(problem), structures.pairs(problem), "straight").barrier, 4)
     0.0153
 
-    Raises ValueError for unknown kinds, nonlinear models, ends of different problems or stored over samples. Source: e07 (string), henkelman00 (climbing).
+    Raises ValueError for unknown kinds, nonlinear models, ends of different problems or stored over samples. Source:
+    e07 (string), henkelman00 (climbing).
     """
     kind = arguments.choice("kind", kind, KINDS)
     images, max_steps = arguments.count("images", images, 5), arguments.integer("max_steps", max_steps, 1)
@@ -199,7 +215,18 @@ def _straight(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, image
     t = np.linspace(0.0, 1.0, images)
     where = highest(fun, t)
     message = "straight line in factor space between balanced ends"
-    return _line_path("straight", t, fun, class_logits_along(objective, at(t)), objective.to_logits(at(where), tol=1e-12), where, message, a, b, q)
+    return _line_path(
+        "straight",
+        t,
+        fun,
+        class_logits_along(objective, at(t)),
+        objective.to_logits(at(where), tol=1e-12),
+        where,
+        message,
+        a,
+        b,
+        q,
+    )
 
 
 def _balanced(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, images: int) -> Path:
@@ -218,7 +245,9 @@ def _balanced(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, image
     logits = logits if a.b is None else logits + bias(t)[:, :, None]
     svd = thin_svd(at(where), tol=1e-12)
     top = LogitPoint(a.problem, svd.U, svd.s, svd.V, bias(where))
-    return _line_path("balanced", t, fun, logits, top, where, "straight line in logits, each point with its best factors", a, b, q)
+    return _line_path(
+        "balanced", t, fun, logits, top, where, "straight line in logits, each point with its best factors", a, b, q
+    )
 
 
 def _line_path(kind, t, fun, logits, top, where: float, message: str, a, b, q) -> Path:
@@ -228,7 +257,8 @@ def _line_path(kind, t, fun, logits, top, where: float, message: str, a, b, q) -
 
 
 def schatten_value(problem: Problem, Z, b=None, tol: float = 1e-12):
-    """F at class columns Z (..., K, K) with their best factors; singular values below tol of the largest count as zero."""
+    """F at class columns Z (..., K, K) with their best factors; singular values below tol of the largest count as
+    zero."""
     s = np.linalg.svd(Z, compute_uv=False)
     kept = s > tol * s[..., :1]
     penalty = np.sum(np.where(kept, schatten(problem).phi(np.where(kept, s, 1.0)), 0.0), axis=-1)
@@ -280,11 +310,25 @@ def _string_path(state: String, top, said: str, names, q, limit: float) -> Path:
         k = int(np.searchsorted(t, where))
         t, fun, points = np.insert(t, k, where), np.insert(fun, k, height), np.insert(points, k, logits, axis=0)
     barrier = max(float(np.max(fun)), height) - float(fun[0])
-    return Path("string", t, fun, points, barrier, top, converged, float(state.residual), f"{how}; {said}", names, q, state.steps)
+    return Path(
+        "string",
+        t,
+        fun,
+        points,
+        barrier,
+        top,
+        converged,
+        float(state.residual),
+        f"{how}; {said}",
+        names,
+        q,
+        state.steps,
+    )
 
 
 def _first_string(objective, a, b, line: Path, images: int):
-    """(X, sentence): images on the straight or the balanced line, whichever has the lower barrier, at equal distances."""
+    """(X, sentence): images on the straight or the balanced line, whichever has the lower barrier, at equal
+    distances."""
     x, y = aligned_lifts(objective, a, b)
     other = _balanced(objective, a, b, line.permutation, images)
     if other.barrier >= line.barrier:

@@ -1,12 +1,13 @@
 """Reading a training run: which critical points it passes, how near, how long, and how fast it leaves.
 
-Near a strict saddle x* gradient flow moves as x(t) - x* = sum_k c_k exp(-h_k t) v_k with h_k, v_k the eigenpairs of the Hessian
-in factor space, so that the distance from the saddle ends up growing like exp(-h_min t), t = learning rate x steps; under gradient descent
-like (1 - lr h_min)^steps. The rate is read off the class-mean logits and compared with the eigenvalue. (A mode that raises the rank, at
-D = 2, moves the logits by the square of its size, so its rate there is twice the eigenvalue's.)
+Near a strict saddle x* gradient flow moves as x(t) - x* = sum_k c_k exp(-h_k t) v_k with h_k, v_k the eigenpairs of the
+Hessian in factor space, so that the distance from the saddle ends up growing like exp(-h_min t), t = learning rate x
+steps; under gradient descent like (1 - lr h_min)^steps. The rate is read off the class-mean logits and compared with
+the eigenvalue. (A mode that raises the rank, at D = 2, moves the logits by the square of its size, so its rate there is
+twice the eigenvalue's.)
 
-Distances are between class-mean logits (K, K), modulo class permutations that keep the class counts; where the loss ignores a constant
-added to a sample's logits, column means are removed first.
+Distances are between class-mean logits (K, K), modulo class permutations that keep the class counts; where the loss
+ignores a constant added to a sample's logits, column means are removed first.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Plateau:
-    """A stretch of a run near one point: entry and exit step (exit None: until the run's end), closest relative distance and its step.
+    """A stretch of a run near one point: entry and exit step (exit None: until the run's end), closest relative
+    distance and its step.
 
-    observed: slope of the logarithm of the distance against time (learning rate x step; step where no rate is known) as the run leaves.
-    predicted: log(1 - lr lowest)/lr, which is -lowest for small lr; None for minima, or without a learning rate. lowest: the most negative
-    eigenvalue of the point's Hessian in factor space, or None.
+    observed: slope of the logarithm of the distance against time (learning rate x step; step where no rate is known) as
+    the run leaves.
+    predicted: log(1 - lr lowest)/lr, which is -lowest for small lr; None for minima, or without a learning rate.
+    lowest: the most negative eigenvalue of the point's Hessian in factor space, or None.
     """
 
     name: str
@@ -74,8 +77,9 @@ class Plateau:
 class Reading(ByContent):
     """Nearest critical point at every record of a run, and the plateaus.
 
-    steps (T,). nearest (T,): numbers into `names`. distance (T,): relative Frobenius distance from it. plateaus: in order of entry. curves: for
-    every point that has a plateau, its distance at all records (T,). threshold: a plateau is nearer than this. lr: learning rate, or None.
+    steps (T,). nearest (T,): numbers into `names`. distance (T,): relative Frobenius distance from it. plateaus: in
+    order of entry. curves: for every point that has a plateau, its distance at all records (T,). threshold: a plateau
+    is nearer than this. lr: learning rate, or None.
     """
 
     names: tuple[str, ...]
@@ -102,7 +106,19 @@ class Reading(ByContent):
         return len(self.steps)
 
     def to_dict(self) -> dict:
-        keys = ("name", "entry", "exit", "closest", "closest_step", "fun", "status", "observed", "predicted", "ratio", "lowest")
+        keys = (
+            "name",
+            "entry",
+            "exit",
+            "closest",
+            "closest_step",
+            "fun",
+            "status",
+            "observed",
+            "predicted",
+            "ratio",
+            "lowest",
+        )
         return {
             "steps": self.steps.tolist(),
             "nearest": [self.names[i] for i in self.nearest],
@@ -116,16 +132,28 @@ class Reading(ByContent):
 
     def __repr__(self) -> str:
         width = max([len(p.name) for p in self.plateaus] + [5])
-        head = f"{'point':<{width}}  {'status':<14}  {'entry':>8}  {'exit':>8}  {'closest':>9}  {'F':>14}  {'rate seen':>10}  {'predicted':>10}"
+        head = (
+            f"{'point':<{width}}  {'status':<14}  {'entry':>8}  {'exit':>8}  {'closest':>9}  {'F':>14} "
+            f" {'rate seen':>10}  {'predicted':>10}"
+        )
         lines = [head, "-" * len(head)]
         for p in self.plateaus:
             exit = "end" if p.exit is None else str(p.exit)
             seen, said = ("-" if v is None else f"{v:.3e}" for v in (p.observed, p.predicted))
-            lines.append(f"{p.name:<{width}}  {p.status:<14}  {p.entry:>8}  {exit:>8}  {p.closest:>9.2e}  {p.fun:>14.10f}  {seen:>10}  {said:>10}")
+            lines.append(
+                f"{p.name:<{width}}  {p.status:<14}  {p.entry:>8}  {exit:>8}  {p.closest:>9.2e}  {p.fun:>14.10f} "
+                f" {seen:>10}  {said:>10}"
+            )
         last = self.names[self.nearest[-1]]
         lines.append("")
-        lines.append(f"{len(self)} records, steps {self.steps[0]}..{self.steps[-1]}; nearest at the end: {last}, distance {self.distance[-1]:.2e}")
-        lines.append(f"plateau: relative distance below {self.threshold:g}; rates per {'step' if self.lr is None else 'unit of time (learning rate x steps)'}")
+        lines.append(
+            f"{len(self)} records, steps {self.steps[0]}..{self.steps[-1]}; nearest at the end: {last}, distance"
+            f" {self.distance[-1]:.2e}"
+        )
+        lines.append(
+            f"plateau: relative distance below {self.threshold:g}; rates per"
+            f" {'step' if self.lr is None else 'unit of time (learning rate x steps)'}"
+        )
         return "\n".join([*lines, self.note] if self.note else lines)
 
 
@@ -144,15 +172,17 @@ def read_trajectory(
 ) -> Reading:
     """For every record, the critical point nearest modulo class permutation; and the plateaus, where it stays near one.
 
-    run: a Result or Trace with logits, or logits (T, K, K) of the class means, or (T, K, N) with `labels` (N,) (default: the
-    problem's, or equal blocks in order). points: CriticalPoints or LogitPoints, a list or {name: point} (default:
-    `structures.existing(problem)`, so that other points go unnamed). steps (T,): of the records (default: the trace's, or 0, 1, ...).
-    lr: learning rate of gradient descent (default: that of the Result, with its momentum m: time per step lr/(1-m)), without which
-    rates are per step and nothing is predicted. threshold: relative distance |M - P|/|P| below which a record is on a plateau; for the zero
-    point |M| over the least norm of the others.
+    run: a Result or Trace with logits, or logits (T, K, K) of the class means, or (T, K, N) with `labels` (N,)
+    (default: the problem's, or equal blocks in order). points: CriticalPoints or LogitPoints, a list or {name: point}
+    (default: `structures.existing(problem)`, so that other points go unnamed). steps (T,): of the records (default: the
+    trace's, or 0, 1, ...).
+    lr: learning rate of gradient descent (default: that of the Result, with its momentum m: time per step lr/(1-m)),
+    without which rates are per step and nothing is predicted. threshold: relative distance |M - P|/|P| below which a
+    record is on a plateau; for the zero point |M| over the least norm of the others.
 
-    Distances are exact up to K = 6; beyond, they come from an assignment improved by swaps, and are upper bounds. The fitted rate uses
-    records from 10 times the closest distance up to 0.01, at least four; modes that grow nearly as fast pull it below the prediction.
+    Distances are exact up to K = 6; beyond, they come from an assignment improved by swaps, and are upper bounds. The
+    fitted rate uses records from 10 times the closest distance up to 0.01, at least four; modes that grow nearly as
+    fast pull it below the prediction.
 
     >>> from ufm import minimize
     >>> from ufm.solvers import starts
@@ -162,7 +192,8 @@ def read_trajectory(
     >>> read_trajectory(run).passed
     ['blocks(3,1)', 'pairs']
 
-    Ctrl-C keeps the records read. Raises ValueError for arrays of wrong shape, steps that do not rise, and points of another K.
+    Ctrl-C keeps the records read. Raises ValueError for arrays of wrong shape, steps that do not rise, and points of
+    another K.
     """
     threshold = arguments.positive("threshold", threshold)
     M, steps, lr, momentum, problem = _read(run, steps, lr, problem, labels)
@@ -183,7 +214,9 @@ def read_trajectory(
     names, values = tuple(named), list(named.values())
     known = {k: _classified(values[k]) for k in curves}
     plateaus = tuple(_plateau(names[k], k, i, j, steps, curves[k], known[k], lr, momentum) for k, i, j in spans)
-    return Reading(names, steps, nearest, distance, plateaus, {names[k]: c for k, c in curves.items()}, threshold, lr, note)
+    return Reading(
+        names, steps, nearest, distance, plateaus, {names[k]: c for k, c in curves.items()}, threshold, lr, note
+    )
 
 
 # ---------------------------------------------------------------------------------------------- what was given
@@ -201,7 +234,10 @@ def _read(run, steps, lr, problem, labels):
         run = run.trace
     if isinstance(run, Trace):
         if len(run.logits) != len(run.nit):
-            raise ValueError(f"the trace must hold logits for every record; it has {len(run.logits)} for {len(run.nit)} records (none are kept above K = 64).")
+            raise ValueError(
+                f"the trace must hold logits for every record; it has {len(run.logits)} for {len(run.nit)} records"
+                " (none are kept above K = 64)."
+            )
         steps = run.nit if steps is None else steps
         run = np.array(run.logits)
     lr = None if lr is None else arguments.positive("lr", lr)
@@ -259,8 +295,8 @@ def _points(points, problem: Problem | None, K: int) -> dict[str, CriticalPoint 
 def align(M, P, counts=None, start=None, exact: bool | None = None) -> tuple[np.ndarray, float]:
     """(q, |M - P[q][:, q]|_F): the class permutation that brings P nearest to M.
 
-    counts (K,): only classes of equal count are exchanged. exact: try all (default up to K = 6); otherwise an assignment of
-    permutation-invariant row signatures, and `start` if given, each improved by swaps: an upper bound.
+    counts (K,): only classes of equal count are exchanged. exact: try all (default up to K = 6); otherwise an
+    assignment of permutation-invariant row signatures, and `start` if given, each improved by swaps: an upper bound.
     """
     K = len(M)
     labels = np.zeros(K, dtype=int) if counts is None else np.unique(counts, return_inverse=True)[1]
@@ -282,7 +318,10 @@ def _align_exactly(M, P, labels):
 def _assignment(M, P, labels):
     """Classes matched by their diagonal entry and sorted rows and columns."""
     size = max(1e-300, float(np.max(np.abs(M), initial=0.0)), float(np.max(np.abs(P), initial=0.0)))
-    M, P = (np.column_stack([np.sort(A, axis=1), np.sort(A.T, axis=1), np.sqrt(len(A)) * np.diag(A), 1e6 * size * labels]) for A in (M, P))
+    M, P = (
+        np.column_stack([np.sort(A, axis=1), np.sort(A.T, axis=1), np.sqrt(len(A)) * np.diag(A), 1e6 * size * labels])
+        for A in (M, P)
+    )
     cost = np.sum((M[:, None] - P[None]) ** 2, axis=2)
     return linear_sum_assignment(cost)[1]
 
@@ -323,7 +362,8 @@ def _norms(P) -> np.ndarray:
 
 
 class _Matcher:
-    """Distances of records from points; `bound` (T, P) are lower bounds, |s(M) - s(P)| for singular values (mirsky75)."""
+    """Distances of records from points; `bound` (T, P) are lower bounds, |s(M) - s(P)| for singular values
+    (mirsky75)."""
 
     def __init__(self, M, P, norms, counts):
         self.M, self.P, self.norms, self.counts = M, P, norms, counts
@@ -336,7 +376,12 @@ class _Matcher:
         """Relative distance of record i from point k, starting from the permutation last found for that point."""
         if (i, k) not in self._known:
             q, gap = align(self.M[i], self.P[k], self.counts, self._last.get(k))
-            if len(q) > EXACT and gap / self.norms[k] > 2 * self.bound[i, k] + 0.05 and self.bound[i, k] < 0.05 and k not in self._last:
+            if (
+                len(q) > EXACT
+                and gap / self.norms[k] > 2 * self.bound[i, k] + 0.05
+                and self.bound[i, k] < 0.05
+                and k not in self._last
+            ):
                 q, gap = self._harder(i, k, q, gap)
             self._last[k] = q
             self._known[i, k] = gap / self.norms[k]
@@ -346,7 +391,9 @@ class _Matcher:
         """A relaxation of the quadratic assignment, when singular values say that a nearer permutation may exist."""
         if len(set(self.counts)) > 1:
             return q, gap
-        guess = quadratic_assignment(self.M[i], self.P[k], method="faq", options={"maximize": True, "rng": generator(seed_sequence(0))}).col_ind
+        guess = quadratic_assignment(
+            self.M[i], self.P[k], method="faq", options={"maximize": True, "rng": generator(seed_sequence(0))}
+        ).col_ind
         other = align(self.M[i], self.P[k], self.counts, guess)
         return other if other[1] < gap else (q, gap)
 
@@ -401,10 +448,16 @@ def _classified(point) -> CriticalPoint:
     return classify(point.point if isinstance(point, CriticalPoint) else point)
 
 
-def _plateau(name: str, k: int, i: int, j: int, steps, curve, critical: CriticalPoint, lr: float | None, momentum: float) -> Plateau:
+def _plateau(
+    name: str, k: int, i: int, j: int, steps, curve, critical: CriticalPoint, lr: float | None, momentum: float
+) -> Plateau:
     best = i + int(np.argmin(curve[i : j + 1]))
     leaves = j + 1 < len(steps)
-    observed = _escape_rate(steps[best : j + 1] * (lr / (1.0 - momentum) if lr else 1.0), curve[best : j + 1]) if leaves else None
+    observed = (
+        _escape_rate(steps[best : j + 1] * (lr / (1.0 - momentum) if lr else 1.0), curve[best : j + 1])
+        if leaves
+        else None
+    )
     return Plateau(
         name,
         k,
@@ -421,7 +474,8 @@ def _plateau(name: str, k: int, i: int, j: int, steps, curve, critical: Critical
 
 
 def _escape_rate(time, distance) -> float | None:
-    """Slope of log distance against time while it is small and the growing mode dominates; None with too few records."""
+    """Slope of log distance against time while it is small and the growing mode dominates; None with too few
+    records."""
     inside = (distance >= FIT_ABOVE * distance[0]) & (distance <= FIT_BELOW)
     if np.sum(inside) < FEWEST:
         return None
@@ -429,7 +483,8 @@ def _escape_rate(time, distance) -> float | None:
 
 
 def _predicted_rate(critical: CriticalPoint, lr: float, momentum: float) -> float | None:
-    """Growth rate of the lowest mode's part of the logits, per unit of time lr/(1 - momentum); None at points without negative curvature.
+    """Growth rate of the lowest mode's part of the logits, per unit of time lr/(1 - momentum); None at points without
+    negative curvature.
 
     A mode of eigenvalue h grows by the larger root of m^2 - (1 + momentum - lr h) m + momentum = 0 per step.
     """

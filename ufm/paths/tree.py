@@ -12,9 +12,11 @@ from ufm.numerics.content import ByContent
 
 @dataclass(frozen=True)
 class Node:
-    """A leaf (`minimum` is its number) or the place where branches join (`saddle` is the number of the lowest saddle that joins them).
+    """A leaf (`minimum` is its number) or the place where branches join (`saddle` is the number of the lowest saddle
+    that joins them).
 
-    energy: of the minimum or saddle. position: horizontal place for drawing; a parent stands over the mean of its leaves.
+    energy: of the minimum or saddle. position: horizontal place for drawing; a parent stands over the mean of its
+    leaves.
     """
 
     energy: float
@@ -36,8 +38,9 @@ class Node:
 class Tree(ByContent):
     """Which minima are joined below which energy: `roots`, one for each component, lowest first.
 
-    minima (M,), saddles (S,): energies; ends (S, 2). joins (M,): energy of the lowest saddle at which a minimum's branch joins another, inf where
-    none does. escapes (M,): the least height to climb to on a way to a lower minimum, inf where there is none.
+    minima (M,), saddles (S,): energies; ends (S, 2). joins (M,): energy of the lowest saddle at which a minimum's
+    branch joins another, inf where none does. escapes (M,): the least height to climb to on a way to a lower minimum,
+    inf where there is none.
     """
 
     minima: np.ndarray
@@ -75,8 +78,8 @@ def disconnectivity(minima, saddles, ends) -> Tree:
     """The disconnectivity tree: i and j lie on one branch below E iff saddles of energy < E join them.
 
     minima (M,): energies. saddles (S,): energies. ends (S, 2): numbers 0..M-1 of the minima each saddle joins; several
-    saddles may join the same two (all are kept, the lowest counts), and one may join a minimum to itself (it joins nothing). Single
-    linkage on saddle energies; branches that meet at one energy meet in one node.
+    saddles may join the same two (all are kept, the lowest counts), and one may join a minimum to itself (it joins
+    nothing). Single linkage on saddle energies; branches that meet at one energy meet in one node.
 
     >>> disconnectivity([0.0, 0.5, 0.2], [1.0, 2.0], [(0, 1), (1, 2)])
     Tree of 3 minima, 2 saddles, 1 components
@@ -95,13 +98,17 @@ def disconnectivity(minima, saddles, ends) -> Tree:
         raise ValueError(f"ends must be numbers of minima, 0..{len(minima) - 1}; got {raw.tolist()}.")
     for k, (energy, pair) in enumerate(zip(saddles, ends, strict=True)):
         if energy < np.max(minima[pair]):
-            raise ValueError(f"saddles must not lie below the minima they join; saddle {k} at {energy:.12g} joins minima at {minima[pair].tolist()}.")
+            raise ValueError(
+                f"saddles must not lie below the minima they join; saddle {k} at {energy:.12g} joins minima at"
+                f" {minima[pair].tolist()}."
+            )
     forest, joins, escapes = _merges(minima, saddles, ends)
     return Tree(minima, saddles, ends, _nodes(minima, saddles, forest), joins, escapes)
 
 
 def _merges(minima, saddles, ends):
-    """(forest, joins, escapes). forest: {node: (saddle, [children])} in order of height; nodes 0..M-1 are the minima."""
+    """(forest, joins, escapes). forest: {node: (saddle, [children])} in order of height; nodes 0..M-1 are the
+    minima."""
     M = len(minima)
     home = list(range(M))  # union-find: the lowest minimum stands for its component
     node, waiting = list(range(M)), [[i] for i in range(M)]  # of every component: its node, and its lowest minima
@@ -143,7 +150,9 @@ def _nodes(minima, saddles, forest) -> tuple[Node, ...]:
         lowest[name] = min(lowest[c] for c in children)
         children.sort(key=lowest.get)
     inner = {c for _, children in forest.values() for c in children}
-    roots = sorted((name for name in lowest if name not in inner and (name < len(minima) or name in forest)), key=lowest.get)
+    roots = sorted(
+        (name for name in lowest if name not in inner and (name < len(minima) or name in forest)), key=lowest.get
+    )
     todo, position, count = roots[::-1], {}, dict.fromkeys(range(len(minima)), 1)
     while todo:
         name = todo.pop()

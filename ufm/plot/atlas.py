@@ -9,7 +9,8 @@ from ufm.plot.style import colour, house_style, new_axes
 
 
 def landscape(atlas: Landscape, ax=None, names: int = 8):
-    """F against index for every classified point: filled for minima, open for saddles, size by rank, colour by structure.
+    """F against index for every classified point: filled for minima, open for saddles, size by rank, colour by
+    structure.
 
     names: how many of the lowest minima are listed at the side, in order of value, pushed apart so that none overlap.
     """
@@ -19,7 +20,16 @@ def landscape(atlas: Landscape, ax=None, names: int = 8):
         for p in points:
             tint, minimum = colour(p.name), p.status == "local minimum"
             ax.plot(p.index_range, (p.fun, p.fun), "-", color=tint, lw=1)  # an open index is a line between its ends
-            ax.plot(p.index_range[0], p.fun, "o", ms=4 + 1.2 * p.rank**0.8, mfc=tint if minimum else "none", mec=tint, alpha=0.85, ls="")
+            ax.plot(
+                p.index_range[0],
+                p.fun,
+                "o",
+                ms=4 + 1.2 * p.rank**0.8,
+                mfc=tint if minimum else "none",
+                mec=tint,
+                alpha=0.85,
+                ls="",
+            )
         _label(ax, [p for p in points if p.status == "local minimum"][:names], points)
         ax.set(xlabel="index", ylabel="F", title=f"{len(atlas)} critical points, {len(atlas.minima)} local minima")
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -12,7 +12,8 @@ from ufm.points import LogitPoint
 
 
 def split(point: LogitPoint) -> tuple[float, float]:
-    """(g(Z), (D/2) Lam sum s_i^(2/D)): F of a linear model's point as fit and penalty. The bias, where there is one, pays within the fit.
+    """(g(Z), (D/2) Lam sum s_i^(2/D)): F of a linear model's point as fit and penalty. The bias, where there is one,
+    pays within the fit.
 
     >>> from ufm import Problem, structures
     >>> fit, penalty = split(structures.dnc(Problem(K=4, L=2, lam=0.01)))
@@ -38,7 +39,14 @@ def costs(points: Iterable[LogitPoint], ax=None):
             tint = colour(point.name)
             ax.barh(y, fit, color=tint, height=0.62)
             ax.barh(y, penalty, left=fit, color=tint, height=0.62, alpha=0.45)
-            ax.annotate(f"{fit + penalty:.4g}", (fit + penalty, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+            ax.annotate(
+                f"{fit + penalty:.4g}",
+                (fit + penalty, y),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
         ax.set_yticks(range(len(points)), [f"{p.name or 'unnamed'}, rank {p.rank}" for p in points])
         ax.invert_yaxis()
         ax.set(xlabel="$F$ = fit (dark) + penalty (light)", xlim=(0, 1.16 * max(value(p) for p in points)))

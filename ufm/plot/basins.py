@@ -18,7 +18,8 @@ GREYS = {REST: "0.75", "not converged": "0.9"}
 
 
 def shares(found: Landscape, ax=None, most: int = 12):
-    """Horizontal bars of the most frequent ends with their Wilson intervals; what is not shown is one bar, not converged another."""
+    """Horizontal bars of the most frequent ends with their Wilson intervals; what is not shown is one bar, not
+    converged another."""
     with house_style():
         rows = [(b.name, b.share, b.low, b.high) for b in found.rows[:most]]
         if len(found) > most:
@@ -29,7 +30,9 @@ def shares(found: Landscape, ax=None, most: int = 12):
         tints = _tints([row[0] for row in rows])
         for y, (name, share, low, high) in enumerate(rows):
             ax.barh(y, share, color=tints[name], height=0.7)
-            ax.errorbar(share, y, xerr=[[max(share - low, 0.0)], [max(high - share, 0.0)]], color="0.2", lw=1, capsize=2)
+            ax.errorbar(
+                share, y, xerr=[[max(share - low, 0.0)], [max(high - share, 0.0)]], color="0.2", lw=1, capsize=2
+            )
         ax.set_yticks(range(len(rows)), [short_name(row[0]) for row in rows])
         ax.invert_yaxis()
         ax.set(xlim=(0, 1), xlabel=f"share of {found.starts} starts")
@@ -39,8 +42,8 @@ def shares(found: Landscape, ax=None, most: int = 12):
 def census(found: Census, ax=None, by: str = "name", kind: str = "stack", most: int = 6):
     """Shares over the parameter of a census.
 
-    by: `name` or `rank`. kind: `stack` (a bar per value, filled up to 1) or `lines` (with Wilson intervals; over a logarithmic axis where positive
-    numbers span more than a factor of 20). most: so many names, the others joined.
+    by: `name` or `rank`. kind: `stack` (a bar per value, filled up to 1) or `lines` (with Wilson intervals; over a
+    logarithmic axis where positive numbers span more than a factor of 20). most: so many names, the others joined.
     Raises ValueError for other words and for a census without a finished value.
     """
     from ufm.numerics.arguments import choice
@@ -57,15 +60,36 @@ def census(found: Census, ax=None, by: str = "name", kind: str = "stack", most: 
         bottom = np.zeros(len(x))
         for name, values in series.items():
             if kind == "stack":
-                ax.bar(x, values[:, 0], bottom=bottom, color=tints[name], width=0.7, edgecolor="white", lw=0.4, label=short_name(name))
+                ax.bar(
+                    x,
+                    values[:, 0],
+                    bottom=bottom,
+                    color=tints[name],
+                    width=0.7,
+                    edgecolor="white",
+                    lw=0.4,
+                    label=short_name(name),
+                )
                 bottom = bottom + values[:, 0]
             else:
-                ax.errorbar(x, values[:, 0], yerr=_reach(values), color=tints[name], marker="o", ms=4, lw=1.2, capsize=2, label=short_name(name))
+                ax.errorbar(
+                    x,
+                    values[:, 0],
+                    yerr=_reach(values),
+                    color=tints[name],
+                    marker="o",
+                    ms=4,
+                    lw=1.2,
+                    capsize=2,
+                    label=short_name(name),
+                )
         if not numeric:
             ax.set_xticks(x, [f"{v:.4g}" if isinstance(v, float) else str(v) for v in found.values])
         elif min(x) > 0 and max(x) > 20 * min(x):
             ax.set_xscale("log")
-        ax.set(ylim=(0, 1), ylabel="share of starts", xlabel={"lam": "$\\lambda$", "d": "$d$"}.get(found.over, found.over))
+        ax.set(
+            ylim=(0, 1), ylabel="share of starts", xlabel={"lam": "$\\lambda$", "d": "$d$"}.get(found.over, found.over)
+        )
         ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
         return ax
 
@@ -101,7 +125,9 @@ def _joined(cells, names) -> np.ndarray:
     from ufm.numerics.statistics import wilson
 
     counts = [sum(b.count for b in cell if b.name in set(names)) for cell in cells]
-    return np.array([(k / cell.starts, *wilson(k, cell.starts, cell.level)) for k, cell in zip(counts, cells, strict=True)])
+    return np.array(
+        [(k / cell.starts, *wilson(k, cell.starts, cell.level)) for k, cell in zip(counts, cells, strict=True)]
+    )
 
 
 def _tints(names: list[str]) -> dict:

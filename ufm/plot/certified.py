@@ -11,10 +11,12 @@ NO_DNC, UNDECIDED = "#e6e6e6", "0.6"
 
 
 def certified_phases(diagram: CertifiedPhases, ax=None):
-    """lam (up, log scale) for every K (across, grouped by L): the colour of the structure proved to cost less than DNC, or DNC's own where
-    it is proved to cost less than every structure compared; light grey where DNC does not exist, hatched where nothing is proved.
+    """lam (up, log scale) for every K (across, grouped by L): the colour of the structure proved to cost less than DNC,
+    or DNC's own where it is proved to cost less than every structure compared; light grey where DNC does not exist,
+    hatched where nothing is proved.
 
-    Thin hatched slits are drawn at their true height, so that they may be hairlines. Structures of one family share a colour.
+    Thin hatched slits are drawn at their true height, so that they may be hairlines. Structures of one family share a
+    colour.
     """
     from matplotlib.patches import Rectangle
 
@@ -29,12 +31,26 @@ def certified_phases(diagram: CertifiedPhases, ax=None):
                 low, high = run[0].lam_low, run[-1].lam_high
                 ax.add_patch(Rectangle((place[L, K] - 0.45, low), 0.9, high - low, **_paint(family)))
         ends = [c.lam_low for c in diagram.cells] + [c.lam_high for c in diagram.cells] or [1e-4, 1e-1]
-        ax.set(yscale="log", xlim=(-0.7, max(place.values()) + 0.7), ylim=(min(ends), max(ends)), xlabel="$K$", ylabel="$\\lambda$")
+        ax.set(
+            yscale="log",
+            xlim=(-0.7, max(place.values()) + 0.7),
+            ylim=(min(ends), max(ends)),
+            xlabel="$K$",
+            ylabel="$\\lambda$",
+        )
         ax.set_xticks(list(place.values()), [K for _, K in columns])
         ax.tick_params(axis="x", length=0)
         for L in diagram.Ls:
             spots = [place[L, K] for K in diagram.Ks]
-            ax.text(sum(spots) / len(spots), 1.02, f"$L = {L}$", transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
+            ax.text(
+                sum(spots) / len(spots),
+                1.02,
+                f"$L = {L}$",
+                transform=ax.get_xaxis_transform(),
+                ha="center",
+                va="bottom",
+                fontsize=9,
+            )
         _legend(ax, list(dict.fromkeys(_family(c.winner) for c in diagram.cells)))
         return ax
 
@@ -54,7 +70,20 @@ def _legend(ax, families) -> None:
     from matplotlib.patches import Patch
 
     order = ["dnc", *(f for f in families if f not in ("dnc", ABSENT, None)), ABSENT, None]
-    said = {"dnc": "dnc < all compared", "blocks": "blocks(...) < dnc", ABSENT: "dnc does not exist", None: "not decided"}
+    said = {
+        "dnc": "dnc < all compared",
+        "blocks": "blocks(...) < dnc",
+        ABSENT: "dnc does not exist",
+        None: "not decided",
+    }
     handles = [Patch(label=said.get(f, f"{f} < dnc"), **_paint(f)) for f in order if f in families]
     if handles:
-        ax.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5), title="proved", title_fontsize=8, alignment="left")
+        ax.legend(
+            handles=handles,
+            fontsize=8,
+            loc="center left",
+            bbox_to_anchor=(1.02, 0.5),
+            title="proved",
+            title_fontsize=8,
+            alignment="left",
+        )

@@ -9,7 +9,8 @@ from ufm.points import LogitPoint
 
 
 def comparison(result: Landscape):
-    """A Landscape in four panels: loss curves over the structures' values, DNC and the winner as heat maps, singular values."""
+    """A Landscape in four panels: loss curves over the structures' values, DNC and the winner as heat maps, singular
+    values."""
     from ufm.plot.sheet import Sheet
 
     with house_style():
@@ -45,7 +46,9 @@ def _two(result: Landscape):
     """The winner and what it is compared with: DNC, or the runner-up where DNC wins or is missing."""
     ranked = sorted((p for p in result.points if p.name != "zero"), key=lambda p: p.fun) or list(result.points)
     winner = result.winner
-    other = next((p for p in ranked if p.name == "dnc" and p is not winner), None) or next((p for p in ranked if p is not winner), None)
+    other = next((p for p in ranked if p.name == "dnc" and p is not winner), None) or next(
+        (p for p in ranked if p is not winner), None
+    )
     return [p for p in (other, winner) if p is not None]
 
 

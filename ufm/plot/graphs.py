@@ -12,7 +12,8 @@ LABELLED = 21
 
 
 def graph_code(graph: Graph, ax=None, title: str | None = None):
-    """A graph whose edges are classes: vertices on a circle (two rows where it is bipartite), class numbers on the edges.
+    """A graph whose edges are classes: vertices on a circle (two rows where it is bipartite), class numbers on the
+    edges.
 
     Two classes meet in a neuron of the hidden layers where their edges meet in a vertex.
     """
@@ -26,9 +27,22 @@ def graph_code(graph: Graph, ax=None, title: str | None = None):
             ax.plot(*np.stack([at[i], at[j]]).T, color=tint, lw=1.2, alpha=0.7, zorder=1)
             if len(graph) <= LABELLED:
                 x, y = at[i] + 0.28 * (at[j] - at[i])  # off the middle, where edges cross
-                ax.text(x, y, str(e), fontsize=7, ha="center", va="center", bbox={"boxstyle": "circle,pad=0.12", "fc": "white", "ec": "none"}, zorder=2)
+                ax.text(
+                    x,
+                    y,
+                    str(e),
+                    fontsize=7,
+                    ha="center",
+                    va="center",
+                    bbox={"boxstyle": "circle,pad=0.12", "fc": "white", "ec": "none"},
+                    zorder=2,
+                )
         ax.plot(*at.T, "o", color="0.15", ms=7, zorder=3)
-        ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), title=title if title is not None else f"{graph.name}: {len(graph)} classes, {graph.vertices} neurons")
+        ax.set(
+            xlim=(-1.2, 1.2),
+            ylim=(-1.2, 1.2),
+            title=title if title is not None else f"{graph.name}: {len(graph)} classes, {graph.vertices} neurons",
+        )
         ax.set_aspect("equal")
         ax.set_axis_off()
         return ax
@@ -43,7 +57,9 @@ def _positions(graph: Graph) -> np.ndarray:
     at = np.empty((graph.vertices, 2))
     for side, height in ((0, 0.8), (1, -0.8)):
         members = np.flatnonzero(sides == side)
-        at[members] = np.column_stack([np.linspace(-0.9, 0.9, len(members)) if len(members) > 1 else np.zeros(1), np.full(len(members), height)])
+        at[members] = np.column_stack(
+            [np.linspace(-0.9, 0.9, len(members)) if len(members) > 1 else np.zeros(1), np.full(len(members), height)]
+        )
     return at
 
 

@@ -12,8 +12,8 @@ from ufm.points import FactorPoint, LogitPoint, class_logits
 def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
     """F against step for runs that kept a trace, with horizontal lines at the values of structures.
 
-    runs: Results or one Result; ends are coloured by name where `comparison` knows the value. lines: at most so many structures,
-    lowest first (DNC always).
+    runs: Results or one Result; ends are coloured by name where `comparison` knows the value. lines: at most so many
+    structures, lowest first (DNC always).
     """
     with house_style():
         ax = new_axes(ax, figsize=(5, 3.4))
@@ -31,7 +31,9 @@ def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
             low, high = min(p.fun for p in drawn), max(p.fun for p in drawn)
             roof = min(max(top), high + 1.5 * (high - low or high))
             ax.set_ylim(low - 0.25 * (high - low or low), roof)
-            seen = [nit + 1 for run in runs for nit, fun in zip(run.trace.nit, run.trace.fun, strict=True) if fun <= roof]
+            seen = [
+                nit + 1 for run in runs for nit, fun in zip(run.trace.nit, run.trace.fun, strict=True) if fun <= roof
+            ]
             if seen and last > 10:
                 ax.set_xlim(max(1.0, min(seen) / 2), last)
         return ax
@@ -46,7 +48,11 @@ def logits(point: LogitPoint | FactorPoint, ax=None, title: str | None = None):
         reach = float(np.max(np.abs(M))) or 1.0
         image = ax.imshow(M, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
         ax.figure.colorbar(image, ax=ax, shrink=0.8)
-        ax.set(xlabel="true class", ylabel="logit", title=title if title is not None else getattr(point, "name", None) or "mean logits")
+        ax.set(
+            xlabel="true class",
+            ylabel="logit",
+            title=title if title is not None else getattr(point, "name", None) or "mean logits",
+        )
         ax.spines[["left", "bottom"]].set_visible(False)
         return ax
 
@@ -64,7 +70,9 @@ def singular_values(points, ax=None):
             distinct = spectra if _differ(spectra) else spectra[:1]
             for l, s in enumerate(distinct):
                 label = name if l == 0 else None
-                ax.plot(np.arange(1, len(s) + 1), s, marker="osv^D*"[l % 6], ms=4, lw=0.8, color=colour(name), label=label)
+                ax.plot(
+                    np.arange(1, len(s) + 1), s, marker="osv^D*"[l % 6], ms=4, lw=0.8, color=colour(name), label=label
+                )
         ax.set(xlabel="number", ylabel="singular values of each factor", ylim=(0, None))
         if points:
             ax.legend(fontsize=8)
@@ -87,7 +95,10 @@ def _differ(spectra) -> bool:
 
 def _lines(comparison: Landscape, most: int):
     """Structures to draw: the lowest ones, and always DNC; zero and barriers only if nothing else is there."""
-    ranked = sorted((p for p in comparison.points if p.status != "not critical" and p.name != "zero" and "(small)" not in p.name), key=lambda p: p.fun)
+    ranked = sorted(
+        (p for p in comparison.points if p.status != "not critical" and p.name != "zero" and "(small)" not in p.name),
+        key=lambda p: p.fun,
+    )
     keep = ranked[:most]
     keep += [p for p in ranked[most:] if p.name == "dnc"]
     return keep or list(comparison.points)

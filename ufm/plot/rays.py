@@ -22,14 +22,16 @@ def along_ray(point: LogitPoint, t) -> np.ndarray:
     """
     K = point.problem.K
     nothing = replace(point, U=np.zeros((K, 0)), s=np.zeros(0), right=np.zeros((len(point.right), 0)), name="zero")
-    return np.array([value(replace(point, s=u * point.s)) if u > 0 else value(nothing) for u in np.asarray(t, dtype=float)])
+    return np.array(
+        [value(replace(point, s=u * point.s)) if u > 0 else value(nothing) for u in np.asarray(t, dtype=float)]
+    )
 
 
 def ray(points: dict[str, LogitPoint], reach: float = 1.35, ax=None, samples: int = 400):
     """F along the ray of every point against the size |Z| of the logits, with the points themselves marked.
 
-    points: {label: LogitPoint}; one colour per structure, later points of one colour lighter. reach: how far beyond the point the ray goes.
-    Raises ValueError where there is nothing to draw.
+    points: {label: LogitPoint}; one colour per structure, later points of one colour lighter. reach: how far beyond the
+    point the ray goes. Raises ValueError where there is nothing to draw.
     """
     from matplotlib.colors import to_rgb
 

@@ -1,5 +1,5 @@
-"""The figures of this package: they are drawn in the settings in which they were made, whatever the caller's are by then, and a notebook
-shows them without being told how."""
+"""The figures of this package: they are drawn in the settings in which they were made, whatever the caller's are by
+then, and a notebook shows them without being told how."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from matplotlib.figure import Figure
 
 
 class Sheet(Figure):
-    """A Figure apart from pyplot's state, laid out without overlaps, that remembers matplotlib's settings at its making.
+    """A Figure apart from pyplot's state, laid out without overlaps, that remembers matplotlib's settings at its
+    making.
 
-    Ticks and labels are made when a figure is drawn, and take fonts, colours and `text.usetex` from the settings of that moment.
-    Notebooks ask what a cell returns for `_repr_png_`: the figure, each of its axes and a `Column` of them answer with the same picture.
+    Ticks and labels are made when a figure is drawn, and take fonts, colours and `text.usetex` from the settings of
+    that moment. Notebooks ask what a cell returns for `_repr_png_`: the figure, each of its axes and a `Column` of them
+    answer with the same picture.
     """
 
     def __init__(self, *args, layout="constrained", **options):
-        self._settings = {name: mpl.rcParams[name] for name in mpl.rcParams if name != "backend"}  # which says where to show, not how to draw
+        self._settings = {
+            name: mpl.rcParams[name] for name in mpl.rcParams if name != "backend"
+        }  # which says where to show, not how to draw
         super().__init__(*args, layout=layout, **options)
 
     def draw(self, renderer):

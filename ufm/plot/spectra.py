@@ -11,8 +11,9 @@ from ufm.plot.style import colour, house_style, new_axes
 def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
     """Multiplicity (up, log) against eigenvalue (across) of the Hessian in all parameters, one row of stems per point.
 
-    points: {name: LogitPoint or CriticalPoint}, critical ones. Eigenvalues below `floor` times the largest are drawn at zero, hollow: flat directions.
-    The axis is symmetric-logarithmic: linear within the power of ten below the ridge weight, logarithmic outside.
+    points: {name: LogitPoint or CriticalPoint}, critical ones. Eigenvalues below `floor` times the largest are drawn at
+    zero, hollow: flat directions. The axis is symmetric-logarithmic: linear within the power of ten below the ridge
+    weight, logarithmic outside.
     """
     if not points:
         raise ValueError("points must hold at least one critical point; got none.")
@@ -31,7 +32,15 @@ def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
                 row.plot(place, count, "o", ms=5, mec=tint, mfc="white" if flat else tint)
             row.set(yscale="log", ylim=(0.7, 4 * most), ylabel="multiplicity")
             row.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(Lam)))
-            row.annotate(f"{name}: {len(rows)} eigenvalues", (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", color=tint, fontsize=9)
+            row.annotate(
+                f"{name}: {len(rows)} eigenvalues",
+                (0.99, 0.97),
+                xycoords="axes fraction",
+                ha="right",
+                va="top",
+                color=tint,
+                fontsize=9,
+            )
         low = min(0.0, *(value for rows in found.values() for value, _ in rows))
         for row in axes:
             row.set_xlim(1.6 * low - 0.2 * 10.0 ** np.floor(np.log10(Lam)), 2 * size)

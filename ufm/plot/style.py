@@ -22,7 +22,8 @@ COLOURS = {
     "sel": "#44AA99",
     "unnamed": "#000000",
 }
-"""The colour of every family of structures, everywhere: Okabe and Ito's and some of Tol's, safe for colour-blind readers."""
+"""The colour of every family of structures, everywhere: Okabe and Ito's and some of Tol's, safe for colour-blind
+readers."""
 
 RC = {
     "font.family": "STIXGeneral",
@@ -45,8 +46,8 @@ def colour(name: str | None) -> str:
 
 @contextlib.contextmanager
 def house_style():
-    """Within: matplotlib's defaults with our fonts and frames, and numpy's own error state; the reader's settings neither count inside
-    (a matplotlibrc with usetex, another font size) nor change outside."""
+    """Within: matplotlib's defaults with our fonts and frames, and numpy's own error state; the reader's settings
+    neither count inside (a matplotlibrc with usetex, another font size) nor change outside."""
     import matplotlib as mpl
 
     with numpy_defaults(), mpl.rc_context():
@@ -72,7 +73,9 @@ def check_file(path) -> None:
 
     path, known = Path(path), FigureCanvasBase.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in known:
-        raise ValueError(f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}.")
+        raise ValueError(
+            f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}."
+        )
     check_writable(path, "plot file")
 
 
@@ -89,4 +92,6 @@ def save(figure, path) -> None:
     suffix = Path(path).suffix.lstrip(".").lower()
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
     with contextlib.nullcontext() if isinstance(figure, Sheet) else house_style():
-        write_atomically(path, lambda stream: figure.savefig(stream, format=suffix, dpi=200, metadata=dates.get(suffix)))
+        write_atomically(
+            path, lambda stream: figure.savefig(stream, format=suffix, dpi=200, metadata=dates.get(suffix))
+        )

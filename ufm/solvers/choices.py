@@ -27,13 +27,16 @@ def objective_in(problem: Problem, space: str) -> FactorObjective:
     if space == "factors":
         objective = FactorObjective(problem)
     else:
-        objective = FactorObjective(problem, True, tuple(min(d, problem.K) for d in problem.widths) if problem.linear else None)
+        objective = FactorObjective(
+            problem, True, tuple(min(d, problem.K) for d in problem.widths) if problem.linear else None
+        )
     arguments.room("the vector of all parameters", objective.size, instead="take smaller n, d or L, or space='reduced'")
     return objective
 
 
 def space_of(problem: Problem, start, method: str, space: str | None) -> str:
-    """The space asked for, or the default: `reduced` unless the method, the start or the activation needs all factors."""
+    """The space asked for, or the default: `reduced` unless the method, the start or the activation needs all
+    factors."""
     if space is None:
         whole = method in ("gd", "adam", "flow") or not problem.activation.homogeneous or isinstance(start, FactorPoint)
         if isinstance(start, LogitPoint) and not start.collapsed:
@@ -45,8 +48,14 @@ def space_of(problem: Problem, start, method: str, space: str | None) -> str:
 def check_start(problem: Problem, start) -> None:
     """ValueError for a point of another problem or kind of model."""
     if isinstance(start, LogitPoint) and not problem.linear:
-        raise ValueError(f"start is a LogitPoint, which needs a linear model; got activation={problem.activation.name!r}.")
-    if isinstance(start, (FactorPoint, LogitPoint)) and (start.problem.K, start.problem.n, start.problem.L) != (problem.K, problem.n, problem.L):
+        raise ValueError(
+            f"start is a LogitPoint, which needs a linear model; got activation={problem.activation.name!r}."
+        )
+    if isinstance(start, (FactorPoint, LogitPoint)) and (start.problem.K, start.problem.n, start.problem.L) != (
+        problem.K,
+        problem.n,
+        problem.L,
+    ):
         raise ValueError(f"start must have the problem's K, n and L; got a point of {start.problem!r}.")
 
 
@@ -58,15 +67,22 @@ def start_of(start):
         return lambda objective, draw: starts.at(objective, start, draw)
     if callable(start):
         return start
-    raise ValueError(f"start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got {type(start).__name__}.")
+    raise ValueError(
+        "start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got"
+        f" {type(start).__name__}."
+    )
 
 
 def refuse_unknown(method: str, given, known) -> None:
-    """ValueError for the first setting that a method does not have, with the word that is meant, a verb's own included."""
+    """ValueError for the first setting that a method does not have, with the word that is meant, a verb's own
+    included."""
     for name in given:
         if name not in known:
             hint = words.suggestion(name, [*known, *(word for word in VERB_WORDS if word not in known)])
-            raise ValueError(f"{name} is not a setting of method {method!r}; {hint + ' It' if hint else 'it'} has {', '.join(known)}.")
+            raise ValueError(
+                f"{name} is not a setting of method {method!r}; {hint + ' It' if hint else 'it'} has"
+                f" {', '.join(known)}."
+            )
 
 
 def settings_of(method: str, given: dict, problem: Problem, space: str) -> dict:
@@ -86,7 +102,9 @@ def settings_of(method: str, given: dict, problem: Problem, space: str) -> dict:
         if result["batch"] > problem.N:
             raise ValueError(f"batch must be at most the number of samples {problem.N}; got batch={result['batch']}.")
         if space == "reduced":
-            raise ValueError(f"batch draws samples and needs space='factors'; got batch={result['batch']} with space='reduced'.")
+            raise ValueError(
+                f"batch draws samples and needs space='factors'; got batch={result['batch']} with space='reduced'."
+            )
     if "integrator" in result:
         arguments.choice("integrator", result["integrator"], ("RK45", "DOP853", "BDF", "LSODA"))
     return result

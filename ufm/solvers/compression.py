@@ -1,4 +1,5 @@
-"""A smaller model with the same value: class means as columns, one ridge weight, H_1 in its frame, no parallel and no dead neurons."""
+"""A smaller model with the same value: class means as columns, one ridge weight, H_1 in its frame, no parallel and no
+dead neurons."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from ufm.numerics.products import padded
 from ufm.objectives.factors import FactorObjective
 
 ANGLE, DEAD = 1e-3, 1e-6
-"""1 - cosine below which neurons are parallel; product of in- and outgoing size, relative to the largest, below which one is dead."""
+"""1 - cosine below which neurons are parallel; product of in- and outgoing size, relative to the largest, below which
+one is dead."""
 
 
 def reduced(objective: FactorObjective, x) -> tuple[FactorObjective, np.ndarray]:
@@ -28,7 +30,8 @@ def reduced(objective: FactorObjective, x) -> tuple[FactorObjective, np.ndarray]
 
 
 def compressed(objective: FactorObjective, x, angle: float = ANGLE) -> tuple[FactorObjective, np.ndarray]:
-    """(objective, x) at narrower widths: H_1 in its singular frame, parallel neurons merged, dead ones dropped; each neuron's weights balanced."""
+    """(objective, x) at narrower widths: H_1 in its singular frame, parallel neurons merged, dead ones dropped; each
+    neuron's weights balanced."""
     factors, b = objective.unpack(x)
     A = [np.array(F) for F in factors]
     U, s, Vt = np.linalg.svd(A[0], full_matrices=False)
@@ -43,7 +46,8 @@ def compressed(objective: FactorObjective, x, angle: float = ANGLE) -> tuple[Fac
 
 
 def _merged(W, V, u, angle: float):
-    """(W, V) of a hidden layer with inputs u: rows of W u with parallel columns of V become one neuron, |W_j| = |V_j| throughout."""
+    """(W, V) of a hidden layer with inputs u: rows of W u with parallel columns of V become one neuron, |W_j| = |V_j|
+    throughout."""
     into, out = np.linalg.norm(W @ u, axis=1), np.linalg.norm(V, axis=0)
     size = into * out
     left = [j for j in np.argsort(-size) if size[j] > DEAD * np.max(size)]
@@ -53,7 +57,10 @@ def _merged(W, V, u, angle: float):
     while left:
         seen, sent = (W[left] @ u) / into[left, None], V[:, left] / out[left]
         same = (seen @ seen[0] > 1 - angle) & (sent.T @ sent[:, 0] > 1 - angle)
-        group, left = [j for j, s in zip(left, same, strict=True) if s], [j for j, s in zip(left, same, strict=True) if not s]
+        group, left = (
+            [j for j, s in zip(left, same, strict=True) if s],
+            [j for j, s in zip(left, same, strict=True) if not s],
+        )
         norms = np.linalg.norm(W[group], axis=1)
         w, v = (size[group] / norms) @ W[group], V[:, group] @ norms
         root = np.sqrt(np.linalg.norm(v))
@@ -63,13 +70,19 @@ def _merged(W, V, u, angle: float):
 
 
 def expanded(objective: FactorObjective, small: FactorObjective, y, gates=None):
-    """(x, masks) of the given objective from its reduction: the narrow factors among the first coordinates, neurons that are not there dead."""
+    """(x, masks) of the given objective from its reduction: the narrow factors among the first coordinates, neurons
+    that are not there dead."""
     problem = objective.problem
     factors, b = small.unpack(y)
     if not objective.collapsed:
         factors[0] = (factors[0] * problem.classes.scale)[:, problem.labels]
-    wide = padded([np.sqrt(problem.Lam / lam) * A for lam, A in zip(problem.lams, factors, strict=True)], objective.shapes)
+    wide = padded(
+        [np.sqrt(problem.Lam / lam) * A for lam, A in zip(problem.lams, factors, strict=True)], objective.shapes
+    )
     if gates is None:
         return objective.pack(wide, b), None
-    masks = [np.pad(g if objective.collapsed else g[:, problem.labels], [(0, W.shape[0] - len(g)), (0, 0)]) for g, W in zip(gates, wide[1:-1], strict=True)]
+    masks = [
+        np.pad(g if objective.collapsed else g[:, problem.labels], [(0, W.shape[0] - len(g)), (0, 0)])
+        for g, W in zip(gates, wide[1:-1], strict=True)
+    ]
     return objective.pack(wide, b), masks

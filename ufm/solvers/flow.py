@@ -8,7 +8,16 @@ from ufm.objectives.factors import FactorObjective
 from ufm.objectives.stationary import halts
 
 
-def gradient_flow(objective: FactorObjective, x, tol: float, time: float = 1e4, integrator: str = "RK45", rtol: float = 1e-6, atol: float = 1e-9, watch=None):
+def gradient_flow(
+    objective: FactorObjective,
+    x,
+    tol: float,
+    time: float = 1e4,
+    integrator: str = "RK45",
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    watch=None,
+):
     """(x, steps, evaluations, sentence) at the given time or where `stationary.halts`.
 
     F falls along the exact flow; `rtol`, `atol` bound the integrator's local error.
@@ -16,7 +25,9 @@ def gradient_flow(objective: FactorObjective, x, tol: float, time: float = 1e4, 
     from scipy import integrate
 
     classes = {"RK45": integrate.RK45, "DOP853": integrate.DOP853, "BDF": integrate.BDF, "LSODA": integrate.LSODA}
-    solver = classes[integrator](lambda t, x: -objective.grad(x), 0.0, np.array(x, dtype=float), time, rtol=rtol, atol=atol)
+    solver = classes[integrator](
+        lambda t, x: -objective.grad(x), 0.0, np.array(x, dtype=float), time, rtol=rtol, atol=atol
+    )
     steps = 0
     while True:
         fun, grad = objective.value_grad(solver.y)

@@ -1,10 +1,13 @@
 """Minima of piecewise linear models sit on kinks, where L-BFGS stalls at gradients of 1e-2: how to finish.
 
-1. Reduce (`solvers.compression`). One column per class, equal ridge weights, H_1 in the frame of its rank, parallel neurons merged, dead ones dropped.
-2. Smooth (`solvers.smoothing`). max(x, slope x) becomes a parabola on |x| <= eps; L-BFGS down a ladder of eps. Pre-activations that stay inside are kinks,
-   their slopes the masks: as eps -> 0 a central path to the point and its multipliers.
-3. Newton (`solvers.pieces`). With the kinks held at zero and all other slopes frozen F is smooth: KKT steps; masks outside [slope, 1] leave the kinks,
-   pre-activations of the wrong sign join them, and a direction of descent on the piece is followed.
+1. Reduce (`solvers.compression`). One column per class, equal ridge weights, H_1 in the frame of its rank, parallel
+   neurons merged, dead ones dropped.
+2. Smooth (`solvers.smoothing`). max(x, slope x) becomes a parabola on |x| <= eps; L-BFGS down a ladder of eps.
+   Pre-activations that stay inside are kinks, their slopes the masks: as eps -> 0 a central path to the point and its
+   multipliers.
+3. Newton (`solvers.pieces`). With the kinks held at zero and all other slopes frozen F is smooth: KKT steps; masks
+   outside [slope, 1] leave the kinks, pre-activations of the wrong sign join them, and a direction of descent on the
+   piece is followed.
 4. Accept where the Clarke residual (`objectives.clarke`) is at most tol and F did not rise.
 
 Sources: sml24 (the model); chen12 (smoothing); nocedal06 (the KKT system).
@@ -32,14 +35,16 @@ LADDER = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 1e-7)
 NEWTON_FROM = 1e-3
 """First rung at which Newton is tried."""
 WIDER = (1.0, 20.0)
-"""Multiples of eps within which pre-activations are tried as kinks: one whose mask is at an end of its range goes to zero with eps, outside of it."""
+"""Multiples of eps within which pre-activations are tried as kinks: one whose mask is at an end of its range goes to
+zero with eps, outside of it."""
 ESCAPES = 5
 """Most descents along negative curvature."""
 
 
 @dataclass(frozen=True, eq=False)
 class KinkEnd:
-    """Where the finish ended, in the coordinates of the objective it was given; lowest: least curvature on the piece (None without Newton)."""
+    """Where the finish ended, in the coordinates of the objective it was given; lowest: least curvature on the piece
+    (None without Newton)."""
 
     x: np.ndarray
     fun: float
@@ -50,7 +55,8 @@ class KinkEnd:
 
 
 def _zero(objective: FactorObjective, x, fun: float, tol: float) -> KinkEnd | None:
-    """The point with all factors zero and its best bias, where F is no larger and stationary there: what runs that die come to."""
+    """The point with all factors zero and its best bias, where F is no larger and stationary there: what runs that die
+    come to."""
     factors, b = objective.unpack(x)
     nothing = [np.zeros_like(A) for A in factors]
     if b is not None:
@@ -90,7 +96,11 @@ def finish_on_kinks(objective: FactorObjective, x, tol: float) -> KinkEnd:
         small, y = compressed(small, y)
         steps, nfev = steps + more, nfev + evaluations
         best = min(best, (float(small.value(y)), small, y), key=lambda found: found[0])
-        found = None if eps > NEWTON_FROM else next(filter(None, (newton_on_piece(small, y, width, slope, wide) for wide in WIDER)), None)
+        found = (
+            None
+            if eps > NEWTON_FROM
+            else next(filter(None, (newton_on_piece(small, y, width, slope, wide) for wide in WIDER)), None)
+        )
         if found is None:
             continue
         here, steps = found.here, steps + found.steps

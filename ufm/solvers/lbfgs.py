@@ -5,8 +5,8 @@ its product is cut to the modes that live, Newton takes that to `tol` on the str
 lifted back in the frames where L-BFGS stood. The finish is accepted only if the value did not rise
 and no direction of descent is left on the stratum; otherwise L-BFGS goes on to a smaller gradient.
 
-For D >= 3 a mode of zero stays at zero (its curvature is the ridge's own), so once a large problem's product has shown its rank r << K,
-descent goes on in balanced factors of width r: the same critical points and minima at r/K of the cost.
+For D >= 3 a mode of zero stays at zero (its curvature is the ridge's own), so once a large problem's product has shown
+its rank r << K, descent goes on in balanced factors of width r: the same critical points and minima at r/K of the cost.
 
 Two-loop recursion with a weak Wolfe line search (nocedal06) and the approximate Wolfe test near
 rounding (hager05); at these sizes a third of the time of scipy's bound-constrained code, see benchmarks/.
@@ -24,7 +24,14 @@ from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked, converged
 from ufm.points import LogitPoint
-from ufm.solvers.newton import FORMED, extreme_curvatures, living_modes, newton_on_factors, newton_on_stratum, scaled_hessian
+from ufm.solvers.newton import (
+    FORMED,
+    extreme_curvatures,
+    living_modes,
+    newton_on_factors,
+    newton_on_stratum,
+    scaled_hessian,
+)
 
 STAGES = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 """Gradients (sup norm, in units of Lam) at which L-BFGS offers its point to Newton, one after another."""
@@ -65,7 +72,13 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
         if tried:
             stratum, steps = finish(objective, x, fun, tol, accept_saddle=not stages)
             if stratum is not None:
-                return lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
+                return (
+                    lift_near(whole, _widened(whole, objective, x), stratum.point),
+                    stratum,
+                    nit + steps,
+                    nfev,
+                    "converged",
+                )
         if nit == max_steps:
             break
         found, more = next_iterate(objective, x, fun, grad, pairs)
@@ -80,12 +93,19 @@ def lbfgs(objective: FactorObjective, x, tol: float, max_steps: int = 10_000, me
     if problem.linear:
         stratum, steps = finish(objective, x, fun, tol, accept_saddle=True)
         if stratum is not None:
-            return lift_near(whole, _widened(whole, objective, x), stratum.point), stratum, nit + steps, nfev, "converged"
+            return (
+                lift_near(whole, _widened(whole, objective, x), stratum.point),
+                stratum,
+                nit + steps,
+                nfev,
+                "converged",
+            )
     return _widened(whole, objective, x), None, nit, nfev, sentence
 
 
 def _narrowed(objective: FactorObjective, x, fun: float) -> tuple[FactorObjective, np.ndarray] | None:
-    """(objective, x) at widths of the living rank, where that is at most half the width and F does not rise; None otherwise."""
+    """(objective, x) at widths of the living rank, where that is at most half the width and F does not rise; None
+    otherwise."""
     problem = objective.problem
     if not problem.linear or problem.D < 3 or not objective.collapsed:
         return None
@@ -166,7 +186,11 @@ def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle:
     convex = problem.loss.convex
     point = objective.to_logits(x, collapse=True if convex or objective.collapsed else None, tol=1e-14)
     start = living_modes(Stratum(point))
-    if Stratum(start).size > FORMED and not accept_saddle and np.max(np.abs(objective.grad(x))) > LATE_STAGE * problem.Lam:
+    if (
+        Stratum(start).size > FORMED
+        and not accept_saddle
+        and np.max(np.abs(objective.grad(x))) > LATE_STAGE * problem.Lam
+    ):
         return None, 0
     sharp = min(tol, 1e-9 * Stratum(start).ridge_norm)  # for tiny lam the stated tol alone would say little
     end, steps, _ = newton_on_stratum(start, sharp, to_minimum=not accept_saddle)
@@ -185,7 +209,9 @@ def _stable(stratum: Stratum, tol: float = 1e-8) -> bool:
         lowest, highest = extreme_curvatures(stratum)
         if lowest < -tol * highest:
             return False
-    elif stratum.size and linalg.eigvalsh(H := scaled_hessian(stratum), subset_by_index=[0, 0])[0] < -tol * np.max(np.abs(H)):
+    elif stratum.size and linalg.eigvalsh(H := scaled_hessian(stratum), subset_by_index=[0, 0])[0] < -tol * np.max(
+        np.abs(H)
+    ):
         return False
     if problem.D == 2 and stratum.point.rank < problem.max_rank and stratum.G_perp.size:
         return bool(np.linalg.norm(stratum.G_perp, 2) <= problem.Lam * (1 + 1e-7))

@@ -45,15 +45,16 @@ def minimize(
 ) -> Result:
     """A critical point of F(W_L, ..., W_1, H_1) = g(Z) + sum_l (lam_l/2)||A_l||^2 downhill of a start.
 
-    method: `lbfgs` (finished by Newton on the rank stratum; with relu or leaky_relu on the kinks, see `solvers.kinks`, unless
-    max_steps < 500 cuts it short), `newton` (the critical point nearest the
+    method: `lbfgs` (finished by Newton on the rank stratum; with relu or leaky_relu on the kinks, see `solvers.kinks`,
+    unless max_steps < 500 cuts it short), `newton` (the critical point nearest the
     start, of any index), `gd` (lr, momentum, batch, steps), `flow` (time, integrator, rtol, atol).
     start: None for Gaussian N(0, 1/d), a FactorPoint, a LogitPoint, or one of `solvers.starts`.
     space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and
-    (linear models) widths min(d, K), which has the same minima. Default: `factors` for gd, flow, FactorPoint starts and models
-    without s(t x) = t s(x), else `reduced`. tol: on the norm of the full gradient; after a finish on kinks, of the smallest
-    gradient over slopes at kinks (`objectives.clarke`). Success asks for 1e-6 of the ridge's own gradient besides
-    (`objectives.stationary`). trace: record every that many steps. callback(intermediate_result) may raise StopIteration to stop the run.
+    (linear models) widths min(d, K), which has the same minima. Default: `factors` for gd, flow, FactorPoint starts and
+    models without s(t x) = t s(x), else `reduced`. tol: on the norm of the full gradient; after a finish on kinks, of
+    the smallest gradient over slopes at kinks (`objectives.clarke`). Success asks for 1e-6 of the ridge's own gradient
+    besides (`objectives.stationary`). trace: record every that many steps. callback(intermediate_result) may raise
+    StopIteration to stop the run.
 
     Returns a Result; not converging is a result whose message says so. Interrupting with Ctrl-C returns
     the point reached. Raises ValueError for unknown methods, spaces and settings, naming them.
@@ -78,20 +79,37 @@ def minimize(
     watch = Watcher(objective, every, records, callback, bar)
     try:
         with bar, np.errstate(over="ignore", invalid="ignore"):
-            (point, grad_norm, fun, target), nit, nfev, message, measure = _run(objective, x, method, tol, draw, settings, watch, start)
+            (point, grad_norm, fun, target), nit, nfev, message, measure = _run(
+                objective, x, method, tol, draw, settings, watch, start
+            )
     except (Stopped, KeyboardInterrupt) as stop:
         if isinstance(stop, KeyboardInterrupt):
             interruption.pass_on()
         stop = watch.stopped(stop, x)
-        (point, grad_norm, fun, target), nit, nfev, message, measure = _end(objective, stop.x, tol), stop.nit, stop.nit, str(stop), GRADIENT
+        (point, grad_norm, fun, target), nit, nfev, message, measure = (
+            _end(objective, stop.x, tol),
+            stop.nit,
+            stop.nit,
+            str(stop),
+            GRADIENT,
+        )
     success = bool(grad_norm <= target)
     message = sentence(success, message, grad_norm, tol, target, measure)
-    said = method, space, seed_record(seed), {"tol": tol, **settings}, records, time.perf_counter() - began, float(target)
+    said = (
+        method,
+        space,
+        seed_record(seed),
+        {"tol": tol, **settings},
+        records,
+        time.perf_counter() - began,
+        float(target),
+    )
     return Result(point, float(fun), float(grad_norm), success, message, nit, nfev, *said)
 
 
 def _run(objective, x, method, tol, draw, settings, watch, start):
-    """((point, gradient norm, value, norm asked for), steps, evaluations, message, what the norm is of) of one method."""
+    """((point, gradient norm, value, norm asked for), steps, evaluations, message, what the norm is of) of one
+    method."""
     linear = objective.problem.linear
     if method == "newton" and linear:
         point = (
@@ -114,8 +132,18 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
         if np.isfinite(objective.value(x)):
             end = finish_on_kinks(objective, x, tol)
             target = float(asked(tol, end.clarke.ridge_norm))
-            message = "converged" if end.clarke.residual <= target else f"{message}; no smoothing of the kinks led to a stationary point"
-            return (objective.point(end.x), end.clarke.residual, end.fun, target), nit + end.steps, nfev + end.nfev, message, CLARKE
+            message = (
+                "converged"
+                if end.clarke.residual <= target
+                else f"{message}; no smoothing of the kinks led to a stationary point"
+            )
+            return (
+                (objective.point(end.x), end.clarke.residual, end.fun, target),
+                nit + end.steps,
+                nfev + end.nfev,
+                message,
+                CLARKE,
+            )
     else:
         x, stratum, nit, nfev, message = lbfgs(objective, x, tol, **settings, watch=watch)
         if stratum is not None and objective.collapsed:
@@ -137,7 +165,8 @@ def _end(objective: FactorObjective, x, tol: float):
 
 
 def reduced_end(objective: FactorObjective, x) -> Stratum:
-    """Where a flat vector of the reduction stands in logits; at rank 0 where it is zero up to its own size and not critical besides."""
+    """Where a flat vector of the reduction stands in logits; at rank 0 where it is zero up to its own size and not
+    critical besides."""
     end = Stratum(objective.to_logits(x, collapse=True, tol=1e-14))
     small = end.point.rank and end.grad_norm > asked(np.inf, end.ridge_norm) and is_zero(objective, x)
     return Stratum(objective.to_logits(x, 0, collapse=True)) if small else end

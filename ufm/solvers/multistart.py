@@ -1,4 +1,5 @@
-"""Many runs from random starts. Start i draws from child i of the seed, so result i does not depend on how many there are."""
+"""Many runs from random starts. Start i draws from child i of the seed, so result i does not depend on how many there
+are."""
 
 from __future__ import annotations
 
@@ -80,10 +81,12 @@ def multistart(
 ) -> Multistart:
     """`starts` independent runs of `minimize` from random starts; the lowest is the lowest found, no more.
 
-    widths: run i descends in the model of hidden width widths[i mod len(widths)] instead of the problem's own (linear models, lbfgs). With many
-    classes low ranks are found far more often at widths 3 to 6, and rank d at widths d + 1 and d + 2. The ends are critical points of the
-    problem itself; those of a rank that its own widths do not admit are left out. How often an end is met is then no share of its basin.
-    rng: seed of all; run i uses child i. progress: a bar on standard error after two seconds (None: only on a terminal).
+    widths: run i descends in the model of hidden width widths[i mod len(widths)] instead of the problem's own (linear
+    models, lbfgs). With many classes low ranks are found far more often at widths 3 to 6, and rank d at widths d + 1
+    and d + 2. The ends are critical points of the problem itself; those of a rank that its own widths do not admit are
+    left out. How often an end is met is then no share of its basin.
+    rng: seed of all; run i uses child i. progress: a bar on standard error after two seconds (None: only on a
+    terminal).
     options: passed to `minimize` (start, tol, space, trace, the method's settings).
 
     >>> multistart(Problem(K=4, L=2, lam=0.02), starts=8, rng=0).best.fun <= 0.37
@@ -95,12 +98,20 @@ def multistart(
     if widths is not None:
         return _narrow(problem, count, seed, method, _widths(problem, widths, method, options), progress, **options)
     finished_alone = method == "lbfgs" and kinked(problem)
-    if count > 1 and method in ("lbfgs", "gd") and not finished_alone and not options.get("trace") and options.get("callback") is None:
+    if (
+        count > 1
+        and method in ("lbfgs", "gd")
+        and not finished_alone
+        and not options.get("trace")
+        and options.get("callback") is None
+    ):
         return _together(problem, count, seed, method, progress, **options)
     return _one_by_one(problem, count, seed, method, progress, **options)
 
 
-def _together(problem, count, seed, method, progress, /, *, trace=0, callback=None, memory=None, **options) -> Multistart:
+def _together(
+    problem, count, seed, method, progress, /, *, trace=0, callback=None, memory=None, **options
+) -> Multistart:
     """All starts as one batch; the numbers are those of `minimize` for each."""
     arguments.integer("trace", trace, 0)
     if memory is not None:
@@ -111,8 +122,16 @@ def _together(problem, count, seed, method, progress, /, *, trace=0, callback=No
 
 def _widths(problem: Problem, widths, method: str, options: dict) -> list[int]:
     """Checked widths."""
-    if not problem.linear or method != "lbfgs" or options.get("space") == "factors" or options.get("trace") or options.get("start") is not None:
-        raise ValueError("widths need a linear model, method lbfgs in the reduced space, no trace and no start of your own.")
+    if (
+        not problem.linear
+        or method != "lbfgs"
+        or options.get("space") == "factors"
+        or options.get("trace")
+        or options.get("start") is not None
+    ):
+        raise ValueError(
+            "widths need a linear model, method lbfgs in the reduced space, no trace and no start of your own."
+        )
     checked = [arguments.integer("widths", width, 1) for width in widths]
     if not checked:
         raise ValueError("widths must hold at least one width.")
@@ -131,15 +150,28 @@ def _narrow(problem, count, seed, method, widths, progress, **options) -> Multis
         if not batch.done.all():
             interrupted = True
             break
-    admitted = [run for _, run in sorted(done, key=lambda pair: pair[0]) if run.point is not None and run.point.rank <= problem.max_rank]
-    return Multistart(tuple(replace(run, point=replace(run.point, problem=problem)) for run in admitted), count, seed_record(seed), interrupted)
+    admitted = [
+        run
+        for _, run in sorted(done, key=lambda pair: pair[0])
+        if run.point is not None and run.point.rank <= problem.max_rank
+    ]
+    return Multistart(
+        tuple(replace(run, point=replace(run.point, problem=problem)) for run in admitted),
+        count,
+        seed_record(seed),
+        interrupted,
+    )
 
 
 def _one_by_one(problem, count, seed, method, progress, /, **options) -> Multistart:
     done = []
     try:
         for i in progress_bar(range(count), desc="starts", progress=progress):
-            done.append(minimize(problem, method=method, rng=child(seed, i), progress=progress if count == 1 else False, **options))
+            done.append(
+                minimize(
+                    problem, method=method, rng=child(seed, i), progress=progress if count == 1 else False, **options
+                )
+            )
             if done[-1].interrupted:
                 break
     except KeyboardInterrupt:

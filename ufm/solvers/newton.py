@@ -3,7 +3,8 @@
 On the rank stratum the gauge freedom of factors is gone, so Newton converges quadratically to
 critical points of any index, with gradient norms of 1e-12 in factor space. A singular value that the
 step sends to zero lowers the rank. Nonlinear models get Newton in factor space, with the zero modes of
-the Hessian projected out. A stratum too large for its dense Hessian gets MINRES on Hessian-vector products, O(K M r) each.
+the Hessian projected out. A stratum too large for its dense Hessian gets MINRES on Hessian-vector products, O(K M r)
+each.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ KRYLOV = {"rtol": 1e-5, "maxiter": 3000}
 scaled_hessian = Stratum.scaled_hessian
 
 
-def newton_on_stratum(point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True):
+def newton_on_stratum(
+    point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True
+):
     """(Stratum at the end, steps, sentence): Newton for critical points of F_r from a LogitPoint.
 
     Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate. to_minimum: give up
@@ -77,7 +80,9 @@ def _newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
 
 def scaled_operator(stratum: Stratum) -> LinearOperator:
     """`scaled_hessian` as its action on vectors."""
-    return LinearOperator((stratum.size,) * 2, matvec=lambda v: stratum.scale * stratum.hvp(stratum.scale * np.ravel(v)), dtype=float)
+    return LinearOperator(
+        (stratum.size,) * 2, matvec=lambda v: stratum.scale * stratum.hvp(stratum.scale * np.ravel(v)), dtype=float
+    )
 
 
 def _krylov_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
@@ -90,7 +95,8 @@ def _krylov_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
 
 
 def extreme_curvatures(stratum: Stratum, steps: int = 150) -> tuple[float, float]:
-    """(lowest, highest) eigenvalue of the scaled Hessian as Lanczos sees it from one random vector: from inside the spectrum.
+    """(lowest, highest) eigenvalue of the scaled Hessian as Lanczos sees it from one random vector: from inside the
+    spectrum.
 
     A negative lowest value is a proof of a descent direction; a positive one is evidence of none.
     """
@@ -141,7 +147,9 @@ def _without_dying_modes(here: Stratum) -> Stratum | None:
     return lower if lower.fun <= here.fun else None
 
 
-def newton_on_factors(objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000, watch=None):
+def newton_on_factors(
+    objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000, watch=None
+):
     """(x, steps, sentence): Newton in factor space with a dense Hessian, zero modes projected out.
 
     Declines, saying so, when the problem has more than `limit` coordinates.

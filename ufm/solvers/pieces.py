@@ -1,7 +1,8 @@
 """Newton on a piece of a piecewise linear model: the kinks held at zero and all other slopes frozen, F is smooth.
 
-KKT steps, of least norm because frames are free. The multiplier of a kink is its mask times the gradient at the neuron's output; masks
-outside [slope, 1] leave the kinks, pre-activations of the wrong sign join them. Source: nocedal06 (the KKT system).
+KKT steps, of least norm because frames are free. The multiplier of a kink is its mask times the gradient at the
+neuron's output; masks outside [slope, 1] leave the kinks, pre-activations of the wrong sign join them. Source:
+nocedal06 (the KKT system).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from ufm.solvers.smoothing import softened
 FORMED = 2600
 """Largest KKT system that is formed."""
 CUTOFFS = (1e-5, 1e-7, 1e-9, 1e-11, 1e-13)
-"""Eigenvalues of the KKT matrix, relative to its largest, that count as zero: the best of these is taken at every step."""
+"""Eigenvalues of the KKT matrix, relative to its largest, that count as zero: the best of these is taken at every
+step."""
 ENOUGH = 1e-8
 """Relative gradient and pre-activations at kinks up to which Newton's end is handed on to be judged."""
 EXACT = 1e-10
@@ -30,7 +32,8 @@ ROUNDS = 5
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A critical point of F with the kinks held at zero: lowest is the least curvature on the piece relative to the largest, down its direction if negative."""
+    """A critical point of F with the kinks held at zero: lowest is the least curvature on the piece relative to the
+    largest, down its direction if negative."""
 
     here: Gated
     kinks: list[np.ndarray]
@@ -40,7 +43,8 @@ class Piece:
 
 
 def newton_on_piece(objective: FactorObjective, x, width: float, slope: float, wide: float = 1.0) -> Piece | None:
-    """The Piece of a minimum x of the model smoothed on |x| <= width, its kinks the pre-activations within wide * width of zero.
+    """The Piece of a minimum x of the model smoothed on |x| <= width, its kinks the pre-activations within wide * width
+    of zero.
 
     None where Newton fails or the system is too large.
     """
@@ -56,7 +60,10 @@ def newton_on_piece(objective: FactorObjective, x, width: float, slope: float, w
             return None
         out = [k & ((g < slope - 1e-9) | (g > 1 + 1e-9)) for k, g in zip(kinks, here.gates, strict=True)]
         middle, inside = 0.5 * (1 + slope), True
-        flipped = [~k & ((p > 0) != (g > middle)) & (np.abs(p) > EXACT * size) for k, p, g, size in zip(kinks, here.pres, here.gates, here.sizes, strict=True)]
+        flipped = [
+            ~k & ((p > 0) != (g > middle)) & (np.abs(p) > EXACT * size)
+            for k, p, g, size in zip(kinks, here.pres, here.gates, here.sizes, strict=True)
+        ]
         if not any(f.any() for f in flipped):
             if any(o.any() for o in out):  # masks are often not unique: others may be in range
                 found = at(objective, here.x, EXACT, masks=here.gates)
@@ -82,7 +89,8 @@ def _newton(here: Gated, kinks, most: int = 20) -> tuple[Gated | None, int]:
 
 
 def _merit(here: Gated, kinks) -> float:
-    """Gradient relative to the ridge's own and pre-activations at kinks relative to their layer's largest, as one norm."""
+    """Gradient relative to the ridge's own and pre-activations at kinks relative to their layer's largest, as one
+    norm."""
     ridge = max(np.linalg.norm(here.objective.ridge * here.x), 1e-300)
     off = [np.linalg.norm(p[k]) / max(size, 1e-300) for p, k, size in zip(here.pres, kinks, here.sizes, strict=True)]
     value = np.linalg.norm([np.linalg.norm(here.gradient()) / ridge, *off])
@@ -113,7 +121,8 @@ def _kkt_steps(here: Gated, kinks):
 
 
 def _curvature(here: Gated, kinks, tol: float = 1e-7):
-    """(least eigenvalue relative to the largest, its eigenvector if that is below -tol else None) of the Hessian on the tangent space of the piece."""
+    """(least eigenvalue relative to the largest, its eigenvector if that is below -tol else None) of the Hessian on the
+    tangent space of the piece."""
     J, H = here.rows(kinks), here.hessian()
     if len(J):
         _, s, Vt = linalg.svd(J, lapack_driver="gesvd")
@@ -132,7 +141,8 @@ def _curvature(here: Gated, kinks, tol: float = 1e-7):
 
 
 def escape(piece: Piece, fun: float) -> np.ndarray | None:
-    """A lower point along +- the direction of negative curvature, pulled back to the kinks; None where none is found."""
+    """A lower point along +- the direction of negative curvature, pulled back to the kinks; None where none is
+    found."""
     here, kinks = piece.here, piece.kinks
     back = np.linalg.pinv(here.rows(kinks), rcond=1e-9)
     length = 0.3 * np.linalg.norm(here.x)

@@ -34,7 +34,11 @@ class Trace(ByContent):
         return len(self.nit)
 
     def __repr__(self) -> str:
-        return f"Trace({len(self)} records)" if not self.nit else f"Trace({len(self)} records, steps {self.nit[0]}..{self.nit[-1]})"
+        return (
+            f"Trace({len(self)} records)"
+            if not self.nit
+            else f"Trace({len(self)} records, steps {self.nit[0]}..{self.nit[-1]})"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +56,10 @@ class Intermediate(ByContent):
 class Result(ByContent):
     """End of a run: point, value, norm of the full gradient there, and what it took.
 
-    With relu or leaky_relu, a run of L-BFGS that was finished on kinks has as grad_norm the Clarke residual of its point
-    (`objectives.clarke`), and its message says so. success is True when grad_norm <= asked, the smaller of tol and 1e-6 times the norm of the
-    ridge's own gradient (`objectives.stationary`). `rng` replays the start; `settings` are those used.
-    Settings and the trace's lists are copied.
+    With relu or leaky_relu, a run of L-BFGS that was finished on kinks has as grad_norm the Clarke residual of its
+    point (`objectives.clarke`), and its message says so. success is True when grad_norm <= asked, the smaller of tol
+    and 1e-6 times the norm of the ridge's own gradient (`objectives.stationary`). `rng` replays the start; `settings`
+    are those used. Settings and the trace's lists are copied.
     """
 
     point: FactorPoint | LogitPoint
@@ -104,6 +108,6 @@ class Result(ByContent):
     def __repr__(self) -> str:
         rank = f", rank {self.point.rank}" if isinstance(self.point, LogitPoint) else ""
         return (
-            f"Result: F = {self.fun:.12g}, |grad| = {self.grad_norm:.2e}{rank}; {self.message}\n"
-            f"  {self.method} in {self.space} space, {self.nit} steps, {self.nfev} evaluations, {self.seconds:.3g} s; rng={self.rng}"
+            f"Result: F = {self.fun:.12g}, |grad| = {self.grad_norm:.2e}{rank}; {self.message}\n  {self.method} in"
+            f" {self.space} space, {self.nit} steps, {self.nfev} evaluations, {self.seconds:.3g} s; rng={self.rng}"
         )

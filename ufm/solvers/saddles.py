@@ -15,8 +15,16 @@ from ufm.points import LogitPoint
 from ufm.solvers.newton import newton_on_stratum, scaled_hessian
 
 
-def find_saddle(point: LogitPoint, index: int, tol: float = 1e-12, max_steps: int = 150, radius: float = 0.3, ceiling: float = np.inf):
-    """(Stratum at the end, steps, sentence) of a search for a critical point of F_r of the given index from a LogitPoint.
+def find_saddle(
+    point: LogitPoint,
+    index: int,
+    tol: float = 1e-12,
+    max_steps: int = 150,
+    radius: float = 0.3,
+    ceiling: float = np.inf,
+):
+    """(Stratum at the end, steps, sentence) of a search for a critical point of F_r of the given index from a
+    LogitPoint.
 
     index 0 goes down to a minimum of the stratum. radius: longest step, relative to the length of the balanced factors.
     ceiling: give up above this value of F.
@@ -27,7 +35,13 @@ def find_saddle(point: LogitPoint, index: int, tol: float = 1e-12, max_steps: in
         if not here.point.rank:
             return here, steps, "ended at zero"
         if here.fun > ceiling or here.size < index:
-            return here, steps, f"left the region below {ceiling:.6g}" if here.fun > ceiling else f"the stratum has fewer than {index} dimensions"
+            return (
+                here,
+                steps,
+                f"left the region below {ceiling:.6g}"
+                if here.fun > ceiling
+                else f"the stratum has fewer than {index} dimensions",
+            )
         values, vectors = linalg.eigh(scaled_hessian(here), check_finite=False)
         g = vectors.T @ (here.scale * here.gradient())
         size = np.max(np.abs(values))

@@ -18,7 +18,8 @@ from ufm.solvers.lbfgs import next_iterate
 STEPS, MEMORY = 1500, 20
 """L-BFGS steps on every rung, and memory."""
 CURVED, NEWTON = 700, 150
-"""Coordinates up to which Newton takes over from L-BFGS on a rung, and most of its steps, fewer above 200 coordinates."""
+"""Coordinates up to which Newton takes over from L-BFGS on a rung, and most of its steps, fewer above 200
+coordinates."""
 NEAR, FLAT = 1e-3, 1e-9
 """Gradients, relative to the ridge's own, at which Newton takes over and that end a rung."""
 
@@ -64,7 +65,9 @@ def _newton_descent(soft: FactorObjective, x) -> tuple[np.ndarray, int]:
         for halvings in range(25):
             trial = x + 0.5**halvings * direction
             value, after = soft.value_grad(trial)
-            if value <= fun + 1e-4 * 0.5**halvings * slope or (value <= fun * (1 + 1e-15) and np.linalg.norm(after) < 0.5 * np.linalg.norm(grad)):
+            if value <= fun + 1e-4 * 0.5**halvings * slope or (
+                value <= fun * (1 + 1e-15) and np.linalg.norm(after) < 0.5 * np.linalg.norm(grad)
+            ):
                 break
         else:
             return x, step

@@ -1,8 +1,10 @@
-"""Structures: points known in closed form, one file each. Modules here offer `variants` or `relu_variants`, or both, or help those that do.
+"""Structures: points known in closed form, one file each. Modules here offer `variants` or `relu_variants`, or both, or
+help those that do.
 
-For linear models a structure is a function `problem -> LogitPoint` of exact rank, offered by `variants(problem)`; for models with a hidden
-activation that keeps nonnegative numbers (relu, leaky relu) it is a function `problem -> FactorPoint` with explicit weights, offered by
-`relu_variants(problem)`. It raises ValueError with the reason where it does not exist. Adding a file with such a generator of (name, maker) is all it takes.
+For linear models a structure is a function `problem -> LogitPoint` of exact rank, offered by `variants(problem)`; for
+models with a hidden activation that keeps nonnegative numbers (relu, leaky relu) it is a function `problem ->
+FactorPoint` with explicit weights, offered by `relu_variants(problem)`. It raises ValueError with the reason where it
+does not exist. Adding a file with such a generator of (name, maker) is all it takes.
 """
 
 from __future__ import annotations
@@ -51,11 +53,17 @@ def catalogue(problem: Problem) -> dict[str, object]:
 
 @own_numpy_state
 def existing(problem: Problem) -> tuple[dict[str, LogitPoint | FactorPoint], dict[str, str]]:
-    """(points by name, reasons by name of those that do not exist here): LogitPoints of a linear model, FactorPoints otherwise."""
+    """(points by name, reasons by name of those that do not exist here): LogitPoints of a linear model, FactorPoints
+    otherwise."""
     points, reasons = {}, {}
     if not problem.linear and not keeps_positive(problem):
         name = problem.activation.name
-        return {}, {"structures": f"closed-form structures need a linear model, or an activation that keeps nonnegative numbers; got activation={name!r}."}
+        return {}, {
+            "structures": (
+                "closed-form structures need a linear model, or an activation that keeps nonnegative numbers; got"
+                f" activation={name!r}."
+            )
+        }
     for name, make in catalogue(problem).items():
         try:
             points[name] = make()

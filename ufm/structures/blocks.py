@@ -47,7 +47,9 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
         arguments.choice("root", word, ("large", "small"))
     members = _assign(problem, parts, name)
     if problem.bias is not None and problem.loss.shift_invariant and not (problem.balanced and len(set(parts)) == 1):
-        raise ValueError(f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ.")
+        raise ValueError(
+            f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ."
+        )
     U, s, chosen, known = np.zeros((problem.K, rank)), np.zeros(rank), [], {}
     column = 0
     for classes, k, word in zip(members, big, roots, strict=False):
@@ -69,18 +71,28 @@ def sees_shifts(problem: Problem) -> bool:
     return not problem.loss.shift_invariant and problem.bias != 0
 
 
-def described(name: str, chosen: Sequence[float], words: Sequence[str], balanced: bool) -> tuple[str, tuple[float, ...]]:
-    """(name with the roots of its parts, scales) of parts of scales a_i on the roots `words`: `pairs`, `pairs(small)`, `blocks(3,2)(large,small)`.
+def described(
+    name: str, chosen: Sequence[float], words: Sequence[str], balanced: bool
+) -> tuple[str, tuple[float, ...]]:
+    """(name with the roots of its parts, scales) of parts of scales a_i on the roots `words`: `pairs`, `pairs(small)`,
+    `blocks(3,2)(large,small)`.
 
     Scales are the a_i; of pairs b_i = a_i/2, one number where counts and roots are equal.
     """
-    label = name if set(words) == {"large"} else f"{name}(small)" if set(words) == {"small"} else f"{name}({','.join(words)})"
+    label = (
+        name
+        if set(words) == {"large"}
+        else f"{name}(small)"
+        if set(words) == {"small"}
+        else f"{name}({','.join(words)})"
+    )
     values = tuple(a / 2 for a in chosen) if name == "pairs" else tuple(chosen)
     return label, values[:1] if name == "pairs" and balanced and len(set(words)) == 1 else values
 
 
 def block_name(parts: Sequence[int]) -> str:
-    """`dnc` for one part (of a loss that sees shifts `dnc` has rank K, and the simplex is `blocks(K)`), `pairs` for parts of 2 alone, else `blocks(6,2,2)`."""
+    """`dnc` for one part (of a loss that sees shifts `dnc` has rank K, and the simplex is `blocks(K)`), `pairs` for
+    parts of 2 alone, else `blocks(6,2,2)`."""
     parts = sorted(parts, reverse=True)
     if len(parts) == 1:
         return "dnc"
@@ -115,7 +127,9 @@ def with_bias(point: LogitPoint, name: str) -> LogitPoint:
     point = LogitPoint(problem, point.U, point.s, point.right, b, point.name, point.scales)
     stratum = Stratum(point)
     if np.linalg.norm(stratum.blocks[3]) > 1e-9 * stratum.ridge_norm + 1e-14:
-        raise ValueError(f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ.")
+        raise ValueError(
+            f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ."
+        )
     return point
 
 
@@ -135,14 +149,17 @@ def _assign(problem: Problem, parts: Sequence[int], name: str) -> list[list[int]
     for k in (k for k in parts if k > 1):
         fullest = max(groups, key=lambda count: len(groups[count]))
         if len(groups[fullest]) < k:
-            raise ValueError(f"{name} needs equal counts inside each block; n={problem.n} has no {k} classes left with one count.")
+            raise ValueError(
+                f"{name} needs equal counts inside each block; n={problem.n} has no {k} classes left with one count."
+            )
         members.append(groups[fullest][:k])
         groups[fullest] = groups[fullest][k:]
     return members
 
 
 def variants(problem: Problem, largest: int = 10, largest_with_ones: int = 6):
-    """All mixed partitions for K up to `largest`, with parts of 1 up to `largest_with_ones`; `dnc` and `pairs` have files of their own."""
+    """All mixed partitions for K up to `largest`, with parts of 1 up to `largest_with_ones`; `dnc` and `pairs` have
+    files of their own."""
     if problem.K > largest:
         return
     for parts in partitions(problem.K, 1 if problem.K <= largest_with_ones else 2):
@@ -156,7 +173,8 @@ def variants(problem: Problem, largest: int = 10, largest_with_ones: int = 6):
 
 
 def block_points(problem: Problem, largest: int = 10) -> list[LogitPoint]:
-    """`blocks(problem, parts, root)` for every partition of K and every choice of large and small roots, up to exchange of equal parts.
+    """`blocks(problem, parts, root)` for every partition of K and every choice of large and small roots, up to exchange
+    of equal parts.
 
     Choices that do not exist are left out; [] for K above `largest` (the partitions become too many).
     """

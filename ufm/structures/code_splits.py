@@ -1,4 +1,5 @@
-"""Which graph codes to put side by side: the cheapest split of the classes into codes and single DNC classes, exactly among the graphs given."""
+"""Which graph codes to put side by side: the cheapest split of the classes into codes and single DNC classes, exactly
+among the graphs given."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def _part_label(graph: Graph) -> str:
 
 
 def best_parts(problem: Problem, graphs: Sequence[Graph], count: int | None = None) -> tuple[tuple[Graph, ...], float]:
-    """(parts, cost) of the cheapest way to split `count` classes (default all) into codes of the given graphs and single classes.
+    """(parts, cost) of the cheapest way to split `count` classes (default all) into codes of the given graphs and
+    single classes.
 
     Exact among these splits: costs add up, so the best of k classes follows from the best of fewer.
     """
@@ -37,7 +39,11 @@ def best_parts(problem: Problem, graphs: Sequence[Graph], count: int | None = No
     best: list[tuple[float, tuple[Graph, ...]]] = [(0.0, ())]
     for k in range(1, count + 1):
         options = [(best[k - 1][0] + lone, best[k - 1][1])]
-        options += [(best[k - len(g)][0] + price, (*best[k - len(g)][1], g)) for g, price in priced if len(g) <= k and price < len(g) * lone]
+        options += [
+            (best[k - len(g)][0] + price, (*best[k - len(g)][1], g))
+            for g, price in priced
+            if len(g) <= k and price < len(g) * lone
+        ]
         best.append(min(options, key=lambda option: option[0]))
     cost, parts = best[count]
     return tuple(sorted(parts, key=lambda g: -len(g))), cost

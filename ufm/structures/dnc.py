@@ -22,8 +22,9 @@ def dnc(problem: Problem, root: str = "large") -> LogitPoint:
     a > 0 solves, for cross-entropy, Lam n^(1/(L+1)) = a^((L-1)/(L+1)) / (e^a + K - 1): the large root,
     which diverges as lam -> 0, or the small one, a barrier near zero (none at L = 1). For MSE without bias
     every class is a mode of its own, s + N Lam s^(2/D - 1) = sqrt(n_c) with s = a_c sqrt(n_c), so that counts
-    may differ and rank is min(K, d); with a bias (balanced) the constant mode is damped by bias/(1 + bias). For another loss that
-    sees shifts the constant has a scale of its own, Z = (a S + c 11'/K) (x) 1', rank K (`structures.shifts`; c = 0 where only that is critical).
+    may differ and rank is min(K, d); with a bias (balanced) the constant mode is damped by bias/(1 + bias). For another
+    loss that sees shifts the constant has a scale of its own, Z = (a S + c 11'/K) (x) 1', rank K (`structures.shifts`;
+    c = 0 where only that is critical).
 
     Returns LogitPoint: U (K, r), s (r,), V (N, r), rank exact; scales (a,), the distinct a_c, or (a, c).
     Raises ValueError when it does not exist here (above the fold; unequal counts under cross-entropy; width).
@@ -34,7 +35,9 @@ def dnc(problem: Problem, root: str = "large") -> LogitPoint:
     if problem.loss.quadratic:
         return _mse(problem, root)
     if not problem.balanced:
-        raise ValueError(f"dnc has no closed form for unequal class counts under {problem.loss.name}; got n={problem.n}.")
+        raise ValueError(
+            f"dnc has no closed form for unequal class counts under {problem.loss.name}; got n={problem.n}."
+        )
     if not problem.loss.shift_invariant:
         return _seen_shifts(problem, root)
     return blocks(problem, (problem.K,), root)
@@ -42,9 +45,13 @@ def dnc(problem: Problem, root: str = "large") -> LogitPoint:
 
 def _seen_shifts(problem: Problem, root: str) -> LogitPoint:
     if problem.bias is not None:
-        raise ValueError(f"dnc with a bias is known for mse and for losses of differences of logits; got loss={problem.loss.name!r}.")
+        raise ValueError(
+            f"dnc with a bias is known for mse and for losses of differences of logits; got loss={problem.loss.name!r}."
+        )
     if root == "small":
-        raise ValueError(f"dnc has a small root for mse and for losses of differences of logits; got loss={problem.loss.name!r}.")
+        raise ValueError(
+            f"dnc has a small root for mse and for losses of differences of logits; got loss={problem.loss.name!r}."
+        )
     both = two_scales(problem) if problem.max_rank == problem.K else None
     return simplex_and_constant(problem, *both) if both else replace(blocks(problem, (problem.K,)), name="dnc")
 
@@ -54,10 +61,19 @@ def _mse(problem: Problem, root: str) -> LogitPoint:
     known = {}
     for key in set(zip(y, weight, strict=True)):
         target, share = key
-        known[key] = scales.scale_roots(lambda t, target=target, share=share: share * (target - t) / problem.N, 1.0, problem) if share else ([], 0.0)
+        known[key] = (
+            scales.scale_roots(lambda t, target=target, share=share: share * (target - t) / problem.N, 1.0, problem)
+            if share
+            else ([], 0.0)
+        )
     if not any(roots for roots, _ in known.values()):
         scales.pick([], max(fold for _, fold in known.values()), root, "dnc", problem)
-    s = np.array([scales.pick(*known[key], root, "dnc", problem) if known[key][0] else 0.0 for key in zip(y, weight, strict=True)])
+    s = np.array(
+        [
+            scales.pick(*known[key], root, "dnc", problem) if known[key][0] else 0.0
+            for key in zip(y, weight, strict=True)
+        ]
+    )
     order = [i for i in np.argsort(-s, kind="stable") if s[i] > 0][: problem.max_rank]
     values = tuple(sorted({float(s[i] / y[i]) for i in order}, reverse=True))
     b = None

@@ -1,22 +1,26 @@
 """Graph codes: classes are the edges of a graph, and a deep ReLU model pays less than for one neuron per class.
 
-For a graph on r vertices with K edges, incidence matrix B (r x K) and C = max(11' - B'B, 0) (which edges are disjoint), MSE, no bias, L >= 3:
+For a graph on r vertices with K edges, incidence matrix B (r x K) and C = max(11' - B'B, 0) (which edges are disjoint),
+MSE, no bias, L >= 3:
 
     W_1 H_1 = c B, then multiples of B (nonnegative, ReLU idle) up to the input of W_{L-1} = x (11'/2 - B'),
-    W_{L-1} B = x (11' - B'B) of rank at most r, ReLU makes it a C with a = x(...), of rank K where C is regular; W_L is the ridge regression on a C.
+    W_{L-1} B = x (11' - B'B) of rank at most r, ReLU makes it a C with a = x(...), of rank K where C is regular; W_L is
+    the ridge regression on a C.
 
 With T = lam_l ||W_l||^2 (l < L) = lam_0 ||H_1||^2 the same for all, T^L = Q a^2, and one variable is left:
 
     F = min over u = a^2 of  sum_i lam_L/(2 (u mu_i^2 + K_tot lam_L)) + (L/2) (Q u)^(1/L),    mu_i: eigenvalues of C,
     Q = n lam_0 lam_1 ||B||_*^2 (lam_2 r) ... (lam_{L-2} r) lam_{L-1} K r/4.
 
-K_tot >= K are the classes of the whole problem: fit and ridge add up over blocks of classes, so codes, DNC and zero may share them. For K_r, whose C is
-the Kneser graph and B'B - 2 the triangular strongly regular graph, this is the construction that shows DNC suboptimal (`srg`). As lam -> 0,
+K_tot >= K are the classes of the whole problem: fit and ridge add up over blocks of classes, so codes, DNC and zero may
+share them. For K_r, whose C is the Kneser graph and B'B - 2 the triangular strongly regular graph, this is the
+construction that shows DNC suboptimal (`srg`). As lam -> 0,
 
     F(code)/F(DNC) -> rho,  rho^(L+1) = tr(C^-2) (K r/4) r^(L-3) ||B||_*^2 / K^(L+1),
 
-and F(code) <= f(rho kappa) for all lam (f, kappa: `ufm.structures.relu_collapse`). The variant `identity` has -W_{L-1}: its ReLU leaves a I, all mu_i = 1.
-A code is an upper bound of the minimum and a start for descent; it is not always stationary (`ufm.objectives.clarke` tells).
+and F(code) <= f(rho kappa) for all lam (f, kappa: `ufm.structures.relu_collapse`). The variant `identity` has -W_{L-1}:
+its ReLU leaves a I, all mu_i = 1. A code is an upper bound of the minimum and a start for descent; it is not always
+stationary (`ufm.objectives.clarke` tells).
 
 Source: sml24 (strongly regular graphs, K = r(r-1)/2); general graphs, weights per factor, blocks: derived here.
 """
@@ -43,7 +47,8 @@ VARIANTS = ("disjoint", "identity")
 
 @dataclass(frozen=True)
 class Code:
-    """A graph code on its ray: a^2, T, its value (all K_tot classes' share of F that its K classes cost) and what the class costs are made of."""
+    """A graph code on its ray: a^2, T, its value (all K_tot classes' share of F that its K classes cost) and what the
+    class costs are made of."""
 
     graph: Graph
     a2: float
@@ -53,10 +58,12 @@ class Code:
 
 @own_numpy_state
 def graph_code(problem: Problem, parts, variant: str = "disjoint") -> FactorPoint:
-    """Explicit weights of graph codes on consecutive blocks of classes; classes left over are fitted by DNC where that lowers F, else at 0.
+    """Explicit weights of graph codes on consecutive blocks of classes; classes left over are fitted by DNC where that
+    lowers F, else at 0.
 
-    parts: a Graph or a sequence of them. Widths: d_1 at least the ranks of all B, hidden ones their vertices, d_L their edges, plus one for every DNC class.
-    Returns FactorPoint of the problem's own width. Raises ValueError with the reason where it does not exist.
+    parts: a Graph or a sequence of them. Widths: d_1 at least the ranks of all B, hidden ones their vertices, d_L their
+    edges, plus one for every DNC class. Returns FactorPoint of the problem's own width. Raises ValueError with the
+    reason where it does not exist.
     """
     codes, rest = _codes(problem, parts, variant)
     blocks, start = [], 0
@@ -90,7 +97,10 @@ def srg_order(K: int) -> int:
     """r with r(r-1)/2 = K; ValueError where there is none."""
     r = round((1 + np.sqrt(1 + 8 * arguments.integer("K", K, 2))) / 2)
     if r * (r - 1) // 2 != K or r < 4:
-        raise ValueError(f"K must be r(r-1)/2 with r >= 4 (6, 10, 15, ...) for srg of all classes; got K={K}. Pass r for a block of r(r-1)/2 of them.")
+        raise ValueError(
+            f"K must be r(r-1)/2 with r >= 4 (6, 10, 15, ...) for srg of all classes; got K={K}. Pass r for a block of"
+            " r(r-1)/2 of them."
+        )
     return r
 
 
@@ -105,12 +115,19 @@ def rho(graph: Graph, L: int, variant: str = "disjoint") -> float:
     mu, count = _spectrum(graph, variant)
     if np.min(np.abs(mu)) <= 1e-9:
         return np.inf
-    log = np.log(np.sum(count / mu**2)) + np.log(K * r / 4) + (L - 3) * np.log(r) + 2 * np.log(_nuclear(graph)) - (L + 1) * np.log(K)
+    log = (
+        np.log(np.sum(count / mu**2))
+        + np.log(K * r / 4)
+        + (L - 3) * np.log(r)
+        + 2 * np.log(_nuclear(graph))
+        - (L + 1) * np.log(K)
+    )
     return float(np.exp(log / (L + 1)))
 
 
 def code(problem: Problem, graph: Graph, variant: str = "disjoint") -> Code:
-    """The best scale of one graph code inside the problem's K classes; ValueError where its ray has no stationary point."""
+    """The best scale of one graph code inside the problem's K classes; ValueError where its ray has no stationary
+    point."""
     refuse(problem)
     arguments.instance("graph", graph, Graph)
     L, K, lam = problem.L, problem.K, problem.lams[-1]
@@ -122,17 +139,25 @@ def code(problem: Problem, graph: Graph, variant: str = "disjoint") -> Code:
     unit = K * lam  # v = u/unit
 
     def value(v):
-        return np.sum(0.5 * count / (K * (np.multiply.outer(v, mu2) + 1.0)), axis=-1) + 0.5 * L * np.exp((log_Q + np.log(unit * v)) / L)
+        return np.sum(0.5 * count / (K * (np.multiply.outer(v, mu2) + 1.0)), axis=-1) + 0.5 * L * np.exp(
+            (log_Q + np.log(unit * v)) / L
+        )
 
     def slope(log_v):  # dF/dlog v
         left = 1.0 / (1.0 + np.multiply.outer(np.exp(np.minimum(log_v, 600.0)), mu2))
-        return -np.sum(0.5 * count * left * (1.0 - left) / K, axis=-1) + 0.5 * np.exp((log_Q + np.log(unit) + log_v) / L)
+        return -np.sum(0.5 * count * left * (1.0 - left) / K, axis=-1) + 0.5 * np.exp(
+            (log_Q + np.log(unit) + log_v) / L
+        )
 
     low = np.log(0.25 / np.max(mu2))  # a minimum needs v mu^2 > (L-1)/(L+1) for some mu
-    high = max(L * np.log(len(graph) / K) - log_Q - np.log(unit), low + 1.0)  # beyond, the ridge alone costs more than half of it unfitted
+    high = max(
+        L * np.log(len(graph) / K) - log_Q - np.log(unit), low + 1.0
+    )  # beyond, the ridge alone costs more than half of it unfitted
     lowest = _minima(slope, np.linspace(low, high, 400))
     if not lowest:
-        raise ValueError(f"the code of {graph.name} does not exist here: F has no minimum on its ray but zero (lam too large).")
+        raise ValueError(
+            f"the code of {graph.name} does not exist here: F has no minimum on its ray but zero (lam too large)."
+        )
     best = min((np.exp(u) for u in lowest), key=value)
     return Code(graph, float(best * unit), float(np.exp((log_Q + np.log(unit * best)) / L)), float(value(best)))
 
@@ -146,10 +171,14 @@ def _minima(slope, grid: np.ndarray) -> list[float]:
 
 
 def _with_lowest(slope, grid: np.ndarray) -> np.ndarray:
-    """The grid and the minima of slope between its points, where it may dip below 0 for less than one step, as it does near the fold."""
+    """The grid and the minima of slope between its points, where it may dip below 0 for less than one step, as it does
+    near the fold."""
     values = slope(grid)
     dips = [i for i in range(1, len(grid) - 1) if 0 <= values[i] <= min(values[i - 1], values[i + 1])]
-    found = [optimize.minimize_scalar(slope, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12}).x for i in dips]
+    found = [
+        optimize.minimize_scalar(slope, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12}).x
+        for i in dips
+    ]
     return np.sort(np.append(grid, found))
 
 
@@ -186,7 +215,9 @@ def _codes(problem: Problem, parts, variant: str) -> tuple[list[Code], tuple[flo
         arguments.instance("part", part, Graph)
     used = sum(len(g) for g in parts)
     if used > problem.K:
-        raise ValueError(f"parts have {used} edges, more than the {problem.K} classes: {', '.join(g.name for g in parts)}.")
+        raise ValueError(
+            f"parts have {used} edges, more than the {problem.K} classes: {', '.join(g.name for g in parts)}."
+        )
     rest = _lone_scale(problem) if used < problem.K else None
     if rest and 0.5 * (1 - rest[0]) ** 2 + 0.5 * problem.D * rest[1] * problem.K > 0.5:
         rest = None
@@ -270,9 +301,13 @@ def refuse(problem: Problem) -> None:
     """ValueError with the reason where no graph code applies."""
     arguments.instance("problem", problem, Problem)
     if not problem.activation.rectifies:
-        raise ValueError(f"graph codes need the ReLU, which cuts their negative entries; got activation={problem.activation.name!r}.")
+        raise ValueError(
+            f"graph codes need the ReLU, which cuts their negative entries; got activation={problem.activation.name!r}."
+        )
     if not problem.loss.quadratic or problem.bias is not None:
-        raise ValueError(f"graph codes are derived for mse without bias; got loss={problem.loss.name!r}, bias={problem.bias}.")
+        raise ValueError(
+            f"graph codes are derived for mse without bias; got loss={problem.loss.name!r}, bias={problem.bias}."
+        )
     if problem.L < 3:
         raise ValueError(f"graph codes need L >= 3: B, its complement and the read-out; got L={problem.L}.")
     if not problem.balanced:

@@ -6,19 +6,19 @@ The labels, seen by the model, have singular modes y_i u_i v_i' of weight w_i (c
     bias, equal counts          y = sqrt(n): K - 1 simplex modes of w = 1, the constant mode of w = bias/(1 + bias)
     free bias, unequal counts   y_i = singular values of (I - n 1'/N) diag(sqrt(n_c)), w = 1;  b = n_c/N
 
-With b at its best, F = sum_i (w_i/2N)(s_i - y_i)^2 + (D/2) Lam s_i^(2/D) on logits Z = sum_i s_i u_i v_i', and Z is critical
-iff it is such a sum with at most min(d) active modes, each on a positive root of
+With b at its best, F = sum_i (w_i/2N)(s_i - y_i)^2 + (D/2) Lam s_i^(2/D) on logits Z = sum_i s_i u_i v_i', and Z is
+critical iff it is such a sum with at most min(d) active modes, each on a positive root of
 
     s + (N Lam/w_i) s^(2/D - 1) = y_i.
 
-D >= 3: none or two (small, large), one double root at the spinodal between; D = 2: none or s = y_i - N Lam/w_i. There are
-no others. Criticality, U'G = -diag(phi') V' and GV = -U diag(phi'), makes ZG' and Z'G symmetric. Without damping (w = 1)
-then Y'Z and ZY' are symmetric, so Z is block diagonal in the distinct y and symmetric in each block, and a negative eigenvalue
-t would need t - y = N phi' > 0. With a damped constant mode G is symmetric and u = k M v, M the damping: each weight w that v has a
-part in solves k y w^2 - s w - N phi' = 0, which has one positive root w for k > 0 and none otherwise, so v does not mix weights.
-Hence Z is a sum of modes, up to rotations among the m modes of equal y and w: n_0 of them at zero, n_- on the small, n_+ on
-the large root form one family, the flag manifold O(m)/(O(n_0) O(n_-) O(n_+)). Unequal counts with a penalised bias do not
-decouple and are refused.
+D >= 3: none or two (small, large), one double root at the spinodal between; D = 2: none or s = y_i - N Lam/w_i. There
+are no others. Criticality, U'G = -diag(phi') V' and GV = -U diag(phi'), makes ZG' and Z'G symmetric. Without damping (w
+= 1) then Y'Z and ZY' are symmetric, so Z is block diagonal in the distinct y and symmetric in each block, and a
+negative eigenvalue t would need t - y = N phi' > 0. With a damped constant mode G is symmetric and u = k M v, M the
+damping: each weight w that v has a part in solves k y w^2 - s w - N phi' = 0, which has one positive root w for k > 0
+and none otherwise, so v does not mix weights. Hence Z is a sum of modes, up to rotations among the m modes of equal y
+and w: n_0 of them at zero, n_- on the small, n_+ on the large root form one family, the flag manifold O(m)/(O(n_0)
+O(n_-) O(n_+)). Unequal counts with a penalised bias do not decouple and are refused.
 
 Sources: dang23 (roots and global minima), zhou22a (bias, L = 1), gk25 (Lemma 1, from factors to logits).
 """
@@ -44,7 +44,8 @@ from ufm.structures.scales import helmert, scale_roots
 DOUBLE = 1e-12
 """Relative distance of N Lam/w from the spinodal within which its two roots count as one double root."""
 SPECTRUM = 1e-6
-"""Relative difference of each singular value up to which two spectra are one: small roots of unequal counts lie near each other."""
+"""Relative difference of each singular value up to which two spectra are one: small roots of unequal counts lie near
+each other."""
 BUILT = 6
 """Most classes for which blocks on every choice of roots give their names to families."""
 NAMED = 5_000
@@ -54,7 +55,8 @@ LIMIT = 100_000
 
 
 def spinodal(y: float, D: int) -> float:
-    """The largest N Lam/w at which a mode y has a positive root: y^(2-2/D) (D/(2D-2)) ((D-2)/(2D-2))^((D-2)/D), there s/y = (D-2)/(2D-2).
+    """The largest N Lam/w at which a mode y has a positive root: y^(2-2/D) (D/(2D-2)) ((D-2)/(2D-2))^((D-2)/D), there
+    s/y = (D-2)/(2D-2).
 
     >>> spinodal(1.0, 2), round(spinodal(1.0, 3), 6)
     (1.0, 0.47247)
@@ -66,7 +68,8 @@ def spinodal(y: float, D: int) -> float:
 
 
 def binodal(y: float, D: int) -> float:
-    """The N Lam/w below which the large root of a mode y is lower than zero: y^(2-2/D) (1/(D-1)) ((D-2)/(D-1))^((D-2)/D), there s/y = (D-2)/(D-1).
+    """The N Lam/w below which the large root of a mode y is lower than zero: y^(2-2/D) (1/(D-1))
+    ((D-2)/(D-1))^((D-2)/D), there s/y = (D-2)/(D-1).
 
     Between binodal and spinodal the large root is metastable. At D = 2 the two agree.
 
@@ -81,7 +84,8 @@ def binodal(y: float, D: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ModeGroup(ByContent):
-    """m modes of equal y and weight: left (K, m), right (K, m) orthonormal; roots ascending, (small, large), one or none.
+    """m modes of equal y and weight: left (K, m), right (K, m) orthonormal; roots ascending, (small, large), one or
+    none.
 
     double: the one root is a double one. marginal: at D = 2, y stands exactly at the threshold N Lam/w.
     """
@@ -118,10 +122,13 @@ class ModeGroup(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Family(ByContent):
-    """One connected kind of critical points: how many modes of each group sit at zero, on the small and on the large root.
+    """One connected kind of critical points: how many modes of each group sit at zero, on the small and on the large
+    root.
 
-    point: a representative, exact. counts: (n_0, n_small, n_large) of every group of `mode_groups` (a double root counts as large).
-    fun: sum over modes of (w y^2/2N)((1 - t)^2 + D t (1 - t)), t = s/y. index, nullity: of the Hessian in all parameters.
+    point: a representative, exact. counts: (n_0, n_small, n_large) of every group of `mode_groups` (a double root
+    counts as large).
+    fun: sum over modes of (w y^2/2N)((1 - t)^2 + D t (1 - t)), t = s/y. index, nullity: of the Hessian in all
+    parameters.
     nullity_symmetry: gauge plus rotations among equal modes. orbit_dimension: of the flag manifold of Z.
     labelled: choices of labelled modes it stands for, prod m!/(n_0! n_small! n_large!).
     status: `local minimum`, `strict saddle`, or `degenerate` (a double root and no negative direction).
@@ -147,8 +154,9 @@ class Family(ByContent):
 
     def __repr__(self) -> str:
         return (
-            f"{self.name}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; index {self.index}, "
-            f"nullity {self.nullity} ({self.nullity_symmetry} by symmetry), orbit of dimension {self.orbit_dimension}, stands for {self.labelled}"
+            f"{self.name}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; index {self.index}, nullity"
+            f" {self.nullity} ({self.nullity_symmetry} by symmetry), orbit of dimension {self.orbit_dimension}, stands"
+            f" for {self.labelled}"
         )
 
 
@@ -157,8 +165,10 @@ def mse_families(problem: Problem, limit: int = LIMIT) -> list[Family]:
 
     >>> for family in mse_families(Problem(K=2, d=3, L=2, lam=0.05, loss="mse"))[:2]:
     ...     print(family)
-    dnc: F = 0.144818819218, rank 2, local minimum; index 0, nullity 6 (6 by symmetry), orbit of dimension 0, stands for 1
-    modes(large=1): F = 0.322409409609, rank 1, local minimum; index 0, nullity 5 (5 by symmetry), orbit of dimension 1, stands for 2
+    dnc: F = 0.144818819218, rank 2, local minimum; index 0, nullity 6 (6 by symmetry), orbit of dimension 0, stands for
+        1
+    modes(large=1): F = 0.322409409609, rank 1, local minimum; index 0, nullity 5 (5 by symmetry), orbit of dimension 1,
+        stands for 2
 
     Raises ValueError, with the reason, where the list is not known (`explain`) or longer than `limit` (`family_count`).
     Source: dang23.
@@ -167,7 +177,9 @@ def mse_families(problem: Problem, limit: int = LIMIT) -> list[Family]:
     groups = mode_groups(problem)
     families, _ = _count(problem, groups)
     if families > limit:
-        raise ValueError(f"there are {families} families of critical points, more than limit={limit}; raise it, or see family_count.")
+        raise ValueError(
+            f"there are {families} families of critical points, more than limit={limit}; raise it, or see family_count."
+        )
     base = sum(g.size * g.weight * g.y**2 for g in groups) / (2 * problem.N)
     choices = progress_bar(_choices(groups, problem.max_rank), desc="families", total=families, progress=None)
     found = [_family(problem, groups, counts, base) for counts in choices]
@@ -175,9 +187,11 @@ def mse_families(problem: Problem, limit: int = LIMIT) -> list[Family]:
 
 
 def family_count(problem: Problem) -> tuple[int, int]:
-    """(families, labelled choices of roots) without listing them: C(m+2, 2) and 3^m for m equal modes with two roots each and no bottleneck.
+    """(families, labelled choices of roots) without listing them: C(m+2, 2) and 3^m for m equal modes with two roots
+    each and no bottleneck.
 
-    >>> family_count(Problem(K=4, L=2, lam=0.01, loss="mse")), family_count(Problem(K=4, n=(4, 3, 2, 1), L=2, lam=1e-3, loss="mse"))
+    >>> unequal = Problem(K=4, n=(4, 3, 2, 1), L=2, lam=1e-3, loss="mse")
+    >>> family_count(Problem(K=4, L=2, lam=0.01, loss="mse")), family_count(unequal)
     ((15, 81), (81, 81))
 
     Raises ValueError as `mse_families` does.
@@ -198,19 +212,25 @@ def explain(problem: Problem) -> tuple[bool, str]:
     if problem.bias is None:
         modes = "one mode sqrt(n_c) per class"
     elif problem.balanced:
-        modes = f"{problem.K - 1} simplex modes sqrt(n)" + (" and a damped constant one" if problem.bias else "; the free bias takes the constant one")
+        modes = f"{problem.K - 1} simplex modes sqrt(n)" + (
+            " and a damped constant one" if problem.bias else "; the free bias takes the constant one"
+        )
     else:
         modes = "the singular values of (I - n 1'/N) diag(sqrt(n_c)); the free bias is n_c/N"
     bottleneck = "" if problem.max_rank >= problem.K else f" with at most {problem.max_rank} active"
     counted = f"{families} {'family' if families == 1 else 'families'} for {labelled} labelled choices"
     return (
         True,
-        f"Complete: under MSE the singular modes decouple ({modes}), so every critical point is a choice of root per mode{bottleneck}: {counted} (dang23).",
+        (
+            f"Complete: under MSE the singular modes decouple ({modes}), so every critical point is a choice of root"
+            f" per mode{bottleneck}: {counted} (dang23)."
+        ),
     )
 
 
 def mode_groups(problem: Problem) -> list[ModeGroup]:
-    """The singular modes of the labels, equal ones together, strongest first. Raises ValueError as `mse_families` does."""
+    """The singular modes of the labels, equal ones together, strongest first. Raises ValueError as `mse_families`
+    does."""
     reason = _refusal(problem)
     if reason:
         raise ValueError(reason)
@@ -224,17 +244,23 @@ def decouples(problem: Problem) -> bool:
 
 
 def mode_name(problem: Problem, s) -> tuple[str, float] | None:
-    """(name, relative distance of the spectra) of the critical points whose logits have the singular values s: a structure's name, the first in the
-    catalogue of those with this spectrum, else `modes(large=2, small=1)`; None where s is no choice of roots."""
+    """(name, relative distance of the spectra) of the critical points whose logits have the singular values s: a
+    structure's name, the first in the catalogue of those with this spectrum, else `modes(large=2, small=1)`; None where
+    s is no choice of roots."""
     s = np.sort(np.asarray(s, dtype=float))[::-1]
     size = float(np.linalg.norm(s)) or 1.0
-    alike = (known for known in _spectra(problem) if len(known[1]) == len(s) and np.allclose(s, known[1], rtol=SPECTRUM, atol=0))
+    alike = (
+        known
+        for known in _spectra(problem)
+        if len(known[1]) == len(s) and np.allclose(s, known[1], rtol=SPECTRUM, atol=0)
+    )
     return next(((name, float(np.linalg.norm(s - t)) / size) for name, t in alike), None)
 
 
 @functools.lru_cache(maxsize=64)
 def _spectra(problem: Problem) -> tuple[tuple[str, np.ndarray], ...]:
-    """(name, singular values, descending) of the structures that are critical, then of the families where they are not too many."""
+    """(name, singular values, descending) of the structures that are critical, then of the families where they are not
+    too many."""
     from ufm import structures
 
     if family_count(problem)[0] > NAMED:
@@ -243,7 +269,11 @@ def _spectra(problem: Problem) -> tuple[tuple[str, np.ndarray], ...]:
     points = list(structures.existing(problem)[0].items())
     points += [(point.name, point) for point in (block_points(problem, BUILT) if problem.balanced else ())]
     known = [(name, np.sort(point.s)[::-1]) for name, point in points]
-    on_roots = [item for item in known if any(len(item[1]) == len(t) and np.allclose(item[1], t, rtol=SPECTRUM, atol=0) for _, t in families)]
+    on_roots = [
+        item
+        for item in known
+        if any(len(item[1]) == len(t) and np.allclose(item[1], t, rtol=SPECTRUM, atol=0) for _, t in families)
+    ]
     return (*on_roots, *families)
 
 
@@ -255,8 +285,9 @@ def _refusal(problem: Problem) -> str | None:
         return f"the modes decouple under MSE only; got loss={problem.loss.name!r}."
     if problem.bias and not problem.balanced:
         return (
-            "unequal counts with a penalised bias do not decouple: the fit damps the direction sqrt(n_c), which is no singular direction of the labels; "
-            f"got n={problem.n}, bias={problem.bias}. Use bias=None, bias=0 or equal counts."
+            "unequal counts with a penalised bias do not decouple: the fit damps the direction sqrt(n_c), which is no"
+            f" singular direction of the labels; got n={problem.n}, bias={problem.bias}. Use bias=None, bias=0 or equal"
+            " counts."
         )
     return None
 
@@ -280,7 +311,8 @@ def _free_bias_modes(problem: Problem) -> Iterator[tuple]:
     """Singular modes of diag(sqrt(n)) (I - sqrt(n) sqrt(n)'/N).
 
     Vectors that sum to zero over the classes of one count c are singular with sqrt(c); on vectors constant over
-    them there are as many simple modes as distinct counts, less the null one (the secular equation has simple roots strictly between).
+    them there are as many simple modes as distinct counts, less the null one (the secular equation has simple roots
+    strictly between).
     """
     parts = _equal_classes(problem)
     spread = np.zeros((problem.K, len(parts)))
@@ -299,7 +331,9 @@ def _free_bias_modes(problem: Problem) -> Iterator[tuple]:
 
 def _equal_classes(problem: Problem) -> list[tuple[int, np.ndarray]]:
     """(count, classes that have it), largest count first."""
-    return [(count, np.flatnonzero(problem.counts == count)) for count in sorted(set(problem.counts.tolist()), reverse=True)]
+    return [
+        (count, np.flatnonzero(problem.counts == count)) for count in sorted(set(problem.counts.tolist()), reverse=True)
+    ]
 
 
 def _group(problem: Problem, label: str, y: float, weight: float, left, right) -> ModeGroup:
@@ -315,7 +349,10 @@ def _group(problem: Problem, label: str, y: float, weight: float, left, right) -
     else:
         roots = tuple(scale_roots(lambda s: weight * (y - s) / problem.N, 1.0, problem)[0])
         if len(roots) != 2:
-            raise ArithmeticError(f"a mode y={y:.6g} below its spinodal must have two roots, found {len(roots)}; Lam={problem.Lam:.3g} is out of range.")
+            raise ArithmeticError(
+                f"a mode y={y:.6g} below its spinodal must have two roots, found {len(roots)}; Lam={problem.Lam:.3g} is"
+                " out of range."
+            )
     return ModeGroup(label, y, weight, left, right, roots, exact and D > 2, exact and D == 2)
 
 
@@ -359,7 +396,9 @@ def _family(problem: Problem, groups, counts, base: float) -> Family:
     symmetry = _gauge_nullity(point) + orbit
     nullity = symmetry + _accidental(problem, groups, counts)
     status = "strict saddle" if index else "local minimum" if nullity == symmetry else "degenerate"
-    return Family(point, counts, base - gain, index, nullity, symmetry, orbit, math.prod(map(_multinomial, counts)), status)
+    return Family(
+        point, counts, base - gain, index, nullity, symmetry, orbit, math.prod(map(_multinomial, counts)), status
+    )
 
 
 def _gauge_nullity(point: LogitPoint) -> int:
@@ -375,8 +414,9 @@ def _gain(problem: Problem, g: ModeGroup, s: float) -> float:
 
 
 def _index(problem: Problem, groups, counts) -> int:
-    """Pairs of modes out of order: small roots (and pairs of them in one group), active pairs whose roots are ordered against
-    their strengths, active modes weaker than an inactive one; at D = 2, (d - r) for each inactive mode above the threshold."""
+    """Pairs of modes out of order: small roots (and pairs of them in one group), active pairs whose roots are ordered
+    against their strengths, active modes weaker than an inactive one; at D = 2, (d - r) for each inactive mode above
+    the threshold."""
     index = sum(a * (a + 1) // 2 for _, a, _ in counts)
     paired = list(zip(groups, counts, strict=True))
     for (g, at), (h, weaker) in itertools.combinations(paired, 2):  # strongest first
@@ -414,7 +454,9 @@ def _representative(problem: Problem, groups, counts) -> LogitPoint:
             constant = root / g.y if g.label == "constant" else constant
     order = np.argsort(-np.array(s), kind="stable")
     U, V, s = np.hstack(left)[:, order], np.hstack(right)[:, order], np.array(s)[order]
-    return LogitPoint(problem, U, s, V, _bias(problem, constant), _name(problem, groups, counts), tuple(sorted(ratios, reverse=True)))
+    return LogitPoint(
+        problem, U, s, V, _bias(problem, constant), _name(problem, groups, counts), tuple(sorted(ratios, reverse=True))
+    )
 
 
 def _bias(problem: Problem, constant: float) -> np.ndarray | None:

@@ -52,10 +52,11 @@ def pairs_apex(problem: Problem) -> LogitPoint:
     """K = 2m+1: m pairs of scale b and an apex, Z = pairs(b) + u (t_0 e_K + t_1 1_{2m}/sqrt(2m))', critical.
 
     For MSE the lone class is a mode of its own, Z = blockdiag(pairs(b), c); scales (b, c).
-    Otherwise u is the unit vector in span(e_K, 1) orthogonal to 1. (b, t_0, t_1) is the lowest stationary point found of
-    F on this symmetric family (a 3-variable problem, solved to rounding from several starts), hence critical
-    for F by symmetric criticality. Rank m + 1; scales (b, t_0, t_1).
-    Raises ValueError for even K, K = 3 (where the family contains dnc), unequal counts, too small widths, or where only degenerate points are found.
+    Otherwise u is the unit vector in span(e_K, 1) orthogonal to 1. (b, t_0, t_1) is the lowest stationary point found
+    of F on this symmetric family (a 3-variable problem, solved to rounding from several starts), hence critical for F
+    by symmetric criticality. Rank m + 1; scales (b, t_0, t_1).
+    Raises ValueError for even K, K = 3 (where the family contains dnc), unequal counts, too small widths, or where only
+    degenerate points are found.
     Source: the lone class wants a scale of its own; a critical form of gk25's odd pairs.
     """
     _odd_only(problem, "pairs+apex")

@@ -1,21 +1,25 @@
 """Deep neural collapse through ReLU layers, in closed form: orthogonal nonnegative features, one neuron per class.
 
-MSE without bias, classes of n_c samples, kappa_c = (N/n_c) n_c^(1/D) Lam and D = L + 1: classes decouple, and class c at output z costs n_c/N times
+MSE without bias, classes of n_c samples, kappa_c = (N/n_c) n_c^(1/D) Lam and D = L + 1: classes decouple, and class c
+at output z costs n_c/N times
 
     f(z; kappa) = (1 - z)^2/2 + (D/2) kappa z^(2/D),      stationary where  1 - z = kappa z^(2/D - 1).
 
     fold(L) = (D/(2L)) ((L-1)/(2L))^((L-1)/D)      the largest kappa with a root z > 0;
     tau(L)  = (1/L) ((L-1)/L)^((L-1)/D)            where the large root costs 1/2, as much as z = 0; there z = (L-1)/L.
 
-Every class may sit at 0, at the large root (a minimum along its ray) or at the small one (a barrier). Equal counts: kappa = K (n prod lam)^(1/D).
+Every class may sit at 0, at the large root (a minimum along its ray) or at the small one (a barrier). Equal counts:
+kappa = K (n prod lam)^(1/D).
 
-Losses that depend on differences of logits (cross-entropy), equal counts: the same orthogonal features with W_L a multiple of S = I - 11'/K, so that
-Z = b S (x) 1_n'. The signal that comes back to a feature is -W_L'S, of the class's own sign on the diagonal and of the other sign off it, where ReLU is
-at its kink: mask 0 there makes the point stationary, and no small motion of one pre-activation helps. b is stationary on its ray:
+Losses that depend on differences of logits (cross-entropy), equal counts: the same orthogonal features with W_L a
+multiple of S = I - 11'/K, so that Z = b S (x) 1_n'. The signal that comes back to a feature is -W_L'S, of the class's
+own sign on the diagonal and of the other sign off it, where ReLU is at its kink: mask 0 there makes the point
+stationary, and no small motion of one pre-activation helps. b is stationary on its ray:
 
     F = l(b S) + (D/2) Lam (n (K-1) K^L b^2)^(1/D).
 
-Source: sml24, sml23 (MSE, two classes and more; orthogonal frames). Scales, thresholds, partial fits and cross-entropy: derived here.
+Source: sml24, sml23 (MSE, two classes and more; orthogonal frames). Scales, thresholds, partial fits and cross-entropy:
+derived here.
 """
 
 from __future__ import annotations
@@ -34,15 +38,19 @@ SECOND = ("identity", "pairs", "etf")
 
 @own_numpy_state
 def relu_dnc(problem: Problem, root: str = "large", fitted=None, second="identity") -> FactorPoint:
-    """DNC with explicit weights: W_l = diag(sqrt(t_c/lam_l)), H_1 = diag(sqrt(t_c/(n_c lam_0))) (x) 1', t_c = Lam (n_c z_c^2)^(1/D), zero padded.
+    """DNC with explicit weights: W_l = diag(sqrt(t_c/lam_l)), H_1 = diag(sqrt(t_c/(n_c lam_0))) (x) 1', t_c = Lam (n_c
+    z_c^2)^(1/D), zero padded.
 
-    root: `large` or `small`. fitted: MSE only; how many classes are fitted, or which (a sequence); the others are at 0. None: all that have a root.
-    second: the correlations C of W_1 H_1 over the fitted classes, which the loss does not see: any PSD matrix with unit diagonal and no positive
-    entry off it, `identity`, `pairs` (blocks [[1, -1], [-1, 1]]: half the rank), `etf` (entries -1/(m-1): rank m - 1) or an array. Needs L >= 2.
-    The class means M of W_1 H_1 are M diag(sqrt(n_c)) = E C E with E diagonal, of nuclear norm its trace; the ReLU leaves its diagonal.
+    root: `large` or `small`. fitted: MSE only; how many classes are fitted, or which (a sequence); the others are at 0.
+    None: all that have a root.
+    second: the correlations C of W_1 H_1 over the fitted classes, which the loss does not see: any PSD matrix with unit
+    diagonal and no positive entry off it, `identity`, `pairs` (blocks [[1, -1], [-1, 1]]: half the rank), `etf`
+    (entries -1/(m-1): rank m - 1) or an array. Needs L >= 2. The class means M of W_1 H_1 are M diag(sqrt(n_c)) = E C E
+    with E diagonal, of nuclear norm its trace; the ReLU leaves its diagonal.
 
-    Widths: as many as fitted classes; d_1 only the rank of C. Returns FactorPoint; Clarke-stationary wherever it exists.
-    Raises ValueError with the reason where it does not exist: above the fold, tanh, a bias under MSE, unequal counts under cross-entropy, narrow widths.
+    Widths: as many as fitted classes; d_1 only the rank of C. Returns FactorPoint; Clarke-stationary wherever it
+    exists. Raises ValueError with the reason where it does not exist: above the fold, tanh, a bias under MSE, unequal
+    counts under cross-entropy, narrow widths.
     """
     arguments.choice("root", root, ("large", "small"))
     _refuse(problem)
@@ -65,16 +73,21 @@ def relu_dnc(problem: Problem, root: str = "large", fitted=None, second="identit
 
 @own_numpy_state
 def relu_zero(problem: Problem) -> FactorPoint:
-    """All factors 0: Clarke-stationary, and a strict local minimum for L >= 2. Loss 1/2 under MSE, log K under cross-entropy.
+    """All factors 0: Clarke-stationary, and a strict local minimum for L >= 2. Loss 1/2 under MSE, log K under
+    cross-entropy.
 
-    A bias is where it minimises the loss: n_c/N/(1 + bias) under MSE, 0 for losses of differences of logits with equal counts; else ValueError.
+    A bias is where it minimises the loss: n_c/N/(1 + bias) under MSE, 0 for losses of differences of logits with equal
+    counts; else ValueError.
     """
     b = None
     if problem.bias is not None:
         if problem.loss.quadratic:
             b = problem.counts / problem.N / (1.0 + problem.bias)
         elif not (problem.balanced and problem.loss.shift_invariant):
-            raise ValueError(f"zero with a bias has a closed form under mse, or with equal counts; got loss={problem.loss.name!r}, n={problem.n}.")
+            raise ValueError(
+                f"zero with a bias has a closed form under mse, or with equal counts; got loss={problem.loss.name!r},"
+                f" n={problem.n}."
+            )
     return FactorPoint(problem, tuple(np.zeros(shape) for shape in problem.shapes()), b)
 
 
@@ -89,11 +102,14 @@ def loss(problem: Problem, root: str = "large", fitted=None) -> float:
     chosen, N, D = _chosen(problem, fitted, roots), problem.N, problem.D
     rest = np.delete(problem.counts, chosen)
     z, n = np.array([roots[int(n)] for n in problem.counts[chosen]], dtype=float), problem.counts[chosen].astype(float)
-    return float(np.sum(0.5 * n / N * (1 - z) ** 2 + 0.5 * D * problem.Lam * (n * z * z) ** (1 / D)) + 0.5 * np.sum(rest) / N)
+    return float(
+        np.sum(0.5 * n / N * (1 - z) ** 2 + 0.5 * D * problem.Lam * (n * z * z) ** (1 / D)) + 0.5 * np.sum(rest) / N
+    )
 
 
 def kappa(problem: Problem) -> np.ndarray:
-    """kappa_c = (N/n_c) (n_c prod lam)^(1/D), shape (K,): the only way in which n, K and lam enter the MSE loss of DNC."""
+    """kappa_c = (N/n_c) (n_c prod lam)^(1/D), shape (K,): the only way in which n, K and lam enter the MSE loss of
+    DNC."""
     n = problem.counts.astype(float)
     return problem.N / n * n ** (1 / problem.D) * problem.Lam
 
@@ -148,19 +164,29 @@ def _chosen(problem: Problem, fitted, roots) -> np.ndarray:
     elif np.ndim(fitted) == 0:
         count = arguments.integer("fitted", fitted, 1)
         if count > len(alive):
-            raise ValueError(f"fitted must be at most {len(alive)}, the classes whose scale equation has a root here; got fitted={fitted!r}.")
+            raise ValueError(
+                f"fitted must be at most {len(alive)}, the classes whose scale equation has a root here; got"
+                f" fitted={fitted!r}."
+            )
         chosen = alive[:count]
     else:
         chosen = [arguments.integer("fitted", c, 0) for c in fitted]
         if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(map(int, alive)):
-            raise ValueError(f"fitted must list distinct classes among {sorted(map(int, alive))}, which have a root here; got {fitted!r}.")
+            raise ValueError(
+                f"fitted must list distinct classes among {sorted(map(int, alive))}, which have a root here; got"
+                f" {fitted!r}."
+            )
     if len(chosen) > room:
-        raise ValueError(f"dnc needs widths of at least the {len(chosen)} fitted classes after the first layer; got d={problem.d}. Pass fitted={room}.")
+        raise ValueError(
+            f"dnc needs widths of at least the {len(chosen)} fitted classes after the first layer; got d={problem.d}."
+            f" Pass fitted={room}."
+        )
     return np.sort(np.array(chosen, dtype=int))
 
 
 def _first_layers(problem: Problem, scale: np.ndarray, second) -> tuple[np.ndarray, np.ndarray]:
-    """(W_1 (m, k), features (k, m) times sqrt(n_c)) with product diag(scale) C diag(scale)/sqrt(lam_0 lam_1) of nuclear norm its trace."""
+    """(W_1 (m, k), features (k, m) times sqrt(n_c)) with product diag(scale) C diag(scale)/sqrt(lam_0 lam_1) of nuclear
+    norm its trace."""
     m, (lam_H, lam_W) = len(scale), problem.lams[:2]
     C = _correlations(second, m)
     if problem.L == 1 or np.array_equal(C, np.eye(m)):
@@ -170,7 +196,10 @@ def _first_layers(problem: Problem, scale: np.ndarray, second) -> tuple[np.ndarr
         keep = values > 1e-12 * values[-1]
         values, U = values[keep], U[:, keep]
     if len(values) > problem.widths[0]:
-        raise ValueError(f"dnc needs a first width of at least the rank {len(values)} of W_1 H_1; got d={problem.d}, second={second!r}.")
+        raise ValueError(
+            f"dnc needs a first width of at least the rank {len(values)} of W_1 H_1; got d={problem.d},"
+            f" second={second!r}."
+        )
     root = np.sqrt(values)
     return U * root / np.sqrt(lam_W), (U * root).T / np.sqrt(lam_H)
 
@@ -187,8 +216,16 @@ def _correlations(second, m: int) -> np.ndarray:
         return C
     C = arguments.array("second", second, shape=(m, m))
     off = C - np.diag(np.diag(C))
-    if not np.allclose(C, C.T, rtol=0, atol=1e-12) or np.max(np.abs(np.diag(C) - 1)) > 1e-12 or np.max(off) > 1e-12 or np.linalg.eigvalsh(C)[0] < -1e-12 * m:
-        raise ValueError(f"second must be symmetric, positive semidefinite, with unit diagonal and no positive entry off it; got {second!r}.")
+    if (
+        not np.allclose(C, C.T, rtol=0, atol=1e-12)
+        or np.max(np.abs(np.diag(C) - 1)) > 1e-12
+        or np.max(off) > 1e-12
+        or np.linalg.eigvalsh(C)[0] < -1e-12 * m
+    ):
+        raise ValueError(
+            "second must be symmetric, positive semidefinite, with unit diagonal and no positive entry off it; got"
+            f" {second!r}."
+        )
     return 0.5 * (C + C.T)
 
 
@@ -217,13 +254,19 @@ def _simplex_columns(problem: Problem) -> np.ndarray:
 def _simplex_scale(problem: Problem, root: str, fitted) -> float:
     K, name = problem.K, problem.loss.name
     if problem.L == 1:
-        raise ValueError(f"dnc under {name} at L=1 meets no ReLU and has the simplex as its frame; use activation='linear'.")
+        raise ValueError(
+            f"dnc under {name} at L=1 meets no ReLU and has the simplex as its frame; use activation='linear'."
+        )
     if not problem.loss.shift_invariant:
-        raise ValueError(f"dnc through ReLU is derived for mse and for losses of differences of logits; got loss={name!r}.")
+        raise ValueError(
+            f"dnc through ReLU is derived for mse and for losses of differences of logits; got loss={name!r}."
+        )
     if not problem.balanced:
         raise ValueError(f"dnc has no closed form for unequal class counts under {name}; got n={problem.n}.")
     if fitted is not None and not (np.ndim(fitted) == 0 and fitted == K):
-        raise ValueError(f"fitted must be None under {name}: fitting some classes is stationary under mse only; got {fitted!r}.")
+        raise ValueError(
+            f"fitted must be None under {name}: fitting some classes is stationary under mse only; got {fitted!r}."
+        )
     if min(problem.widths[1:]) < K:
         raise ValueError(f"dnc needs widths of at least K={K} after the first layer; got d={problem.d}.")
     shape, Y = _simplex_columns(problem), np.eye(K)[:, :1]
@@ -231,7 +274,9 @@ def _simplex_scale(problem: Problem, root: str, fitted) -> float:
     def pull(b):
         return -np.sum(shape * problem.loss.grad(shape * b, np.broadcast_to(Y, (K, len(b)))), axis=0)
 
-    return scales.pick(*scales.scale_roots(pull, 1.0, problem, _norms(problem) ** (1 / problem.D)), root, "dnc", problem)
+    return scales.pick(
+        *scales.scale_roots(pull, 1.0, problem, _norms(problem) ** (1 / problem.D)), root, "dnc", problem
+    )
 
 
 def embedded(problem: Problem, factors) -> FactorPoint:
@@ -247,9 +292,15 @@ def keeps_positive(problem: Problem) -> bool:
 def _refuse(problem: Problem) -> None:
     arguments.instance("problem", problem, Problem)
     if not keeps_positive(problem):
-        raise ValueError(f"dnc through hidden layers needs an activation that keeps nonnegative numbers, as relu does; got {problem.activation.name!r}.")
+        raise ValueError(
+            "dnc through hidden layers needs an activation that keeps nonnegative numbers, as relu does; got"
+            f" {problem.activation.name!r}."
+        )
     if problem.bias is not None and problem.loss.quadratic:
-        raise ValueError(f"dnc through ReLU under mse has no bias: with one, W_L and the frame lean against it; got bias={problem.bias}.")
+        raise ValueError(
+            "dnc through ReLU under mse has no bias: with one, W_L and the frame lean against it; got"
+            f" bias={problem.bias}."
+        )
 
 
 def relu_variants(problem: Problem):

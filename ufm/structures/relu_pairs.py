@@ -17,22 +17,28 @@ FEATURES = ("plain", "hadamard")
 
 @own_numpy_state
 def relu_pairs(problem: Problem, root: str = "large", features: str = "plain") -> FactorPoint:
-    """Factors with W_L s(... s(W_1 H_1)) = b blockdiag([[1, -1], [-1, 1]], ...) (x) 1_n', a lone class (odd K) at b, every ReLU idle.
+    """Factors with W_L s(... s(W_1 H_1)) = b blockdiag([[1, -1], [-1, 1]], ...) (x) 1_n', a lone class (odd K) at b,
+    every ReLU idle.
 
-    Hidden features F >= 0 (rows x K, repeated n times) with F'F = x P_X + y P_Y, P_X the pairs' projection and P_Y that of 1:
+    Hidden features F >= 0 (rows x K, repeated n times) with F'F = x P_X + y P_Y, P_X the pairs' projection and P_Y that
+    of 1:
 
         plain      F = X + 11' / 1, X = blockdiag([[1, -1], [-1, 1]], ...); sqrt(y/x) = m = K // 2
-        hadamard   columns (1 + B_i)/2, (1 - B_i)/2 with B_i the columns after the first of a Hadamard matrix of order the
-                   first power of 2 above m; sqrt(y/x) = sqrt(m), the least that keeps F >= 0, since partners are then orthogonal
+        hadamard  columns (1 + B_i)/2, (1 - B_i)/2 with B_i the columns after the first of a Hadamard matrix of order
+            the
+                   first power of 2 above m; sqrt(y/x) = sqrt(m), the least that keeps F >= 0, since partners are then
+                   orthogonal
 
-    The lone class of odd K has a row of its own, at its best share of every layer. W_1 H_1 = F splits at the root of its singular
-    values, 2 <= l < L is a multiple of the projection on the columns of F, W_L reads the pairs. All lam_l ||A_l||^2 are equal, so that
+    The lone class of odd K has a row of its own, at its best share of every layer. W_1 H_1 = F splits at the root of
+    its singular values, 2 <= l < L is a multiple of the projection on the columns of F, W_L reads the pairs. All lam_l
+    ||A_l||^2 are equal, so that
 
         penalty = (D/2) Lam (4 n b^2 B)^(1/D),   even K: B = (m + sqrt(y/x))^2 (m+1)^(L-2) m,
         odd K:    (4 B)^(1/D) is that of its 2m paired classes plus 1.
 
-    b is the stationary scale of F on this ray, the `large` root (a minimum along it) or the `small` one. Not critical in general: an
-    upper bound and a start. Needs L >= 2, equal class counts, no bias, an activation that keeps nonnegative numbers, and widths of at least K.
+    b is the stationary scale of F on this ray, the `large` root (a minimum along it) or the `small` one. Not critical
+    in general: an upper bound and a start. Needs L >= 2, equal class counts, no bias, an activation that keeps
+    nonnegative numbers, and widths of at least K.
 
     Returns FactorPoint of the problem's own width. Raises ValueError where it does not exist, with the reason.
     Source: gk25 (proof of Theorem 7) for `plain`.
@@ -58,7 +64,8 @@ def relu_pairs(problem: Problem, root: str = "large", features: str = "plain") -
 
 
 def normalised_features(K: int, L: int, features: str) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """(F (rows, K) with sqrt(x) = 1, shares of the lone class in F, in hidden weights and in W_L, of product 1/2; ones for even K)."""
+    """(F (rows, K) with sqrt(x) = 1, shares of the lone class in F, in hidden weights and in W_L, of product 1/2; ones
+    for even K)."""
     m = K // 2
     if features == "plain":
         F = 0.5 * (_pair_matrix(2 * m) + 1.0)
@@ -102,7 +109,10 @@ def _pair_matrix(size: int) -> np.ndarray:
 
 def _pair_frame(K: int, m: int) -> np.ndarray:
     frame = np.zeros((K, m))
-    frame[np.arange(0, 2 * m, 2), np.arange(m)], frame[np.arange(1, 2 * m, 2), np.arange(m)] = np.sqrt(0.5), -np.sqrt(0.5)
+    frame[np.arange(0, 2 * m, 2), np.arange(m)], frame[np.arange(1, 2 * m, 2), np.arange(m)] = (
+        np.sqrt(0.5),
+        -np.sqrt(0.5),
+    )
     return frame
 
 
@@ -112,7 +122,9 @@ def _refuse(problem: Problem) -> None:
     if problem.L < 2:
         raise ValueError(f"relu_pairs needs a hidden activation, L >= 2; got L={problem.L}.")
     if not keeps_positive(problem):
-        raise ValueError(f"relu_pairs needs an activation that keeps nonnegative numbers, as relu does; got activation={name!r}.")
+        raise ValueError(
+            f"relu_pairs needs an activation that keeps nonnegative numbers, as relu does; got activation={name!r}."
+        )
     if not problem.balanced:
         raise ValueError(f"relu_pairs needs equal class counts; got n={problem.n}.")
     if problem.bias is not None:

@@ -40,13 +40,21 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
     peaks = 1 + np.flatnonzero((finite[:-2] < finite[1:-1]) & (finite[1:-1] >= finite[2:]))
     points, heights = list(grid), list(finite)
     for i in peaks:
-        best = optimize.minimize_scalar(lambda u: -max(excess(u), -1e6), bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12})
+        best = optimize.minimize_scalar(
+            lambda u: -max(excess(u), -1e6),
+            bounds=(grid[i - 1], grid[i + 1]),
+            method="bounded",
+            options={"xatol": 1e-12},
+        )
         points.append(float(best.x))
         heights.append(-float(best.fun))
     order = np.argsort(points)
     points, heights = np.array(points)[order], np.array(heights)[order]
     change = np.flatnonzero(np.sign(heights[:-1]) * np.sign(heights[1:]) < 0)
-    roots = [optimize.brentq(lambda u: max(excess(u), -1e6), points[i], points[i + 1], xtol=1e-15, rtol=8.9e-16) for i in change]
+    roots = [
+        optimize.brentq(lambda u: max(excess(u), -1e6), points[i], points[i + 1], xtol=1e-15, rtol=8.9e-16)
+        for i in change
+    ]
     roots += [points[i] for i in np.flatnonzero(heights == 0)]
     with np.errstate(over="ignore"):
         return sorted(float(np.exp(u)) for u in roots), float(problem.Lam * np.exp(np.max(heights)))
@@ -60,27 +68,35 @@ def _grid(pull, factor, D, level, size: int) -> np.ndarray:
     start = float(pull(np.array([1e-250]))[0])
     low = np.log(1e-12) if start <= 0 else D / (D - 2) * (level - np.log(start)) - np.log(factor) - 5.0
     low = min(max(low, np.log(SMALLEST)), high - 10.0)
-    return np.unique(np.concatenate([np.linspace(low, high, size), np.linspace(max(low, np.log(1e-3)), high, size // 2)]))
+    return np.unique(
+        np.concatenate([np.linspace(low, high, size), np.linspace(max(low, np.log(1e-3)), high, size // 2)])
+    )
 
 
 def pick(roots: list[float], fold: float, which: str, name: str, problem: Problem) -> float:
     """The `large` or `small` root, or a ValueError saying why the structure does not exist here."""
     if not roots:
-        raise ValueError(f"{name} does not exist at Lam={problem.Lam:.6g}: its scale equation has a positive root only up to the fold Lam={fold:.6g}.")
+        raise ValueError(
+            f"{name} does not exist at Lam={problem.Lam:.6g}: its scale equation has a positive root only up to the"
+            f" fold Lam={fold:.6g}."
+        )
     if which == "large":
         return roots[-1]
     if len(roots) < 2 and problem.D == 2:
         raise ValueError(f"{name} has a single scale at L={problem.L}, Lam={problem.Lam:.6g}; there is no small root.")
     if len(roots) < 2:
-        raise ValueError(f"{name} has no small root above {SMALLEST:.3g}, the smallest number of float64, at L={problem.L}, Lam={problem.Lam:.6g}.")
+        raise ValueError(
+            f"{name} has no small root above {SMALLEST:.3g}, the smallest number of float64, at L={problem.L},"
+            f" Lam={problem.Lam:.6g}."
+        )
     return roots[0]
 
 
 def simplex_pull(problem: Problem, size: int, count: int) -> tuple[Callable, float]:
     """(pull, factor) of a block t (I_k - 11'/k) of k = `size` classes with `count` samples each.
 
-    pull(t) = (sqrt(count)/N) (dl/dz_other - dl/dz_label) at a column of the block, all other logits 0; s = sqrt(count) t.
-    For cross-entropy and the whole simplex (k = K): pull = (sqrt(n)/N) K / (e^t + K - 1).
+    pull(t) = (sqrt(count)/N) (dl/dz_other - dl/dz_label) at a column of the block, all other logits 0; s = sqrt(count)
+    t. For cross-entropy and the whole simplex (k = K): pull = (sqrt(n)/N) K / (e^t + K - 1).
     """
     K, root = problem.K, np.sqrt(count)
     Y = np.zeros((K, 1))

@@ -1,11 +1,14 @@
-"""Simplex-encoded labels: the direction of collapse for unequal class counts, and the ridge weights at which classes merge.
+"""Simplex-encoded labels: the direction of collapse for unequal class counts, and the ridge weights at which classes
+merge.
 
-    SEL = (I - 11'/K) Y,   z_c = e_c - 1/K for every sample of class c,   with singular values those of S diag(sqrt n), S = I - 11'/K.
+    SEL = (I - 11'/K) Y,  z_c = e_c - 1/K for every sample of class c,
+        with singular values those of S diag(sqrt n), S = I - 11'/K.
 
-At every depth D = L+1 and all counts n, SEL is a KKT point of  min sum_i s_i(Z)^(2/D)  with margins z_cc - z_jc >= 1: all margins are tight and the
-multipliers U s^(2/D-1) V' are negative off the labels. Proof: with M = S diag(n) S, U s^(2/D-1) V' = M^(1/D-1) S diag(sqrt n) is an integral over
-t > 0, with positive weight, of (M + t)^+ S diag(sqrt n), and for x = 1/(n + t) (M + t)^+ = diag(x) - x x'/(1'x) on sum-zero vectors, negative off the
-diagonal. At L = 1 the problem is convex, and SEL its only solution. Sources: thrampoulidis22, ji22 (L = 1).
+At every depth D = L+1 and all counts n, SEL is a KKT point of  min sum_i s_i(Z)^(2/D)  with margins z_cc - z_jc >= 1:
+all margins are tight and the multipliers U s^(2/D-1) V' are negative off the labels. Proof: with M = S diag(n) S, U
+s^(2/D-1) V' = M^(1/D-1) S diag(sqrt n) is an integral over t > 0, with positive weight, of (M + t)^+ S diag(sqrt n),
+and for x = 1/(n + t) (M + t)^+ = diag(x) - x x'/(1'x) on sum-zero vectors, negative off the diagonal. At L = 1 the
+problem is convex, and SEL its only solution. Sources: thrampoulidis22, ji22 (L = 1).
 """
 
 from __future__ import annotations
@@ -29,12 +32,14 @@ from ufm.structures.zero import zero
 def sel(problem: Problem, root: str = "large") -> LogitPoint:
     """Z = a (I - 11'/K) Y, rank K - 1, at the best scale on its ray, for any class counts.
 
-    a > 0 solves, for cross-entropy,  (K-1)/(e^a + K - 1) = Lam a^(2/D-1) sum_i s_i^(2/D),  s_i the singular values of S diag(sqrt n);
-    root: `large` (a local minimum of the ray) or `small` (L >= 2). For equal counts this is dnc, and at K = 2 critical too. Else it
-    is critical on its ray and not for F: an upper bound on the minimum and a start, and at L = 1 the direction of the minimum in the limit
-    lam -> 0, which is approached like 1/log(1/lam).
+    a > 0 solves, for cross-entropy,  (K-1)/(e^a + K - 1) = Lam a^(2/D-1) sum_i s_i^(2/D),  s_i the singular values of S
+    diag(sqrt n);
+    root: `large` (a local minimum of the ray) or `small` (L >= 2). For equal counts this is dnc, and at K = 2 critical
+    too. Else it is critical on its ray and not for F: an upper bound on the minimum and a start, and at L = 1 the
+    direction of the minimum in the limit lam -> 0, which is approached like 1/log(1/lam).
 
-    Raises ValueError for losses that change with a constant added to a column (MSE), with a bias, below width K - 1, and beyond the fold.
+    Raises ValueError for losses that change with a constant added to a column (MSE), with a bias, below width K - 1,
+    and beyond the fold.
     Source: thrampoulidis22.
     """
     arguments.choice("root", root, ("large", "small"))
@@ -57,8 +62,9 @@ def sel(problem: Problem, root: str = "large") -> LogitPoint:
 def sel_multipliers(counts: Sequence[int], D: int = 2) -> np.ndarray:
     """U s^(2/D-1) V' of S diag(sqrt n) = U s V', (K, K): columns sum to zero, entries off the diagonal are negative.
 
-    The gradient of sum (D/2) s^(2/D) at SEL, one column per class scaled by sqrt(n_c); at D = 2 its polar factor, which certifies SEL as the
-    solution of the margin problem. Raises ValueError for fewer than two classes, counts below 1, D < 2.
+    The gradient of sum (D/2) s^(2/D) at SEL, one column per class scaled by sqrt(n_c); at D = 2 its polar factor, which
+    certifies SEL as the solution of the margin problem. Raises ValueError for fewer than two classes, counts below 1, D
+    < 2.
     """
     counts, D = _counts(counts), arguments.integer("D", D, 2)
     svd = thin_svd(_encoded(counts), len(counts) - 1)
@@ -66,7 +72,8 @@ def sel_multipliers(counts: Sequence[int], D: int = 2) -> np.ndarray:
 
 
 def step_spectrum(K: int, R: float, n: float = 1, majority: int | None = None) -> np.ndarray:
-    """Singular values of SEL with k = `majority` classes (default K // 2) of R n samples and K - k of n, descending, (K-1,).
+    """Singular values of SEL with k = `majority` classes (default K // 2) of R n samples and K - k of n, descending,
+    (K-1,).
 
         sqrt(R n), k - 1 times;   sqrt(((K - k) R + k) n/K), once;   sqrt(n), K - k - 1 times.
 
@@ -78,28 +85,35 @@ def step_spectrum(K: int, R: float, n: float = 1, majority: int | None = None) -
 
 
 def step_cosines(K: int, R: float, majority: int | None = None) -> dict[str, float]:
-    """Cosines between the rows of W_L when Z is SEL at L = 1, where W W' = (Z Z')^(1/2), with k majority classes of R times the samples.
+    """Cosines between the rows of W_L when Z is SEL at L = 1, where W W' = (Z Z')^(1/2), with k majority classes of R
+    times the samples.
 
         minority, minority:  (a k/K - 1)/(a k/K + K - k - 1),   a = sqrt(((K - k) R + k)/K),
 
-    which tends to 1 as R -> infinity; `majority` likewise, and `mixed` for one of each. NaN where a group has one class. Arguments and errors as
-    `step_spectrum`. Source: thrampoulidis22 (k = K/2: (a - 2)/(a + K - 2)).
+    which tends to 1 as R -> infinity; `majority` likewise, and `mixed` for one of each. NaN where a group has one
+    class. Arguments and errors as `step_spectrum`. Source: thrampoulidis22 (k = K/2: (a - 2)/(a + K - 2)).
     """
     K, R, k = _step(K, R, majority)
     a, m = np.sqrt(((K - k) * R + k) / K), K - k
     major, minor = (a * m / K + (k - 1) * np.sqrt(R)) / k, (a * k / K + m - 1) / m
-    found = {"minority": (a * k / K - 1) / m / minor, "majority": (a * m / K - np.sqrt(R)) / k / major, "mixed": -a / K / np.sqrt(major * minor)}
+    found = {
+        "minority": (a * k / K - 1) / m / minor,
+        "majority": (a * m / K - np.sqrt(R)) / k / major,
+        "mixed": -a / K / np.sqrt(major * minor),
+    }
     found["minority"] = found["minority"] if m > 1 else np.nan
     found["majority"] = found["majority"] if k > 1 else np.nan
     return {name: float(x) for name, x in found.items()}
 
 
 def merging_thresholds(problem: Problem) -> dict[int, float]:
-    """Class size m -> sqrt(m)/N: at L = 1 under cross-entropy, the classes of size m (where there are at least two) have one and the same logits,
-    classifier and mean feature iff Lam >= sqrt(m)/N, whatever the other classes and with or without a bias.
+    """Class size m -> sqrt(m)/N: at L = 1 under cross-entropy, the classes of size m (where there are at least two)
+    have one and the same logits, classifier and mean feature iff Lam >= sqrt(m)/N, whatever the other classes and with
+    or without a bias.
 
-    Proof: merged, the fit pulls on contrasts of these classes with exactly sqrt(m)/N; unmerged, with less, and an active direction is pulled
-    with Lam. Raises ValueError unless L = 1, linear, cross-entropy. Source: hong23 (two clusters of classes).
+    Proof: merged, the fit pulls on contrasts of these classes with exactly sqrt(m)/N; unmerged, with less, and an
+    active direction is pulled with Lam. Raises ValueError unless L = 1, linear, cross-entropy. Source: hong23 (two
+    clusters of classes).
     """
     _shallow(problem)
     if not problem.loss.cross_entropy:
@@ -111,7 +125,8 @@ def merging_thresholds(problem: Problem) -> dict[int, float]:
 def vanishing_threshold(problem: Problem) -> float:
     """|grad g(0, b)|_2, b the best bias: at L = 1 and a convex loss the minimum is Z = 0 iff Lam is at least this.
 
-    For cross-entropy without bias |S diag(sqrt n)|_2/N. Raises ValueError unless L = 1, linear, a convex loss. Source: hong23.
+    For cross-entropy without bias |S diag(sqrt n)|_2/N. Raises ValueError unless L = 1, linear, a convex loss. Source:
+    hong23.
     """
     _shallow(problem)
     if not problem.loss.convex:

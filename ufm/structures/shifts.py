@@ -1,10 +1,11 @@
 """Collapse under a loss that sees shifts: the simplex and the constant are two modes with scales of their own.
 
-    Z = (a S + c 11'/K) (x) 1_n',  S = I - 11'/K,    with g the gradient of l at a class's column a (e_y - 1/K) + (c/K) 1:
+    Z = (a S + c 11'/K) (x) 1_n',  S = I - 11'/K,  with g the gradient of l at a class's column a (e_y - 1/K) + (c/K) 1:
 
     -<e_y - 1/K, g> = (K - 1) w a^(2/D - 1),    -<1, g>/K = sign(c) w |c|^(2/D - 1),    w = Lam n^(1/D).
 
-Under MSE both have one solution, a = c, and Z is a multiple of the labels; a sum of logistic losses over the classes has c < 0.
+Under MSE both have one solution, a = c, and Z is a multiple of the labels; a sum of logistic losses over the classes
+has c < 0.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def _excess(problem: Problem, u, v, sign: float):
     g = problem.loss.grad(e * np.exp(u) + sign * np.exp(v) / K, np.broadcast_to(Y, (K, len(u))))
     pulls = -np.sum(e * g, axis=0) / (K - 1), -sign * np.sum(g, axis=0) / K
     with np.errstate(divide="ignore", invalid="ignore"):
-        return [np.where(pull > 0, np.log(pull), -np.inf) - level - (p - 1) * w for pull, w in zip(pulls, (u, v), strict=True)]
+        return [
+            np.where(pull > 0, np.log(pull), -np.inf) - level - (p - 1) * w
+            for pull, w in zip(pulls, (u, v), strict=True)
+        ]
 
 
 def _changes(values: np.ndarray) -> np.ndarray:
@@ -64,7 +68,8 @@ def _changes(values: np.ndarray) -> np.ndarray:
 
 
 def _newton(problem: Problem, at: np.ndarray, sign: float, most: int = 80) -> tuple[float, float] | None:
-    """The solution near (log a, log |c|), to rounding; None where Newton's method, in steps of at most 1/2, does not settle or leaves the grid."""
+    """The solution near (log a, log |c|), to rounding; None where Newton's method, in steps of at most 1/2, does not
+    settle or leaves the grid."""
     K, p, w = problem.K, 2 / problem.D, problem.Lam * problem.n ** (1 / problem.D)
     e, Y = _column(K)
     directions = np.hstack([e, np.full((K, 1), sign / K)])

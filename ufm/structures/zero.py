@@ -30,7 +30,9 @@ def zero(problem: Problem) -> LogitPoint:
         here = Stratum(LogitPoint(problem, empty, np.zeros(0), empty, b))
         if here.grad_norm <= 1e-16 * problem.K:
             break
-        hessian = LinearOperator((problem.K, problem.K), matvec=lambda v, here=here: here.hvp(np.ravel(v)) + free * np.mean(v), dtype=float)
+        hessian = LinearOperator(
+            (problem.K, problem.K), matvec=lambda v, here=here: here.hvp(np.ravel(v)) + free * np.mean(v), dtype=float
+        )
         step, _ = cg(hessian, -here.gradient(), rtol=1e-15, maxiter=200)
         b = b + step / max(1.0, np.max(np.abs(step)))
         if np.max(np.abs(step)) <= 1e-15 * max(1.0, np.max(np.abs(b))):

@@ -25,7 +25,13 @@ class Cell:
         return fingerprint(self.to_dict())[:24]
 
     def to_dict(self) -> dict:
-        return {"verb": self.verb, "problem": self.problem, "settings": self.settings, "repeat": self.repeat, "rng": self.rng}
+        return {
+            "verb": self.verb,
+            "problem": self.problem,
+            "settings": self.settings,
+            "repeat": self.repeat,
+            "rng": self.rng,
+        }
 
 
 def as_arguments(problem: dict) -> dict:

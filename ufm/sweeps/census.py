@@ -34,8 +34,8 @@ OWN = ("method", "space", "scale", "tol", "memory", "level")
 class Census(ByContent):
     """Landscape over one parameter: `values[i]` gave `cells[i]`.
 
-    Cells run equal starts where shapes agree, so they are not independent of each other. Names join cells: of `unnamed(...)` and
-    of #2, #3 that says little, `logits` of the cells say what was found.
+    Cells run equal starts where shapes agree, so they are not independent of each other. Names join cells: of
+    `unnamed(...)` and of #2, #3 that says little, `logits` of the cells say what was found.
     """
 
     over: str
@@ -61,7 +61,9 @@ class Census(ByContent):
         found = [cell.ranks() for cell in self.cells]
         known = sorted({rank for cell in found for rank in cell})
         nobody = [(0.0, *wilson(0, cell.starts, cell.level)) for cell in self.cells]
-        return {rank: np.array([cell.get(rank, none) for cell, none in zip(found, nobody, strict=True)]) for rank in known}
+        return {
+            rank: np.array([cell.get(rank, none) for cell, none in zip(found, nobody, strict=True)]) for rank in known
+        }
 
     def table(self) -> list[dict]:
         """One flat row per value and end, `not converged` included where there are any."""
@@ -70,7 +72,16 @@ class Census(ByContent):
             rows += [{self.over: value, **b.flat()} for b in cell]
             if cell.not_converged:
                 share, low, high = cell.share("not converged")
-                rows.append({self.over: value, "name": "not converged", "count": cell.not_converged, "share": share, "low": low, "high": high})
+                rows.append(
+                    {
+                        self.over: value,
+                        "name": "not converged",
+                        "count": cell.not_converged,
+                        "share": share,
+                        "low": low,
+                        "high": high,
+                    }
+                )
         return rows
 
     @property
@@ -98,18 +109,47 @@ class Census(ByContent):
         if not self.cells:
             return f"Census over {self.over}: no value of {len(self.requested)} finished"
         shown, rest = self.names[:SHOWN], self.names[SHOWN:]
-        columns = [*shown, *([f"{len(rest)} more"] if rest else []), *(["not converged"] if any(c.not_converged for c in self.cells) else [])]
+        columns = [
+            *shown,
+            *([f"{len(rest)} more"] if rest else []),
+            *(["not converged"] if any(c.not_converged for c in self.cells) else []),
+        ]
         values = [_text(value) for value in self.values]
         widths = [max(len(name), len("100.0 (100.0-100.0)")) for name in columns]
         first = max([len(self.over), *map(len, values)])
-        head = "  ".join([f"{self.over:>{first}}", f"{'starts':>7}", *(f"{name:>{w}}" for name, w in zip(columns, widths, strict=True))])
+        head = "  ".join(
+            [
+                f"{self.over:>{first}}",
+                f"{'starts':>7}",
+                *(f"{name:>{w}}" for name, w in zip(columns, widths, strict=True)),
+            ]
+        )
         lines = [repr(self.cells[0].problem), "", head, "-" * len(head)]
         for value, cell in zip(values, self.cells, strict=True):
             texts = [_percent(cell, [name] if name not in (f"{len(rest)} more",) else rest) for name in columns]
-            lines.append("  ".join([f"{value:>{first}}", f"{cell.starts:>7}", *(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True))]))
-        left = f"; interrupted: {len(self.requested) - len(self.cells)} values not finished" if len(self.cells) < len(self.requested) else ""
+            lines.append(
+                "  ".join(
+                    [
+                        f"{value:>{first}}",
+                        f"{cell.starts:>7}",
+                        *(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True)),
+                    ]
+                )
+            )
+        left = (
+            f"; interrupted: {len(self.requested) - len(self.cells)} values not finished"
+            if len(self.cells) < len(self.requested)
+            else ""
+        )
         said = dict.fromkeys(cell.dynamics for cell in self.cells)
-        return "\n".join([*lines, "", f"percent of starts ({100 * self.cells[0].level:g}% intervals){left}", *(f"dynamics: {one}" for one in said)])
+        return "\n".join(
+            [
+                *lines,
+                "",
+                f"percent of starts ({100 * self.cells[0].level:g}% intervals){left}",
+                *(f"dynamics: {one}" for one in said),
+            ]
+        )
 
 
 def _percent(cell: Landscape, names: list[str]) -> str:
@@ -124,11 +164,23 @@ def _text(value) -> str:
 
 @named_arguments
 @own_numpy_state
-def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=None, fresh: bool = False, progress: bool | None = None, **options) -> Census:
-    """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"scale": [...]}, {"lr": [...]}, {"method": [...]}, ...
+def census(
+    problem: Problem,
+    over: dict,
+    starts: int = 1000,
+    rng=None,
+    *,
+    out=None,
+    fresh: bool = False,
+    progress: bool | None = None,
+    **options,
+) -> Census:
+    """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"scale": [...]}, {"lr":
+    [...]}, {"method": [...]}, ...
 
-    A field of the problem replaces the problem's; anything else is an option of `basins`. Every value uses the seed `rng`, so that one value alone gives
-    the same numbers. out, fresh: as in `basins`, one file for all values. Ctrl-C keeps the values that have finished blocks.
+    A field of the problem replaces the problem's; anything else is an option of `basins`. Every value uses the seed
+    `rng`, so that one value alone gives the same numbers. out, fresh: as in `basins`, one file for all values. Ctrl-C
+    keeps the values that have finished blocks.
 
     >>> found = census(Problem(K=4, L=2, lam=0.02), {"lam": [0.01, 0.02]}, starts=30, rng=0)
     >>> [cell.converged for _, cell in found]
@@ -138,7 +190,9 @@ def census(problem: Problem, over: dict, starts: int = 1000, rng=None, *, out=No
     """
     arguments.instance("problem", problem, Problem)
     if not isinstance(over, dict) or len(over) != 1:
-        raise ValueError(f"over must name one parameter and its values, such as {{'d': [20, 40, 70]}}; got over={over!r}.")
+        raise ValueError(
+            f"over must name one parameter and its values, such as {{'d': [20, 40, 70]}}; got over={over!r}."
+        )
     ((name, values),) = over.items()
     if isinstance(values, str) or not np.iterable(values) or not len(values := list(values)):
         raise ValueError(f"over must give a list of values for {name}; got over={over!r}.")
@@ -167,7 +221,12 @@ def _cell(problem: Problem, name: str, value, options: dict):
     given = {**options, name: value}
     method = arguments.choice("method", given.get("method", "lbfgs"), engine.METHODS)
     if name not in ("method", "space", "scale", "tol", "starts"):
-        engine.checked_settings(method, {k: v for k, v in given.items() if k not in OWN and k not in MACHINE}, problem, _space(problem, given))
+        engine.checked_settings(
+            method,
+            {k: v for k, v in given.items() if k not in OWN and k not in MACHINE},
+            problem,
+            _space(problem, given),
+        )
     elif name == "scale" and value is not None:
         arguments.positive("scale", value)
     return problem, given

@@ -8,7 +8,13 @@ from ufm.numerics import interruption
 from ufm.numerics.bars import progress_bar
 
 
-def over_grid(cells: Iterable, one: Callable, part: Callable = lambda result: False, desc: str = "cells", progress: bool | None = None) -> tuple[list, bool]:
+def over_grid(
+    cells: Iterable,
+    one: Callable,
+    part: Callable = lambda result: False,
+    desc: str = "cells",
+    progress: bool | None = None,
+) -> tuple[list, bool]:
     """(results of the finished cells in order, whether Ctrl-C ended it): one(cell) is run for every cell.
 
     part(result): whether a result is that of an interrupted run, which is kept as the last.

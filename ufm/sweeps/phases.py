@@ -1,9 +1,9 @@
 """Who wins where: the structure of lowest value over ridge weights, classes and depths.
 
-Along lam each candidate has its value F(Lam); the winner is the lowest. Boundaries between winners are roots of differences of values
-(Brent) or ends of a structure's existence (bisection; as sharp as its maker finds it near its fold), never grid points. A grid in
-log Lam only brackets them, so that an interval narrower than its spacing, inside which a third candidate wins and loses again, can be
-missed. The winner is the lowest among the candidates, no more.
+Along lam each candidate has its value F(Lam); the winner is the lowest. Boundaries between winners are roots of
+differences of values (Brent) or ends of a structure's existence (bisection; as sharp as its maker finds it near its
+fold), never grid points. A grid in log Lam only brackets them, so that an interval narrower than its spacing, inside
+which a third candidate wins and loses again, can be missed. The winner is the lowest among the candidates, no more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ DEFAULT_LAMS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where the winner changes: at Lam = lam from `below` to `above`; kind `crossing` (equal values) or `existence` (one of them ends)."""
+    """Where the winner changes: at Lam = lam from `below` to `above`; kind `crossing` (equal values) or `existence`
+    (one of them ends)."""
 
     lam: float
     below: str
@@ -93,7 +94,8 @@ class Winners(ByContent):
 
 @dataclass(frozen=True)
 class Cell:
-    """The winner at one (K, L, lam) with its value, the runner-up, and how far the runner-up's value lies above (None without one)."""
+    """The winner at one (K, L, lam) with its value, the runner-up, and how far the runner-up's value lies above (None
+    without one)."""
 
     K: int
     L: int
@@ -106,7 +108,8 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class PhaseDiagram(ByContent):
-    """Cells over the grid, and for every finished (K, L) the boundaries in Lam between the least and the largest lam of the grid."""
+    """Cells over the grid, and for every finished (K, L) the boundaries in Lam between the least and the largest lam of
+    the grid."""
 
     Ks: tuple[int, ...]
     Ls: tuple[int, ...]
@@ -145,21 +148,35 @@ class PhaseDiagram(ByContent):
             lines.append(f"lam = {lam:g}: lowest candidate")
             lines.append("   K  " + "  ".join(f"{f'L={L}':<{width}}" for L in self.Ls).rstrip())
             known = {(c.K, c.L): c.winner for c in self.cells if c.lam == lam}
-            lines += [f"{K:>4}  " + "  ".join(f"{known.get((K, L), '-'):<{width}}" for L in self.Ls).rstrip() for K in self.Ks]
+            lines += [
+                f"{K:>4}  " + "  ".join(f"{known.get((K, L), '-'):<{width}}" for L in self.Ls).rstrip() for K in self.Ks
+            ]
         if self.interrupted:
             done = len({(cell.K, cell.L) for cell in self.cells})
-            lines.append(f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns: cells marked - are missing")
+            lines.append(
+                f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns: cells marked - are missing"
+            )
         return "\n".join(lines)
 
 
 @own_numpy_state
-def winners(problem: Problem, low: float, high: float, names: Iterable[str] | None = None, *, starts: int = 0, grid: int = 40, rng=None) -> Winners:
+def winners(
+    problem: Problem,
+    low: float,
+    high: float,
+    names: Iterable[str] | None = None,
+    *,
+    starts: int = 0,
+    grid: int = 40,
+    rng=None,
+) -> Winners:
     """The lowest candidate for every effective Lam in [low, high], the other arguments of the problem fixed.
 
-    names: structures taking part (default: all of `structures.catalogue` but barrier roots); points that are not critical do not count.
-    starts: random starts at each of 5 Lams and at every boundary between structures, joined by those of `landscapes.sources.narrow` where
-    these pay; what is found below all candidates joins as a branch, followed over the range up to its folds. grid: number of
-    Lams that bracket boundaries. rng: seed of the search.
+    names: structures taking part (default: all of `structures.catalogue` but barrier roots); points that are not
+    critical do not count.
+    starts: random starts at each of 5 Lams and at every boundary between structures, joined by those of
+    `landscapes.sources.narrow` where these pay; what is found below all candidates joins as a branch, followed over the
+    range up to its folds. grid: number of Lams that bracket boundaries. rng: seed of the search.
 
     >>> winners(Problem(K=4, L=2, lam=1.0), 1e-3, 1e-1, ("zero", "dnc", "pairs"))
     lowest of 3 candidates over lam:
@@ -197,10 +214,11 @@ def phase_diagram(
     progress: bool | None = None,
     **problem_options,
 ) -> PhaseDiagram:
-    """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), with boundaries in lam for every (K, L).
+    """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), with boundaries in lam for every
+    (K, L).
 
-    names, starts, grid, rng: as in `winners` (with three to five lams the search is made at these, with one at that alone); names that a
-    K does not know are left out there.
+    names, starts, grid, rng: as in `winners` (with three to five lams the search is made at these, with one at that
+    alone); names that a K does not know are left out there.
     problem_options: passed to `Problem` (n, d, loss, bias). lam is the ridge weight of every factor.
     Ctrl-C keeps the finished cells.
 
@@ -211,7 +229,10 @@ def phase_diagram(
        6  pairs  pairs
     """
     began, seed = time.perf_counter(), seed_sequence(rng)
-    Ks, Ls = (tuple(arguments.integer(name, v, least) for v in values) for name, values, least in (("Ks", Ks, 2), ("Ls", Ls, 1)))
+    Ks, Ls = (
+        tuple(arguments.integer(name, v, least) for v in values)
+        for name, values, least in (("Ks", Ks, 2), ("Ls", Ls, 1))
+    )
     lams = tuple(sorted({arguments.positive("lams", lam) for lam in (DEFAULT_LAMS if lams is None else lams)}))
     starts, grid = arguments.count("starts", starts, 0), arguments.count("grid", grid, 2)
     if not Ks or not Ls or not lams:
@@ -235,7 +256,9 @@ def phase_diagram(
     boundaries = {at: edges for at, (_, edges) in zip(problems, found, strict=False)}
     described = {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in problem_options.items()}
     options = {"names": None if names is None else list(names), "starts": starts, "grid": grid, **described}
-    return PhaseDiagram(Ks, Ls, lams, tuple(cells), boundaries, options, seed_record(seed), time.perf_counter() - began, interrupted)
+    return PhaseDiagram(
+        Ks, Ls, lams, tuple(cells), boundaries, options, seed_record(seed), time.perf_counter() - began, interrupted
+    )
 
 
 def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
@@ -244,7 +267,9 @@ def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
     low, high = lams[0], lams[-1]
     branches, values = {}, dict(makers)
     if starts and low < high:
-        branches = _searched(problem, makers, list(lams) if 2 < len(lams) < 6 else _search_lams(low, high), grid, starts, seed)
+        branches = _searched(
+            problem, makers, list(lams) if 2 < len(lams) < 6 else _search_lams(low, high), grid, starts, seed
+        )
         values |= {name: _branch_value(branch) for name, branch in branches.items()}
     elif starts:
         point = _found_below(at_lam(problem, low), makers, starts, child(seed, 0))
@@ -311,8 +336,8 @@ def _remembering(value: Callable) -> Callable:
 
 
 def _searched(problem: Problem, makers, lams: list[float], grid: int, starts: int, seed) -> dict[str, Branch]:
-    """Branches of points found below all candidates so far, by name, from the least to the largest of `lams` (at least two); searched at these
-    and where the structures change places."""
+    """Branches of points found below all candidates so far, by name, from the least to the largest of `lams` (at least
+    two); searched at these and where the structures change places."""
     branches: dict[str, Branch] = {}
     values, (low, *_, high) = dict(makers), lams
     edges = [b.lam for b in _winners(problem, makers, {}, low, high, grid, {}).boundaries]
@@ -344,7 +369,10 @@ def _both_ways(point: LogitPoint, low: float, high: float) -> Branch:
     down, up = (_until_turn(follow(point, lam)) if lam != point.problem.Lam else None for lam in (low, high))
     if down is None or up is None:
         return up or down
-    join = {k: np.concatenate([getattr(down, k)[::-1], getattr(up, k)[1:]]) for k in ("lam", "fun", "grad_norm", "index", "smallest")}
+    join = {
+        k: np.concatenate([getattr(down, k)[::-1], getattr(up, k)[1:]])
+        for k in ("lam", "fun", "grad_norm", "index", "smallest")
+    }
     return replace(up, **join, points=(*down.points[::-1], *up.points[1:]), events=())
 
 
@@ -355,7 +383,10 @@ def _until_turn(branch: Branch) -> Branch:
         return branch
     first = turn[0]
     n = first.after + 1
-    cut = {k: np.append(getattr(branch, k)[:n], v) for k, v in (("lam", first.lam), ("fun", first.fun), ("grad_norm", Stratum(first.point).grad_norm))}
+    cut = {
+        k: np.append(getattr(branch, k)[:n], v)
+        for k, v in (("lam", first.lam), ("fun", first.fun), ("grad_norm", Stratum(first.point).grad_norm))
+    }
     cut |= {"index": np.append(branch.index[:n], first.index_before), "smallest": np.append(branch.smallest[:n], 0.0)}
     return replace(branch, **cut, points=(*branch.points[:n], first.point), events=(), message="cut at its first fold")
 
@@ -384,7 +415,8 @@ def _winners(problem, values, branches, low: float, high: float, grid: int, rng:
 
 
 def _boundaries(values, a: float, b: float, first: str, second: str, depth: int = 30) -> list[Boundary]:
-    """The boundaries inside [a, b], won by `first` at a and by `second` at b; a third winner at their crossing splits the interval."""
+    """The boundaries inside [a, b], won by `first` at a and by `second` at b; a third winner at their crossing splits
+    the interval."""
     if first == second:
         return []
     lam, kind = _meeting(values[first], values[second], a, b)
@@ -392,7 +424,9 @@ def _boundaries(values, a: float, b: float, first: str, second: str, depth: int 
     third, fun = ranked[0]
     duel = min(values[first](lam), values[second](lam))
     if depth and third not in (first, second) and fun < duel - 1e-13 * (1 + abs(fun)):
-        return _boundaries(values, a, lam, first, third, depth - 1) + _boundaries(values, lam, b, third, second, depth - 1)
+        return _boundaries(values, a, lam, first, third, depth - 1) + _boundaries(
+            values, lam, b, third, second, depth - 1
+        )
     return [Boundary(lam, first, second, kind)]
 
 

@@ -57,14 +57,22 @@ class Spec:
             arguments.choice("sweep argument", name, known)
         for name in grid.keys() & fixed.keys():
             raise ValueError(f"{name} is both in the grid and fixed; say it once.")
-        rng, repeats = arguments.integer("rng", data.get("rng", 0), 0), arguments.integer("repeats", data.get("repeats", 1), 1)
+        rng, repeats = (
+            arguments.integer("rng", data.get("rng", 0), 0),
+            arguments.integer("repeats", data.get("repeats", 1), 1),
+        )
         sizes = [*(len(values) for values in grid.values()), repeats]
         if math.prod(sizes) > CELLS:
             raise ValueError(
-                f"a sweep has at most {CELLS} cells; the grid has {' x '.join(map(str, sizes))} (repeats last): take shorter lists or several sweeps."
+                f"a sweep has at most {CELLS} cells; the grid has {' x '.join(map(str, sizes))} (repeats last): take"
+                " shorter lists or several sweeps."
             )
         spec = Spec(
-            verb, rng, {name: [_value(name, v) for v in values] for name, values in grid.items()}, {name: _value(name, v) for name, v in fixed.items()}, repeats
+            verb,
+            rng,
+            {name: [_value(name, v) for v in values] for name, values in grid.items()},
+            {name: _value(name, v) for name, v in fixed.items()},
+            repeats,
         )
         spec.check()
         return spec

@@ -26,8 +26,9 @@ KIND = "sweep"
 class Sweep(ByContent):
     """Rows in the spec's order, of cells that ended. `complete` when every cell (of this shard) has a row that stays.
 
-    missing: cells without one; a cell that failed for the machine's reasons (`again` in its row: no memory, no file, no extra) is among them,
-    and the next call tries it again. notes: what else there is to say, in sentences: other rows in the store, a worker that died.
+    missing: cells without one; a cell that failed for the machine's reasons (`again` in its row: no memory, no file, no
+    extra) is among them, and the next call tries it again. notes: what else there is to say, in sentences: other rows
+    in the store, a worker that died.
     """
 
     spec: Spec | None
@@ -90,7 +91,11 @@ class Sweep(ByContent):
         if self.spec.repeats > 1:
             axes["repeat"] = list(range(self.spec.repeats))
         shape, table = tuple(map(len, axes.values())), self.table()
-        names = [k for k in dict.fromkeys(key for line in table for key in line) if k not in axes and k not in ("key", "verb")]
+        names = [
+            k
+            for k in dict.fromkeys(key for line in table for key in line)
+            if k not in axes and k not in ("key", "verb")
+        ]
         arrays = {name: np.full(shape, None, dtype=object) for name in names}
         for line in table:
             place = tuple(values.index(_label(line[name])) for name, values in axes.items())
@@ -108,9 +113,13 @@ class Sweep(ByContent):
         total, again = len(self.rows) + self.missing, sum("again" in r for r in self.rows)
         state = "complete" if self.complete else f"{self.missing} cells to do"
         where = f" in {self.path}" if self.path else ""
-        stopped = f"; interrupted after {total - self.missing - again} of {total - again} cells" if self.interrupted else ""
+        stopped = (
+            f"; interrupted after {total - self.missing - again} of {total - again} cells" if self.interrupted else ""
+        )
         trying = f" ({again} for the machine's reasons, tried again by the next run)" if again else ""
-        return "\n".join([f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed{trying}; {state}{where}{stopped}", *self.notes])
+        return "\n".join(
+            [f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed{trying}; {state}{where}{stopped}", *self.notes]
+        )
 
 
 @named_arguments
@@ -129,16 +138,18 @@ def sweep(
 ) -> Sweep:
     """Run every cell of a spec that the store does not hold yet, in parallel; rows are on disk as they come.
 
-    spec: a dict, a TOML file or a Spec; or the name of a verb, with over={"K": [4, 6], "lam": [...]}, fixed={"L": 3} and the seed rng.
-    out: a JSON-lines file (None: nothing is kept on disk). shard `i/n`: cells i, i+n, ... into a file of their own, `runs.2of8.jsonl`;
-    `load` joins them. jobs: worker processes (default: the cores); inside `joblib.parallel_config(backend="dask")` the cluster's.
+    spec: a dict, a TOML file or a Spec; or the name of a verb, with over={"K": [4, 6], "lam": [...]}, fixed={"L": 3}
+    and the seed rng.
+    out: a JSON-lines file (None: nothing is kept on disk). shard `i/n`: cells i, i+n, ... into a file of their own,
+    `runs.2of8.jsonl`; `load` joins them. jobs: worker processes (default: the cores); inside
+    `joblib.parallel_config(backend="dask")` the cluster's.
     progress: a bar with the remaining time after two seconds.
     fresh: put a store that is there aside, as `runs.jsonl.bak`, and begin anew.
 
-    A row depends on its cell and the version of the package alone, so backend, shard, order and interruptions leave no trace in it. A cell that
-    fails is a row with its message; one that fails for the machine's reasons is tried again by the next call. Ctrl-C returns what is done;
-    calling again does the rest. A store knows the version and the specs of its rows: one of another version is refused, and rows of
-    other specs are mentioned in the result.
+    A row depends on its cell and the version of the package alone, so backend, shard, order and interruptions leave no
+    trace in it. A cell that fails is a row with its message; one that fails for the machine's reasons is tried again by
+    the next call. Ctrl-C returns what is done; calling again does the rest. A store knows the version and the specs of
+    its rows: one of another version is refused, and rows of other specs are mentioned in the result.
 
     >>> done = sweep({"grid": {"K": [4, 6], "lam": [0.01, 0.001]}, "fixed": {"L": 3}}, jobs=1)
     >>> done, done.column("winner")
@@ -150,7 +161,9 @@ def sweep(
     Raises ValueError before any work for a spec, shard or file that cannot be used.
     """
     share, jobs = stores.shard_of(shard), None if jobs is None else arguments.workers(jobs)
-    spec = Spec.read(spec if over is None and fixed is None else {"verb": spec, "grid": over or {}, "fixed": fixed or {}, "rng": rng})
+    spec = Spec.read(
+        spec if over is None and fixed is None else {"verb": spec, "grid": over or {}, "fixed": fixed or {}, "rng": rng}
+    )
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
     with _Memory() if path is None else files.Store(path, KIND, fresh=fresh) as store:
@@ -167,7 +180,8 @@ def sweep(
 
 
 def load(*paths) -> Sweep:
-    """The rows of one or several stores (shards), equal keys once; in the order of their spec, and with what it lacks, where they have one spec.
+    """The rows of one or several stores (shards), equal keys once; in the order of their spec, and with what it lacks,
+    where they have one spec.
 
     Rows of several specs or versions are joined and `notes` say so.
     """
@@ -203,7 +217,8 @@ class _Memory(contextlib.nullcontext):
 
 @dataclass
 class _Running:
-    """New rows by key, those included that are not kept; whether Ctrl-C ended it, and the sentence of a worker that died."""
+    """New rows by key, those included that are not kept; whether Ctrl-C ended it, and the sentence of a worker that
+    died."""
 
     rows: dict[str, dict]
     interrupted: bool = False
@@ -242,12 +257,23 @@ def _checked(found: dict, path, cell: Cell) -> dict:
     files.fields(found, path, **_outcome(found))
     for name, value in cell.to_dict().items():
         if found.get(name) != value:
-            raise ValueError(f"store {str(path)!r}: row {cell.key!r}: field {name!r} is not that of the cell with this key; delete that line, or start anew.")
+            raise ValueError(
+                f"store {str(path)!r}: row {cell.key!r}: field {name!r} is not that of the cell with this key; delete"
+                " that line, or start anew."
+            )
     return found
 
 
 def _flat(r: dict) -> dict:
-    line = {"key": r["key"], "verb": r["verb"], **r["problem"], **r["settings"], "repeat": r["repeat"], "ok": r["ok"], "error": r.get("error")}
+    line = {
+        "key": r["key"],
+        "verb": r["verb"],
+        **r["problem"],
+        **r["settings"],
+        "repeat": r["repeat"],
+        "ok": r["ok"],
+        "error": r.get("error"),
+    }
     for name, value in r.get("result", {}).items():
         line.update({f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value})
     return {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in line.items()}

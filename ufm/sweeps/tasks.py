@@ -24,7 +24,8 @@ MACHINE = (MemoryError, OSError, ImportError)
 
 
 def row(cell: Cell) -> dict:
-    """The cell with its result, or with the message of what went wrong. Depends on the cell alone: no clock, no machine.
+    """The cell with its result, or with the message of what went wrong. Depends on the cell alone: no clock, no
+    machine.
 
     `again` marks the one exception, a failure for the machine's reasons (`MACHINE`): such a row is not kept in a store.
     """
@@ -71,14 +72,25 @@ def _landscape(problem, rng, **settings) -> dict:
     atlas = landscape(problem, rng=rng, progress=False, **settings)
     lowest = min(atlas, key=lambda p: p.fun)
     minima = sum(p.status == "local minimum" for p in atlas)
-    return {"lowest": lowest.name, "fun": lowest.fun, "points": len(atlas), "minima": minima, "complete": atlas.complete}
+    return {
+        "lowest": lowest.name,
+        "fun": lowest.fun,
+        "points": len(atlas),
+        "minima": minima,
+        "complete": atlas.complete,
+    }
 
 
 def _basins(problem, rng, **settings) -> dict:
     from ufm.landscapes.basins import basins
 
     census = basins(problem, rng=rng, progress=False, **settings)
-    return {"starts": census.starts, "converged": census.converged, "winner": census.winner, "counts": {b.name: b.count for b in census}}
+    return {
+        "starts": census.starts,
+        "converged": census.converged,
+        "winner": census.winner,
+        "counts": {b.name: b.count for b in census},
+    }
 
 
 _MINIMIZE = ("method", "space", "tol", "lr", "momentum", "batch", "steps", "time", "max_steps")

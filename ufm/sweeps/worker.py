@@ -1,4 +1,5 @@
-"""A worker process: reads a function and items from its standard input, writes what the function makes of them to its standard output."""
+"""A worker process: reads a function and items from its standard input, writes what the function makes of them to its
+standard output."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def _exactly(stream, size: int) -> bytes:
 
 
 def main(parent: int) -> None:
-    """Work until the input ends or the process that started this one is gone. What is printed goes to standard error."""
+    """Work until the input ends or the process that started this one is gone. What is printed goes to standard
+    error."""
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     stream_in, stream_out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

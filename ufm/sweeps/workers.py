@@ -1,8 +1,8 @@
 """Worker processes: results as they are finished, and none of them outlives the run, however it ends.
 
-A worker is a Python of its own that reads items from its standard input and writes results to its standard output (`worker`); here a thread
-waits for each. Nothing else is shared, so that nothing is left to clean up: workers end when they are told to, when their input ends, and when
-the process that started them is gone.
+A worker is a Python of its own that reads items from its standard input and writes results to its standard output
+(`worker`); here a thread waits for each. Nothing else is shared, so that nothing is left to clean up: workers end when
+they are told to, when their input ends, and when the process that started them is gone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-DIED = "a worker process died, killed or out of memory; the same command does the rest, where memory is short with fewer --jobs"
-THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+DIED = (
+    "a worker process died, killed or out of memory; the same command does the rest, where memory is short with fewer"
+    " --jobs"
+)
+THREADS = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
 CODE = "import sys; sys.path[:] = {!r}; from ufm.sweeps.worker import main; main({})"
 
 
@@ -30,16 +35,20 @@ class WorkerDied(ChildProcessError):
 
 
 def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> Iterator:
-    """function(item) of every item, each as it is finished, in `jobs` processes (default: the cores) of one BLAS thread each.
+    """function(item) of every item, each as it is finished, in `jobs` processes (default: the cores) of one BLAS thread
+    each.
 
-    Inside `joblib.parallel_config(...)` its backend is used. What a function raises is raised here. Closing the iterator, or an exception, ends
-    the processes at once. Ctrl-C reaches this process alone. Raises WorkerDied where a process ends by itself.
+    Inside `joblib.parallel_config(...)` its backend is used. What a function raises is raised here. Closing the
+    iterator, or an exception, ends the processes at once. Ctrl-C reaches this process alone. Raises WorkerDied where a
+    process ends by itself.
     """
     if _chosen():
         import joblib
 
         try:
-            yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(function)(item) for item in items)
+            yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+                joblib.delayed(function)(item) for item in items
+            )
         except concurrent.futures.BrokenExecutor:
             raise WorkerDied from None
         return
@@ -82,7 +91,13 @@ class _Crew:
                 return
             with _ctrl_c_held():  # what is started here never sees it
                 code = CODE.format(sys.path, os.getpid())
-                process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **THREADS}, **_ALONE)
+                process = subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env={**os.environ, **THREADS},
+                    **_ALONE,
+                )
                 self.processes.append(process)
             threading.Thread(target=self._serve, args=(process, first), daemon=True).start()
 
@@ -130,7 +145,9 @@ class _Crew:
             return next(([item] for item in self.items), None)
 
 
-_ALONE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP") else {}
+_ALONE = (
+    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP") else {}
+)
 """Where signals cannot be held, a group of its own keeps Ctrl-C from a process."""
 
 

@@ -1,8 +1,9 @@
 """Checkers: one file per kind of proof, importing `ufm.numerics` and each other, and nothing else of the package.
 
-A checker module defines METHOD, its name in a certificate, PROBLEM, the field of the data that holds the problem (if one does), and
-`check(data) -> Checked`, which recomputes the proof in exact, ball or interval arithmetic and raises `Rejected` with the place where it fails. It derives the
-statement from the data itself, so that a certificate cannot say more than it proves.
+A checker module defines METHOD, its name in a certificate, PROBLEM, the field of the data that holds the problem (if
+one does), and `check(data) -> Checked`, which recomputes the proof in exact, ball or interval arithmetic and raises
+`Rejected` with the place where it fails. It derives the statement from the data itself, so that a certificate cannot
+say more than it proves.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ __all__ = ["Checked", "Rejected", "check"]
 
 @dataclass(frozen=True)
 class Checked:
-    """What a proof shows: its kind and statement, by how much (None where there is no number), in which arithmetic, about which problem.
+    """What a proof shows: its kind and statement, by how much (None where there is no number), in which arithmetic,
+    about which problem.
 
     problem: in words; empty where the statement names what it is about.
     """
@@ -40,6 +42,14 @@ def check(method: str, data: dict) -> Checked:
             try:
                 found, field = module.check(data), getattr(module, "PROBLEM", None)
                 return replace(found, problem=Model.from_dict(data[field]).words()) if field in data else found
-            except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            except (
+                LookupError,
+                TypeError,
+                AttributeError,
+                ValueError,
+                ArithmeticError,
+                RecursionError,
+                MemoryError,
+            ) as error:
                 raise Rejected(f"the data cannot be read: {type(error).__name__}: {error}") from None
     raise Rejected(f"no checker is called {method!r}.")

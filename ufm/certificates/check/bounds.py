@@ -1,29 +1,35 @@
 """Cross-entropy at equal counts, any K and L: lower bounds for every Z, from what the singular values allow the loss.
 
-F(Z) = g(Z) + C sum_i s_i^p on class means, p = 2/D, C = (D/2) Lam n^(1/D), and 1'Z = 0 without loss (projections raise neither term), so that
-rank Z <= K - 1. Let s_1 be the largest singular value and, over the others, rho = sum s_i and tau^2 = sum s_i^2; T = s_1 + rho, Q = s_1^2 + tau^2.
-Margins m_cj = z_cc - z_jc (j != c) have K (K-1) values, sum K tr Z, sum of squares K sum_c z_cc^2 + Q, and |m_cj| <= M = sqrt(2) s_1.
-Write l(x) = log(1 + (K-1) e^-x), the loss of K-1 equal margins, and u = T/(K-1).
+F(Z) = g(Z) + C sum_i s_i^p on class means, p = 2/D, C = (D/2) Lam n^(1/D), and 1'Z = 0 without loss (projections raise
+neither term), so that rank Z <= K - 1. Let s_1 be the largest singular value and, over the others, rho = sum s_i and
+tau^2 = sum s_i^2; T = s_1 + rho, Q = s_1^2 + tau^2. Margins m_cj = z_cc - z_jc (j != c) have K (K-1) values, sum K tr
+Z, sum of squares K sum_c z_cc^2 + Q, and |m_cj| <= M = sqrt(2) s_1. Write l(x) = log(1 + (K-1) e^-x), the loss of K-1
+equal margins, and u = T/(K-1).
 
 (N)  g >= l(u).  lse is convex and symmetric, the mean margin is tr Z/(K-1) <= u, and l falls.
-(T)  g >= (K-2)/K log(1 + exp(-sqrt(2/(K-2)) tau)).  Let Z = s_1 x y' + R, a and b where x is largest and smallest. In column c, not one of
-     them, s_1 y_c x is at least as large at a or at b as at c; that competitor leaves a margin of at most sqrt(2)|R_c|. Average over K-2 columns:
-     x -> log(1 + exp(-sqrt(2x))) is convex and falls, and sum |R_c|^2 = tau^2.
-(V)  g >= f(x) - beta T + gamma (T^2 + Q)/K,   f(x) = l(x) + (K-1)(beta x - gamma x^2),   for any 0 < x < M, gamma >= 0, beta = -l'(x)/(K-1) + 2 gamma x with
-     2 gamma T <= K beta, l''(x) > 2 gamma (K-1), f(x) <= f(M), f(-M).  A column's loss is log(1 + sum e_j), e = e^-m; add h(e) = beta m - gamma m^2
-     per margin. h is convex for e above a threshold and concave below, so its convex envelope on [e^-M, e^M] is a chord and then h, and
-     for given sum e_j all may be taken equal; on the chord log(1 + (K-1) e) + chord is concave, so its least value is at an end, where the envelope is h:
-     log(1 + sum e_j) + sum h(e_j) >= min over |x| <= M of f. f is convex where l'' > 2 gamma (K-1), an interval as l'' has one peak, and
-     concave outside: its minimum is at x, where f' = 0, or at +-M. Average over columns: sum m^2 >= tr^2 + Q, and -beta t + gamma t^2/K falls up to t = T.
-     At x = u this is (N) plus gamma (Q - T^2/(K-1))/K: what unequal singular values cost.
+(T)  g >= (K-2)/K log(1 + exp(-sqrt(2/(K-2)) tau)).  Let Z = s_1 x y' + R, a and b where x is largest and smallest. In
+column c, not one of
+     them, s_1 y_c x is at least as large at a or at b as at c; that competitor leaves a margin of at most sqrt(2)|R_c|.
+     Average over K-2 columns: x -> log(1 + exp(-sqrt(2x))) is convex and falls, and sum |R_c|^2 = tau^2.
+(V)  g >= f(x) - beta T + gamma (T^2 + Q)/K,  f(x) = l(x) + (K-1)(beta x - gamma x^2),
+    for any 0 < x < M, gamma >= 0, beta = -l'(x)/(K-1) + 2 gamma x with
+     2 gamma T <= K beta, l''(x) > 2 gamma (K-1), f(x) <= f(M), f(-M).  A column's loss is log(1 + sum e_j), e = e^-m;
+     add h(e) = beta m - gamma m^2 per margin. h is convex for e above a threshold and concave below, so its convex
+     envelope on [e^-M, e^M] is a chord and then h, and for given sum e_j all may be taken equal; on the chord log(1 +
+     (K-1) e) + chord is concave, so its least value is at an end, where the envelope is h: log(1 + sum e_j) + sum
+     h(e_j) >= min over |x| <= M of f. f is convex where l'' > 2 gamma (K-1), an interval as l'' has one peak, and
+     concave outside: its minimum is at x, where f' = 0, or at +-M. Average over columns: sum m^2 >= tr^2 + Q, and -beta
+     t + gamma t^2/K falls up to t = T. At x = u this is (N) plus gamma (Q - T^2/(K-1))/K: what unequal singular values
+     cost.
 (H)  sum_{i>=2} s_i^p >= rho^(2-p) tau^(-2(1-p))  (Hoelder), at least rho^p.
 
 With r = rho/s_1 <= K-2 and k = tau/s_1, where r/sqrt(K-2) <= k <= min(r, sqrt(r)) as no s_i exceeds s_1,
 
     F >= min over (s_1, r, k) of  max(N, T, V) + C s_1^p (1 + r^(2-p) k^(-2(1-p))):
 
-covered by boxes, each shown to lie above the claimed number in outward rounded intervals. With a bias, or smoothed labels, only (N) is used
-(with the lowest loss of a simplex of scale at most u; a constant bias is all that averaging over class permutations leaves), at rank 1.
+covered by boxes, each shown to lie above the claimed number in outward rounded intervals. With a bias, or smoothed
+labels, only (N) is used (with the lowest loss of a simplex of scale at most u; a constant bias is all that averaging
+over class permutations leaves), at rank 1.
 
 Source: gk25 (the model); (N) as for L = 1 in zhu21; (T) and (V) as given here.
 """
@@ -53,7 +59,8 @@ SHARES = (1.0, 0.95, 0.88, 0.8, 0.7)
 
 
 def check(data: dict) -> Checked:
-    """data: model, lower (exact text), best (name of a closed-form structure whose value bounds the minimum from above), digest."""
+    """data: model, lower (exact text), best (name of a closed-form structure whose value bounds the minimum from
+    above), digest."""
     model = Model.from_dict(opened(data)[PROBLEM])
     cover(Bound.of(model), data["lower"])
     with balls.precision(128):
@@ -128,7 +135,8 @@ class Bound:
         return Interval.of(Fraction(self.K - 2, self.K)) * (-(factor * Interval(tau.hi, tau.hi))).softplus()
 
     def varied(self, s, T, Q, share: float) -> np.ndarray:
-        """(V) with x = share u and gamma guessed in floats, every hypothesis checked in intervals; 0 where one fails."""
+        """(V) with x = share u and gamma guessed in floats, every hypothesis checked in intervals; 0 where one
+        fails."""
         K, M, top = self.K, Interval.of(2.0).sqrt() * Interval(s.hi, s.hi), Interval(T.hi, T.hi)
         at = share * T.hi / (K - 1)
         bend = self._gamma(at, M.hi)
@@ -178,7 +186,8 @@ def cover(bound: Bound, lower: str, most: int = MOST) -> int:
 
 
 def least(bound: Bound, guess: float, tol: float, most: int = MOST) -> float:
-    """A number that `cover` can show, within tol of the bound's minimum (relatively); guess: at least the minimum, or near it.
+    """A number that `cover` can show, within tol of the bound's minimum (relatively); guess: at least the minimum, or
+    near it.
 
     Where the minimum is nearly always, with two singular values (k = r <= 1), a grid improves the guess first.
     """
@@ -213,7 +222,8 @@ def _search(bound: Bound, target: float, tol: float | None, most: int) -> tuple[
 
 
 def start(bound: Bound, target: float) -> np.ndarray:
-    """Boxes (count, 6) = (s_lo, s_hi, r_lo, r_hi, k_lo, k_hi) that contain every point where the bound could be below target.
+    """Boxes (count, 6) = (s_lo, s_hi, r_lo, r_hi, k_lo, k_hi) that contain every point where the bound could be below
+    target.
 
     C s_1^p >= target beyond s_max; (N) >= target at r = K-2 below s_min, shown by the first box itself.
     """
@@ -222,12 +232,17 @@ def start(bound: Bound, target: float) -> np.ndarray:
     while not (bound.C * Interval.of(float(most)).power(bound.p)).lo >= target:
         most *= 1.01
     edges = np.concatenate([[0.0], np.geomspace(most * 1e-12, most, 40)])
-    span = (0.0, float(bound.K - 2), 0.0, float(np.nextafter(np.sqrt(bound.K - 2), np.inf))) if bound.ranks else (0.0, 0.0, 0.0, 0.0)
+    span = (
+        (0.0, float(bound.K - 2), 0.0, float(np.nextafter(np.sqrt(bound.K - 2), np.inf)))
+        if bound.ranks
+        else (0.0, 0.0, 0.0, 0.0)
+    )
     return np.array([(a, b, *span) for a, b in itertools.pairwise(edges)])
 
 
 def contract(bound: Bound, boxes) -> np.ndarray:
-    """The boxes cut to what r/sqrt(K-2) <= k <= min(r, sqrt(r)) leaves of them, rounded outwards; the empty ones left out."""
+    """The boxes cut to what r/sqrt(K-2) <= k <= min(r, sqrt(r)) leaves of them, rounded outwards; the empty ones left
+    out."""
     if not bound.ranks:
         return boxes
     boxes, wide, root = boxes.copy(), 1 + 1e-14, np.sqrt(bound.K - 2)
@@ -250,7 +265,9 @@ def split(boxes) -> np.ndarray:
     """Each box halved along its longest side; s_1 on a logarithmic scale."""
     s_lo, s_hi, r_lo, r_hi, k_lo, k_hi = boxes.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        long = np.array([np.where(s_lo > 0, np.log(s_hi / s_lo), 2.0), (r_hi - r_lo) / (1 + r_lo), 2 * (k_hi - k_lo) / (1 + k_lo)])
+        long = np.array(
+            [np.where(s_lo > 0, np.log(s_hi / s_lo), 2.0), (r_hi - r_lo) / (1 + r_lo), 2 * (k_hi - k_lo) / (1 + k_lo)]
+        )
     axis = np.argmax(long, axis=0)
     low, high, at = boxes.copy(), boxes.copy(), np.arange(len(boxes))
     a, b = boxes[at, 2 * axis], boxes[at, 2 * axis + 1]

@@ -4,25 +4,26 @@ At rank r every critical point of a linear model is, up to rotations of hidden l
 
     Phi(A, E, B, b) = g(A E^(L-1) B', b) + (Lam/2) (|A|^2 + |B|^2 + (L-1) |E|^2) + (bias/2) |b|^2,
 
-A (K, r), B (K, r), E (r, r) symmetric positive definite (no E at L = 1): W_L = A, W_1, ..., W_{L-1} = E, H_1 = B' on class
-columns, B_c being sqrt(n_c) times the feature of class c. Singular values may coincide, which they do at every structure
-of interest: no singular vectors are unknowns. Conversely a zero with E > 0 is critical for the deep model: the
-gradient's three blocks give E^(2L-2) A'A = A'A E^(2L-2), so that A'A commutes with E, then A'A = B'B = E^2.
+A (K, r), B (K, r), E (r, r) symmetric positive definite (no E at L = 1): W_L = A, W_1, ..., W_{L-1} = E, H_1 = B' on
+class columns, B_c being sqrt(n_c) times the feature of class c. Singular values may coincide, which they do at every
+structure of interest: no singular vectors are unknowns. Conversely a zero with E > 0 is critical for the deep model:
+the gradient's three blocks give E^(2L-2) A'A = A'A E^(2L-2), so that A'A commutes with E, then A'A = B'B = E^2.
 
 *Columns.* For given weights, the feature h of a sample minimises a strictly convex function that depends on its class
 only, if the loss is convex; so all critical points are within-class collapsed and class columns lose nothing.
 
 *Gauge.* Rotations (A, E, B) -> (A Q, Q'E Q, B Q) are fixed by zeros: in r - 1 rows of A, its pivots, A is lower
-triangular with positive diagonal. This slice meets every orbit transversally, so a critical point of Phi on the slice is
-critical. A free constant in an unpenalised bias is fixed by b_K = 0.
+triangular with positive diagonal. This slice meets every orbit transversally, so a critical point of Phi on the slice
+is critical. A free constant in an unpenalised bias is fixed by b_K = 0.
 
 *Existence.* x the stored point, f the gradient on the slice, J its derivative, Y a floating inverse of J. If
 |Y f(x)| + q rho < rho with q = max |I - Y J| over the box of radius rho (sup norm), the box holds exactly one zero.
 
-*Index.* Phi minus F_r (the objective on logits of rank r) is least, 0, along balanced factors; so the negative eigenvalues
-of J are those of F_r's Hessian, and J being nonsingular, F_r's has no zero eigenvalue. For L >= 2 that is the index of the full
-Hessian at every width and every n (signature theorem), whose zeros are then those of the rotations alone. For L = 1 the directions
-that raise the rank add (d-r) #{sigma_i(G_perp) > Lam}, counted by the inertia of I - GG'/Lam^2 + A A'/c.
+*Index.* Phi minus F_r (the objective on logits of rank r) is least, 0, along balanced factors; so the negative
+eigenvalues of J are those of F_r's Hessian, and J being nonsingular, F_r's has no zero eigenvalue. For L >= 2 that is
+the index of the full Hessian at every width and every n (signature theorem), whose zeros are then those of the
+rotations alone. For L = 1 the directions that raise the rank add (d-r) #{sigma_i(G_perp) > Lam}, counted by the inertia
+of I - GG'/Lam^2 + A A'/c.
 
 Numbers are texts with DECIMALS decimals, all of them correct: one that provably is not the zero's rounding is rejected.
 
@@ -101,9 +102,9 @@ def read_decimal(text: str) -> int:
 
 
 def pivots(A) -> list[int]:
-    """The r - 1 rows in which A (K, r), whole numbers of UNIT, is lower triangular: for column a the row with the largest
-    a-th entry among those that are exactly 0 beyond it. Raises Rejected where none exceeds UNIT, so that at the zero
-    these entries are positive and the slice is transversal."""
+    """The r - 1 rows in which A (K, r), whole numbers of UNIT, is lower triangular: for column a the row with the
+    largest a-th entry among those that are exactly 0 beyond it. Raises Rejected where none exceeds UNIT, so that at the
+    zero these entries are positive and the slice is transversal."""
     rows, r = [], len(A[0])
     for a in range(r - 1):
         fit = [q for q, row in enumerate(A) if row[a] > 1 and not any(row[a + 1 :])]
@@ -142,7 +143,11 @@ class System:
         free = [(t,) for t in range(2 * K * r) if t not in fixed]
         first = 2 * K * r
         if model.L > 1:
-            free += [(first + p * r + p,) if p == q else (first + p * r + q, first + q * r + p) for p in range(r) for q in range(p, r)]
+            free += [
+                (first + p * r + p,) if p == q else (first + p * r + q, first + q * r + p)
+                for p in range(r)
+                for q in range(p, r)
+            ]
         if model.bias is not None:
             constant = Fit(model).shift_invariant and balls.ball(model.bias) == 0
             free += [(first + r * r + c,) for c in range(K - constant)]
@@ -194,7 +199,8 @@ class System:
         return [sum((long[place] for place in places[1:]), long[places[0]]) for places in self.free]
 
     def hessian(self, x):
-        """J(x): the second derivative of Phi in the unknowns, a symmetric matrix of balls that contains it on the box x."""
+        """J(x): the second derivative of Phi in the unknowns, a symmetric matrix of balls that contains it on the box
+        x."""
         here = _Here(self, x)
         return self._fit_part(here) + self._bent_part(here)
 
@@ -346,7 +352,8 @@ class Place:
 
     @functools.cached_property
     def inverse(self):
-        """Y, an approximate inverse of J, read exactly: from floats, or from balls where J is nearly singular. Raises Rejected."""
+        """Y, an approximate inverse of J, read exactly: from floats, or from balls where J is nearly singular. Raises
+        Rejected."""
         try:
             with np.errstate(all="ignore"):
                 Y = np.linalg.inv(floats(self.J))
@@ -373,7 +380,9 @@ class Place:
         """|Y f(x)| + q UNIT < UNIT, and E > 0, so that the zero is a critical point of the model at rank r."""
         unit = balls.ball(UNIT)
         if not largest(abs(v) for v in self.step) + largest(self.rows) * unit < unit:
-            raise Rejected(f"Krawczyk's test fails: no critical point is proved to lie within {UNIT} of the stored one.")
+            raise Rejected(
+                f"Krawczyk's test fails: no critical point is proved to lie within {UNIT} of the stored one."
+            )
         if self.system.model.L > 1 and inertia(self.system.parts(self.box)[2]) != 0:
             raise Rejected("E is not proved to be positive definite.")
         if self.system.model.L == 1 and self.system.r and inertia(self._gram()) != 0:
@@ -410,7 +419,8 @@ class Place:
         return on_stratum + leaving
 
     def leaving(self) -> int | None:
-        """Negative directions that raise the rank: (d-r) #{sigma_i(G_perp) > Lam} at L = 1, 0 beyond; None if unproved."""
+        """Negative directions that raise the rank: (d-r) #{sigma_i(G_perp) > Lam} at L = 1, 0 beyond; None if
+        unproved."""
         model, r = self.system.model, self.system.r
         if model.L > 1 or model.d[0] == r:
             return 0

@@ -1,26 +1,31 @@
 """The plain model, L = 1: a point of the dual problem bounds the convex objective from below.
 
-With one column x_c = Z_c/sqrt(n_c) + b per class, w_c = n_c/N, and targets t_c (one-hot y_c, smoothed for label smoothing),
+With one column x_c = Z_c/sqrt(n_c) + b per class, w_c = n_c/N, and targets t_c (one-hot y_c, smoothed for label
+smoothing),
 
     F(Z, b) = sum_c w_c l_c(x_c) + Lam ||Z||_* + (beta/2)||b||^2,       l_c(x) >= <q_c, x> - l_c*(q_c)  for every q_c,
 
 so that, with G = (w_c q_c/sqrt(n_c))_c and v = sum_c w_c q_c,
 
-    F >= -sum_c w_c l_c*(q_c) - |v|^2/(2 beta)        if ||G||_op <= Lam   (without the v term where there is no bias; v = 0 if beta = 0).
+    F >= -sum_c w_c l_c*(q_c) - |v|^2/(2 beta)  if ||G||_op <= Lam
+        (without the v term where there is no bias; v = 0 if beta = 0).
 
-Cross-entropy: q = P - t with P in the simplex, -l* is the entropy of P. MSE: l*(q) = |q|^2/2 + <q, y>. One column per class is enough, for
-the class means of any Z cost no more (Jensen; a projection lowers the nuclear norm).
+Cross-entropy: q = P - t with P in the simplex, -l* is the entropy of P. MSE: l*(q) = |q|^2/2 + <q, y>. One column per
+class is enough, for the class means of any Z cost no more (Jensen; a projection lowers the nuclear norm).
 
-*Witness.* Z = A B' and b are numbers; F at this point of factor space, with Lam (|A|^2 + |B|^2)/2 for the penalty, is the upper end. The dual
-point is the gradient there, repaired: for beta = 0 it is mixed with q = mean target - t_c (`mix`) and v is subtracted from every column, P >= 0 being
-checked; then q is shrunk towards 0 (`shrink`), P towards its target, until ||G|| <= Lam. That is proved by a congruence: for a float matrix V of
-near-eigenvectors of G'G, V'(Lam^2 - G'G)V and V'V have dominant diagonals. No solver and no eigenvalue is trusted.
+*Witness.* Z = A B' and b are numbers; F at this point of factor space, with Lam (|A|^2 + |B|^2)/2 for the penalty, is
+the upper end. The dual point is the gradient there, repaired: for beta = 0 it is mixed with q = mean target - t_c
+(`mix`) and v is subtracted from every column, P >= 0 being checked; then q is shrunk towards 0 (`shrink`), P towards
+its target, until ||G|| <= Lam. That is proved by a congruence: for a float matrix V of near-eigenvectors of G'G,
+V'(Lam^2 - G'G)V and V'V have dominant diagonals. No solver and no eigenvalue is trusted.
 
-*Closed form*, equal counts, any bias: C = Lam sqrt(n). Cross-entropy with smoothing delta: at Z = a S, b = 0, the gradient is -(r - delta/K)/sqrt(n) S with
-r = 1/(e^a + K - 1), which is -Lam S at the root r = C + delta/K (a > 0 iff C < (1 - delta)/K), and of norm (1 - delta)/(K sqrt(n)) <= Lam at a = 0
-otherwise. MSE: with b = (1 - a_1)/(K (1 + beta)) and modes a_i sqrt(n) = sqrt(n) - K n Lam/weight_i where positive, weight 1 on the simplex modes and
-beta/(1 + beta) on the constant one, the gradient is -Lam on every mode that is on, and above -Lam on the others. In both cases G lies in the subdifferential:
-the point is a global minimum exactly, with no gap. It needs the rank of dnc; at smaller widths the value is a lower bound.
+*Closed form*, equal counts, any bias: C = Lam sqrt(n). Cross-entropy with smoothing delta: at Z = a S, b = 0, the
+gradient is -(r - delta/K)/sqrt(n) S with r = 1/(e^a + K - 1), which is -Lam S at the root r = C + delta/K (a > 0 iff C
+< (1 - delta)/K), and of norm (1 - delta)/(K sqrt(n)) <= Lam at a = 0 otherwise. MSE: with b = (1 - a_1)/(K (1 + beta))
+and modes a_i sqrt(n) = sqrt(n) - K n Lam/weight_i where positive, weight 1 on the simplex modes and beta/(1 + beta) on
+the constant one, the gradient is -Lam on every mode that is on, and above -Lam on the others. In both cases G lies in
+the subdifferential: the point is a global minimum exactly, with no gap. It needs the rank of dnc; at smaller widths the
+value is a lower bound.
 
 Source: zhu21, zhou22a, zhou22b (the minima), the dual and its repair as given here.
 """
@@ -45,7 +50,8 @@ BITS = 160
 
 
 def check(data: dict) -> Checked:
-    """data: model, claim (`global` or `bound`), lower, upper (exact texts or None), witness (A, B, b, shrink, mix, or None), digest."""
+    """data: model, claim (`global` or `bound`), lower, upper (exact texts or None), witness (A, B, b, shrink, mix, or
+    None), digest."""
     model = Model.from_dict(opened(data)[PROBLEM])
     refuse(model)
     if data["witness"] is None:
@@ -100,7 +106,9 @@ def minimum(model: Model) -> tuple[str, object, float | None]:
 
 def reached(model: Model, name: str) -> bool:
     """Whether the widths allow the rank of the closed form."""
-    rank = model.K if model.loss == "mse" and not (model.bias is not None and balls.ball(model.bias) == 0) else model.K - 1
+    rank = (
+        model.K if model.loss == "mse" and not (model.bias is not None and balls.ball(model.bias) == 0) else model.K - 1
+    )
     return name == "zero" or model.max_rank >= rank
 
 
@@ -108,7 +116,8 @@ def reached(model: Model, name: str) -> bool:
 
 
 def bracket(model: Model, witness: dict) -> tuple[object, object | None, bool]:
-    """(lower ball, upper ball or None where the rank exceeds the width, whether the witness is the exact minimum zero)."""
+    """(lower ball, upper ball or None where the rank exceeds the width, whether the witness is the exact minimum
+    zero)."""
     A, B = _matrix(witness["A"], model.K), _matrix(witness["B"], model.K)
     b = [balls.ball(0)] * model.K if model.bias is None else [balls.ball(text) for text in witness["b"]]
     rank = len(witness["A"][0])
@@ -126,7 +135,11 @@ def bracket(model: Model, witness: dict) -> tuple[object, object | None, bool]:
 def _matrix(rows, K: int):
     if len(rows) != K or len({len(row) for row in rows}) != 1:
         raise Rejected(f"a witness factor needs {K} rows of one length.")
-    return balls.flint().arb_mat([[balls.ball(text) for text in row] for row in rows]) if rows[0] else balls.flint().arb_mat(K, 0)
+    return (
+        balls.flint().arb_mat([[balls.ball(text) for text in row] for row in rows])
+        if rows[0]
+        else balls.flint().arb_mat(K, 0)
+    )
 
 
 def columns(model: Model, Z, b) -> list[list]:
@@ -148,7 +161,10 @@ def slopes(model: Model, points) -> list[list]:
     """q_c: the gradient of l_c at x_c."""
     if model.loss == "mse":
         return [[x - int(j == c) for j, x in enumerate(point)] for c, point in enumerate(points)]
-    return [[p - t for p, t in zip(_softmax(point), target, strict=True)] for point, target in zip(points, targets(model), strict=True)]
+    return [
+        [p - t for p, t in zip(_softmax(point), target, strict=True)]
+        for point, target in zip(points, targets(model), strict=True)
+    ]
 
 
 def _softmax(point) -> list:
@@ -163,7 +179,10 @@ def primal_value(model: Model, points):
     if model.loss == "mse":
         fits = [sum((x - int(j == c)) ** 2 for j, x in enumerate(point)) / 2 for c, point in enumerate(points)]
     else:
-        fits = [_log_sum_exp(point) - sum(t * x for t, x in zip(target, point, strict=True)) for point, target in zip(points, targets(model), strict=True)]
+        fits = [
+            _log_sum_exp(point) - sum(t * x for t, x in zip(target, point, strict=True))
+            for point, target in zip(points, targets(model), strict=True)
+        ]
     return sum(w * fit for w, fit in zip(weights(model), fits, strict=True))
 
 
@@ -182,7 +201,9 @@ def dual_value(model: Model, q, shrink: str, mix: str):
         q = _balanced(model, q, mix)
     q = [[shrink * x for x in column] for column in q]
     _feasible(model, q)
-    value = sum(weight * _minus_conjugate(model, column, c) for c, (weight, column) in enumerate(zip(w, q, strict=True)))
+    value = sum(
+        weight * _minus_conjugate(model, column, c) for c, (weight, column) in enumerate(zip(w, q, strict=True))
+    )
     if model.bias is not None and not free:
         value -= sum(x * x for x in _mean(w, q)) / (2 * balls.ball(model.bias))
     return value
@@ -196,7 +217,10 @@ def _balanced(model: Model, q, mix) -> list[list]:
     """Mixed with the slopes of the mean target and with v subtracted, so that sum_c w_c q_c = 0 exactly."""
     w, t = weights(model), targets(model)
     mean = _mean(w, t)
-    q = [[(1 - mix) * x + mix * (m - y) for x, m, y in zip(column, mean, target, strict=True)] for column, target in zip(q, t, strict=True)]
+    q = [
+        [(1 - mix) * x + mix * (m - y) for x, m, y in zip(column, mean, target, strict=True)]
+        for column, target in zip(q, t, strict=True)
+    ]
     v = _mean(w, q)
     return [[x - y for x, y in zip(column, v, strict=True)] for column in q]
 
@@ -226,7 +250,8 @@ def _feasible(model: Model, q) -> None:
 
 
 def _dominance(M):
-    """The least excess of a diagonal entry over the absolute sum of its row: not negative, and the symmetric M is semidefinite; positive, and it is regular."""
+    """The least excess of a diagonal entry over the absolute sum of its row: not negative, and the symmetric M is
+    semidefinite; positive, and it is regular."""
     rows = M.tolist()
     excess = [row[i] - sum(abs(x) for j, x in enumerate(row) if j != i) for i, row in enumerate(rows)]
     return min((x.lower() for x in excess), key=balls.to_float)

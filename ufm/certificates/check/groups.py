@@ -1,4 +1,5 @@
-"""Groups of class permutations, their orbitals, and the association schemes these form: in integers, eigenvalues in balls.
+"""Groups of class permutations, their orbitals, and the association schemes these form: in integers, eigenvalues in
+balls.
 
 Source: bannai84 (schemes).
 """
@@ -17,7 +18,8 @@ from ufm.numerics import balls
 
 
 def generators(name: str) -> list[list[int]]:
-    """Permutations of 0..K-1 that generate a group: S_k, D_k, V_4, S_kwrS_m, S_axS_b (a grid), H(m,2), J(v,2), icosahedron, and `A+B`.
+    """Permutations of 0..K-1 that generate a group: S_k, D_k, V_4, S_kwrS_m, S_axS_b (a grid), H(m,2), J(v,2),
+    icosahedron, and `A+B`.
 
     Points are numbered as in `ufm.numerics.schemes`; A+B is the direct product, B acting on the last points.
 
@@ -29,7 +31,9 @@ def generators(name: str) -> list[list[int]]:
     result, first = [], 0
     for size, perms in parts:
         after = sum(sizes) - first - size
-        result += [[*range(first), *(first + v for v in perm), *range(first + size, first + size + after)] for perm in perms]
+        result += [
+            [*range(first), *(first + v for v in perm), *range(first + size, first + size + after)] for perm in perms
+        ]
         first += size
     return result or [list(range(sum(sizes)))]
 
@@ -87,11 +91,16 @@ _FAMILIES = [
 
 
 def orbitals(perms: list[list[int]], K: int) -> np.ndarray:
-    """The orbits of ordered pairs (a, b), numbered from 0 in order of appearance with those of the pairs (a, a) first: an integer matrix (K, K).
+    """The orbits of ordered pairs (a, b), numbered from 0 in order of appearance with those of the pairs (a, a) first:
+    an integer matrix (K, K).
 
     Raises Rejected unless every permutation is one of 0..K-1.
     """
-    if not perms or any(type(v) is not int for perm in perms for v in perm) or any(sorted(perm) != list(range(K)) for perm in perms):
+    if (
+        not perms
+        or any(type(v) is not int for perm in perms for v in perm)
+        or any(sorted(perm) != list(range(K)) for perm in perms)
+    ):
         raise Rejected(f"the group must be given by permutations of 0..{K - 1}.")
     names = np.arange(K * K).reshape(K, K)
     while True:
@@ -106,7 +115,8 @@ def orbitals(perms: list[list[int]], K: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Orbit:
-    """A scheme on some of the classes: relations (k, k) integers 0..d, valencies, and for every idempotent its rank and entries.
+    """A scheme on some of the classes: relations (k, k) integers 0..d, valencies, and for every idempotent its rank and
+    entries.
 
     entries[j][i]: the ball of E_j on relation i, m_j u_ij/k.
     """
@@ -138,26 +148,33 @@ class Class:
 
 
 def symmetry_class(group, order, K: int) -> Class:
-    """The class of a group: a name of `generators` or permutations of 0..K-1. order: for each orbit, how its idempotents are numbered.
+    """The class of a group: a name of `generators` or permutations of 0..K-1. order: for each orbit, how its
+    idempotents are numbered.
 
-    Raises Rejected unless there are one or two orbits, every orbital inside an orbit is symmetric, and one joins the orbits.
+    Raises Rejected unless there are one or two orbits, every orbital inside an orbit is symmetric, and one joins the
+    orbits.
     """
     perms = generators(group) if isinstance(group, str) else group
     names = orbitals(perms, K)
     parts = [np.flatnonzero(np.diag(names) == v) for v in range(len(set(np.diag(names).tolist())))]
     if len(parts) > 2:
         raise Rejected(f"the group must have one or two orbits; it has {len(parts)}.")
-    if len(parts) == 2 and (len(set(names[np.ix_(*parts)].ravel())) > 1 or len(set(names[np.ix_(*parts[::-1])].ravel())) > 1):
+    if len(parts) == 2 and (
+        len(set(names[np.ix_(*parts)].ravel())) > 1 or len(set(names[np.ix_(*parts[::-1])].ravel())) > 1
+    ):
         raise Rejected("the group must not split the pairs between its two orbits.")
     order = [None] * len(parts) if order is None else order
     if len(order) != len(parts):
         raise Rejected(f"order must be one list per orbit, {len(parts)} here; got {order}.")
-    orbits = tuple(_orbit(tuple(map(int, part)), names[np.ix_(part, part)], o) for part, o in zip(parts, order, strict=True))
+    orbits = tuple(
+        _orbit(tuple(map(int, part)), names[np.ix_(part, part)], o) for part, o in zip(parts, order, strict=True)
+    )
     return Class(group if isinstance(group, str) else _cycles(perms), orbits)
 
 
 def _orbit(points, names, order) -> Orbit:
-    """The scheme of one orbit, eigenvalues by exact algebra and isolated roots; its idempotents in the order asked for."""
+    """The scheme of one orbit, eigenvalues by exact algebra and isolated roots; its idempotents in the order asked
+    for."""
     used = list(dict.fromkeys([*np.diag(names).tolist(), *names.ravel().tolist()]))
     relations = np.array([[used.index(v) for v in row] for row in names.tolist()])
     if not np.array_equal(relations, relations.T):
@@ -170,7 +187,9 @@ def _orbit(points, names, order) -> Orbit:
     if sorted(order) != list(range(1, d + 1)) or any(type(v) is not int for v in order):
         raise Rejected(f"order must list 1..{d}; got {order}.")
     modes = [modes[v - 1] for v in order]
-    entries = tuple(tuple(m * value / (valency * k) for value, valency in zip(P, valencies, strict=True)) for m, P in modes)
+    entries = tuple(
+        tuple(m * value / (valency * k) for value, valency in zip(P, valencies, strict=True)) for m, P in modes
+    )
     return Orbit(points, relations, valencies, tuple(m for m, _ in modes), entries)
 
 
@@ -207,8 +226,13 @@ def _eigenspaces(A, valencies) -> list[tuple[int, list]]:
             trivial += 1
             continue
         raised = list(itertools.accumulate([theta] * d, lambda a, b: a * b, initial=balls.ball(1)))
-        P = [sum((balls.ball(Fraction(int(X[i, s].p), int(X[i, s].q))) * raised[s] for s in range(d + 1)), balls.ball(0)) for i in range(d + 1)]
-        m = (k / sum((value * value / valency for value, valency in zip(P, valencies, strict=True)), balls.ball(0))).unique_fmpz()
+        P = [
+            sum((balls.ball(Fraction(int(X[i, s].p), int(X[i, s].q))) * raised[s] for s in range(d + 1)), balls.ball(0))
+            for i in range(d + 1)
+        ]
+        m = (
+            k / sum((value * value / valency for value, valency in zip(P, valencies, strict=True)), balls.ball(0))
+        ).unique_fmpz()
         if m is None:
             raise Rejected("a multiplicity of the scheme is not determined.")
         modes.append((int(m), P))

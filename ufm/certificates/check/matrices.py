@@ -53,7 +53,9 @@ def row_sums(A) -> list:
 
 def inertia(H, turns: int = 3) -> int | None:
     """The number of negative eigenvalues of every symmetric matrix in H; None where it is not proved that all have
-    the same number and none is singular. turns: congruences to try; each resolves what the floats of the last could not."""
+    the same number and none is singular. turns: congruences to try; each resolves what the floats of the last could
+    not.
+    """
     count = _discs(H)
     if count is not None or not turns:
         return count

@@ -55,13 +55,24 @@ class Model:
 
     def words(self) -> str:
         """`K=4, n=1, d=4, L=2, lam=1/75, cross-entropy, linear layers`."""
-        n, d, lam = (values[0] if len(set(values)) == 1 else f"({', '.join(map(str, values))})" for values in (self.n, self.d, self.lam))
+        n, d, lam = (
+            values[0] if len(set(values)) == 1 else f"({', '.join(map(str, values))})"
+            for values in (self.n, self.d, self.lam)
+        )
         loss = {"ce": "cross-entropy", "mse": "MSE"}.get(self.loss, self.loss)
         bias = "" if self.bias is None else f", bias weight {self.bias}"
         return f"K={self.K}, n={n}, d={d}, L={self.L}, lam={lam}, {loss}, linear layers{bias}"
 
     def to_dict(self) -> dict:
-        return {"K": self.K, "n": list(self.n), "d": list(self.d), "L": self.L, "lam": list(self.lam), "loss": self.loss, "bias": self.bias}
+        return {
+            "K": self.K,
+            "n": list(self.n),
+            "d": list(self.d),
+            "L": self.L,
+            "lam": list(self.lam),
+            "loss": self.loss,
+            "bias": self.bias,
+        }
 
     @staticmethod
     def from_dict(data: dict) -> Model:

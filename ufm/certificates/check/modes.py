@@ -2,20 +2,22 @@
 
     F(Z) = (1/2N) ||Z - Y||^2 + (D/2) Lam sum_i s_i(Z)^(2/D),   rank Z <= R = min(K, d).
 
-By Mirsky's inequality ||Z - Y||^2 >= sum_i (s_i(Z) - y_i)^2, both sorted, y_c = sqrt(n_c) the singular values of Y. Hence
+By Mirsky's inequality ||Z - Y||^2 >= sum_i (s_i(Z) - y_i)^2, both sorted, y_c = sqrt(n_c) the singular values of Y.
+Hence
 
     F >= sum_i n_i/(2N) - sum of the R largest gains,   gain(y) = max(0, max_s (2 s y - s^2)/(2N) - (D/2) Lam s^(2/D)),
 
-which grows with y, and the bound is attained on the singular vectors of Y. On the ray of one mode s = 0 competes with the
-large root of s + N Lam s^(2/D - 1) = y. The root has a positive gain iff
+which grows with y, and the bound is attained on the singular vectors of Y. On the ray of one mode s = 0 competes with
+the large root of s + N Lam s^(2/D - 1) = y. The root has a positive gain iff
 
     N^D prod(lam) (D-1)^(2D-2) < n^(D-1) (D-2)^(D-2)                        (takeover)
 
-and exists iff N^D prod(lam) (2D-2)^(2D-2) < n^(D-1) D^D (D-2)^(D-2) (fold), with 0^0 = 1: statements between rational numbers
-when lam is rational. At equality both ends of the ray are minimal, and the mode counts as off.
+and exists iff N^D prod(lam) (2D-2)^(2D-2) < n^(D-1) D^D (D-2)^(D-2) (fold), with 0^0 = 1: statements between rational
+numbers when lam is rational. At equality both ends of the ray are minimal, and the mode counts as off.
 
-An unpenalised bias with equal counts leaves ||(Z - Y)(1 - 11'/N)||^2: Z may be replaced by Z (1 - 11'/N), a projection, and the
-same holds with y = sqrt(n) K - 1 times. A penalised bias weighs one mode differently; Mirsky's inequality then says less.
+An unpenalised bias with equal counts leaves ||(Z - Y)(1 - 11'/N)||^2: Z may be replaced by Z (1 - 11'/N), a projection,
+and the same holds with y = sqrt(n) K - 1 times. A penalised bias weighs one mode differently; Mirsky's inequality then
+says less.
 
 Source: mirsky75, dang23 (takeover and roots); the equality case as given here.
 """
@@ -39,7 +41,8 @@ PROBLEM = "model"
 
 @dataclass(frozen=True)
 class Mode:
-    """`size` equal modes y = sqrt(count), `places` of them within the width; the signs of the gain and of fold - Lam."""
+    """`size` equal modes y = sqrt(count), `places` of them within the width; the signs of the gain and of fold -
+    Lam."""
 
     count: int
     size: int
@@ -92,7 +95,9 @@ def refuse(model: Model) -> None:
     if model.loss != "mse":
         raise Rejected(f"the modes decouple under MSE only; got loss={model.loss!r}.")
     if model.bias is not None and not (balls.ball(model.bias) == 0 and model.balanced):
-        raise Rejected(f"with a bias the argument needs bias=0 and equal counts; got bias={model.bias}, n={list(model.n)}.")
+        raise Rejected(
+            f"with a bias the argument needs bias=0 and equal counts; got bias={model.bias}, n={list(model.n)}."
+        )
 
 
 def takeover(model: Model, count: int) -> int:
@@ -136,7 +141,8 @@ def _gain(model: Model, count: int):
 
 
 def _name(model: Model, found: list[Mode]) -> str:
-    """zero, dnc (every mode that has a root is on, as far as the width allows), or the modes that are on, as in `ufm.structures.modes`."""
+    """zero, dnc (every mode that has a root is on, as far as the width allows), or the modes that are on, as in
+    `ufm.structures.modes`."""
     if not any(g.on for g in found):
         return "zero"
     narrow_bias = model.bias is not None and model.max_rank < model.K

@@ -1,16 +1,18 @@
 """The order of two points of one problem: F(left) < F(right), from proved enclosures of both.
 
-A side is a structure in closed form (its scales and loss are recomputed by `scales.enclose`), or any point of declared rank
+A side is a structure in closed form (its scales and loss are recomputed by `scales.enclose`), or any point of declared
+rank
 
     Z = U diag(s) V',   F = g(Z) + (D/2) Lam sum_i s_i(Z)^(2/D) + (bias/2)|b|^2,
 
 with U (K, r), V (N, r) or one row per class (times sqrt(n_c)) only nearly orthonormal. By Ostrowski's inequality
-sigma_i(Z) lies in s_i [smin(U) smin(V), smax(U) smax(V)], and smin^2, smax^2 in 1 -+ |U'U - I|_F. The point need not be critical.
+sigma_i(Z) lies in s_i [smin(U) smin(V), smax(U) smax(V)], and smin^2, smax^2 in 1 -+ |U'U - I|_F. The point need not be
+critical.
 
-Data: `problem`; `left`, `right` with `structure`, `root`, `scales` (or `point`, `U`, `s`, `V`, `b`), `loss` and `radius`;
-`seal`, the hash of the inputs. Inputs are sealed, so that a slip in a number that hardly matters (a width, the last
-digit of U) is seen; outputs are recomputed: every scale is correctly rounded, and the radius is the least two-digit number
-with |F - loss| <= radius (at least 1e-28 |loss|).
+Data: `problem`; `left`, `right` with `structure`, `root`, `scales` (or `point`, `U`, `s`, `V`, `b`), `loss` and
+`radius`; `seal`, the hash of the inputs. Inputs are sealed, so that a slip in a number that hardly matters (a width,
+the last digit of U) is seen; outputs are recomputed: every scale is correctly rounded, and the radius is the least
+two-digit number with |F - loss| <= radius (at least 1e-28 |loss|).
 
 Source: ostrowski59.
 """
@@ -56,7 +58,9 @@ def compared(left: str, right: str, low, high) -> Checked:
     if reverse > 0:
         raise Rejected(f"the reverse is true: {right} < {left} by at least {_float_below(reverse):.6g}.")
     width = max(low[1] - low[0], high[1] - high[0])
-    raise Rejected(f"undecided: the losses of {left} and {right} are enclosed to {float(width):.2g} and not told apart.")
+    raise Rejected(
+        f"undecided: the losses of {left} and {right} are enclosed to {float(width):.2g} and not told apart."
+    )
 
 
 def label(side: dict) -> str:
@@ -72,7 +76,10 @@ def label(side: dict) -> str:
 
 def seal(data: dict) -> str:
     """The hash of what the proof starts from."""
-    sides = [{key: value for key, value in data[side].items() if key not in ("loss", "radius", "scales")} for side in ("left", "right")]
+    sides = [
+        {key: value for key, value in data[side].items() if key not in ("loss", "radius", "scales")}
+        for side in ("left", "right")
+    ]
     return fingerprint([data["problem"], *sides])[:32]
 
 
@@ -99,7 +106,10 @@ def recomputed(model: Model, side: dict, digits: int, where: str):
         raise Rejected(f"{where}: {side['structure']} has {len(found.scales)} scales; got {len(side['scales'])}.")
     for i, (ball, text) in enumerate(zip(found.scales, side["scales"], strict=True)):
         with balls.precision(4 * digits + 128):
-            if significant(text) < 15 or not abs(ball - balls.ball(Fraction(text))) <= balls.ball(_unit(text)) * 0.5000001:
+            if (
+                significant(text) < 15
+                or not abs(ball - balls.ball(Fraction(text))) <= balls.ball(_unit(text)) * 0.5000001
+            ):
                 raise Rejected(f"{where}: scale {i} is not {text}; it lies in {ball.str(20)}.")
     return found.loss
 
@@ -122,7 +132,11 @@ def rounded(ball, digits: int) -> str:
     exact = Fraction(mantissa) * Fraction(2) ** exponent
     context = decimal.Context(prec=digits, rounding=decimal.ROUND_HALF_EVEN, Emin=-(10**9), Emax=10**9)
     value = context.divide(decimal.Decimal(exact.numerator), decimal.Decimal(exact.denominator))
-    return str(value.quantize(decimal.Decimal(1).scaleb(value.adjusted() - digits + 1), context=context)) if value else "0." + "0" * digits
+    return (
+        str(value.quantize(decimal.Decimal(1).scaleb(value.adjusted() - digits + 1), context=context))
+        if value
+        else "0." + "0" * digits
+    )
 
 
 def worthwhile(ball, most: int) -> int:
@@ -137,7 +151,11 @@ def radius(ball, text: str) -> str:
     """The least two-digit number that is at least |F - text| for all F in the ball, and at least 1e-28 |text|."""
     centre = balls.ball(Fraction(text))
     distance = abs(ball - centre).upper()
-    least = (abs(centre) * balls.ball("1e-28") if significant(text) <= 28 else abs(centre) * balls.ball(10) ** (-significant(text) - 2)).upper()
+    least = (
+        abs(centre) * balls.ball("1e-28")
+        if significant(text) <= 28
+        else abs(centre) * balls.ball(10) ** (-significant(text) - 2)
+    ).upper()
     return balls.above(distance if distance > least else least, 2)
 
 
@@ -148,7 +166,9 @@ def point_value(model: Model, side: dict, bits: int = 160):
         s = [_exact(text) for text in side["s"]]
         r, rows = len(s), len(side["V"])
         if rows not in (model.K, model.N) or any(len(row) != r for row in (*side["U"], *side["V"])):
-            raise Rejected(f"a point of rank {r} has {model.K} rows of {r} numbers in U, and as many or {model.N} in V.")
+            raise Rejected(
+                f"a point of rank {r} has {model.K} rows of {r} numbers in U, and as many or {model.N} in V."
+            )
         if r > model.max_rank:
             raise Rejected(f"rank {r} does not fit into widths {list(model.d)}.")
         if not all(value > 0 for value in s):
@@ -168,7 +188,9 @@ def point_value(model: Model, side: dict, bits: int = 160):
         for j, (c, weight) in enumerate(zip(labels, weights, strict=True)):
             column = [Z[i][j] * shrink[j] + b[i] for i in range(model.K)]
             fit += weight * column_loss(model.loss, column, c)
-        ridge = balls.ball(0) if model.bias is None else balls.ball(model.bias) / 2 * sum((x * x for x in b), balls.ball(0))
+        ridge = (
+            balls.ball(0) if model.bias is None else balls.ball(model.bias) / 2 * sum((x * x for x in b), balls.ball(0))
+        )
         return fit + penalty(model, singular) + ridge
 
 

@@ -1,16 +1,19 @@
 """The order of two structures on a whole interval of lam, from four enclosures at its ends.
 
-With lam the effective ridge weight, F(Z; lam) = g(Z) + lam R(Z), R = (D/2) sum s_i^(2/D), is linear in lam at a fixed Z. A named
-structure with large roots has scales t_1, t_2, ... that each solve G_j(t_j) = lam. Where they exist at lam_2, G_j falls from t_j(lam_2) on to 0
-(proved with the enclosure, `check.scales`): they exist for every smaller lam too, are the largest roots there, and move down
-as lam grows. Its value V(lam) has the slope R, by stationarity in t, and R rises in t: V rises with lam and is concave on (0, lam_2].
+With lam the effective ridge weight, F(Z; lam) = g(Z) + lam R(Z), R = (D/2) sum s_i^(2/D), is linear in lam at a fixed
+Z. A named structure with large roots has scales t_1, t_2, ... that each solve G_j(t_j) = lam. Where they exist at
+lam_2, G_j falls from t_j(lam_2) on to 0 (proved with the enclosure, `check.scales`): they exist for every smaller lam
+too, are the largest roots there, and move down as lam grows. Its value V(lam) has the slope R, by stationarity in t,
+and R rises in t: V rises with lam and is concave on (0, lam_2].
 
-So on [lam_1, lam_2] the value of `right` lies on or above its chord, and that of `left` on or below its tangents at both ends, whose slopes are R there.
-A mean of the two tangents that lies below the chord at both ends proves left < right between them. A long interval is cut into pieces.
+So on [lam_1, lam_2] the value of `right` lies on or above its chord, and that of `left` on or below its tangents at
+both ends, whose slopes are R there. A mean of the two tangents that lies below the chord at both ends proves left <
+right between them. A long interval is cut into pieces.
 
-Where right exists at lam_1 but not at lam_2, and each G_j belongs to one block, it rises to one peak and falls (at L = 1 every G_j only falls): as
-long as right exists V_right >= V_right(lam_1), and V_left(lam_2) < V_right(lam_1) proves the order wherever right exists. A structure
-without scales at lam_1 has none at larger lam: G_j has no positive root for a level of lam_1, and it tends to 0, hence lies below it.
+Where right exists at lam_1 but not at lam_2, and each G_j belongs to one block, it rises to one peak and falls (at L =
+1 every G_j only falls): as long as right exists V_right >= V_right(lam_1), and V_left(lam_2) < V_right(lam_1) proves
+the order wherever right exists. A structure without scales at lam_1 has none at larger lam: G_j has no positive root
+for a level of lam_1, and it tends to 0, hence lies below it.
 
 Source: gk25 (the structures); concavity of the value along a branch as given here.
 """
@@ -31,9 +34,11 @@ BITS = 256
 
 
 def check(data: dict) -> Checked:
-    """The statement of data {K, n, L, d, loss, claim, left, right, lam}: n samples per class, d widths, lam rising exact texts.
+    """The statement of data {K, n, L, d, loss, claim, left, right, lam}: n samples per class, d widths, lam rising
+    exact texts.
 
-    claim `order`: left < right on [lam[0], lam[-1]], piece by piece. claim `absent`: the structure `left` does not exist there; right is None.
+    claim `order`: left < right on [lam[0], lam[-1]], piece by piece. claim `absent`: the structure `left` does not
+    exist there; right is None.
     """
     with balls.precision(BITS):
         lam, left, right = data["lam"], data["left"], data["right"]
@@ -50,14 +55,17 @@ def check(data: dict) -> Checked:
             raise Rejected(f"claim must be order or absent; got {data['claim']!r}.")
         if end(problem, right, lam[0]) is None:
             raise Rejected(f"{right} does not exist at lam={lam[0]}.")
-        margins = [margin for piece in pairwise(lam) if (margin := piece_margin(problem, left, right, *piece)) is not None]
+        margins = [
+            margin for piece in pairwise(lam) if (margin := piece_margin(problem, left, right, *piece)) is not None
+        ]
         whole = end(problem, right, lam[-1]) is not None
         words = f"{left} < {right} {where}" if whole else f"{left} < {right} as long as {right} exists, {where}"
         return Checked("order", words, min(margins), "ball")
 
 
 def piece_margin(problem, left: str, right: str, low: str, high: str) -> float | None:
-    """A positive number below V_right - V_left wherever right exists on [low, high]; None where it exists nowhere there.
+    """A positive number below V_right - V_left wherever right exists on [low, high]; None where it exists nowhere
+    there.
 
     Raises Rejected where no positive one is found, or left is not shown to exist on all of it.
     """
@@ -69,7 +77,9 @@ def piece_margin(problem, left: str, right: str, low: str, high: str) -> float |
             return None
         if R2 is None:
             if problem[0] % 2 and right == "pairs" and problem[2] > 1:
-                raise Rejected(f"{right} does not exist at lam={high}; its scale equation is not shown to have one peak.")
+                raise Rejected(
+                    f"{right} does not exist at lam={high}; its scale equation is not shown to have one peak."
+                )
             margin = R1[0] - L2[0]
         else:
             width = balls.ball(high) - balls.ball(low)

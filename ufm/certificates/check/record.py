@@ -13,7 +13,8 @@ CAP = 4096
 def sealed(data: dict) -> dict:
     """data with the digest of its canonical text under `digest`.
 
-    A digit of a witness can change without harm to the proof; the digest says that these are not the data that were checked.
+    A digit of a witness can change without harm to the proof; the digest says that these are not the data that were
+    checked.
     """
     return {**data, "digest": _digest(data)}
 

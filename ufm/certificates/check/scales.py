@@ -8,20 +8,22 @@ where v_i = -dl/dt is the pull of the loss on one kind of column, and w_i > 0. F
 
     e_i(t) = -t v_i'(t)/v_i(t)   increases strictly from 0 as long as v_i > 0, and v_i' < 0 throughout.      (*)
 
-Hence t G'(t) = t^q sum_i w_i v_i (q - e_i). If e_i(b) < q for all i, G rises on (0, b]; if e_i(a) > q or v_i(a) <= 0 for
-all i, it falls on [a, infinity). So signs at single points prove statements about whole branches: a sign change of
-G - level on [a, b] with G falling from a on is the largest root and the only one there (`large`), one with G rising up to b
-is the only root left of it (`small`), and v_i decreasing gives G <= b^q sum_i w_i v_i(a) between a and b: no root at all
-when that is below the level at the peak. At D = 2, q = 0 and G only falls from sum_i w_i v_i(0).
+Hence t G'(t) = t^q sum_i w_i v_i (q - e_i). If e_i(b) < q for all i, G rises on (0, b]; if e_i(a) > q or v_i(a) <= 0
+for all i, it falls on [a, infinity). So signs at single points prove statements about whole branches: a sign change of
+G - level on [a, b] with G falling from a on is the largest root and the only one there (`large`), one with G rising up
+to b is the only root left of it (`small`), and v_i decreasing gives G <= b^q sum_i w_i v_i(a) between a and b: no root
+at all when that is below the level at the peak. At D = 2, q = 0 and G only falls from sum_i w_i v_i(0).
 
-Why (*) holds. *Cross-entropy, a block of k classes in K = k + r*, x = e^(t/k): v = (k + r x)/(x^k + k - 1 + r x) and -v'/v = A/B,
+Why (*) holds. *Cross-entropy, a block of k classes in K = k + r*, x = e^(t/k): v = (k + r x)/(x^k + k - 1 + r x) and
+-v'/v = A/B,
 
     A = k x^k + r (1 - 1/k) x^(k+1) + (r/k) x,   B = (x^k + k - 1 + r x)(k + r x).
 
 In A'B - AB' every coefficient is positive but two: -(r^3/k) x^2, outweighed for x >= 1 by r^3 (k-1)^2/k x^(k+2), and
--r x^(2k). With y = r x, t (log A/B)' >= -log(x) y/((k + (1-1/k) y)(k + y)) >= -y log(y)/(4 + 3y + y^2/2) > -1, so t A/B increases.
-*The lone class of odd pairs*: v = (K-1)/(e^t + K - 1), e = t e^t/(e^t + K - 1). *Label smoothing* subtracts a constant c
-from v: e becomes e v/(v - c), a product of two increasing factors. *MSE*: v = 1 - rho t, e = rho t/(1 - rho t).
+-r x^(2k). With y = r x, t (log A/B)' >= -log(x) y/((k + (1-1/k) y)(k + y)) >= -y log(y)/(4 + 3y + y^2/2) > -1, so t A/B
+increases. *The lone class of odd pairs*: v = (K-1)/(e^t + K - 1), e = t e^t/(e^t + K - 1). *Label smoothing* subtracts
+a constant c from v: e becomes e v/(v - c), a product of two increasing factors. *MSE*: v = 1 - rho t, e = rho t/(1 -
+rho t).
 
 Source: gk25 (the scale equations of dnc and pairs), the monotonicity argument as given here.
 """
@@ -38,7 +40,9 @@ from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
 
 CAP = 2048
-_NAME = re.compile(r"(zero|dnc|pairs\+apex|pairs|blocks)(?:\((\d+(?:,\d+)*)\))?(?:\(((?:large|small)(?:,(?:large|small))*)\))?")
+_NAME = re.compile(
+    r"(zero|dnc|pairs\+apex|pairs|blocks)(?:\((\d+(?:,\d+)*)\))?(?:\(((?:large|small)(?:,(?:large|small))*)\))?"
+)
 _LOSS = re.compile(r"(\w+)(?:\(([^()]+)\))?")
 
 
@@ -52,7 +56,8 @@ class Undecided(Rejected):
 
 @dataclass(frozen=True)
 class Enclosed:
-    """Balls that contain the loss F, the scales (ordered as in `ufm.structures`) and the singular values with multiplicities."""
+    """Balls that contain the loss F, the scales (ordered as in `ufm.structures`) and the singular values with
+    multiplicities."""
 
     loss: object
     scales: tuple
@@ -117,10 +122,11 @@ def is_name(name) -> bool:
 def enclose(model: Model, name: str, root: str | tuple[str, ...] = "large", digits: int = 30, start=None) -> Enclosed:
     """The structure `name` of a problem: its scales exist and are the only ones on their branch, proved.
 
-    name: zero, dnc, pairs, blocks(6,2,2), pairs+apex, followed by (small) or (large,small) where `root` (one word or one per
-    part of at least 2) does not say it. digits: correct significant digits of loss and scales; the precision is doubled from 128
-    bits until they are. start: three numbers near the scales of `pairs+apex`, searched for where not given. That point is proved to be
-    critical and the only one near; that no lower one lies on its family is not proved.
+    name: zero, dnc, pairs, blocks(6,2,2), pairs+apex, followed by (small) or (large,small) where `root` (one word or
+    one per part of at least 2) does not say it. digits: correct significant digits of loss and scales; the precision is
+    doubled from 128 bits until they are. start: three numbers near the scales of `pairs+apex`, searched for where not
+    given. That point is proved to be critical and the only one near; that no lower one lies on its family is not
+    proved.
 
     Raises DoesNotExist where that is proved, Undecided where nothing is, Rejected for names and losses without a proof.
     """
@@ -145,7 +151,9 @@ def _sharp(found: Enclosed, digits: int) -> bool:
     return all(bool(x.rad() <= tiny * abs(x.mid())) for x in (found.loss, *found.scales))
 
 
-def enclose_at_precision(model: Model, kind: str, parts: tuple[int, ...], roots: tuple[str, ...], name: str, start) -> Enclosed:
+def enclose_at_precision(
+    model: Model, kind: str, parts: tuple[int, ...], roots: tuple[str, ...], name: str, start
+) -> Enclosed:
     """The structure in balls of the precision now set."""
     if kind == "zero":
         return _zero(model)
@@ -159,7 +167,9 @@ def enclose_at_precision(model: Model, kind: str, parts: tuple[int, ...], roots:
     if set(parts) != {2} or len(parts) == 1:  # a single pair is the simplex of two classes, and called so
         return found
     values = tuple(a / 2 for a in found.scales)
-    return Enclosed(found.loss, values[:1] if model.balanced and len(set(roots)) == 1 else values, found.singular_values)
+    return Enclosed(
+        found.loss, values[:1] if model.balanced and len(set(roots)) == 1 else values, found.singular_values
+    )
 
 
 def _parse(model: Model, name: str, root) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
@@ -202,11 +212,15 @@ def loss_kind(model: Model):
         return "ce", smoothing
     if match and model.loss in ("ce", "mse", "focal(0)"):
         return "mse" if model.loss == "mse" else "ce", balls.ball(0)
-    raise Rejected(f"no proof that the scales under the loss {model.loss!r} are unique on their branch; ce, mse and label_smoothing have one.")
+    raise Rejected(
+        f"no proof that the scales under the loss {model.loss!r} are unique on their branch; ce, mse and"
+        " label_smoothing have one."
+    )
 
 
 def block_piece(model: Model, k: int, weight, stretch: int = 1) -> Piece:
-    """The pull on a column of a block of k classes at t = stretch times the variable: v as in the module's docstring."""
+    """The pull on a column of a block of k classes at t = stretch times the variable: v as in the module's
+    docstring."""
     kind, smoothing = loss_kind(model)
     if kind == "mse":
         return _linear_piece(weight, balls.ball(1))
@@ -223,7 +237,9 @@ def block_piece(model: Model, k: int, weight, stretch: int = 1) -> Piece:
     def drop(t):
         t = stretch * t
         X, Xk, Xk1 = parts(t)
-        rate = (k * X + balls.ball(Fraction(r * (k - 1), k)) + balls.ball(Fraction(r, k)) * Xk) / ((1 + (k - 1) * Xk + r * Xk1) * (k * X + r))
+        rate = (k * X + balls.ball(Fraction(r * (k - 1), k)) + balls.ball(Fraction(r, k)) * Xk) / (
+            (1 + (k - 1) * Xk + r * Xk1) * (k * X + r)
+        )
         return t * rate * (k * Xk + r * Xk1) / (1 + (k - 1) * Xk + r * Xk1)
 
     return Piece(weight, lambda t: plain(t) - smoothing, drop)
@@ -378,7 +394,8 @@ def _enclosure(equation: Equation, u, side: int, name: str):
 
 
 def _branch(equation: Equation, a, side: int) -> bool:
-    """Proved: G falls from e^a on (side 1), or rises up to it (-1); cell by cell on the stretch where its columns disagree."""
+    """Proved: G falls from e^a on (side 1), or rises up to it (-1); cell by cell on the stretch where its columns
+    disagree."""
     proved = equation.falls_from if side > 0 else equation.rises_until
     b, step = a, balls.ball(2) ** -10
     while step < 8:
@@ -474,7 +491,10 @@ def _block_counts(model: Model, parts: tuple[int, ...], name: str) -> list[tuple
     for k in (k for k in parts if k > 1):
         fullest = max(groups, key=groups.__getitem__)
         if groups[fullest] < k:
-            raise DoesNotExist(f"{name} needs equal counts inside each block; n={list(model.n)} has no {k} classes left with one count.")
+            raise DoesNotExist(
+                f"{name} needs equal counts inside each block; n={list(model.n)} has no {k} classes left with one"
+                " count."
+            )
         groups[fullest] -= k
         chosen.append((k, fullest))
     return chosen
@@ -509,7 +529,9 @@ def _best_bias(target, weight):
             break
         inverse = [1 / (pi + weight) for pi in p]
         step = [i * g for i, g in zip(inverse, grad, strict=True)]
-        lift = sum(pi * s for pi, s in zip(p, step, strict=True)) / (1 - sum(pi * pi * i for pi, i in zip(p, inverse, strict=True)))
+        lift = sum(pi * s for pi, s in zip(p, step, strict=True)) / (
+            1 - sum(pi * pi * i for pi, i in zip(p, inverse, strict=True))
+        )
         step = [s + i * pi * lift for s, i, pi in zip(step, inverse, p, strict=True)]
         longest = max(abs(balls.to_float(s)) for s in step)
         b = [(x - s / max(1.0, longest)).mid() for x, s in zip(b, step, strict=True)]
@@ -526,7 +548,10 @@ def _odd_pairs(model: Model, root: str, name: str) -> Enclosed:
     if kind == "mse":
         pieces = (_linear_piece(balls.ball(1), balls.ball(Fraction(4 * m + 1, K))),)
     else:
-        pieces = (block_piece(model, 2, balls.ball(Fraction(2 * m, K)), 2), _lone_piece(model, balls.ball(Fraction(1, K))))
+        pieces = (
+            block_piece(model, 2, balls.ball(Fraction(2 * m, K)), 2),
+            _lone_piece(model, balls.ball(Fraction(1, K))),
+        )
     level = model.Lam() * balls.ball(n).root(model.D) * (m * balls.ball(2) ** p + 1)
     b = solve(Equation(pieces, level, q), root, name)
     if kind == "mse":
@@ -541,13 +566,16 @@ def _odd_pairs(model: Model, root: str, name: str) -> Enclosed:
 
 def _odd_only(model: Model, name: str) -> None:
     if model.K % 2 == 0 or not model.balanced or model.bias is not None:
-        raise DoesNotExist(f"{name} with a lone class needs odd K, equal counts and no bias; got K={model.K}, bias={model.bias}.")
+        raise DoesNotExist(
+            f"{name} with a lone class needs odd K, equal counts and no bias; got K={model.K}, bias={model.bias}."
+        )
     if model.K // 2 + 1 > min(model.d):
         raise DoesNotExist(f"{name} needs widths of at least its rank {model.K // 2 + 1}; got d={list(model.d)}.")
 
 
 def _dnc_mse(model: Model, root: str, name: str) -> Enclosed:
-    """Every class a mode of its own: s + N Lam s^(2/D-1)/weight = sqrt(n_c); the constant mode of a biased model has weight bias/(1+bias)."""
+    """Every class a mode of its own: s + N Lam s^(2/D-1)/weight = sqrt(n_c); the constant mode of a biased model has
+    weight bias/(1+bias)."""
     modes = _modes(model)
     known, reasons = {}, []
     for count, weight in dict.fromkeys((count, weight) for count, weight, _ in modes):
@@ -605,7 +633,8 @@ def _largest(found, rank: int, name: str):
 
 
 def _apex(model: Model, name: str, start) -> Enclosed:
-    """m pairs and an apex: a zero of the gradient on the symmetric family (b, t_0, t_1), isolated by Krawczyk's test."""
+    """m pairs and an apex: a zero of the gradient on the symmetric family (b, t_0, t_1), isolated by Krawczyk's
+    test."""
     _odd_only(model, name)
     kind, _ = loss_kind(model)
     if model.K == 3:
@@ -614,7 +643,9 @@ def _apex(model: Model, name: str, start) -> Enclosed:
         a = solve(block_equation(model, 2, model.n[0]), "large", name)
         r = model.K // 2 + 1
         singular = ((a * balls.ball(model.n[0]).sqrt(), r),)
-        return Enclosed((1 - balls.ball(Fraction(r, model.K)) * a * (2 - a)) / 2 + penalty(model, singular), (a / 2, a), singular)
+        return Enclosed(
+            (1 - balls.ball(Fraction(r, model.K)) * a * (2 - a)) / 2 + penalty(model, singular), (a / 2, a), singular
+        )
     v = krawczyk(lambda v: _apex_terms(model, v)[1:], start if start is not None else _apex_start(model, name), name)
     b, tau = v[0], (v[1] ** 2 + v[2] ** 2).sqrt()
     if not (b > 0 and tau > 0):
@@ -624,9 +655,11 @@ def _apex(model: Model, name: str, start) -> Enclosed:
 
 
 def _apex_terms(model: Model, v):
-    """(F, gradient, Hessian)/Lam in v = (b, t_0, t_1): paired columns b(e_0 - e_1) + c t_1 u, lone t_0 u, c = 1/sqrt(K-1).
+    """(F, gradient, Hessian)/Lam in v = (b, t_0, t_1): paired columns b(e_0 - e_1) + c t_1 u, lone t_0 u, c =
+    1/sqrt(K-1).
 
-    With delta = u_K - u_1 = sqrt(K/(K-1)) the losses are log(1 + e^-2b + (K-3)e^-b + e^(-b + c delta t_1)), log(1 + (K-1)e^(-delta t_0)).
+    With delta = u_K - u_1 = sqrt(K/(K-1)) the losses are log(1 + e^-2b + (K-3)e^-b + e^(-b + c delta t_1)), log(1 +
+    (K-1)e^(-delta t_0)).
     """
     _, smoothing = loss_kind(model)
     K, m, n, D, Lam = model.K, model.K // 2, model.n[0], model.D, model.Lam()
@@ -657,18 +690,25 @@ def _apex_terms(model: Model, v):
 
 
 def _apex_start(model: Model, name: str):
-    """The lowest end of Newton descents (with |Hessian|) in float64 from five starts: a guess, nothing is proved by it."""
+    """The lowest end of Newton descents (with |Hessian|) in float64 from five starts: a guess, nothing is proved by
+    it."""
     import numpy as np
 
     def terms(v):
         with balls.precision(128):
             f, g, H = _apex_terms(model, [balls.ball(float(x)) for x in v])
-        return balls.to_float(f), np.array([balls.to_float(x) for x in g]), np.array([[balls.to_float(x) for x in row] for row in H])
+        return (
+            balls.to_float(f),
+            np.array([balls.to_float(x) for x in g]),
+            np.array([[balls.to_float(x) for x in row] for row in H]),
+        )
 
     try:
         guess = balls.to_float(_odd_pairs(model, "large", name).scales[0])
     except DoesNotExist:
-        raise Undecided(f"{name} was not found: the pairs of one scale that the search starts from do not exist") from None
+        raise Undecided(
+            f"{name} was not found: the pairs of one scale that the search starts from do not exist"
+        ) from None
     ends = []
     for start in ((1, 1, 0), (1, 2, 0), (1, 1.5, -0.5), (1, 1.5, 0.5), (0.7, 1, -1)):
         v = guess * np.array(start, dtype=float)
@@ -692,7 +732,8 @@ def _apex_start(model: Model, name: str):
 
 
 def krawczyk(system: Callable, start, name: str) -> list:
-    """Balls with exactly one zero of v -> (g, H): x - Y g(x) + (1 - Y H(X))(X - x) lies inside X. Source: krawczyk69."""
+    """Balls with exactly one zero of v -> (g, H): x - Y g(x) + (1 - Y H(X))(X - x) lies inside X. Source:
+    krawczyk69."""
     matrix = balls.flint().arb_mat
     x = [balls.ball(value).mid() for value in start]
     for _ in range(4 + 2 * _bits().bit_length()):
@@ -712,7 +753,11 @@ def krawczyk(system: Callable, start, name: str) -> list:
     spread = matrix([[b - value] for b, value in zip(box, x, strict=True)])
     size = len(x)
     one = matrix([[int(i == j) for j in range(size)] for i in range(size)])
-    image = matrix([[value] for value in x]) - Y * matrix([[value] for value in g]) + (one - Y * matrix(system(box)[1])) * spread
+    image = (
+        matrix([[value] for value in x])
+        - Y * matrix([[value] for value in g])
+        + (one - Y * matrix(system(box)[1])) * spread
+    )
     found = [image[i, 0] for i in range(size)]
     if not all(b.contains_interior(y) for b, y in zip(box, found, strict=True)):
         raise Undecided(f"{name}: Krawczyk's test does not hold")

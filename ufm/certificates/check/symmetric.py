@@ -1,28 +1,30 @@
 """All critical points that share a symmetry: none is missing, by interval branch and prune.
 
-A group G of permutations of the K classes acts by Z -> Pi Z Pi'. With one orbit whose orbitals A_0 = I, A_1, ..., A_d are
-symmetric matrices, the logits fixed by G are sum_j mu_j E_j + mu_0 11'/K, E_j the idempotents of an association scheme. With
-two orbits and one orbital between them they are two such blocks and constant blocks beside them. A critical point has
-1'Z = 0, for G' 1 = 0 and Z = U s V' with U in the range of the gradient: so
+A group G of permutations of the K classes acts by Z -> Pi Z Pi'. With one orbit whose orbitals A_0 = I, A_1, ..., A_d
+are symmetric matrices, the logits fixed by G are sum_j mu_j E_j + mu_0 11'/K, E_j the idempotents of an association
+scheme. With two orbits and one orbital between them they are two such blocks and constant blocks beside them. A
+critical point has 1'Z = 0, for G' 1 = 0 and Z = U s V' with U in the range of the gradient: so
 
     Z = sum_j mu_j E_j     or     Z = blockdiag(sum_j mu_j E_j, sum_j nu_j E'_j) + u (x v_1 - y v_2)'
 
-(u, v_1, v_2 as in `Class`). In a column of orbit o the gaps z_label - z_i = sum_j c_ij mu_j have c >= 0. With pi the softmax and
-pull_j = (K_o/K) sum_i pi_i c_ij > 0 the equations of the active modes are, in t = log mu, p = 2/D,
+(u, v_1, v_2 as in `Class`). In a column of orbit o the gaps z_label - z_i = sum_j c_ij mu_j have c >= 0. With pi the
+softmax and pull_j = (K_o/K) sum_i pi_i c_ij > 0 the equations of the active modes are, in t = log mu, p = 2/D,
 
     R_j = log pull_j - log(m_j C p) + (1 - p) t_j = 0,
     R_x = log pull_x - log(C p) + (2 - p) log tau - t_x = 0,   tau^2 = x^2 + y^2   (y alike),
 
-pulls being positive, so are all active coefficients, and x, y vanish together. An inactive mode asks for nothing: the point is
-critical on the matrices of its rank, hence for the factors (Lemma 1 of gk25). One system for every choice of active modes.
+pulls being positive, so are all active coefficients, and x, y vanish together. An inactive mode asks for nothing: the
+point is critical on the matrices of its rank, hence for the factors (Lemma 1 of gk25). One system for every choice of
+active modes.
 
-*D >= 3.* A first box: pull_j <= (K_o/K) max_i c_ij bounds t_j below; C p sum_i s_i^p = -<grad g, Z> <= g(0) = log K (g convex) and
-pull_j <= (K_o/K) sum_i k_i c_ij e^(-c_ij mu_j) bound it above. Boxes are dropped where some R_j has one sign, narrowed by
-t_j = (log(m_j C p) - log pull_j)/(1 - p) and by Krawczyk's operator, and settled when R is injective on the hull of the box and
-a known root (|1 - Y R'| < 1 there): two boxes around one root are one root. What remains undecided is said.
+*D >= 3.* A first box: pull_j <= (K_o/K) max_i c_ij bounds t_j below; C p sum_i s_i^p = -<grad g, Z> <= g(0) = log K (g
+convex) and pull_j <= (K_o/K) sum_i k_i c_ij e^(-c_ij mu_j) bound it above. Boxes are dropped where some R_j has one
+sign, narrowed by t_j = (log(m_j C p) - log pull_j)/(1 - p) and by Krawczyk's operator, and settled when R is injective
+on the hull of the box and a known root (|1 - Y R'| < 1 there): two boxes around one root are one root. What remains
+undecided is said.
 
-*D = 2.* The objective is strictly convex on the span of any set of modes, with one minimum; it has full support, or is the
-root of a smaller set where every missing mode pulls less than its weight.
+*D = 2.* The objective is strictly convex on the span of any set of modes, with one minimum; it has full support, or is
+the root of a smaller set where every missing mode pulls less than its weight.
 
 Roots are balls of 192 bits; boxes are intervals in float64.
 
@@ -68,7 +70,8 @@ _FLOOR = 1e-300
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of an orbit: its share K_o/K of the fit, how many classes have each gap, and gaps[i][j] >= 0 for all unknowns."""
+    """One column of an orbit: its share K_o/K of the fit, how many classes have each gap, and gaps[i][j] >= 0 for all
+    unknowns."""
 
     share: Fraction
     counts: tuple[int, ...]
@@ -77,7 +80,8 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """The equations of one choice of active modes; see the module. owner[j]: the column of unknown j; coupled: x, y are the last two."""
+    """The equations of one choice of active modes; see the module. owner[j]: the column of unknown j; coupled: x, y are
+    the last two."""
 
     p: Fraction
     Cp: object
@@ -107,7 +111,11 @@ class System:
             for j in own:
                 pull[j] = balls.ball(column.share) * N[j] / top
                 for l in own:
-                    J[j][l] = N[l] / top - sum((row[j] * row[l] * v for row, v in zip(column.gaps, e, strict=True)), balls.ball(0)) / N[j]
+                    J[j][l] = (
+                        N[l] / top
+                        - sum((row[j] * row[l] * v for row, v in zip(column.gaps, e, strict=True)), balls.ball(0))
+                        / N[j]
+                    )
         return tops, pull, J
 
     def residual(self, t):
@@ -134,15 +142,29 @@ class System:
         if self.coupled:
             penalty += (mu[-2] ** 2 + mu[-1] ** 2) ** (p / 2)
         tops, _, _ = self.pulls(mu)
-        fit = sum((balls.ball(column.share) * top.log() for column, top in zip(self.columns, tops, strict=True)), balls.ball(0))
+        fit = sum(
+            (balls.ball(column.share) * top.log() for column, top in zip(self.columns, tops, strict=True)),
+            balls.ball(0),
+        )
         return fit + self.Cp / p * penalty
 
 
 def systems(model: Model, family: Class):
-    """{(active modes of every orbit, coupled): System}: everything but products of roots of the two orbits. None marks an orbit left out."""
+    """{(active modes of every orbit, coupled): System}: everything but products of roots of the two orbits. None marks
+    an orbit left out."""
     found = {}
-    sets = [[s for r in range(len(o.multiplicities) + 1) for s in itertools.combinations(range(1, len(o.multiplicities) + 1), r)] for o in family.orbits]
-    ranks = [{s: sum(o.multiplicities[j - 1] for j in s) for s in every} for o, every in zip(family.orbits, sets, strict=True)]
+    sets = [
+        [
+            s
+            for r in range(len(o.multiplicities) + 1)
+            for s in itertools.combinations(range(1, len(o.multiplicities) + 1), r)
+        ]
+        for o in family.orbits
+    ]
+    ranks = [
+        {s: sum(o.multiplicities[j - 1] for j in s) for s in every}
+        for o, every in zip(family.orbits, sets, strict=True)
+    ]
     for o, every in enumerate(sets):
         for s in every:
             if s and ranks[o][s] <= model.max_rank:
@@ -161,18 +183,30 @@ def _system(model: Model, family: Class, modes, coupled: bool) -> System:
     columns = []
     for o in used:
         orbit = family.orbits[o]
-        counts, rows = list(orbit.valencies[1:]), [[_gap(family, o, i, label) for label in labels] for i in range(1, len(orbit.valencies))]
+        counts, rows = (
+            list(orbit.valencies[1:]),
+            [[_gap(family, o, i, label) for label in labels] for i in range(1, len(orbit.valencies))],
+        )
         if orbit.size < family.K:
             counts.append(family.K - orbit.size)
             rows.append([_gap(family, o, None, label) for label in labels])
         columns.append(Column(Fraction(orbit.size, family.K), tuple(counts), tuple(map(tuple, rows))))
     multiplicities = tuple(1 if j is None else family.orbits[o].multiplicities[j] for o, j in labels)
     p = Fraction(2, model.D)
-    return System(p, model.C() * 2 / model.D, family.K, tuple(columns), tuple(used.index(o) for o, _ in labels), multiplicities, coupled)
+    return System(
+        p,
+        model.C() * 2 / model.D,
+        family.K,
+        tuple(columns),
+        tuple(used.index(o) for o, _ in labels),
+        multiplicities,
+        coupled,
+    )
 
 
 def _gap(family: Class, o: int, i, label):
-    """d(z_label - z_i)/d(unknown) in a column of orbit o; i: a relation, or None for the other orbit. Never negative."""
+    """d(z_label - z_i)/d(unknown) in a column of orbit o; i: a relation, or None for the other orbit. Never
+    negative."""
     owner, j = label
     orbit = family.orbits[o]
     if owner != o:
@@ -188,7 +222,8 @@ def _gap(family: Class, o: int, i, label):
 
 
 def enclose(system: System, start) -> list:
-    """Balls t = log mu that contain exactly one root, near the start (numbers): Newton's method, then Krawczyk's operator. Rejected where it fails."""
+    """Balls t = log mu that contain exactly one root, near the start (numbers): Newton's method, then Krawczyk's
+    operator. Rejected where it fails."""
     arb, size = balls.flint().arb, system.size
     t = [balls.ball(value).mid() for value in start]
     try:
@@ -198,14 +233,22 @@ def enclose(system: System, start) -> list:
             t = [(a - b).mid() for a, b in zip(t, step, strict=True)]
             if all(abs(v) < arb(2) ** (-BITS // 2) for v in step):
                 break
-        t = [(a - b).mid() for a, b in zip(t, _times(_inverse(system.residual(t)[1]), system.residual(t)[0]), strict=True)]
+        t = [
+            (a - b).mid()
+            for a, b in zip(t, _times(_inverse(system.residual(t)[1]), system.residual(t)[0]), strict=True)
+        ]
         Y = [[v.mid() for v in row] for row in _inverse(system.residual(t)[1])]
         centre = [a - b for a, b in zip(t, _times(Y, system.residual(t)[0]), strict=True)]
         for bits in (-BITS * 2 // 3, -BITS // 2, -BITS // 4):
             box = [arb(v.mid(), arb(2) ** bits) for v in t]
             J = system.residual(box)[1]
-            spread = [[int(i == j) - sum((Y[i][l] * J[l][j] for l in range(size)), arb(0)) for j in range(size)] for i in range(size)]
-            image = [c + s for c, s in zip(centre, _times(spread, [b - v for b, v in zip(box, t, strict=True)]), strict=True)]
+            spread = [
+                [int(i == j) - sum((Y[i][l] * J[l][j] for l in range(size)), arb(0)) for j in range(size)]
+                for i in range(size)
+            ]
+            image = [
+                c + s for c, s in zip(centre, _times(spread, [b - v for b, v in zip(box, t, strict=True)]), strict=True)
+            ]
             if all(b.contains_interior(v) for b, v in zip(box, image, strict=True)):
                 return image
     except (ZeroDivisionError, OverflowError):
@@ -246,7 +289,8 @@ def _rounded(end) -> decimal.Decimal:
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """What branch and prune left: nothing (all roots are the known ones), boxes (low, high) with another root, boxes undecided."""
+    """What branch and prune left: nothing (all roots are the known ones), boxes (low, high) with another root, boxes
+    undecided."""
 
     missing: list = field(default_factory=list)
     undecided: list = field(default_factory=list)
@@ -279,11 +323,16 @@ def _up(x, terms: int):
 
 
 class _Search:
-    """The interval side of a system: gaps as floats from below and above, known roots, and boxes (B, k) of t = log mu."""
+    """The interval side of a system: gaps as floats from below and above, known roots, and boxes (B, k) of t = log
+    mu."""
 
     def __init__(self, system: System, roots):
         self.system, self.k = system, system.size
-        rows = [(o, count, row) for o, column in enumerate(system.columns) for count, row in zip(column.counts, column.gaps, strict=True)]
+        rows = [
+            (o, count, row)
+            for o, column in enumerate(system.columns)
+            for count, row in zip(column.counts, column.gaps, strict=True)
+        ]
         gaps = [_floats(row) for _, _, row in rows]
         self.c_lo = np.maximum(np.array([g.lo for g in gaps]), 0.0)
         self.c_hi = np.array([g.hi for g in gaps])
@@ -338,7 +387,8 @@ class _Search:
         return Interval(np.hstack([R.lo[:, :-2], low]), np.hstack([R.hi[:, :-2], np.maximum(low, high)]))
 
     def _polar(self, lo, hi):
-        """((log(tau/x), log(tau/y)), log tau) over boxes, (B, 2) and (B, 1); log(tau/x) = log(1 + e^(2(t_y - t_x)))/2, and tau increases in both."""
+        """((log(tau/x), log(tau/y)), log tau) over boxes, (B, 2) and (B, 1); log(tau/x) = log(1 + e^(2(t_y - t_x)))/2,
+        and tau increases in both."""
         x, y = Interval(lo[:, -2], hi[:, -2]), Interval(lo[:, -1], hi[:, -1])
         turn = y - x
         ends = Interval.of(np.vstack([lo[:, -2:], hi[:, -2:]]))
@@ -365,7 +415,9 @@ class _Search:
             c_lo, c_hi = self.c_lo[np.ix_(rows, own)], self.c_hi[np.ix_(rows, own)]
             pad = [np.hstack([e[:, rows], np.ones((B, 1))])[:, None, :] for e in (e_lo, e_hi)]  # the label, with gap 0
             mean = _average(*pad, *(np.vstack([c, np.zeros((1, len(own)))]) for c in (c_lo, c_hi)))
-            tilted = _average(_down(e_lo[:, None, rows] * c_lo.T[None], 2), _up(e_hi[:, None, rows] * c_hi.T[None], 2), c_lo, c_hi)
+            tilted = _average(
+                _down(e_lo[:, None, rows] * c_lo.T[None], 2), _up(e_hi[:, None, rows] * c_hi.T[None], 2), c_lo, c_hi
+            )
             slope = Interval(*mean) - Interval(*tilted)
             part = slope * Interval(mu.lo[:, None, own], mu.hi[:, None, own])
             J_lo[np.ix_(range(B), own, own)], J_hi[np.ix_(range(B), own, own)] = part.lo, part.hi
@@ -389,7 +441,9 @@ class _Search:
         low = (-(self.const + self.cap) / self.q).lo
         if s.coupled:
             high[-2:] = np.max(high[-2:])
-            largest = np.max((self.const + self.cap).hi[-2:]) + 0.35  # log of |(pull_x, pull_y)| over C p is at most this
+            largest = (
+                np.max((self.const + self.cap).hi[-2:]) + 0.35
+            )  # log of |(pull_x, pull_y)| over C p is at most this
             tau = (-Interval.of(largest) / self.q).lo
             for j in (-2, -1):
                 rows = np.flatnonzero(self.column == self.owner[j])
@@ -399,15 +453,20 @@ class _Search:
         return np.minimum(low, high)[None], high[None], bool(np.any(low > high))
 
     def _reach(self, j: int, high: float) -> float:
-        """A bound of t_j: pull_j <= share sum_i k_i c_ij e^(-c_ij mu_j), so no root lies where, c being the least positive c_ij,
+        """A bound of t_j: pull_j <= share sum_i k_i c_ij e^(-c_ij mu_j), so no root lies where, c being the least
+        positive c_ij,
 
             log(share sum_i k_i c_ij) - log(m_j C p) - c e^t + (1 - p) t < 0,
 
-        and that goes on once it falls, from c e^t = 1 - p. The larger of x, y has tau <= sqrt(2) x, so C p tau^(p-2) x >= 2^(p/2-1) C p x^(p-1),
-        which 0.7 > log 2 allows for. Gaps that are zero up to their ball count as constants.
+        and that goes on once it falls, from c e^t = 1 - p. The larger of x, y has tau <= sqrt(2) x, so C p tau^(p-2) x
+        >= 2^(p/2-1) C p x^(p-1), which 0.7 > log 2 allows for. Gaps that are zero up to their ball count as constants.
         """
         c_lo, c_hi, q = self.c_lo[:, j], self.c_hi[:, j], self.q
-        rest = Interval.of(2.0 * np.sum(np.where(c_lo > 0, 0.0, c_hi * self.counts)) + _FLOOR).log() * 1.0 + self.const[j] + 1.0
+        rest = (
+            Interval.of(2.0 * np.sum(np.where(c_lo > 0, 0.0, c_hi * self.counts)) + _FLOOR).log() * 1.0
+            + self.const[j]
+            + 1.0
+        )
         if (rest + q * max(high, 0.0)).hi >= 0:
             return high
         c = np.min(c_lo[c_lo > 0])
@@ -421,7 +480,8 @@ class _Search:
         return float(t.hi[np.argmax(below)]) if np.any(below) else high
 
     def shave(self, lo, hi):
-        """The box without end slices where an equation has no root; None when nothing is left. Slices halve towards both ends."""
+        """The box without end slices where an equation has no root; None when nothing is left. Slices halve towards
+        both ends."""
         ends = 2.0 ** -np.arange(14.0, 0.0, -1.0)
         cuts = np.concatenate([ends, 1 - ends[-2::-1]])
         for _ in range(8):
@@ -440,7 +500,8 @@ class _Search:
         return lo, hi
 
     def _contract(self, lo, hi):
-        """Boxes without those where an equation has no root, each narrowed by every equation solved for its own unknown; and their indices."""
+        """Boxes without those where an equation has no root, each narrowed by every equation solved for its own
+        unknown; and their indices."""
         at = np.arange(len(lo))
         L, R = self.values(lo, hi)
         keep = np.all((R.lo <= 0) & (R.hi >= 0), axis=1)
@@ -482,7 +543,10 @@ class _Search:
             lo, hi, smear = lo[~small], hi[~small], smear[~small]
             if count > most or len(undecided) > MOST_OPEN or len(missing) > MOST_OPEN:
                 rest = [(lo, hi), *stack]
-                undecided += [(a.tolist(), b.tolist()) for a, b in zip(np.vstack([r[0] for r in rest]), np.vstack([r[1] for r in rest]), strict=True)]
+                undecided += [
+                    (a.tolist(), b.tolist())
+                    for a, b in zip(np.vstack([r[0] for r in rest]), np.vstack([r[1] for r in rest]), strict=True)
+                ]
                 break
             if len(lo):
                 j = np.argmax(smear, axis=1)
@@ -516,7 +580,9 @@ class _Search:
         _, R = self.values(mid, mid)
         with np.errstate(all="ignore"):
             centre = mid - np.einsum("bij,bj->bi", Y, R.middle)
-            error = np.einsum("bij,bj->bi", np.abs(Y), 0.5 * R.width + 2 * _U * (np.abs(R.middle) + R.width)) * (1 + 40 * _U)
+            error = np.einsum("bij,bj->bi", np.abs(Y), 0.5 * R.width + 2 * _U * (np.abs(R.middle) + R.width)) * (
+                1 + 40 * _U
+            )
             error += 8 * self.k * _U * (np.abs(mid) + np.einsum("bij,bj->bi", np.abs(Y), np.abs(R.middle)))
             spread = np.einsum("bij,bj->bi", M, rad) * (1 + 40 * _U) + error
             k_lo, k_hi = np.nextafter(centre - spread, -np.inf), np.nextafter(centre + spread, np.inf)
@@ -579,7 +645,8 @@ class _Search:
 
 
 def _average(w_lo, w_hi, c_lo, c_hi):
-    """(below, above) of sum_i w_i c_il / sum_i w_i over weights in [w_lo, w_hi] (B, M, q), c (q, U): centred at a float a, and within min c, max c."""
+    """(below, above) of sum_i w_i c_il / sum_i w_i over weights in [w_lo, w_hi] (B, M, q), c (q, U): centred at a float
+    a, and within min c, max c."""
     q = w_lo.shape[2]
     with np.errstate(all="ignore"):
         w = 0.5 * w_lo + 0.5 * w_hi
@@ -624,7 +691,12 @@ def _defect(Y, J_lo, J_hi):
         mid = 0.5 * J_lo + 0.5 * J_hi
         rad = np.nextafter(np.maximum(J_hi - mid, mid - J_lo), np.inf)
         size = np.abs(Y) @ np.abs(mid)
-        M = np.abs(np.eye(k) - Y @ mid) + np.abs(Y) @ rad * (1 + 2 * (k + 4) * _U) + 2 * (k + 4) * _U * (1 + size) + _FLOOR
+        M = (
+            np.abs(np.eye(k) - Y @ mid)
+            + np.abs(Y) @ rad * (1 + 2 * (k + 4) * _U)
+            + 2 * (k + 4) * _U * (1 + size)
+            + _FLOOR
+        )
     return np.where(np.isnan(M), np.inf, M)
 
 
@@ -636,7 +708,10 @@ def settle_convex(key, every, roots) -> bool:
     if roots[key]:
         return len(roots[key]) == 1
     names = labels(*key)
-    return any(set(inner) < set(names) and _stays(every[key], [names.index(v) for v in inner], t) for inner, t in _convex_points(roots))
+    return any(
+        set(inner) < set(names) and _stays(every[key], [names.index(v) for v in inner], t)
+        for inner, t in _convex_points(roots)
+    )
 
 
 def labels(modes, coupled: bool) -> list:
@@ -649,18 +724,23 @@ def _convex_points(roots):
     """(unknowns, their balls) of zero, every root, and every product of roots of two orbits."""
     single = [(labels(*key), t) for key, found in roots.items() for t in found]
     alone = [(key[0][0] is None, labels(*key), t) for key, found in roots.items() for t in found if not key[1]]
-    products = [(a + b, [*s, *t]) for (first, a, s), (second, b, t) in itertools.product(alone, alone) if second and not first]
+    products = [
+        (a + b, [*s, *t]) for (first, a, s), (second, b, t) in itertools.product(alone, alone) if second and not first
+    ]
     return [([], []), *single, *products]
 
 
 def _stays(system: System, inside: list[int], t) -> bool:
-    """Proved: at the root t of the unknowns `inside` every other unknown of the system pulls less than its weight, so that its minimum is there."""
+    """Proved: at the root t of the unknowns `inside` every other unknown of the system pulls less than its weight, so
+    that its minimum is there."""
     mu = [balls.ball(0)] * system.size
     for j, value in zip(inside, t, strict=True):
         mu[j] = value.exp()
     _, pull, _ = system.pulls(mu)
     pair = {system.size - 2, system.size - 1} if system.coupled else set()
-    plain = all(bool(pull[j] < system.multiplicities[j] * system.Cp) for j in range(system.size) if j not in pair | set(inside))
+    plain = all(
+        bool(pull[j] < system.multiplicities[j] * system.Cp) for j in range(system.size) if j not in pair | set(inside)
+    )
     return plain and (not pair or pair <= set(inside) or bool(pull[-2] ** 2 + pull[-1] ** 2 < system.Cp**2))
 
 
@@ -682,20 +762,27 @@ def read(data: dict) -> tuple[Model, Class]:
 def points(model: Model, family: Class, every, roots) -> list[dict]:
     """All nonzero critical points of a class from the enclosed roots of its systems, as a certificate lists them.
 
-    Each: modes (active idempotents of every orbit, from 1), coupled, values [[centre, radius], ...] of mu, then nu, then x, y, and
-    loss [below, above].
+    Each: modes (active idempotents of every orbit, from 1), coupled, values [[centre, radius], ...] of mu, then nu,
+    then x, y, and loss [below, above].
     """
     listed, K = [], balls.ball(family.K)
     alone = [
         [((), [], balls.ball(orbit.size) / family.K * K.log())]
-        + [(key[0][o], t, every[key].loss(t)) for key in every if not key[1] and key[0][o] is not None for t in roots[key]]
+        + [
+            (key[0][o], t, every[key].loss(t))
+            for key in every
+            if not key[1] and key[0][o] is not None
+            for t in roots[key]
+        ]
         for o, orbit in enumerate(family.orbits)
     ]
     for parts in itertools.product(*alone):
         modes = [list(part[0]) for part in parts]
         rank = sum(orbit.multiplicities[j - 1] for orbit, s in zip(family.orbits, modes, strict=True) for j in s)
         if 0 < rank <= model.max_rank:
-            listed.append((modes, False, [v for part in parts for v in part[1]], sum((part[2] for part in parts), balls.ball(0))))
+            listed.append(
+                (modes, False, [v for part in parts for v in part[1]], sum((part[2] for part in parts), balls.ball(0)))
+            )
     for key, system in every.items():
         if key[1]:
             listed += [([list(s) for s in key[0]], True, t, system.loss(t)) for t in roots[key]]
@@ -721,7 +808,11 @@ def starts(data: dict, family: Class) -> dict:
             parts = [(tuple(map(tuple, modes)), texts)]
         else:
             ends = np.cumsum([0, *map(len, modes)])
-            parts = [(tuple(tuple(s) if q == o else None for q in range(len(modes))), texts[ends[o] : ends[o + 1]]) for o, s in enumerate(modes) if s]
+            parts = [
+                (tuple(tuple(s) if q == o else None for q in range(len(modes))), texts[ends[o] : ends[o + 1]])
+                for o, s in enumerate(modes)
+                if s
+            ]
         for key, values in parts:
             known = found.setdefault((key, coupled), [])
             if values not in known:

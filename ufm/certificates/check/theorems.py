@@ -1,25 +1,31 @@
-"""Theorems for all K and L: a ratio of integers below 1 at a few corners, and polynomials that carry it to all larger K and L.
+"""Theorems for all K and L: a ratio of integers below 1 at a few corners, and polynomials that carry it to all larger K
+and L.
 
 Both theorems set a competitor with the logits of pairs against DNC at the same scale b > 0, with D = L + 1.
 
-*Fit.* With x = e^-b a paired column costs log(1 + (K-2) x + x^2), the lone column of odd K and every column of DNC log(1 + (K-1) x).
-The difference of the arguments is x (1 - x) > 0 for 0 < x < 1, whatever K is: pairs fit strictly better at every scale.
+*Fit.* With x = e^-b a paired column costs log(1 + (K-2) x + x^2), the lone column of odd K and every column of DNC
+log(1 + (K-1) x). The difference of the arguments is x (1 - x) > 0 for 0 < x < 1, whatever K is: pairs fit strictly
+better at every scale.
 
-*Penalty.* The least penalty of factors with squared norms A_0, ..., A_L times free constants is (D/2) Lam (A_0 ... A_L)^(1/D) (AM-GM), and that
-of DNC is (D/2) Lam (K-1) n^(1/D) b^(2/D). The D-th power of their quotient is a rational number R(K, L), one formula for either
-parity of K; the competitor costs less at every scale and every lam iff R < 1 (where R > 1 a large lam decides against it).
+*Penalty.* The least penalty of factors with squared norms A_0, ..., A_L times free constants is (D/2) Lam (A_0 ...
+A_L)^(1/D) (AM-GM), and that of DNC is (D/2) Lam (K-1) n^(1/D) b^(2/D). The D-th power of their quotient is a rational
+number R(K, L), one formula for either parity of K; the competitor costs less at every scale and every lam iff R < 1
+(where R > 1 a large lam decides against it).
 
 gk25:thm1, linear layers. Singular values 2b (m = K // 2 times), and b once more for odd K:
     even  R = 4 (K / (2 (K-1)))^D           odd (both sides less the lone b)  R = 4 ((K-1) / (2 (K-2)))^D.
-gk25:thm7, ReLU layers, d >= K >= 2, L >= 2. X = pairs (for odd K with a lone [2]), X^2 = 2 X; Y = y y' with y = 1 on the 2m paired classes and 0
-elsewhere, X Y = 0. Features f (X + Y) >= 0 pass every ReLU unchanged; W_1 H_1 = f (X + Y) with |W_1|^2 = |H_1|^2 = 2 K sqrt(n) f, its nuclear norm;
-W_l = X + Y / m for 2 <= l < L doubles X + Y, |W_l|^2 = 4 rank = 2K+4 or 2K+6; W_L = pairs (odd K: with a lone [1]), |W_L|^2 = 2K or 2K-1; so b = 2^(L-1) f and
-    even  R = (1/4) (2K/(K-1))^3 ((2K+4)/(4 (K-1)))^(L-2),     odd  R = (1/4) (2K/(K-1))^2 ((2K-1)/(K-1)) ((2K+6)/(4 (K-1)))^(L-2).
+gk25:thm7, ReLU layers, d >= K >= 2, L >= 2. X = pairs (for odd K with a lone [2]), X^2 = 2 X; Y = y y' with y = 1 on
+the 2m paired classes and 0 elsewhere, X Y = 0. Features f (X + Y) >= 0 pass every ReLU unchanged; W_1 H_1 = f (X + Y)
+with |W_1|^2 = |H_1|^2 = 2 K sqrt(n) f, its nuclear norm; W_l = X + Y / m for 2 <= l < L doubles X + Y, |W_l|^2 = 4 rank
+= 2K+4 or 2K+6; W_L = pairs (odd K: with a lone [1]), |W_L|^2 = 2K or 2K-1; so b = 2^(L-1) f and
+    even  R = (1/4) (2K/(K-1))^3 ((2K+4)/(4 (K-1)))^(L-2),  odd
+        R = (1/4) (2K/(K-1))^2 ((2K-1)/(K-1)) ((2K+6)/(4 (K-1)))^(L-2).
 
-*All K and L.* R is a product of factors p(K)/q(K) to powers that do not fall with L. Each factor does not rise from K to K + 2, since p, q and
-p(K) q(K+2) - p(K+2) q(K) have no negative coefficient about the least K; a factor whose power grows with L is below 1. So R < 1 at a
-corner (K_0, L_0) gives R < 1 for all K >= K_0 and L >= L_0. Conversely R > 1 at (K_1, L_1) goes down to smaller K and L, and two kinds of
-walls close the set: small K with all L (the growing factor is at least 1), small L with all K (a polynomial inequality).
+*All K and L.* R is a product of factors p(K)/q(K) to powers that do not fall with L. Each factor does not rise from K
+to K + 2, since p, q and p(K) q(K+2) - p(K+2) q(K) have no negative coefficient about the least K; a factor whose power
+grows with L is below 1. So R < 1 at a corner (K_0, L_0) gives R < 1 for all K >= K_0 and L >= L_0. Conversely R > 1 at
+(K_1, L_1) goes down to smaller K and L, and two kinds of walls close the set: small K with all L (the growing factor is
+at least 1), small L with all K (a polynomial inequality).
 
 Source: gk25 (Theorems 1 and 7); its Theorem 7 is stated for fewer K than the construction proves.
 """
@@ -43,20 +49,25 @@ FACTORS = {
         (((1,), (4,), (1, 0)), ((0, 2), (-1, 1), (2, 0)), ((-1, 2), (-1, 1), (1, 0)), ((6, 2), (-4, 4), (-2, 1))),
     ),
 }
-"""Theorem -> (even K, odd K) -> factors (p, q, (u, v)) of R: p(K)/q(K) to the power u + v L; coefficients from the constant up."""
+"""Theorem -> (even K, odd K) -> factors (p, q, (u, v)) of R: p(K)/q(K) to the power u + v L; coefficients from the
+constant up."""
 
 LEAST = {"gk25:thm1": (2, 1), "gk25:thm7": (2, 2)}
 """Least K and L for which R is defined."""
 
 SAYS = {
     "gk25:thm1": "no DNC point is a global minimum at any lam (linear layers, cross-entropy, balanced classes), for {}",
-    "gk25:thm7": "ReLU layers of width d >= K with the logits of pairs cost less than linear dnc at every scale and every lam, "
-    "so that under Assumption 1 of gk25 no DNC point of the ReLU model is a global minimum, for {}",
+    "gk25:thm7": (
+        "ReLU layers of width d >= K with the logits of pairs cost less than linear dnc at every scale and every lam, "
+        "so that under Assumption 1 of gk25 no DNC point of the ReLU model is a global minimum, for {}"
+    ),
 }
 SAYS_SET = {
     "gk25:thm1": "for {}, pairs at the scale of dnc cost less at every scale and every lam exactly where {}",
-    "gk25:thm7": "for {}, ReLU layers with the logits of pairs built as in gk25's Theorem 7 cost less than linear dnc at every scale and "
-    "every lam exactly where {}",
+    "gk25:thm7": (
+        "for {}, ReLU layers with the logits of pairs built as in gk25's Theorem 7 cost less than linear dnc at every"
+        " scale and every lam exactly where {}"
+    ),
 }
 MOST = 40_000
 """Most pairs (K, L) that a list may hold, and the largest K and L in it are at most a tenth of it."""
@@ -71,23 +82,42 @@ def sides(theorem: str, K: int, L: int) -> tuple[int, int]:
 
 
 def steps(theorem: str, corners, exact: bool) -> list[dict]:
-    """The argument as data: what each step says and the integers that show it. `check` writes it again and verifies every step.
+    """The argument as data: what each step says and the integers that show it. `check` writes it again and verifies
+    every step.
 
     corners: [[K, L], ...] with L rising and K falling. exact: also show that R > 1 everywhere else.
     """
-    written = [{"step": "fit", "says": "dnc minus pairs at equal scale is positive for 0 < x < 1", "in": "x", "polynomial": _fit_gap()}]
-    written += [{"step": "corner", "says": f"R({K}, {L}) < 1", "K": K, "L": L} for K0, L in corners for K in (K0, K0 + 1)]
+    written = [
+        {
+            "step": "fit",
+            "says": "dnc minus pairs at equal scale is positive for 0 < x < 1",
+            "in": "x",
+            "polynomial": _fit_gap(),
+        }
+    ]
+    written += [
+        {"step": "corner", "says": f"R({K}, {L}) < 1", "K": K, "L": L} for K0, L in corners for K in (K0, K0 + 1)
+    ]
     for parity, factors in enumerate(FACTORS[theorem]):
         start = LEAST[theorem][0] + parity
         for number, (p, q, (_, v)) in enumerate(factors):
             name = f"factor {number + 1} of R for {('even', 'odd')[parity]} K"
             for word, part in (("numerator", p), ("denominator", q)):
-                written.append({"step": "positive", "says": f"{name} has a positive {word}", "polynomial": list(part), "from": start})
+                written.append(
+                    {
+                        "step": "positive",
+                        "says": f"{name} has a positive {word}",
+                        "polynomial": list(part),
+                        "from": start,
+                    }
+                )
             fall = _minus(_times(p, _shifted(q, 2)), _times(_shifted(p, 2), q))
             written.append({"step": "falls", "says": f"{name} does not rise with K", "polynomial": fall, "from": start})
             if v:
                 first = _same_parity(min(K for K, _ in corners), parity)
-                written.append({"step": "below one", "says": f"{name} is below 1", "polynomial": _minus(q, p), "from": first})
+                written.append(
+                    {"step": "below one", "says": f"{name} is below 1", "polynomial": _minus(q, p), "from": first}
+                )
     return written + (_converse(theorem, corners) if exact else [])
 
 
@@ -98,10 +128,14 @@ def _converse(theorem: str, corners) -> list[dict]:
     for L in range(least_L, corners[0][1]):
         for parity in (0, 1):
             text = f"R > 1 for L = {L} and every {('even', 'odd')[parity]} K"
-            written.append({"step": "never", "says": text, "polynomial": _excess(theorem, L, parity), "from": least_K + parity})
+            written.append(
+                {"step": "never", "says": text, "polynomial": _excess(theorem, L, parity), "from": least_K + parity}
+            )
     for (K, _), (_, L) in pairwise(corners):
         written += [{"step": "outside", "says": f"R({k}, {L - 1}) > 1", "K": k, "L": L - 1} for k in (K - 1, K - 2)]
-    written += [{"step": "wall", "says": f"R({K}, L) > 1 for every L", "K": K, "L": least_L} for K in range(least_K, last_K)]
+    written += [
+        {"step": "wall", "says": f"R({K}, L) > 1 for every L", "K": K, "L": least_L} for K in range(least_K, last_K)
+    ]
     return written
 
 
@@ -124,8 +158,9 @@ def _holds(theorem: str, step: dict) -> bool:
 def check(data: dict) -> Checked:
     """The statement of data {theorem, claim, corners, ranges, steps}, every step verified.
 
-    claim `all`: ranges [[K_lo, K_hi, L_lo, L_hi], ...] (None for no upper end), each inside the quadrant K >= K_0, L >= L_0 of one corner.
-    claim `set`: one range; the corners' quadrants are exactly where R < 1 in it. claim `list`: the same by evaluating R at every (K, L).
+    claim `all`: ranges [[K_lo, K_hi, L_lo, L_hi], ...] (None for no upper end), each inside the quadrant K >= K_0, L >=
+    L_0 of one corner. claim `set`: one range; the corners' quadrants are exactly where R < 1 in it. claim `list`: the
+    same by evaluating R at every (K, L).
     """
     theorem, claim, corners, ranges = data["theorem"], data["claim"], data["corners"], data["ranges"]
     if theorem not in FACTORS or claim not in ("all", "set", "list"):
@@ -141,12 +176,19 @@ def check(data: dict) -> Checked:
     if claim == "all":
         for box in ranges:
             if not any(box[0] >= K and box[2] >= L for K, L in corners):
-                raise Rejected(f"not for {box_text(box)}: R < 1 is shown for {' and '.join(map(box_text, parts(corners)))}.")
+                raise Rejected(
+                    f"not for {box_text(box)}: R < 1 is shown for {' and '.join(map(box_text, parts(corners)))}."
+                )
         return Checked("theorem", SAYS[theorem].format(", and ".join(map(box_text, ranges))), None, "exact")
     if len(ranges) != 1:
         raise Rejected("the exact set is stated on one range.")
     inside = [box for box in (meet(part, ranges[0]) for part in parts(corners)) if box]
-    return Checked("theorem", SAYS_SET[theorem].format(box_text(ranges[0]), " or ".join(map(box_text, inside)) or "never"), None, "exact")
+    return Checked(
+        "theorem",
+        SAYS_SET[theorem].format(box_text(ranges[0]), " or ".join(map(box_text, inside)) or "never"),
+        None,
+        "exact",
+    )
 
 
 def _fit_only() -> list[dict]:
@@ -164,7 +206,10 @@ def _readable(theorem: str, corners, ranges) -> None:
         raise Rejected(f"corners must have K >= {least_K} and L >= {least_L}; got {corners}.")
     for K_lo, K_hi, L_lo, L_hi in ranges:
         if K_lo < least_K or L_lo < least_L or (K_hi is not None and K_hi < K_lo) or (L_hi is not None and L_hi < L_lo):
-            raise Rejected(f"{theorem} is about K >= {least_K}, L >= {least_L} and ranges that are not empty; got {[K_lo, K_hi, L_lo, L_hi]}.")
+            raise Rejected(
+                f"{theorem} is about K >= {least_K}, L >= {least_L} and ranges that are not empty; got"
+                f" {[K_lo, K_hi, L_lo, L_hi]}."
+            )
 
 
 def _listed(theorem: str, corners, ranges) -> None:
@@ -176,7 +221,9 @@ def _listed(theorem: str, corners, ranges) -> None:
             left, right = sides(theorem, K, L)
             claimed = any(K >= K0 and L >= L0 for K0, L0 in corners)
             if left == right or (left < right) != claimed:
-                raise Rejected(f"R({K}, {L}) is {'below' if left < right else 'not below'} 1, against the corners {corners}.")
+                raise Rejected(
+                    f"R({K}, {L}) is {'below' if left < right else 'not below'} 1, against the corners {corners}."
+                )
 
 
 def parts(corners) -> list[list]:

@@ -1,40 +1,47 @@
-"""Three classes under cross-entropy, L >= 2, equal counts: the global minimum by branch and bound in interval arithmetic.
+"""Three classes under cross-entropy, L >= 2, equal counts: the global minimum by branch and bound in interval
+arithmetic.
 
 Normal form: with class means Z (3 x 3), p = 2/D and C = (D/2) Lam n^(1/D),
 
-    F = g(Z) + C sum_i s_i^p,     g = (1/3) sum_c log(1 + e^-m_ca + e^-m_cb),     m_cj = z_cc - z_jc  (entry j of column c).
+    F = g(Z) + C sum_i s_i^p,   g = (1/3) sum_c log(1 + e^-m_ca + e^-m_cb),   m_cj = z_cc - z_jc  (entry j of column c).
 
-Projections lower F (within-class means by Jensen, columns to sum 0 as g sees differences only; no singular value grows),
-so that every global minimiser is given by its six margins m, ordered m_01, m_02, m_10, m_12, m_20, m_21, and has rank <= 2. One
-exists, since F grows at infinity. S_3 permutes the six margins simply transitively: let m_01 be the largest.
+Projections lower F (within-class means by Jensen, columns to sum 0 as g sees differences only; no singular value
+grows), so that every global minimiser is given by its six margins m, ordered m_01, m_02, m_10, m_12, m_20, m_21, and
+has rank <= 2. One exists, since F grows at infinity. S_3 permutes the six margins simply transitively: let m_01 be the
+largest.
 
-The domain. For F(Z) <= goal: log(1 + e^-m) <= 3 g <= 3 goal bounds every margin below. On the other side m_cj <= sqrt(2) |z_c| <=
-sqrt(2) s_1, and C s_1^p <= goal - min_s {(1/3) log(1 + e^(-sqrt(2) s)) + C s^p} with s = s_2: order the classes by the first left singular vector u;
-the middle one has, for either sign of its entry of v, another class j with (u_c - u_j) v_c <= 0, whence m_cj <= sqrt(2) s_2.
+The domain. For F(Z) <= goal: log(1 + e^-m) <= 3 g <= 3 goal bounds every margin below. On the other side m_cj <=
+sqrt(2) |z_c| <= sqrt(2) s_1, and C s_1^p <= goal - min_s {(1/3) log(1 + e^(-sqrt(2) s)) + C s^p} with s = s_2: order
+the classes by the first left singular vector u; the middle one has, for either sign of its entry of v, another class j
+with (u_c - u_j) v_c <= 0, whence m_cj <= sqrt(2) s_2.
 
 A box of margins is discarded for one of four reasons.
 
-*Too costly.* g falls in every margin: its least value is at the upper corner. With T = |Z|^2 = s_1^2 + s_2^2 and V = s_1 s_2 (the root of
-the sum of the squared 2 x 2 minors), s_1^p + s_2^p increases in T and in V, as lambda^q = c_q int_0^inf log(1 + lambda/t) t^(q-1) dt, 0 < q < 1, and
-prod_i (1 + lambda_i/t) = 1 + T/t + V^2/t^2. Here T = (2/3) sum_c (m_ca^2 - m_ca m_cb + m_cb^2) is convex, and the minor of columns i, j (third
-class k), (m_ij m_jk + m_ik m_ji - m_ij m_ji)/sqrt(3), is affine in every margin: its range is attained at corners.
+*Too costly.* g falls in every margin: its least value is at the upper corner. With T = |Z|^2 = s_1^2 + s_2^2 and V =
+s_1 s_2 (the root of the sum of the squared 2 x 2 minors), s_1^p + s_2^p increases in T and in V, as lambda^q = c_q
+int_0^inf log(1 + lambda/t) t^(q-1) dt, 0 < q < 1, and prod_i (1 + lambda_i/t) = 1 + T/t + V^2/t^2. Here T = (2/3) sum_c
+(m_ca^2 - m_ca m_cb + m_cb^2) is convex, and the minor of columns i, j (third class k), (m_ij m_jk + m_ik m_ji - m_ij
+m_ji)/sqrt(3), is affine in every margin: its range is attained at corners.
 
-*Without a critical point.* A minimiser of rank r >= 1 is critical among the matrices U X' with its own column space, where F is smooth:
-U' grad g = -C p diag(s^(p-1)) V', hence -Z' grad g = C p (Z'Z)^(p/2). So with the softmax shares q_d and
-S_cd = sum_j q_d(j) (m_cj - m_cd), which is -3 Z' grad g,
+*Without a critical point.* A minimiser of rank r >= 1 is critical among the matrices U X' with its own column space,
+where F is smooth: U' grad g = -C p diag(s^(p-1)) V', hence -Z' grad g = C p (Z'Z)^(p/2). So with the softmax shares q_d
+and S_cd = sum_j q_d(j) (m_cj - m_cd), which is -3 Z' grad g,
 
     S is symmetric,     tr S = 3 C p sum s_i^p,     S_cc >= 3 C p s_1^(p-2) |z_c|^2.
 
-*Too costly, by Taylor.* On centred columns Hess g >= (1/3) (least share of column c) |dz_c|^2, since the variance of dz under q is at least
-min q |dz|^2. On 2 x 3 matrices of rank 2, Hess sum s_i^p >= -p (1-p) s_2^(p-2): its eigenvalues are f''(s_i), the divided differences of f' at (s_1, s_2)
-(a mean value of f''), and (f'(s_1) + f'(s_2))/(s_1 + s_2), f'(s_i)/s_i > 0 for f = s^p. The gradient is that of a function of e_1 = T and e_2 = V^2:
-df/de_1 = (p/2) [x^(p/2)], df/de_2 = -(p/2) [x^(p/2-1)], divided differences between s_1^2 and s_2^2.
+*Too costly, by Taylor.* On centred columns Hess g >= (1/3) (least share of column c) |dz_c|^2, since the variance of dz
+under q is at least min q |dz|^2. On 2 x 3 matrices of rank 2, Hess sum s_i^p >= -p (1-p) s_2^(p-2): its eigenvalues are
+f''(s_i), the divided differences of f' at (s_1, s_2) (a mean value of f''), and (f'(s_1) + f'(s_2))/(s_1 + s_2),
+f'(s_i)/s_i > 0 for f = s^p. The gradient is that of a function of e_1 = T and e_2 = V^2: df/de_1 = (p/2) [x^(p/2)],
+df/de_2 = -(p/2) [x^(p/2-1)], divided differences between s_1^2 and s_2^2.
 
-*Convex about DNC.* If these two bounds add to something nonnegative on a box that holds this box and DNC, a critical point, then F >= F(DNC) there.
-When the claim is about zero: g >= log 3 - tr(Z)/3, so that F >= log 3 while s_1^(1-p) <= 3 C.
+*Convex about DNC.* If these two bounds add to something nonnegative on a box that holds this box and DNC, a critical
+point, then F >= F(DNC) there. When the claim is about zero: g >= log 3 - tr(Z)/3, so that F >= log 3 while s_1^(1-p) <=
+3 C.
 
-*A range of C.* F is affine in C, and F(DNC) is concave in C with slope P = 2 alpha^p (alpha falls in C): it lies under its tangent, also affine. A
-box that is too costly at both ends for the tangent is so between. Zero at one C is a global minimum at every larger C, as F grows with C and F(0) does not.
+*A range of C.* F is affine in C, and F(DNC) is concave in C with slope P = 2 alpha^p (alpha falls in C): it lies under
+its tangent, also affine. A box that is too costly at both ends for the tangent is so between. Zero at one C is a global
+minimum at every larger C, as F grows with C and F(0) does not.
 
 Source: the argument as given here; dnc as in gk25.
 """
@@ -77,7 +84,8 @@ ROOT2, ROOT3, ROOT6 = (Interval.of(x).sqrt() for x in (2.0, 3.0, 6.0))
 
 @dataclass(frozen=True)
 class Case:
-    """One search: p = 2/D; C as thin intervals, one or the two ends of a range; for each the value to beat; alpha of dnc (None: zero)."""
+    """One search: p = 2/D; C as thin intervals, one or the two ends of a range; for each the value to beat; alpha of
+    dnc (None: zero)."""
 
     p: Interval
     C: tuple[Interval, ...]
@@ -89,7 +97,8 @@ class Case:
 
 
 def dnc_case(L: int, C_low: str, C_high: str | None = None) -> Case:
-    """dnc at one C, or on a range: goal is the tangent of F(DNC) at the middle, taken at the ends. Raises DoesNotExist without dnc."""
+    """dnc at one C, or on a range: goal is the tangent of F(DNC) at the middle, taken at the ends. Raises DoesNotExist
+    without dnc."""
     with balls.precision(BITS):
         ends = (C_low,) if C_high is None else (C_low, C_high)
         middle = C_low if C_high is None else f"(({C_low})+({C_high}))/2"
@@ -97,7 +106,9 @@ def dnc_case(L: int, C_low: str, C_high: str | None = None) -> Case:
         slope = 2 * found.scales[0] ** balls.ball(Fraction(2, L + 1))
         goal = tuple(_coarse(found.loss + slope * (balls.ball(C) - balls.ball(middle))).hi for C in ends)
         low, high = (_coarse(_dnc(L, C).scales[0]) for C in (ends[-1], ends[0]))
-        return Case(_p(L), tuple(outward(balls.ball(C)) for C in ends), tuple(map(float, goal)), Interval(low.lo, high.hi))
+        return Case(
+            _p(L), tuple(outward(balls.ball(C)) for C in ends), tuple(map(float, goal)), Interval(low.lo, high.hi)
+        )
 
 
 def zero_case(L: int, C: str) -> Case:
@@ -174,7 +185,9 @@ def minors(lo, hi) -> Interval:
     """The three minors, (3, boxes)."""
     ij, ik, ji, jk = MINORS
     ik, jk = Interval(lo[ik], hi[ik]), Interval(lo[jk], hi[jk])
-    corners = [Interval.of(x[ij]) * (jk - Interval.of(y[ji])) + Interval.of(y[ji]) * ik for x in (lo, hi) for y in (lo, hi)]
+    corners = [
+        Interval.of(x[ij]) * (jk - Interval.of(y[ji])) + Interval.of(y[ji]) * ik for x in (lo, hi) for y in (lo, hi)
+    ]
     return Interval(np.minimum.reduce([v.lo for v in corners]), np.maximum.reduce([v.hi for v in corners])) / ROOT3
 
 
@@ -212,7 +225,8 @@ def least_shares(lo, hi) -> np.ndarray:
 
 
 def curvature(lo, hi, s, case: Case) -> np.ndarray:
-    """Below the curvature of F in the directions of each column, (3, boxes), where s_2 >= s > 0, for every C of the case."""
+    """Below the curvature of F in the directions of each column, (3, boxes), where s_2 >= s > 0, for every C of the
+    case."""
     bend = case.C[-1] * case.p * (1.0 - case.p) / Interval.of(s).power(2.0 - case.p)
     return (Interval.of(least_shares(lo, hi)) * THIRD - bend).lo
 
@@ -233,7 +247,10 @@ def spread(h) -> Interval:
 
 def too_costly(fit_low, penalty_low, case: Case) -> np.ndarray:
     """F > goal at every C."""
-    costs = [(Interval.of(fit_low) + C * Interval.of(penalty_low)).lo > goal for C, goal in zip(case.C, case.goal, strict=True)]
+    costs = [
+        (Interval.of(fit_low) + C * Interval.of(penalty_low)).lo > goal
+        for C, goal in zip(case.C, case.goal, strict=True)
+    ]
     return np.all(costs, axis=0)
 
 
@@ -270,7 +287,8 @@ def near_the_claim(lo, hi, case: Case) -> np.ndarray:
 
 
 def too_costly_by_taylor(lo, hi, case: Case) -> np.ndarray:
-    """F > goal at every C by F >= F(m) - sum |dF/dm| h - (1/2) sum_c (curvature)_- |dz_c|^2 about the middle m, where s_2 > 0."""
+    """F > goal at every C by F >= F(m) - sum |dF/dm| h - (1/2) sum_c (curvature)_- |dz_c|^2 about the middle m, where
+    s_2 > 0."""
     V = volume(lo, hi)
     full = V > TINY
     done = np.zeros(V.shape, bool)
@@ -331,7 +349,8 @@ def _minor_slopes(m: Interval, w: Interval) -> Interval:
 
 
 def _divided(large: Interval, small: Interval, gap: Interval, half: Interval) -> tuple[Interval, Interval]:
-    """Divided differences of x^half and of -x^(half-1) between x = small and large: quotients, and mean values where they are close."""
+    """Divided differences of x^half and of -x^(half-1) between x = small and large: quotients, and mean values where
+    they are close."""
     rest = 1.0 - half
     apart = gap.lo > 1e-6 * large.hi
     gap = Interval(np.where(apart, gap.lo, 1.0), np.where(apart, gap.hi, 1.0))
@@ -409,7 +428,8 @@ def halves(lo, hi) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(data: dict) -> Checked:
-    """data: claim (dnc or zero), limit, boxes, digest, and either model, or L and cuts [C_0 < ... < C_k] (exact texts) for a range of C."""
+    """data: claim (dnc or zero), limit, boxes, digest, and either model, or L and cuts [C_0 < ... < C_k] (exact texts)
+    for a range of C."""
     opened(data)
     boxes = count(data)
     if boxes != data["boxes"]:
@@ -421,7 +441,10 @@ def statement(data: dict) -> str:
     """What the data are about."""
     if "model" in data:
         return f"{data['claim']} is a global minimum"
-    return f"dnc is a global minimum for K=3, L={data['L']}, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in [{data['cuts'][0]}, {data['cuts'][-1]}]"
+    return (
+        f"dnc is a global minimum for K=3, L={data['L']}, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in"
+        f" [{data['cuts'][0]}, {data['cuts'][-1]}]"
+    )
 
 
 def count(data: dict, report: Callable[[int], object] | None = None) -> int:
@@ -441,7 +464,13 @@ def cases(data: dict) -> list[Case]:
             raise DoesNotExist(f"dnc needs widths of at least its rank 2; got d={list(model.d)}.")
         return [{"dnc": dnc_case, "zero": zero_case}[data["claim"]](model.L, C_text(model))]
     L, cuts = data["L"], data["cuts"]
-    if data["claim"] != "dnc" or type(L) is not int or L < 2 or len(cuts) < 2 or not all(isinstance(C, str) for C in cuts):
+    if (
+        data["claim"] != "dnc"
+        or type(L) is not int
+        or L < 2
+        or len(cuts) < 2
+        or not all(isinstance(C, str) for C in cuts)
+    ):
         raise Rejected(f"a range is about dnc, L >= 2 and at least two exact texts of C; got L={L}, {cuts}.")
     with balls.precision(BITS):
         if not balls.ball(cuts[0]) > 0 or not all(balls.ball(a) < balls.ball(b) for a, b in pairwise(cuts)):

@@ -4,9 +4,10 @@ Let m_c be the margins (logit of the label less the other one), l(m) = log(1 + e
 
     g(Z, b) = sum_c w_c l(m_c).
 
-Replacing Z by its class means (Jensen; a projection on the right) and by S Z (a projection on the left; l sees differences only)
-lowers no fit and raises no singular value. Then Z = (1, -1)' (x_1, -x_2) on sqrt(n_c)-scaled columns has the one singular value
-s = sqrt(2 (x_1^2 + x_2^2)), and without a bias m_c = 2 x_c/sqrt(n_c), so that sum_c w_c m_c^2 = 2 s^2/N. As l is convex,
+Replacing Z by its class means (Jensen; a projection on the right) and by S Z (a projection on the left; l sees
+differences only) lowers no fit and raises no singular value. Then Z = (1, -1)' (x_1, -x_2) on sqrt(n_c)-scaled columns
+has the one singular value s = sqrt(2 (x_1^2 + x_2^2)), and without a bias m_c = 2 x_c/sqrt(n_c), so that sum_c w_c
+m_c^2 = 2 s^2/N. As l is convex,
 
     g >= l(mean m),  mean m = sum_c w_c m_c <= (sum_c w_c m_c^2)^(1/2) = s sqrt(2/N),
 
@@ -17,9 +18,10 @@ and l falls up to its lowest point (infinity for delta = 0): with m = s sqrt(2/N
 attained at equal margins, which for equal counts is dnc. A bias adds +-(b_1 - b_2) to the margins and cancels in
 their mean for equal counts (its penalty is not negative), so that it changes nothing then.
 
-On this ray log(-l'(m) m^(1-2/D)) rises, peaks and falls: its slope (1 - 2/D)/m + l''/l' is a decreasing function plus one that
-decreases too (with u = 1/(e^m + 1), -l''/l' = u(1-u)/(u - delta/2), whose derivative in u has the sign of -(u^2 - delta u + delta/2) < 0). So the critical
-points are a barrier and the large root, and the minimum is at 0 or at the large root: two numbers to compare.
+On this ray log(-l'(m) m^(1-2/D)) rises, peaks and falls: its slope (1 - 2/D)/m + l''/l' is a decreasing function plus
+one that decreases too (with u = 1/(e^m + 1), -l''/l' = u(1-u)/(u - delta/2), whose derivative in u has the sign of
+-(u^2 - delta u + delta/2) < 0). So the critical points are a barrier and the large root, and the minimum is at 0 or at
+the large root: two numbers to compare.
 
 Source: the argument as given here; dnc and its scale as in gk25.
 """

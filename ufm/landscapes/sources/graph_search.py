@@ -1,7 +1,9 @@
-"""Which graph makes the cheapest code: all graphs with K edges, and all ways to split the classes into smaller codes and single classes.
+"""Which graph makes the cheapest code: all graphs with K edges, and all ways to split the classes into smaller codes
+and single classes.
 
-F of a code is a scalar minimisation (`ufm.structures.graph_codes`), so every graph is tried. Fit and ridge add up over blocks of classes: the
-cheapest split follows from the cheapest code for each smaller number of classes, exactly among the graphs tried.
+F of a code is a scalar minimisation (`ufm.structures.graph_codes`), so every graph is tried. Fit and ridge add up over
+blocks of classes: the cheapest split follows from the cheapest code for each smaller number of classes, exactly among
+the graphs tried.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ VERTICES = 7
 
 @dataclass(frozen=True, eq=False)
 class Ranked(ByContent):
-    """One code or split: its parts, the number of single DNC (or zero) classes, F, and rho, the limit of F/F(DNC) as lam -> 0 (one part only)."""
+    """One code or split: its parts, the number of single DNC (or zero) classes, F, and rho, the limit of F/F(DNC) as
+    lam -> 0 (one part only)."""
 
     parts: tuple[Graph, ...]
     single: int
@@ -53,14 +56,23 @@ class Ranked(ByContent):
 
     def to_dict(self) -> dict:
         edges = [[list(e) for e in g.edges] for g in self.parts]
-        return {"name": self.name, "fun": self.fun, "rho": self.rho, "vertices": self.vertices, "single": self.single, "edges": edges}
+        return {
+            "name": self.name,
+            "fun": self.fun,
+            "rho": self.rho,
+            "vertices": self.vertices,
+            "single": self.single,
+            "edges": edges,
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class GraphSearch(ByContent):
-    """The `best` cheapest codes, lowest first. `tried`: number of graphs with K edges; `alone`: F of K single classes (DNC or zero, whichever is less).
+    """The `best` cheapest codes, lowest first. `tried`: number of graphs with K edges; `alone`: F of K single classes
+    (DNC or zero, whichever is less).
 
-    A code is an upper bound of the minimum, with explicit weights, and not always stationary: `refine(search.winner.point(problem))` goes on from there.
+    A code is an upper bound of the minimum, with explicit weights, and not always stationary:
+    `refine(search.winner.point(problem))` goes on from there.
     """
 
     problem: Problem
@@ -87,7 +99,13 @@ class GraphSearch(ByContent):
         return self.rows[which]
 
     def to_dict(self) -> dict:
-        rest = {"alone": self.alone, "vertices": self.vertices, "tried": self.tried, "winner": self.winner.name, "seconds": self.seconds}
+        rest = {
+            "alone": self.alone,
+            "vertices": self.vertices,
+            "tried": self.tried,
+            "winner": self.winner.name,
+            "seconds": self.seconds,
+        }
         return plain({"problem": self.problem.to_dict(), "codes": [row.to_dict() for row in self.rows], **rest})
 
     def save(self, path) -> None:
@@ -100,8 +118,16 @@ class GraphSearch(ByContent):
         lines = [repr(self.problem), "", head, "-" * len(head)]
         for row in self.rows:
             rho = f"{row.rho:>8.5f}" if row.rho is not None else f"{'-':>8}"
-            lines.append(f"{row.name:<{width}}  {row.vertices:>8}  {row.fun:>16.12f}  {row.fun / self.alone:>8.5f}  {rho}")
-        lines += ["", f"{self.tried} graphs with {self.problem.K} edges on at most {self.vertices} vertices, and splits into smaller ones"]
+            lines.append(
+                f"{row.name:<{width}}  {row.vertices:>8}  {row.fun:>16.12f}  {row.fun / self.alone:>8.5f}  {rho}"
+            )
+        lines += [
+            "",
+            (
+                f"{self.tried} graphs with {self.problem.K} edges on at most {self.vertices} vertices, and splits into"
+                " smaller ones"
+            ),
+        ]
         return "\n".join(lines)
 
 
@@ -110,24 +136,30 @@ class GraphSearch(ByContent):
 def graph_search(problem: Problem, vertices: int | None = None, best: int = 10) -> GraphSearch:
     """The cheapest graph codes of a deep ReLU model under MSE (L >= 3, equal counts, no bias), K <= 15.
 
-    Tried: every graph with K edges on at most `vertices` vertices (default 7, at most 8; connected or not, its ReLU seeing all edges together), and the
-    cheapest split of the classes into separate codes and single classes. Codes whose ray has no minimum (large lam, or every two edges meet) are left out.
+    Tried: every graph with K edges on at most `vertices` vertices (default 7, at most 8; connected or not, its ReLU
+    seeing all edges together), and the cheapest split of the classes into separate codes and single classes. Codes
+    whose ray has no minimum (large lam, or every two edges meet) are left out.
 
     >>> graph_search(Problem(K=9, L=3, lam=1e-3, loss="mse", activation="relu")).winner.name
     'code(K3,3)'
 
-    Raises ValueError where codes do not apply, for K > 15 and for vertices < 2 or > 8. Source: sml24 for K_r; other graphs derived here.
+    Raises ValueError where codes do not apply, for K > 15 and for vertices < 2 or > 8. Source: sml24 for K_r; other
+    graphs derived here.
     """
     arguments.instance("problem", problem, Problem)
     best = arguments.integer("best", best, 1)
     vertices = VERTICES if vertices is None else arguments.integer("vertices", vertices, 2)
     K, began = problem.K, time.perf_counter()
     if K > LARGEST_K or vertices > 8:
-        raise ValueError(f"graph_search tries all graphs up to K={LARGEST_K} classes and 8 vertices; got K={K}, vertices={vertices}.")
+        raise ValueError(
+            f"graph_search tries all graphs up to K={LARGEST_K} classes and 8 vertices; got K={K}, vertices={vertices}."
+        )
     graph_codes.refuse(problem)
     alone = K * graph_codes.lone_loss(problem)
     whole = simple_graphs(K, vertices)
-    rows = [Ranked((g,), 0, fun, graph_codes.rho(g, problem.L)) for g in whole if (fun := _value(problem, g)) is not None]
+    rows = [
+        Ranked((g,), 0, fun, graph_codes.rho(g, problem.L)) for g in whole if (fun := _value(problem, g)) is not None
+    ]
     rows += [Ranked((), K, alone, None)]
     smaller = [cheapest(problem, simple_graphs(k, vertices)) for k in range(4, K - 1)]
     parts, fun = best_parts(problem, [g for g in smaller if g is not None])

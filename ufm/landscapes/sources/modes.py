@@ -1,4 +1,5 @@
-"""The complete list under MSE as a source: families of critical points, one for each choice of roots (`structures.modes`)."""
+"""The complete list under MSE as a source: families of critical points, one for each choice of roots
+(`structures.modes`)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ MODES = "modes"
 
 
 def mode_points(problem: Problem) -> Iterator[tuple]:
-    """Every family, under the name of a structure that it holds or its own, met as often as it stands for choices of labelled modes."""
+    """Every family, under the name of a structure that it holds or its own, met as often as it stands for choices of
+    labelled modes."""
     for family in mse_families(problem):
         known = mode_name(problem, family.point.s)
         yield MODES, replace(critical_point(family), name=known[0] if known else family.name), family.labelled
@@ -31,8 +33,20 @@ def critical_point(family: Family) -> CriticalPoint:
     below = critical_below(stratum.ridge_norm)
     if stratum.grad_norm > below:
         raise ArithmeticError(
-            f"{family.name} should be critical but its gradient norm is {stratum.grad_norm:.1e}; Lam={family.point.problem.Lam:.3g} is out of range."
+            f"{family.name} should be critical but its gradient norm is {stratum.grad_norm:.1e};"
+            f" Lam={family.point.problem.Lam:.3g} is out of range."
         )
     tolerances = {"gradient": 1e-6, "critical_below": below, "double_root": DOUBLE, "zero_below": 0.0}
     signature = family.index, family.nullity, family.nullity_symmetry
-    return CriticalPoint(family.point, family.fun, stratum.grad_norm, family.rank, *signature, None, None, family.status, family.name, tolerances)
+    return CriticalPoint(
+        family.point,
+        family.fun,
+        stratum.grad_norm,
+        family.rank,
+        *signature,
+        None,
+        None,
+        family.status,
+        family.name,
+        tolerances,
+    )

@@ -1,8 +1,10 @@
-"""Minima of low rank that random starts of full width hardly ever reach: descents in narrow models, and from known codes.
+"""Minima of low rank that random starts of full width hardly ever reach: descents in narrow models, and from known
+codes.
 
-From K = 12 on, descents at full width end at ranks above the best one (K = 16, L = 2, lam = 1e-3: 20 and 200 of them at 2.2 % above the
-Clebsch code), while half of the descents in a model of width 6 find it. Their ends are critical points of the problem itself, and minima of it
-for L >= 2 (signature theorem). At L = 1, and under MSE, where modes decouple, there is nothing to be found this way.
+From K = 12 on, descents at full width end at ranks above the best one (K = 16, L = 2, lam = 1e-3: 20 and 200 of them at
+2.2 % above the Clebsch code), while half of the descents in a model of width 6 find it. Their ends are critical points
+of the problem itself, and minima of it for L >= 2 (signature theorem). At L = 1, and under MSE, where modes decouple,
+there is nothing to be found this way.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ LEAST_K = 11
 JITTER = 1e-3
 """Relative size of the noise that lets a descent leave a symmetric saddle; always the same."""
 LOW_RANK_SEED = 3
-"""Child of the seed whose children start these descents; random starts of full width are the children of the seed themselves."""
+"""Child of the seed whose children start these descents; random starts of full width are the children of the seed
+themselves."""
 NARROW = "narrow"
 """How points of these descents were met."""
 PER_START = 2
@@ -40,7 +43,8 @@ PER_START = 2
 
 @dataclass(frozen=True, eq=False)
 class LowRankEnds(ByContent):
-    """Ends of narrow descents (`narrow`, from random starts) and of descents from known codes (`from_codes`, name and Result)."""
+    """Ends of narrow descents (`narrow`, from random starts) and of descents from known codes (`from_codes`, name and
+    Result)."""
 
     narrow: Multistart
     from_codes: tuple[tuple[str, Result], ...]
@@ -51,23 +55,38 @@ class LowRankEnds(ByContent):
 
 
 def pays(problem: Problem) -> bool:
-    """Whether descents at full width are known to miss low ranks: many classes, or widths below K, where they end at lower ranks than the best."""
-    return problem.linear and problem.L >= 2 and not problem.loss.quadratic and problem.K >= 4 and (problem.K >= LEAST_K or problem.max_rank < problem.K - 1)
+    """Whether descents at full width are known to miss low ranks: many classes, or widths below K, where they end at
+    lower ranks than the best."""
+    return (
+        problem.linear
+        and problem.L >= 2
+        and not problem.loss.quadratic
+        and problem.K >= 4
+        and (problem.K >= LEAST_K or problem.max_rank < problem.K - 1)
+    )
 
 
 def usual_width(K: int) -> int:
-    """1.4 sqrt(K): where descents find the lowest known value most often at L = 2 to 4 (5 at K = 12, 6 at K = 16, 8 at K = 30), one or two above its rank."""
+    """1.4 sqrt(K): where descents find the lowest known value most often at L = 2 to 4 (5 at K = 12, 6 at K = 16, 8 at
+    K = 30), one or two above its rank."""
     return round(1.4 * K**0.5)
 
 
 def widths_for(problem: Problem) -> tuple[int, ...]:
-    """Widths of narrow descents: those around the usual one, and for a problem narrower than its logits its own rank r, r + 1 and r + 2."""
+    """Widths of narrow descents: those around the usual one, and for a problem narrower than its logits its own rank r,
+    r + 1 and r + 2."""
     most, usual = problem.max_rank, usual_width(problem.K)
     bottleneck = () if most >= problem.K - 1 else tuple(w for w in (most + 1, most + 2, most) if w <= problem.K)
-    return tuple(dict.fromkeys((*bottleneck, *(w for w in (usual + a for a in AROUND) if 1 <= w <= min(most + 2, problem.K - 1)))))
+    return tuple(
+        dict.fromkeys(
+            (*bottleneck, *(w for w in (usual + a for a in AROUND) if 1 <= w <= min(most + 2, problem.K - 1)))
+        )
+    )
 
 
-def narrow_points(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> Iterator[tuple]:
+def narrow_points(
+    problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None
+) -> Iterator[tuple]:
     """The source: converged ends of `low_rank_ends`, lowest first."""
     try:
         ends = low_rank_ends(problem, starts, seed, progress)
@@ -80,8 +99,11 @@ def narrow_points(problem: Problem, starts: int, seed: np.random.SeedSequence, p
     return f"{said}, listed where lower than all others; hits do not count them."
 
 
-def low_rank_ends(problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None) -> LowRankEnds:
-    """`PER_START` narrow descents for each of `starts`, and one from every known code of a rank that the problem admits. Ctrl-C is passed on."""
+def low_rank_ends(
+    problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None
+) -> LowRankEnds:
+    """`PER_START` narrow descents for each of `starts`, and one from every known code of a rank that the problem
+    admits. Ctrl-C is passed on."""
     narrow = multistart(problem, PER_START * starts, child(seed, 0), widths=widths_for(problem), progress=progress)
     if narrow.interrupted:
         raise KeyboardInterrupt
@@ -89,7 +111,8 @@ def low_rank_ends(problem: Problem, starts: int, seed: np.random.SeedSequence, p
 
 
 def lowest_end(problem: Problem, starts: int, seed: np.random.SeedSequence) -> Result | None:
-    """The converged end of least F from random starts, joined where it `pays` by those of `low_rank_ends`; None if none converged."""
+    """The converged end of least F from random starts, joined where it `pays` by those of `low_rank_ends`; None if none
+    converged."""
     runs = multistart(problem, starts, seed, progress=False)
     if runs.interrupted:
         raise KeyboardInterrupt

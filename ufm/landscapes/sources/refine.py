@@ -4,8 +4,8 @@ Minimisers of a ReLU model sit on kinks, where descent stalls above them. Replac
 
     s_eps(x) = (x + sqrt(x^2 + eps^2))/2,      0 <= s_eps - s <= eps/2,
 
-descend, and follow the minimum as eps falls. Broad smoothing first passes over small barriers and revives silent neurons, so that more starts end
-low; `solvers.kinks` then takes the end to a stationary point of the ReLU model itself.
+descend, and follow the minimum as eps falls. Broad smoothing first passes over small barriers and revives silent
+neurons, so that more starts end low; `solvers.kinks` then takes the end to a stationary point of the ReLU model itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from ufm.solvers.lbfgs import next_iterate
 from ufm.structures import relu_collapse
 
 COARSE = (0.3, 0.1, 0.03, 0.01)
-"""Smoothing eps that starts go through, in units where all factors have entries of order one; most from the second on."""
+"""Smoothing eps that starts go through, in units where all factors have entries of order one; most from the second
+on."""
 STEPS = 300
 """L-BFGS steps at each."""
 MEMORY = 20
@@ -52,14 +53,17 @@ def smooth_relu(eps: float) -> Activation:
         return np.sqrt(x * x + eps * eps)
 
     name = f"relu smoothed by {arguments.short(eps)}"
-    return Activation(name, lambda x: 0.5 * (x + root(x)), lambda x: 0.5 + 0.5 * x / root(x), lambda x: 0.5 * eps * eps / root(x) ** 3)
+    return Activation(
+        name, lambda x: 0.5 * (x + root(x)), lambda x: 0.5 + 0.5 * x / root(x), lambda x: 0.5 * eps * eps / root(x) ** 3
+    )
 
 
 def refine(point: FactorPoint, rng=None, noise: float = NOISE) -> Row:
     """What descent from a little noise around a point of a ReLU model reaches.
 
-    The point is first brought to one column per class (if the samples of a class agree and counts are equal), equal ridge weights, and no dead
-    neurons but a few spare ones; the end is brought back. noise: standard deviation, factors being of order one there; 0: from the point itself.
+    The point is first brought to one column per class (if the samples of a class agree and counts are equal), equal
+    ridge weights, and no dead neurons but a few spare ones; the end is brought back. noise: standard deviation, factors
+    being of order one there; 0: from the point itself.
 
     Raises ValueError for other activations than relu, and with a bias.
     """
@@ -74,7 +78,8 @@ def refine(point: FactorPoint, rng=None, noise: float = NOISE) -> Row:
 
 
 def coarse(small: Problem, factors, schedule) -> FactorPoint:
-    """Descent with the smoothed ReLU at each eps in turn, to gradients of 1e-2 Lam: the fine part is left to `solvers.kinks`."""
+    """Descent with the smoothed ReLU at each eps in turn, to gradients of 1e-2 Lam: the fine part is left to
+    `solvers.kinks`."""
     x = FactorObjective(small).pack(factors)
     for eps in schedule:
         soft = FactorObjective(replace(small, activation=smooth_relu(eps)))
@@ -91,8 +96,9 @@ def coarse(small: Problem, factors, schedule) -> FactorPoint:
 
 
 def finished(problem: Problem, point: FactorPoint, before: float, words: str) -> Row:
-    """The stationary point of the ReLU model below a point of a reduced problem, as a row of the given problem: `before` is the value it started
-    from, `residual` the Clarke residual relative to the ridge's gradient, `start` the start in words."""
+    """The stationary point of the ReLU model below a point of a reduced problem, as a row of the given problem:
+    `before` is the value it started from, `residual` the Clarke residual relative to the ridge's gradient, `start` the
+    start in words."""
     objective, x = merged(point)
     try:
         found = finish_on_kinks(objective, x, TOL)
@@ -111,17 +117,21 @@ def value_of(point: FactorPoint) -> float:
 
 
 def one_each(problem: Problem) -> Problem:
-    """The problem with one sample per class (equal counts) and the same ridge weight everywhere: the same values at collapsed points."""
+    """The problem with one sample per class (equal counts) and the same ridge weight everywhere: the same values at
+    collapsed points."""
     few = reductions.samples.apply(problem) if problem.balanced else problem
     return reductions.weights.apply(few)
 
 
 def reduced(point: FactorPoint) -> tuple[Problem, list[np.ndarray]]:
-    """(`one_each` problem of the live neurons and a few spare ones, factors) of a point; all samples are kept where those of a class differ."""
+    """(`one_each` problem of the live neurons and a few spare ones, factors) of a point; all samples are kept where
+    those of a class differ."""
     problem, factors = point.problem, [np.array(A) for A in point.factors]
     if problem.balanced:
         means = factors[0].reshape(len(factors[0]), problem.K, problem.n).mean(axis=2)
-        if np.allclose(np.repeat(means, problem.n, axis=1), factors[0], rtol=0, atol=1e-9 * max(1.0, np.max(np.abs(means)))):
+        if np.allclose(
+            np.repeat(means, problem.n, axis=1), factors[0], rtol=0, atol=1e-9 * max(1.0, np.max(np.abs(means)))
+        ):
             problem, factors[0] = reductions.samples.apply(problem), means
     factors = [np.sqrt(lam / problem.Lam) * A for lam, A in zip(problem.lams, factors, strict=True)]
     widths = []
@@ -135,7 +145,8 @@ def reduced(point: FactorPoint) -> tuple[Problem, list[np.ndarray]]:
 
 
 def lifted(problem: Problem, point: FactorPoint) -> FactorPoint:
-    """A point of `one_each(problem)`, of any smaller widths, in the given problem: zero padded, weights and samples restored."""
+    """A point of `one_each(problem)`, of any smaller widths, in the given problem: zero padded, weights and samples
+    restored."""
     fewer = point.problem.N != problem.N
     few = reductions.samples.apply(problem) if fewer else problem
     wide = relu_collapse.embedded(reductions.weights.apply(few), point.factors)
@@ -146,6 +157,9 @@ def lifted(problem: Problem, point: FactorPoint) -> FactorPoint:
 def relu_only(problem: Problem, name: str) -> None:
     """ValueError for models that descent through kinks does not know."""
     if not problem.activation.rectifies or problem.bias is not None:
-        raise ValueError(f"{name} needs activation='relu' without bias; got activation={problem.activation.name!r}, bias={problem.bias}.")
+        raise ValueError(
+            f"{name} needs activation='relu' without bias; got activation={problem.activation.name!r},"
+            f" bias={problem.bias}."
+        )
     if problem.L < 2:
         raise ValueError(f"{name} needs a hidden activation, L >= 2; got L={problem.L}.")

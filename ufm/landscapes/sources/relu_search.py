@@ -1,6 +1,8 @@
-"""A search for low-rank competitors of DNC in deep ReLU models: descents through kinks (`refine`) from starts of low rank.
+"""A search for low-rank competitors of DNC in deep ReLU models: descents through kinks (`refine`) from starts of low
+rank.
 
-Starts: graph codes plus noise, and Gaussian weights of width r in all layers but the last. Values of a search are upper bounds on the minimum, no more.
+Starts: graph codes plus noise, and Gaussian weights of width r in all layers but the last. Values of a search are upper
+bounds on the minimum, no more.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ HOP = 0.2
 SPREAD = 0.9
 """Standard deviation of the entries of Gaussian factors."""
 SAME = 1e-7
-"""Values closer than this, relative to 1 + |F|, are one point in a search: looser than the common rule, for ends may lack their last digits on kinks."""
+"""Values closer than this, relative to 1 + |F|, are one point in a search: looser than the common rule, for ends may
+lack their last digits on kinks."""
 LOW_RANK = "low rank"
 """How points of this search were met."""
 LARGEST_GRAPH_K = 15
@@ -37,21 +40,34 @@ LARGEST_GRAPH_K = 15
 
 
 def low_rank_search(
-    problem: Problem, starts: int = 60, rng=None, ranks: Sequence[int] | None = None, *, keep: int = 6, hops: int = 6, progress: bool | None = None
+    problem: Problem,
+    starts: int = 60,
+    rng=None,
+    ranks: Sequence[int] | None = None,
+    *,
+    keep: int = 6,
+    hops: int = 6,
+    progress: bool | None = None,
 ) -> Landscape:
-    """Points of a deep ReLU model of low rank and low value: `starts` descents with a smoothed ReLU, the `keep` lowest distinct ones finished, and
-    `hops` descents from noise around the best so far.
+    """Points of a deep ReLU model of low rank and low value: `starts` descents with a smoothed ReLU, the `keep` lowest
+    distinct ones finished, and `hops` descents from noise around the best so far.
 
-    Even starts: a graph code with noise, drawn among graphs with K edges on r vertices (K <= 15, mse, L >= 3), the cheaper ones first; odd starts:
-    Gaussian factors of widths (r, ..., r, 2K), in turn with signs and (widths 3K, broader smoothing) without. r runs through `ranks` (default:
-    about sqrt(2K), and its neighbours). All within the problem's widths.
+    Even starts: a graph code with noise, drawn among graphs with K edges on r vertices (K <= 15, mse, L >= 3), the
+    cheaper ones first; odd starts: Gaussian factors of widths (r, ..., r, 2K), in turn with signs and (widths 3K,
+    broader smoothing) without. r runs through `ranks` (default: about sqrt(2K), and its neighbours). All within the
+    problem's widths.
 
-    Returns a Landscape whose `runs` know the number of starts and the reference, F of DNC (or of zero where that is lower): lowest found,
-    not proved. Ctrl-C keeps what was found. Raises ValueError for other activations than relu, with a bias, and for bad arguments.
+    Returns a Landscape whose `runs` know the number of starts and the reference, F of DNC (or of zero where that is
+    lower): lowest found, not proved. Ctrl-C keeps what was found. Raises ValueError for other activations than relu,
+    with a bias, and for bad arguments.
     """
     arguments.instance("problem", problem, Problem)
     relu_only(problem, "low_rank_search")
-    starts, keep, hops = arguments.count("starts", starts, 1), arguments.integer("keep", keep, 1), arguments.integer("hops", hops, 0)
+    starts, keep, hops = (
+        arguments.count("starts", starts, 1),
+        arguments.integer("keep", keep, 1),
+        arguments.integer("hops", hops, 0),
+    )
     ranks = _default_ranks(problem) if ranks is None else [arguments.integer("rank", r, 1) for r in ranks]
     if not ranks:
         raise ValueError("ranks must name at least one rank.")
@@ -82,13 +98,15 @@ def low_rank_search(
     if not found:
         raise KeyboardInterrupt(ended)
     runs, ordered = Searched(done, reference(problem)), tuple(sorted(found, key=lambda e: e.fun))
-    return Landscape(problem, ordered, ENDS, rng=seed_record(seed), seconds=time.perf_counter() - began, interrupted=ended, runs=runs)
+    return Landscape(
+        problem, ordered, ENDS, rng=seed_record(seed), seconds=time.perf_counter() - began, interrupted=ended, runs=runs
+    )
 
 
 @dataclass(frozen=True)
 class Searched:
-    """How many starts were run, the value that ends of ReLU models are compared with, F of DNC or of zero where that is lower, and ranks at which
-    nothing was found."""
+    """How many starts were run, the value that ends of ReLU models are compared with, F of DNC or of zero where that is
+    lower, and ranks at which nothing was found."""
 
     starts: int
     reference: float | None = None
@@ -116,7 +134,15 @@ def ratio_column(reference: float) -> Column:
 def _columns(table: Landscape) -> list[Column]:
     residual = Column("residual", "residual", "8.1e", width=8)
     start = Column("start", "start", side="<")
-    return [name_column("structure", 9), RANK, FUN, ratio_column(table.reference), residual, Column("hits", "hits", width=4), start]
+    return [
+        name_column("structure", 9),
+        RANK,
+        FUN,
+        ratio_column(table.reference),
+        residual,
+        Column("hits", "hits", width=4),
+        start,
+    ]
 
 
 def _foot(table: Landscape) -> list[str]:
@@ -164,7 +190,11 @@ def _graph_starts(problem: Problem, ranks) -> dict[int, list]:
     """Graphs with K edges by number of vertices, the cheapest code first; none where codes do not apply."""
     if not problem.loss.quadratic or problem.L < 3 or not problem.balanced or problem.K > LARGEST_GRAPH_K:
         return {}
-    known = [g for g in simple_graphs(problem.K, min(max(ranks) + 1, 7)) if g.vertices <= min(problem.widths) and problem.widths[-1] >= problem.K]
+    known = [
+        g
+        for g in simple_graphs(problem.K, min(max(ranks) + 1, 7))
+        if g.vertices <= min(problem.widths) and problem.widths[-1] >= problem.K
+    ]
     priced = sorted(((graph_codes.part_loss(problem, g), g) for g in known), key=lambda pair: pair[0])
     return {r: [g for _, g in priced if g.vertices == r] for r in {g.vertices for g in known}}
 

@@ -15,9 +15,11 @@ from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
 
-def closed_forms(problem: Problem, known: dict | None = None, seed=None, progress: bool | None = None) -> Iterator[tuple]:
-    """Every structure that exists for the problem (`known`, where the caller has them), under its name; with a seed, then what descent finds from
-    those structures of a ReLU model that are not stationary."""
+def closed_forms(
+    problem: Problem, known: dict | None = None, seed=None, progress: bool | None = None
+) -> Iterator[tuple]:
+    """Every structure that exists for the problem (`known`, where the caller has them), under its name; with a seed,
+    then what descent finds from those structures of a ReLU model that are not stationary."""
     known, done, rough = structures.existing(problem)[0] if known is None else known, 0, {}
     try:
         for name, point in known.items():

@@ -4,18 +4,20 @@ On the matrices fixed by a group of class permutations F has few variables, and 
 for F (symmetric criticality). Two kinds of class are searched, for balanced counts, a linear model and no bias:
 
     one orbit     Z = sum_j mu_j E_j,  E_j the idempotents of an association scheme on all K classes,
-    two orbits    Z = blockdiag(sum_j mu_j E_j, sum_j nu_j E'_j) + u (x v_1 - y v_2)',  schemes on K_1 + K_2 = K classes,
+    two orbits   Z = blockdiag(sum_j mu_j E_j, sum_j nu_j E'_j) + u (x v_1 - y v_2)',  schemes on K_1 + K_2 = K classes,
                   v_i = 1_{K_i}/sqrt(K_i),  u = (sqrt(K_2) v_1 - sqrt(K_1) v_2)/sqrt(K).
 
-All columns of an orbit are copies of one, so that with l the loss of a column, p = 2/D and s = sqrt(n) mu, an active mode has
+All columns of an orbit are copies of one, so that with l the loss of a column, p = 2/D and s = sqrt(n) mu, an active
+mode has
 
     -(K_i/K) dl/dmu_j = m_j Lam n^(p/2) mu_j^(p-1),      -(K_i/K) dl/dx = Lam n^(p/2) tau^(p-2) x,   tau^2 = x^2 + y^2,
 
-one small system in log mu for every choice of active modes; an inactive mode is critical by itself (a product of zero factors).
-For cross-entropy every coefficient of a critical point is >= 0 and x, y vanish together; for other losses the points with
-coefficients of these signs are searched. What comes back was found by Newton's method from many starts: no list here is
-proved complete. For cross-entropy and D >= 3 the roots of one system carry signs (of the Jacobian) that sum to zero, because
-every equation is negative at both ends of its mode's range (degree theory). That is checked, and detects a single missed root.
+one small system in log mu for every choice of active modes; an inactive mode is critical by itself (a product of zero
+factors). For cross-entropy every coefficient of a critical point is >= 0 and x, y vanish together; for other losses the
+points with coefficients of these signs are searched. What comes back was found by Newton's method from many starts: no
+list here is proved complete. For cross-entropy and D >= 3 the roots of one system carry signs (of the Jacobian) that
+sum to zero, because every equation is negative at both ends of its mode's range (degree theory). That is checked, and
+detects a single missed root.
 
 Source: gk25 (DNC, pairs), bannai84 (schemes), palais79 (symmetric criticality).
 """
@@ -54,8 +56,8 @@ class Roots(ByContent):
 
     support: the active idempotents, numbered from 1, one tuple per orbit. coupled: whether x, y are active.
     values (R, k): the coefficients, mu of orbit 1, then of orbit 2, then x, y.
-    paired: whether the signs of the Jacobian sum to zero, as they must for cross-entropy and D >= 3 when no root is double; None where
-    nothing is known.
+    paired: whether the signs of the Jacobian sum to zero, as they must for cross-entropy and D >= 3 when no root is
+    double; None where nothing is known.
     """
 
     support: tuple[tuple[int, ...], ...]
@@ -71,8 +73,8 @@ class Roots(ByContent):
 class Survey(ByContent):
     """What a search over symmetry classes found: points, each once up to class permutation.
 
-    dropped: points whose gradient exceeded `CRITICAL`. unpaired: (class, support) of systems where a root must be missing
-    or double. classes: names of the classes searched. interrupted: Ctrl-C came before all the requested ones.
+    dropped: points whose gradient exceeded `CRITICAL`. unpaired: (class, support) of systems where a root must be
+    missing or double. classes: names of the classes searched. interrupted: Ctrl-C came before all the requested ones.
     """
 
     problem: Problem
@@ -85,12 +87,16 @@ class Survey(ByContent):
 
     def __repr__(self) -> str:
         lead = f"Survey: {len(self.points)} points found in {len(self.classes)} symmetry classes"
-        tail = f"; {self.dropped} dropped above |grad| = {CRITICAL:g}; {len(self.unpaired)} systems with a missing or double root"
+        tail = (
+            f"; {self.dropped} dropped above |grad| = {CRITICAL:g}; {len(self.unpaired)} systems with a missing or"
+            " double root"
+        )
         return lead + tail + ("; interrupted" if self.interrupted else "")
 
 
 def fixed_points(problem: Problem, max_idempotents: int = 4, progress: bool | None = None) -> Iterator[tuple]:
-    """The source: what `survey` finds; nothing where the counts are unequal, there is a bias or the loss sees shifts, or max_idempotents is 0."""
+    """The source: what `survey` finds; nothing where the counts are unequal, there is a bias or the loss sees shifts,
+    or max_idempotents is 0."""
     if not max_idempotents or not problem.balanced or problem.bias is not None or not problem.loss.shift_invariant:
         return ""
     found = survey(problem, max_idempotents, progress)
@@ -115,7 +121,8 @@ def symmetric_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPo
 
 
 def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = None) -> Survey:
-    """Every symmetry class of this module on the K classes: `scheme_points`, `two_orbit_points` and `block_points`, joined.
+    """Every symmetry class of this module on the K classes: `scheme_points`, `two_orbit_points` and `block_points`,
+    joined.
 
     Points equal up to class permutation (value to 1e-11, rank, singular values, sorted entries of Z) are listed once.
     max_idempotents: largest number of nontrivial modes of a class, x and y counting as one.
@@ -126,7 +133,10 @@ def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = N
     jobs = [("blocks", lambda: (block_points(problem), []))]
     jobs += [(scheme.name, functools.partial(_one_orbit, problem, scheme)) for scheme in schemes(problem.K, limit)]
     if problem.loss.shift_invariant:
-        jobs += [(f"{a.name}+{b.name}", functools.partial(_two_orbits, problem, a, b)) for a, b in scheme_pairs(problem.K, limit)]
+        jobs += [
+            (f"{a.name}+{b.name}", functools.partial(_two_orbits, problem, a, b))
+            for a, b in scheme_pairs(problem.K, limit)
+        ]
     found, unpaired, done, interrupted = [], [], [], False
     try:
         for name, job in progress_bar(jobs, desc="symmetry classes", progress=progress):
@@ -138,15 +148,18 @@ def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = N
         interruption.pass_on()
         interrupted = True
     kept = [(stratum.fun, stratum.point) for stratum in map(Stratum, found) if stratum.grad_norm <= CRITICAL]
-    return Survey(problem, tuple(_distinct(kept)), len(found) - len(kept), tuple(unpaired), tuple(done), interrupted, len(jobs))
+    return Survey(
+        problem, tuple(_distinct(kept)), len(found) - len(kept), tuple(unpaired), tuple(done), interrupted, len(jobs)
+    )
 
 
 def scheme_points(problem: Problem, scheme: Scheme) -> list[LogitPoint]:
     """Z = sum_j mu_j E_j: the critical points found in the algebra of one scheme, over every set of active idempotents.
 
-    Names read `code(D_5:1)`, scales are the active mu_j, rank is the sum of their multiplicities. For a loss that is not shift invariant
-    the constant mode 11'/K takes part, as idempotent number d + 1. Sets whose rank exceeds the widths are left out.
-    Raises ValueError for nonlinear models, unequal counts, a bias, and a scheme on another number of classes.
+    Names read `code(D_5:1)`, scales are the active mu_j, rank is the sum of their multiplicities. For a loss that is
+    not shift invariant the constant mode 11'/K takes part, as idempotent number d + 1. Sets whose rank exceeds the
+    widths are left out. Raises ValueError for nonlinear models, unequal counts, a bias, and a scheme on another number
+    of classes.
 
     >>> from ufm.numerics.schemes import dihedral
     >>> [point.name for point in scheme_points(Problem(K=5, L=1, lam=0.01), dihedral(5))]
@@ -168,10 +181,12 @@ def scheme_roots(problem: Problem, scheme: Scheme) -> list[Roots]:
 
 
 def two_orbit_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPoint]:
-    """The critical points found in every class of two orbits, for each way to split K = K_1 + K_2 and each pair of schemes.
+    """The critical points found in every class of two orbits, for each way to split K = K_1 + K_2 and each pair of
+    schemes.
 
-    Points with x = y = 0 are direct sums; names read `code(S_3+S_2:1|1|xy)`. Scales are the active mu of orbit 1, of orbit 2, then x, y.
-    Raises ValueError as `scheme_points`, and for losses that are not shift invariant (their constant part has four unknowns).
+    Points with x = y = 0 are direct sums; names read `code(S_3+S_2:1|1|xy)`. Scales are the active mu of orbit 1, of
+    orbit 2, then x, y. Raises ValueError as `scheme_points`, and for losses that are not shift invariant (their
+    constant part has four unknowns).
     """
     _refuse(problem, "two_orbit_points")
     _refuse_shifts(problem)
@@ -184,7 +199,8 @@ def two_orbit_roots(problem: Problem, first: Scheme, second: Scheme) -> list[Roo
     """The coefficients found for one pair of schemes on K_1 + K_2 = K classes, labelled; see `Roots`.
 
     >>> from ufm.numerics.schemes import symmetric
-    >>> [(roots.support, roots.coupled, len(roots)) for roots in two_orbit_roots(Problem(K=4, L=2, lam=0.01), symmetric(3), symmetric(1))]
+    >>> found = two_orbit_roots(Problem(K=4, L=2, lam=0.01), symmetric(3), symmetric(1))
+    >>> [(roots.support, roots.coupled, len(roots)) for roots in found]
     [(((), ()), True, 2), (((1,), ()), False, 2), (((1,), ()), True, 4)]
     """
     _refuse(problem, "two_orbit_roots")
@@ -193,7 +209,8 @@ def two_orbit_roots(problem: Problem, first: Scheme, second: Scheme) -> list[Roo
 
 
 def scheme_pairs(K: int, max_idempotents: int = 4) -> list[tuple[Scheme, Scheme]]:
-    """(scheme on K_1, scheme on K_2) with K_1 >= K_2 >= 1 and at most max_idempotents - 1 idempotents in all; each unordered pair once."""
+    """(scheme on K_1, scheme on K_2) with K_1 >= K_2 >= 1 and at most max_idempotents - 1 idempotents in all; each
+    unordered pair once."""
     pairs = []
     for k in range(1, K // 2 + 1):
         big, small = schemes(K - k, max_idempotents), schemes(k, max_idempotents)
@@ -207,10 +224,12 @@ def a_priori_box(problem: Problem) -> tuple[float, float]:
     """(s_min, total): every nonzero critical point has s_i >= s_min and Lam sum_i s_i^(2/D) <= total.
 
         Lam sum s_i^(2/D) = -<G, Z> <= g(0) - g(Z) <= g(0)          (g convex and >= 0; G its gradient at Z),
-        Lam s_i^(2/D - 1) = -u_i' G v_i <= |G| <= c/sqrt(N)         (c = sqrt 2 for cross-entropy and label smoothing, 1 for MSE),
+        Lam s_i^(2/D - 1) = -u_i' G v_i <= |G| <= c/sqrt(N)  (c = sqrt 2 for cross-entropy and label smoothing, 1 for
+            MSE),
 
-    hence s_min = (Lam sqrt(N)/c)^(D/(D-2)), and 0 for D = 2. g(0) = log K for the first two, 1/2 for MSE. Holds for every point, symmetric
-    or not, balanced or not, in a linear model without bias. Raises ValueError for other losses: they need not be convex or have bounded gradients.
+    hence s_min = (Lam sqrt(N)/c)^(D/(D-2)), and 0 for D = 2. g(0) = log K for the first two, 1/2 for MSE. Holds for
+    every point, symmetric or not, balanced or not, in a linear model without bias. Raises ValueError for other losses:
+    they need not be convex or have bounded gradients.
     """
     scales.needs_linear(problem, "a_priori_box")
     if problem.bias is not None:
@@ -230,7 +249,8 @@ def a_priori_box(problem: Problem) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """One column of an orbit: its share K_i/K of the fit, its label, and dZ/d(unknown) as rows of `directions` (k, K)."""
+    """One column of an orbit: its share K_i/K of the fit, its label, and dZ/d(unknown) as rows of `directions` (k,
+    K)."""
 
     share: float
     label: int
@@ -239,7 +259,8 @@ class _Column:
 
 @dataclass(frozen=True, eq=False)
 class _System:
-    """Stationarity in t = log(unknowns): R_j = log pull_j - log w_j + (1 - p) t_j, and for the coupled pair (x, y) the last term is (2 - p) log tau - t_j."""
+    """Stationarity in t = log(unknowns): R_j = log pull_j - log w_j + (1 - p) t_j, and for the coupled pair (x, y) the
+    last term is (2 - p) log tau - t_j."""
 
     problem: Problem
     columns: tuple[_Column, ...]
@@ -293,9 +314,10 @@ class _System:
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) for t; for the coupled pair, of log tau, written twice.
 
-        With gaps c_i = (direction at the label) - (direction at i), a pull of cross-entropy is at most share max c and at most
-        share sum_i c_i e^(-c_i mu), whatever the other modes do: no root lies outside. Label smoothing pulls less. For other losses
-        ten times as much is allowed, and the box is a guess. The larger of x, y feels at least w tau^(p-1)/sqrt(2).
+        With gaps c_i = (direction at the label) - (direction at i), a pull of cross-entropy is at most share max c and
+        at most share sum_i c_i e^(-c_i mu), whatever the other modes do: no root lies outside. Label smoothing pulls
+        less. For other losses ten times as much is allowed, and the box is a guess. The larger of x, y feels at least w
+        tau^(p-1)/sqrt(2).
         """
         slack = 1.0 if isinstance(self.problem.loss, CrossEntropy) else 10.0
         ends, j = [], 0
@@ -325,7 +347,8 @@ class _System:
         return (low, t[min(alive[-1] + 1, len(t) - 1)]) if len(alive) else (low, low - 1.0)
 
     def solve(self) -> tuple[np.ndarray, bool | None]:
-        """(roots in t (R, k) sorted, paired): Newton from rounds of starts until two rounds bring nothing new and the signs pair up."""
+        """(roots in t (R, k) sorted, paired): Newton from rounds of starts until two rounds bring nothing new and the
+        signs pair up."""
         low, high = self.box
         if np.any(low > high):
             return np.zeros((0, len(low))), True if self._signed else None
@@ -335,7 +358,9 @@ class _System:
             joined = _unique(np.vstack([roots, ends]))
             quiet = quiet + 1 if len(joined) == len(roots) else 0
             roots = joined
-            if (quiet >= 2 and self._pairs_up(roots) is not False) or (len(roots) and self.p == 1 and self.problem.loss.convex):
+            if (quiet >= 2 and self._pairs_up(roots) is not False) or (
+                len(roots) and self.p == 1 and self.problem.loss.convex
+            ):
                 break  # for D = 2 and a convex loss F is convex in the unknowns, and one root is all
         return roots, self._pairs_up(roots)
 
@@ -362,7 +387,8 @@ _PER_ROUND = 160
 
 
 def _starts(system: _System, number: int) -> np.ndarray:
-    """Round `number` of starts (B, k): products of single-mode roots in the first, then low-discrepancy points of the box and of its upper band."""
+    """Round `number` of starts (B, k): products of single-mode roots in the first, then low-discrepancy points of the
+    box and of its upper band."""
     low, high = system.box
     k = len(low)
     size = _PER_ROUND * 2 ** min(k, 4) // 4
@@ -376,7 +402,8 @@ def _starts(system: _System, number: int) -> np.ndarray:
 
 
 def _lattice(first: int, size: int, k: int) -> np.ndarray:
-    """Points first, ..., first + size - 1 of the Kronecker sequence of the generalised golden ratio in [0, 1)^k. Source: roberts18."""
+    """Points first, ..., first + size - 1 of the Kronecker sequence of the generalised golden ratio in [0, 1)^k.
+    Source: roberts18."""
     ratio = 2.0
     for _ in range(60):
         ratio = (1 + ratio) ** (1 / (k + 1))
@@ -485,7 +512,8 @@ def _unique(T, tol: float = 1e-6) -> np.ndarray:
 
 
 def _direction(v, label: int, problem: Problem) -> np.ndarray:
-    """dZ of one column, with its entry at the label moved to zero where the loss does not see it, so that pulls are sums of one sign."""
+    """dZ of one column, with its entry at the label moved to zero where the loss does not see it, so that pulls are
+    sums of one sign."""
     v = np.array(v, dtype=float)
     if problem.loss.shift_invariant:
         v = v - v[label]
@@ -512,7 +540,10 @@ def _two_orbits(problem: Problem, first: Scheme, second: Scheme) -> tuple[list[L
     if first.K + second.K != problem.K:
         raise ValueError(f"the schemes must be on K={problem.K} classes together; got {first!r} and {second!r}.")
     orbits = [_Orbit(problem, first, 0), _Orbit(problem, second, first.K)]
-    alone = [{support: _roots(problem, [orbit], [support], coupled=False) for support in orbit.supports(0)} for orbit in orbits]
+    alone = [
+        {support: _roots(problem, [orbit], [support], coupled=False) for support in orbit.supports(0)}
+        for orbit in orbits
+    ]
     points, found = [], []
     for supports in itertools.product(*alone):
         rank = sum(orbit.rank(support) for orbit, support in zip(orbits, supports, strict=True))
@@ -538,7 +569,8 @@ class _Orbit:
 
     @functools.cached_property
     def modes(self) -> list[tuple[np.ndarray, int]]:
-        """(first column of the idempotent over all K classes, multiplicity), in the scheme's order; the constant mode last where it counts."""
+        """(first column of the idempotent over all K classes, multiplicity), in the scheme's order; the constant mode
+        last where it counts."""
         s = self.scheme
         columns = [np.zeros(self.problem.K) for _ in s.idempotents]
         for v, E in zip(columns, s.idempotents, strict=True):
@@ -559,7 +591,9 @@ class _Orbit:
     def supports(self, least: int = 1):
         """Sets of modes, as tuples from 0, whose rank fits the widths, in order of size."""
         modes = range(len(self.modes))
-        sets = itertools.chain.from_iterable(itertools.combinations(modes, size) for size in range(least, len(modes) + 1))
+        sets = itertools.chain.from_iterable(
+            itertools.combinations(modes, size) for size in range(least, len(modes) + 1)
+        )
         return [support for support in sets if self.rank(support) <= self.problem.max_rank]
 
     def rank(self, support) -> int:
@@ -632,7 +666,9 @@ def _point(problem: Problem, orbits, roots: Roots, mu) -> LogitPoint:
     s = np.sqrt(problem.n) * np.array(s)
     order = np.argsort(-s, kind="stable")
     name = f"code({'+'.join(orbit.scheme.name for orbit in orbits)}:{_support(roots)})"
-    return LogitPoint(problem, np.hstack(left)[:, order], s[order], np.hstack(right)[:, order], None, name, tuple(map(float, mu)))
+    return LogitPoint(
+        problem, np.hstack(left)[:, order], s[order], np.hstack(right)[:, order], None, name, tuple(map(float, mu))
+    )
 
 
 def _support(roots: Roots) -> str:
@@ -642,7 +678,8 @@ def _support(roots: Roots) -> str:
 
 
 def _distinct(points: list[tuple[float, LogitPoint]], tol: float = 1e-11) -> list[LogitPoint]:
-    """One of each (value, rank, singular values, sorted entries of Z), ascending in value; of twins the first in the list."""
+    """One of each (value, rank, singular values, sorted entries of Z), ascending in value; of twins the first in the
+    list."""
     kept: list[tuple[float, LogitPoint, np.ndarray]] = []
     for fun, point in points:
         mark = _mark(point)
@@ -653,13 +690,16 @@ def _distinct(points: list[tuple[float, LogitPoint]], tol: float = 1e-11) -> lis
 
 
 def _mark(point: LogitPoint) -> np.ndarray:
-    """log s, then the sorted diagonal and other entries of Z/|Z| and of its polar factor U V'. Its length tells the rank.
+    """log s, then the sorted diagonal and other entries of Z/|Z| and of its polar factor U V'. Its length tells the
+    rank.
 
     Unchanged by class permutations; tiny modes count as much as large ones.
     """
     Z, polar = point.matrix(), point.U @ point.right.T
     off = ~np.eye(len(Z), dtype=bool)
-    return np.concatenate([np.log(point.s), *(np.sort(M[where]) for M in (Z / point.s[0], polar) for where in (~off, off))])
+    return np.concatenate(
+        [np.log(point.s), *(np.sort(M[where]) for M in (Z / point.s[0], polar) for where in (~off, off))]
+    )
 
 
 def _refuse(problem: Problem, name: str) -> None:
@@ -673,4 +713,7 @@ def _refuse(problem: Problem, name: str) -> None:
 
 def _refuse_shifts(problem: Problem) -> None:
     if not problem.loss.shift_invariant:
-        raise ValueError(f"two orbits need a shift-invariant loss; got loss={problem.loss.name!r}. Its constant part has four unknowns.")
+        raise ValueError(
+            f"two orbits need a shift-invariant loss; got loss={problem.loss.name!r}. Its constant part has four"
+            " unknowns."
+        )

@@ -1,7 +1,8 @@
 """The few array operations a batch needs, on numpy, torch, cupy or any namespace of the array API (2023.12).
 
 Rows are starts. Bookkeeping (one number per start) stays in numpy on the host; arrays with a start's coordinates live
-in the namespace `xp` on its device. numpy alone needs no further package; everything else goes through array-api-compat.
+in the namespace `xp` on its device. numpy alone needs no further package; everything else goes through
+array-api-compat.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Arrays:
 
 
 def namespace(device=None, xp=None) -> Arrays:
-    """The arrays meant by `device` or `xp`: nothing for numpy, a name like `torch`, `torch:cuda:0`, `cupy`, or a namespace.
+    """The arrays meant by `device` or `xp`: nothing for numpy, a name like `torch`, `torch:cuda:0`, `cupy`, or a
+    namespace.
 
     Raises ValueError for other devices, ImportError naming the package or the extra that is missing.
     """
@@ -89,7 +91,9 @@ def namespace(device=None, xp=None) -> Arrays:
     if xp is None:
         package, _, where = str(device).partition(":")
         if package not in ("torch", "cupy"):
-            raise ValueError(f"device must be 'numpy', 'torch', 'torch:cuda', 'cupy' or given with xp; got device={device!r}.")
+            raise ValueError(
+                f"device must be 'numpy', 'torch', 'torch:cuda', 'cupy' or given with xp; got device={device!r}."
+            )
         where = (int(where) if where.isdigit() else where) or None
         return Arrays(*_compat(package, where))
     return Arrays(_wrapped(xp), device)
@@ -104,7 +108,9 @@ def _compat(package: str, where):
     except ImportError as error:
         if importlib.util.find_spec(package) is None:
             raise install.missing(f"device={package!r}", package) from None
-        raise ImportError(f"device={package!r} needs the package {package}, which cannot be imported: {error}") from None
+        raise ImportError(
+            f"device={package!r} needs the package {package}, which cannot be imported: {error}"
+        ) from None
     if package == "cupy" and where is not None:
         where = xp.cuda.Device(where)
     return xp, where

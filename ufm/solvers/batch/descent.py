@@ -6,14 +6,16 @@
 
 A step size makes its own dynamics, and these are they, on all N columns. What is exact about smaller coordinates:
 
-* L = 1: the columns of H_1 (d x N) and the rows of W_1 (K x d) never leave the span of their start, of dimension at most
-  K + N, since each gradient is a combination of the other's vectors and the ridge only scales. With Q an orthonormal basis
-  of it, (Q' H_1, W_1 Q) follows the same recursion at width K + N; `narrow` uses this for gradient descent with momentum and
-  mini-batches at large d. (Adam divides coordinate by coordinate, so it depends on the basis and is not reduced.)
-* L >= 2: false for a Gaussian start. H_1 moves along W_1' W_2' and W_2' along W_1 H_1, while an inner W_1 keeps the part
-  (1 - lr lam)^t W_1(0), which carries every span on: subspaces A_1 of R^(d_1), A_2 of R^(d_2) that the descent does not leave must
-  satisfy A_1 > H_1(0) + W_1(0)' A_2 and A_2 > W_2(0)' + W_1(0) A_1, so A_1 holds (W_1' W_1)^k H_1 for every k and is all of R^d as
-  a rule. It has dimension K + N only for special W_1(0), such as multiples of orthogonal matrices. Nothing is reduced here.
+* L = 1: the columns of H_1 (d x N) and the rows of W_1 (K x d) never leave the span of their start, of dimension at
+  most K + N, since each gradient is a combination of the other's vectors and the ridge only scales. With Q an
+  orthonormal basis of it, (Q' H_1, W_1 Q) follows the same recursion at width K + N; `narrow` uses this for gradient
+  descent with momentum and mini-batches at large d. (Adam divides coordinate by coordinate, so it depends on the basis
+  and is not reduced.)
+* L >= 2: false for a Gaussian start. H_1 moves along W_1' W_2' and W_2' along W_1 H_1, while an inner W_1 keeps the
+  part (1 - lr lam)^t W_1(0), which carries every span on: subspaces A_1 of R^(d_1), A_2 of R^(d_2) that the descent
+  does not leave must satisfy A_1 > H_1(0) + W_1(0)' A_2 and A_2 > W_2(0)' + W_1(0) A_1, so A_1 holds (W_1' W_1)^k H_1
+  for every k and is all of R^d as a rule. It has dimension K + N only for special W_1(0), such as multiples of
+  orthogonal matrices. Nothing is reduced here.
 
 Source of Adam: kingma15.
 """
@@ -56,7 +58,11 @@ def descend(
     x, last = X, X + 0.0
     velocity = xp.zeros_like(X) if momentum or betas else None
     squares = xp.zeros_like(X) if betas else None
-    batches = None if batch is None else [minibatches(len(objective.single.fit.columns.weight), batch, draw) for draw in draws]
+    batches = (
+        None
+        if batch is None
+        else [minibatches(len(objective.single.fit.columns.weight), batch, draw) for draw in draws]
+    )
     buffers = (np.empty_like(X), np.empty_like(X)) if on.host else (None, None)
     for step in range(steps + 1):
         tick()
@@ -72,7 +78,13 @@ def descend(
             done[low] = halts(objective.single, on.take_out(on.rows(x, low)), np.sqrt(square[low]), tol)
         if bad.any():
             index = np.flatnonzero(bad)
-            ended(labels[index], on.rows(last, index), np.full(len(index), max(step - 1, 0)), None, f"diverged at step {step}: lr={lr:g} is too large here")
+            ended(
+                labels[index],
+                on.rows(last, index),
+                np.full(len(index), max(step - 1, 0)),
+                None,
+                f"diverged at step {step}: lr={lr:g} is too large here",
+            )
         if done.any():
             index = np.flatnonzero(done)
             ended(labels[index], on.rows(x, index), np.full(len(index), step), None, "converged")
@@ -90,7 +102,9 @@ def descend(
         if betas:
             velocity = betas[0] * velocity + (1 - betas[0]) * grad
             squares = betas[1] * squares + (1 - betas[1]) * grad * grad
-            grad = lr * (velocity / (1 - betas[0] ** (step + 1))) / (xp.sqrt(squares / (1 - betas[1] ** (step + 1))) + eps)
+            grad = (
+                lr * (velocity / (1 - betas[0] ** (step + 1))) / (xp.sqrt(squares / (1 - betas[1] ** (step + 1))) + eps)
+            )
         elif velocity is not None:
             velocity *= momentum
             velocity += grad

@@ -1,7 +1,7 @@
 """Thousands of starts as one call: chunks in bounded memory, results in the order of their starts.
 
-Start i draws from child i of the seed and its numbers depend on nothing else: not on the chunk, the threads, the number of
-starts or the other starts. They are those of `minimize` with the same child.
+Start i draws from child i of the seed and its numbers depend on nothing else: not on the chunk, the threads, the number
+of starts or the other starts. They are those of `minimize` with the same child.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ def run_batch(
 
     starts: how many, or the numbers of the starts to run (`range(1000, 2000)` is the second thousand of the same run).
     method: `lbfgs` (finished by Newton on the rank stratum), `gd` (lr, momentum, batch, steps), `adam` (lr, betas, eps,
-    batch, steps). space, start, tol and the other settings are those of `minimize`, whose result for the same child is row i's.
-    pairs: what `minimize` calls the memory of L-BFGS. memory: bytes of working arrays, from which chunks of starts are cut
-    (results are kept besides; see `keep`).
-    threads: chunks at a time on numpy (default 1; more pay only where one chunk is large). device, xp: see `arrays.namespace`;
-    Newton's last steps run in numpy. keep: `points`, `logits` (class logits only) or `numbers`.
+    batch, steps). space, start, tol and the other settings are those of `minimize`, whose result for the same child is
+    row i's.
+    pairs: what `minimize` calls the memory of L-BFGS. memory: bytes of working arrays, from which chunks of starts are
+    cut (results are kept besides; see `keep`).
+    threads: chunks at a time on numpy (default 1; more pay only where one chunk is large). device, xp: see
+    `arrays.namespace`; Newton's last steps run in numpy. keep: `points`, `logits` (class logits only) or `numbers`.
 
     Returns a BatchResult; divergence and failure are rows with a message. Ctrl-C returns what was finished.
     Raises ValueError for unknown arguments and for losses or activations that the device does not know.
@@ -82,7 +83,10 @@ def run_batch(
     method = arguments.choice("method", method, METHODS)
     index = _indices(starts)
     space = choices.space_of(problem, start, method, space)
-    settings = {"tol": arguments.positive("tol", tol), **checked_settings(method, {"pairs": pairs, **settings}, problem, space)}
+    settings = {
+        "tol": arguments.positive("tol", tol),
+        **checked_settings(method, {"pairs": pairs, **settings}, problem, space),
+    }
     arguments.choice("keep", keep, KEEP)
     memory = arguments.positive("memory", memory)
     on = namespace(device, xp)
@@ -106,12 +110,14 @@ def _indices(starts) -> np.ndarray:
 
 
 def _threads(threads, on: Arrays) -> int:
-    """One by default: on two idle cores two threads were slower (1.6 s against 1.4 s, 12 s against 7 s), the calls being short."""
+    """One by default: on two idle cores two threads were slower (1.6 s against 1.4 s, 12 s against 7 s), the calls
+    being short."""
     return 1 if threads is None or not on.host else arguments.integer("threads", threads, 1)
 
 
 def checked_settings(method: str, given: dict, problem: Problem, space: str) -> dict:
-    """The settings of a method with its defaults; ValueError naming one that is unknown or of wrong value. `pairs` is the memory of L-BFGS."""
+    """The settings of a method with its defaults; ValueError naming one that is unknown or of wrong value. `pairs` is
+    the memory of L-BFGS."""
     given = dict(given)
     pairs = given.pop("pairs", 10)
     if method == "lbfgs":
@@ -127,11 +133,17 @@ def checked_settings(method: str, given: dict, problem: Problem, space: str) -> 
         betas = ()
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"betas must be two numbers in [0, 1); got betas={result['betas']!r}.")
-    return {**result, **{name: shared[name] for name in ("lr", "batch", "steps")}, "betas": betas, "eps": arguments.positive("eps", result["eps"])}
+    return {
+        **result,
+        **{name: shared[name] for name in ("lr", "batch", "steps")},
+        "betas": betas,
+        "eps": arguments.positive("eps", result["eps"]),
+    }
 
 
 def _rows(objective: BatchObjective, method: str, settings: dict, memory: float, count: int, threads: int) -> int:
-    """Starts per chunk: as many as `memory` holds, and on numpy no more than keep the processors busy and their caches warm."""
+    """Starts per chunk: as many as `memory` holds, and on numpy no more than keep the processors busy and their caches
+    warm."""
     size, columns = objective.single.size, len(objective.single.fit.columns.weight)
     arrays = 12 + (4 * settings["memory"] if method == "lbfgs" else 4)
     each = 8 * (arrays * size + 20 * objective.problem.K * columns)
@@ -173,11 +185,35 @@ class _Job:
         if not self.reduced:
             return {"x": np.full((count, self.objective.single.size), np.nan), "objective": self.objective.single}
         bias = {} if self.problem.bias is None else {"b": np.zeros((count, K))}
-        return {"U": np.full((count, K, K), np.nan), "s": np.full((count, K), np.nan), "Vt": np.full((count, K, K), np.nan), **bias}
+        return {
+            "U": np.full((count, K, K), np.nan),
+            "s": np.full((count, K), np.nan),
+            "Vt": np.full((count, K, K), np.nan),
+            **bias,
+        }
 
     def result(self, seconds: float) -> BatchResult:
-        arrays = (self.index, self.done, self.fun, self.grad_norm, self.rank, self.nit, self.nfev, self.message, self.asked)
-        said = self.method, self.space, self.settings, seed_record(self.seed), self.objective.on.name, self.rows, seconds, self.keep
+        arrays = (
+            self.index,
+            self.done,
+            self.fun,
+            self.grad_norm,
+            self.rank,
+            self.nit,
+            self.nfev,
+            self.message,
+            self.asked,
+        )
+        said = (
+            self.method,
+            self.space,
+            self.settings,
+            seed_record(self.seed),
+            self.objective.on.name,
+            self.rows,
+            seconds,
+            self.keep,
+        )
         return BatchResult(self.problem, *arrays, *said, self.store)
 
     def run(self, threads: int, bar) -> None:
@@ -223,10 +259,13 @@ class _Job:
 
     @property
     def one_by_one(self) -> bool:
-        """No batch of equal shapes can follow: so large that `minimize` changes to factors of the rank's width on its way, or finished on kinks."""
+        """No batch of equal shapes can follow: so large that `minimize` changes to factors of the rank's width on its
+        way, or finished on kinks."""
         if self.method != "lbfgs" or not self.objective.on.host:
             return False
-        return (self.reduced and self.objective.single.size > single_lbfgs.WIDE) or finished_on_kinks(self.problem, self.settings["max_steps"])
+        return (self.reduced and self.objective.single.size > single_lbfgs.WIDE) or finished_on_kinks(
+            self.problem, self.settings["max_steps"]
+        )
 
     def _alone(self, rows, bar) -> None:
         """`minimize` for each row."""
@@ -235,11 +274,25 @@ class _Job:
             if self.stop.is_set():
                 return
             seed = child(self.seed, int(self.index[row]))
-            run = minimize(self.problem, self.start, "lbfgs", seed, self.settings["tol"], space=self.space, progress=False, **settings)
+            run = minimize(
+                self.problem,
+                self.start,
+                "lbfgs",
+                seed,
+                self.settings["tol"],
+                space=self.space,
+                progress=False,
+                **settings,
+            )
             if run.interrupted:
                 raise KeyboardInterrupt
             p = run.point
-            self.fun[row], self.grad_norm[row], self.nit[row], self.nfev[row] = run.fun, run.grad_norm, run.nit, run.nfev
+            self.fun[row], self.grad_norm[row], self.nit[row], self.nfev[row] = (
+                run.fun,
+                run.grad_norm,
+                run.nit,
+                run.nfev,
+            )
             self.message[row], self.done[row] = "converged" if run.success else messages.reason(run.message), True
             self.asked[row] = run.asked
             if self.reduced:
@@ -311,11 +364,18 @@ class _Job:
         for i, row in enumerate(rows):
             if self.stop.is_set():
                 raise _Halted
-            stratum, steps = single_lbfgs.finish(self.objective.single, x[i], fun[i], self.settings["tol"], accept_saddle=bool(last[i]))
+            stratum, steps = single_lbfgs.finish(
+                self.objective.single, x[i], fun[i], self.settings["tol"], accept_saddle=bool(last[i])
+            )
             if stratum is not None:
                 p = stratum.point
                 self._write(row, (p.U, p.s, p.right.T, p.b), stratum.fun, stratum.grad_norm, x[i], p)
-                self.nit[row], self.nfev[row], self.message[row], self.done[row] = nit[i] + steps, nfev[i], "converged", True
+                self.nit[row], self.nfev[row], self.message[row], self.done[row] = (
+                    nit[i] + steps,
+                    nfev[i],
+                    "converged",
+                    True,
+                )
                 accepted[i] = True
         return accepted
 
@@ -362,11 +422,14 @@ class _Job:
         self.done[rows] = True
 
     def _last_chance(self, rows, x, sentence):
-        """Newton for rows that L-BFGS left: on the stratum, or on factors of a smooth nonlinear model. The rows still to be written down."""
+        """Newton for rows that L-BFGS left: on the stratum, or on factors of a smooth nonlinear model. The rows still
+        to be written down."""
         problem, tol = self.problem, self.settings["tol"]
         if problem.linear:
             fun = self.host.value_grad(np.ascontiguousarray(x))[0]
-            accepted = self._offer(rows, x, fun, np.ones(len(rows), dtype=bool), self.nit[rows].copy(), self.nfev[rows].copy())
+            accepted = self._offer(
+                rows, x, fun, np.ones(len(rows), dtype=bool), self.nit[rows].copy(), self.nfev[rows].copy()
+            )
             return rows[~accepted], x[~accepted]
         if problem.activation.smooth:
             x = np.array(x)

@@ -1,4 +1,5 @@
-"""From where a descent stopped to the critical point it was going to: Newton on the rank stratum for every end of a batch."""
+"""From where a descent stopped to the critical point it was going to: Newton on the rank stratum for every end of a
+batch."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ HUGE = 1e8
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """Accepted rows (mask), and for them value, gradient norm, rank, class logits with the bias (B, K, K) and b (B, K) or None.
+    """Accepted rows (mask), and for them value, gradient norm, rank, class logits with the bias (B, K, K) and b (B, K)
+    or None.
 
     moved (B,): how far the class logits went from where the descent stopped, relative to their norm there.
     """
@@ -34,14 +36,17 @@ class Finished:
 
 
 def finish(batch: BatchResult, tol: float) -> Finished:
-    """Newton for every end of a linear model's batch, accepted where gradient norm `tol` is reached, F did not rise and no descent is left.
+    """Newton for every end of a linear model's batch, accepted where gradient norm `tol` is reached, F did not rise and
+    no descent is left.
 
-    Ends are seen through their class means and modes that die are cut off, as at the end of `minimize`. Raises ValueError for
-    nonlinear models and batches that kept no points.
+    Ends are seen through their class means and modes that die are cut off, as at the end of `minimize`. Raises
+    ValueError for nonlinear models and batches that kept no points.
     """
     problem, K = batch.problem, batch.problem.K
     if not problem.linear:
-        raise ValueError(f"Newton on the rank stratum needs a linear model; got activation={problem.activation.name!r}.")
+        raise ValueError(
+            f"Newton on the rank stratum needs a linear model; got activation={problem.activation.name!r}."
+        )
     M, b = batch.class_logits(), batch.biases()
     Z = M if b is None else M - b[:, :, None]
     with np.errstate(invalid="ignore"):
@@ -58,7 +63,9 @@ def finish(batch: BatchResult, tol: float) -> Finished:
             logits[i] += own[:, None]
             biases[i] = own
     moved = np.full(count, np.inf)
-    moved[rows] = np.linalg.norm(logits[rows] - M[rows], axis=(1, 2)) / np.maximum(np.linalg.norm(M[rows], axis=(1, 2)), 1e-300)
+    moved[rows] = np.linalg.norm(logits[rows] - M[rows], axis=(1, 2)) / np.maximum(
+        np.linalg.norm(M[rows], axis=(1, 2)), 1e-300
+    )
     return Finished(accepted, fun, grad_norm, rank, logits, biases, moved)
 
 
@@ -78,7 +85,13 @@ def _ends(batch: BatchResult, rows, Z, b, tol: float):
         return
     block = max(1, BLOCK // (8 * (6 * dimension**2 + 4 * K**3)))
     ends = newton.finish(
-        problem, Z[rows] * np.sqrt(problem.counts), None if b is None else b[rows], batch.fun[rows], tol, np.zeros(len(rows), dtype=bool), block
+        problem,
+        Z[rows] * np.sqrt(problem.counts),
+        None if b is None else b[rows],
+        batch.fun[rows],
+        tol,
+        np.zeros(len(rows), dtype=bool),
+        block,
     )
     for j in np.flatnonzero(ends.accepted):
         yield rows[j], ends.points[j], ends.fun[j], ends.grad_norm[j]

@@ -1,8 +1,8 @@
 """L-BFGS for many starts at once, each with its own line search, stages and history.
 
 The iteration is that of `solvers.lbfgs`, row by row: two-loop recursion, weak Wolfe bisection with the approximate
-Wolfe test near rounding, one retry along the gradient, offers to Newton at falling gradients. Rows never mix, so a row's
-numbers depend neither on its companions nor on the chunk. Rows that reach a stage are parked; when nobody is left
+Wolfe test near rounding, one retry along the gradient, offers to Newton at falling gradients. Rows never mix, so a
+row's numbers depend neither on its companions nor on the chunk. Rows that reach a stage are parked; when nobody is left
 running, Newton sees all parked rows at once, and those it sends back run on.
 Source: nocedal06 (two-loop recursion, Wolfe conditions), hager05 (approximate Wolfe test).
 """
@@ -86,15 +86,27 @@ class Rows:
             keep, wide = on.put_in(good), on.put_in(good)[:, None]
             nothing, one = on.zeros(self.x.shape), on.zeros((len(self),)) + 1.0
             newest = (self.steps[-1], self.changes[-1], self.curvature[-1]) if self.steps else (nothing, nothing, one)
-            for pairs, mask, blank in ((self.steps, wide, nothing), (self.changes, wide, nothing), (self.curvature, keep, one)):
+            for pairs, mask, blank in (
+                (self.steps, wide, nothing),
+                (self.changes, wide, nothing),
+                (self.curvature, keep, one),
+            ):
                 # rows that store nothing move back one place, so that their newest pair stays the newest
                 pairs[:] = [xp.where(mask, now, older) for now, older in zip(pairs, [blank, *pairs[:-1]], strict=False)]
-            step, change, latest = xp.where(wide, step, newest[0]), xp.where(wide, change, newest[1]), xp.where(keep, curvature, newest[2])
+            step, change, latest = (
+                xp.where(wide, step, newest[0]),
+                xp.where(wide, change, newest[1]),
+                xp.where(keep, curvature, newest[2]),
+            )
             self.gamma = xp.where(keep, curvature / xp.where(square > 0, square, one), self.gamma)
         self.steps.append(step)
         self.changes.append(change)
         self.curvature.append(latest)
-        dropped = [pairs.pop(0) for pairs in (self.steps, self.changes, self.curvature)][:2] if len(self.steps) > memory else []
+        dropped = (
+            [pairs.pop(0) for pairs in (self.steps, self.changes, self.curvature)][:2]
+            if len(self.steps) > memory
+            else []
+        )
         self.stored = np.minimum(self.stored + good, memory)
         return dropped
 
@@ -128,12 +140,15 @@ class Pool:
         self.free.extend(arrays)
 
 
-def lbfgs(objective: BatchObjective, X, tol: float, max_steps: int, memory: int, ended, offer, tick=lambda: None) -> None:
+def lbfgs(
+    objective: BatchObjective, X, tol: float, max_steps: int, memory: int, ended, offer, tick=lambda: None
+) -> None:
     """Run every row of X (B, size) to its end.
 
-    `ended(labels, x, nit, nfev, sentence)` receives rows that end on their own (sentence per row); labels are row numbers
-    of X. `offer(labels, x, fun, last, nit, nfev)` receives rows for Newton (last: take a saddle too) and returns the mask
-    of those accepted, which it has then dealt with itself. `tick()` is called once per iteration and may raise.
+    `ended(labels, x, nit, nfev, sentence)` receives rows that end on their own (sentence per row); labels are row
+    numbers of X. `offer(labels, x, fun, last, nit, nfev)` receives rows for Newton (last: take a saddle too) and
+    returns the mask of those accepted, which it has then dealt with itself. `tick()` is called once per iteration and
+    may raise.
     """
     on, problem = objective.on, objective.problem
     stages = np.array(STAGES) * problem.Lam if problem.linear else np.zeros(0)
@@ -141,7 +156,20 @@ def lbfgs(objective: BatchObjective, X, tol: float, max_steps: int, memory: int,
     nothing = np.zeros(count, dtype=int)
     value, grad = objective.value_grad(X)
     fun = np.array(on.take_out(value))
-    running = Rows(np.arange(count), nothing, nothing + 1, nothing.copy(), fun, nothing.copy(), X, grad, on.zeros((count,)) + 1.0, [], [], [])
+    running = Rows(
+        np.arange(count),
+        nothing,
+        nothing + 1,
+        nothing.copy(),
+        fun,
+        nothing.copy(),
+        X,
+        grad,
+        on.zeros((count,)) + 1.0,
+        [],
+        [],
+        [],
+    )
     fresh = True
     while len(running):
         parked: list[Rows] = []
@@ -193,11 +221,14 @@ def _run(objective, rows: Rows, arrived: bool, stages, tol, max_steps, memory, e
 
 
 def _converged(objective: BatchObjective, X, square, tol: float) -> np.ndarray:
-    """Mask of the rows of X (B, size), of squared gradient norms `square` (B,), whose gradient is as small as success asks."""
+    """Mask of the rows of X (B, size), of squared gradient norms `square` (B,), whose gradient is as small as success
+    asks."""
     done = square <= tol * tol
     rows = np.flatnonzero(done)
     if len(rows):
-        done[rows] = np.sqrt(square[rows]) <= asked_at(objective.single, objective.on.take_out(objective.on.rows(X, rows)), tol)
+        done[rows] = np.sqrt(square[rows]) <= asked_at(
+            objective.single, objective.on.take_out(objective.on.rows(X, rows)), tol
+        )
     return done
 
 
@@ -214,20 +245,28 @@ def _step(objective, rows: Rows, alive, memory: int, pool: Pool) -> np.ndarray:
     if len(again):
         rows.forget(on, again)
         back = rows.take(on, again)
-        x2, fun2, grad2, found2 = _weak_wolfe(objective, back, -back.grad, _first_step(on, back), np.ones(len(again), dtype=bool), Pool())
+        x2, fun2, grad2, found2 = _weak_wolfe(
+            objective, back, -back.grad, _first_step(on, back), np.ones(len(again), dtype=bool), Pool()
+        )
         x, grad, fun[again], found[again] = on.put_rows(x, again, x2), on.put_rows(grad, again, grad2), fun2, found2
         rows.nfev[again] = back.nfev
     step, change = _minus(on, x, rows.x, pool), _minus(on, grad, rows.grad, pool)
     curvature, square = on.dot(step, change), on.dot(change, change)
     good = found & (on.take_out(curvature) > 1e-14 * np.sqrt(on.take_out(on.dot(step, step)) * on.take_out(square)))
-    dropped = rows.push(on, step, change, curvature, square, good | ~alive, memory)  # what happens to rows that have ended does not matter
+    dropped = rows.push(
+        on, step, change, curvature, square, good | ~alive, memory
+    )  # what happens to rows that have ended does not matter
     if (found | ~alive).all():
         if on.host:
             pool.give(*dropped, direction, rows.x, rows.grad)
         rows.x, rows.grad, rows.fun = x, grad, fun
     else:
         moved = on.put_in(found)[:, None]
-        rows.x, rows.grad, rows.fun = xp.where(moved, x, rows.x), xp.where(moved, grad, rows.grad), np.where(found, fun, rows.fun)
+        rows.x, rows.grad, rows.fun = (
+            xp.where(moved, x, rows.x),
+            xp.where(moved, grad, rows.grad),
+            np.where(found, fun, rows.fun),
+        )
     return found
 
 
@@ -247,12 +286,16 @@ def _two_loop(on: Arrays, rows: Rows, pool: Pool):
     if on.host:
         q[...] = rows.grad
     coefficients = []
-    for step, change, curvature in zip(reversed(rows.steps), reversed(rows.changes), reversed(rows.curvature), strict=True):
+    for step, change, curvature in zip(
+        reversed(rows.steps), reversed(rows.changes), reversed(rows.curvature), strict=True
+    ):
         coefficients.append(on.dot(step, q) / curvature)
         q -= _times(on, coefficients[-1], change, buffer)
     if rows.steps:
         q *= rows.gamma[:, None]
-    for step, change, curvature, a in zip(rows.steps, rows.changes, rows.curvature, reversed(coefficients), strict=True):
+    for step, change, curvature, a in zip(
+        rows.steps, rows.changes, rows.curvature, reversed(coefficients), strict=True
+    ):
         q += _times(on, a - on.dot(change, q) / curvature, step, buffer)
     if not on.host:
         return -q
@@ -265,7 +308,8 @@ def _times(on, a, b, buffer):
 
 
 def _weak_wolfe(objective, rows: Rows, direction, t, alive, pool: Pool):
-    """(x, fun, grad, found): bisection on every row for a step that descends and flattens the slope; counts into rows.nfev.
+    """(x, fun, grad, found): bisection on every row for a step that descends and flattens the slope; counts into
+    rows.nfev.
 
     Rows not found keep meaningless x, fun and grad.
     """
@@ -306,9 +350,16 @@ def _weak_wolfe(objective, rows: Rows, direction, t, alive, pool: Pool):
             short = ~far & (new_slope < WOLFE * slope[index])
         mine = open_[index]
         rows.nfev[index] += mine
-        high[index], low[index] = np.where(far & mine, t[index], high[index]), np.where(short & mine, t[index], low[index])
+        high[index], low[index] = (
+            np.where(far & mine, t[index], high[index]),
+            np.where(short & mine, t[index], low[index]),
+        )
         done = index[mine & ~far & ~short]
         found[done], open_[done] = True, False
         wait = index[mine & (far | short)]
-        t[wait] = np.where(np.isfinite(high[wait]), 0.5 * (low[wait] + np.where(np.isfinite(high[wait]), high[wait], 0.0)), 2.0 * t[wait])
+        t[wait] = np.where(
+            np.isfinite(high[wait]),
+            0.5 * (low[wait] + np.where(np.isfinite(high[wait]), high[wait], 0.0)),
+            2.0 * t[wait],
+        )
     return x, fun, grad, found

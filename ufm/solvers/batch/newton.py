@@ -1,7 +1,8 @@
 """Newton on the rank stratum for many points at once: starts of equal rank are a leading axis.
 
 The same steps as `solvers.newton` and the same acceptance as `solvers.lbfgs.finish`: gradient and Hessian of F_r are
-assembled for all points of one rank together, each point is damped, loses modes and ends by itself. Runs in numpy on the host.
+assembled for all points of one rank together, each point is damped, loses modes and ends by itself. Runs in numpy on
+the host.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ufm.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """F_r to second order at B collapsed points of one rank r: U (B, K, r), s (B, r), Vt (B, r, K), b (B, K) or None."""
+    """F_r to second order at B collapsed points of one rank r: U (B, K, r), s (B, r), Vt (B, r, K), b (B, K) or
+    None."""
 
     problem: Problem
     U: np.ndarray
@@ -92,7 +94,9 @@ class Strata:
     @functools.cached_property
     def living(self) -> np.ndarray:
         """(B, r): modes whose pull to zero does not exceed half the penalty's own."""
-        pull = np.diagonal(self.blocks[0], axis1=1, axis2=2) / (self.problem.Lam * self.s ** (2.0 / self.problem.D - 1.0))
+        pull = np.diagonal(self.blocks[0], axis1=1, axis2=2) / (
+            self.problem.Lam * self.s ** (2.0 / self.problem.D - 1.0)
+        )
         return pull < 0.5
 
     @functools.cached_property
@@ -121,7 +125,8 @@ class Strata:
         return _t(U[:, :, self.rank :]) @ self._fit_grad[1] @ V[:, :, self.rank :]
 
     def hessian(self, whole: bool = False) -> np.ndarray:
-        """Transposes of the Hessians of F_r in scaled tangent coordinates, (B, size, size); LAPACK reads them without a copy.
+        """Transposes of the Hessians of F_r in scaled tangent coordinates, (B, size, size); LAPACK reads them without a
+        copy.
 
         Below the diagonal only, unless whole; above it some blocks are then zero.
         """
@@ -135,7 +140,10 @@ class Strata:
         inner[:, :, low, up] = inner[:, :, up, low]
         H = np.zeros((count, self.size, self.size))
         a, b, c = r * r, r * K, r * (2 * K - r)  # ends of A, B, C
-        head, tail = (0, a, slice(r), r), (a, b, slice(r, K), K - r)  # rows of A and of B: where in H, which of V's columns, how many
+        head, tail = (
+            (0, a, slice(r), r),
+            (a, b, slice(r, K), K - r),
+        )  # rows of A and of B: where in H, which of V's columns, how many
         own = _outer_sums(inner[:, :, :r, :r], outer)
         for (i, j, rows, p), (k, l, cols, q) in ((head, head), (tail, head), (tail, tail)):
             H[:, i:j, k:l].reshape(count, r, p, r, q)[...] = own[:, :, :, rows, cols].transpose(0, 1, 3, 2, 4)
@@ -171,7 +179,9 @@ class Strata:
         d1, d2 = phi.derivative(s), phi.second(s)
         gap, total = s[:, :, None] - s[:, None, :], s[:, :, None] + s[:, None, :]
         near = np.abs(gap) <= 1e-6 * total
-        minus = np.where(near, 0.5 * (d2[:, :, None] + d2[:, None, :]), (d1[:, :, None] - d1[:, None, :]) / np.where(near, 1.0, gap))
+        minus = np.where(
+            near, 0.5 * (d2[:, :, None] + d2[:, None, :]), (d1[:, :, None] - d1[:, None, :]) / np.where(near, 1.0, gap)
+        )
         plus, edge = (d1[:, :, None] + d1[:, None, :]) / total, d1 / s
         A = np.arange(r * r).reshape(r, r)
         B = r * r + np.arange(r * (K - r)).reshape(r, K - r)
@@ -228,7 +238,8 @@ def _outer_sums(inner, outer):
 
 @dataclass
 class Ends:
-    """Where Newton ended, per point: rank, U (K, r), s, Vt, b as lists; value, gradient norm, steps and acceptance as arrays."""
+    """Where Newton ended, per point: rank, U (K, r), s, Vt, b as lists; value, gradient norm, steps and acceptance as
+    arrays."""
 
     points: list
     fun: np.ndarray
@@ -244,10 +255,18 @@ def finish(problem: Problem, Z, b, fun, tol: float, saddles, block: int, max_ste
     group, which bounds the memory of their Hessians and changes no number.
     """
     count = len(Z)
-    ends = Ends([None] * count, np.full(count, np.inf), np.full(count, np.inf), np.zeros(count, dtype=int), np.zeros(count, dtype=bool))
+    ends = Ends(
+        [None] * count,
+        np.full(count, np.inf),
+        np.full(count, np.inf),
+        np.zeros(count, dtype=int),
+        np.zeros(count, dtype=bool),
+    )
     for i in range(0, count, block):
         part = slice(i, i + block)
-        _finish_block(problem, Z[part], None if b is None else b[part], fun[part], tol, saddles[part], max_steps, ends, i)
+        _finish_block(
+            problem, Z[part], None if b is None else b[part], fun[part], tol, saddles[part], max_steps, ends, i
+        )
     return ends
 
 
@@ -390,7 +409,8 @@ def _end(here: Strata, rows, steps, over, saddles, fun, tol, ends: Ends, offset:
 
 
 def _stable(here: Strata, tol: float = 1e-8) -> np.ndarray:
-    """No direction of descent: lambda_min(H) >= -tol max|H| by a shifted Cholesky factorisation, and at D = 2 none leaving the stratum."""
+    """No direction of descent: lambda_min(H) >= -tol max|H| by a shifted Cholesky factorisation, and at D = 2 none
+    leaving the stratum."""
     good = np.ones(len(here), dtype=bool)
     if here.size:
         H = here.hessian()

@@ -2,8 +2,9 @@
 
     F(x) = g(Z(x), b) + (1/2) sum_l lam_l ||A_l||^2 + (bias/2)||b||^2
 
-with the products and their order of `objectives.factors`: on numpy row i has the bits that FactorObjective gives for it alone.
-On numpy losses and activations are the problem's own objects, the user's included; elsewhere those known by name.
+with the products and their order of `objectives.factors`: on numpy row i has the bits that FactorObjective gives for it
+alone. On numpy losses and activations are the problem's own objects, the user's included; elsewhere those known by
+name.
 """
 
 from __future__ import annotations
@@ -35,10 +36,15 @@ class BatchObjective:
 
     @functools.cached_property
     def _constants(self):
-        """(ridge, Y, weight, scale or None, bias shape) as arrays of the namespace; the ridge a number where one serves."""
+        """(ridge, Y, weight, scale or None, bias shape) as arrays of the namespace; the ridge a number where one
+        serves."""
         problem, columns, put = self.problem, self.single.fit.columns, self.on.put_in
         lams = [*problem.lams, *([] if problem.bias is None else [problem.bias])]
-        ridge = lams[0] if len(set(lams)) == 1 else put(np.repeat(lams, [*np.diff(self.single.ends), problem.K][: len(lams)]))
+        ridge = (
+            lams[0]
+            if len(set(lams)) == 1
+            else put(np.repeat(lams, [*np.diff(self.single.ends), problem.K][: len(lams)]))
+        )
         scale = put(columns.scale) if np.any(columns.scale != 1.0) else None
         return ridge, put(columns.Y), put(columns.weight), scale
 
@@ -52,7 +58,9 @@ class BatchObjective:
     def unpack(self, X):
         """(factors, b) of X (B, size), each with the leading axis; views on numpy."""
         lead, ends, shapes = X.shape[:1], self.single.ends, self.single.shapes
-        factors = [self.on.xp.reshape(X[:, i:j], lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], shapes, strict=True)]
+        factors = [
+            self.on.xp.reshape(X[:, i:j], lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
+        ]
         return factors, None if self.problem.bias is None else X[:, ends[-1] :]
 
     def logits(self, X):
@@ -61,7 +69,8 @@ class BatchObjective:
         return self._suffixes(factors)[1] if self.problem.linear else self._forward(factors)[0]
 
     def value_grad(self, X, weight=None, buffers=(None, None)):
-        """(F (B,), gradient (B, size)); weight (B, M) replaces the columns' weights (mini-batches), buffers as in `parts`."""
+        """(F (B,), gradient (B, size)); weight (B, M) replaces the columns' weights (mini-batches), buffers as in
+        `parts`."""
         fit, penalty, grad = self.parts(X, weight, buffers)
         return fit + 0.5 * self.on.dot(penalty, X), grad
 
@@ -146,13 +155,16 @@ def _known_elsewhere(problem, on) -> None:
 
 
 class _PlainCrossEntropy:
-    """CrossEntropy.value_grad with classes as the leading axis, where numpy's sums over classes are fast; the same bits."""
+    """CrossEntropy.value_grad with classes as the leading axis, where numpy's sums over classes are fast; the same
+    bits."""
 
     def __init__(self, Y):
         self.label, self.wrong, self.each = np.argmax(Y, axis=0), 1.0 - Y[:, None, :], np.arange(Y.shape[1])
 
     def __call__(self, Z, Y):
-        W = np.subtract(np.swapaxes(Z, 0, 1), Z[:, self.label, self.each], out=np.empty((Z.shape[1], len(Z), Z.shape[2])))
+        W = np.subtract(
+            np.swapaxes(Z, 0, 1), Z[:, self.label, self.each], out=np.empty((Z.shape[1], len(Z), Z.shape[2]))
+        )
         top = np.maximum.reduce(W, axis=0)
         W -= top
         np.exp(W, out=W)
@@ -173,18 +185,24 @@ def _loss_elsewhere(loss):
         return _mse
     if isinstance(loss, losses.Focal):
         return functools.partial(_focal, gamma=loss.gamma)
-    raise ValueError(f"loss={loss.name!r} runs on numpy only: its derivatives come from autograd. Leave out device and xp.")
+    raise ValueError(
+        f"loss={loss.name!r} runs on numpy only: its derivatives come from autograd. Leave out device and xp."
+    )
 
 
 def _activation_elsewhere(activation, xp):
     """(sigma, sigma') in xp; ValueError for the user's own."""
     if activation == activations.RELU:
-        return lambda x: xp.where(x > 0, x, xp.zeros_like(x)), lambda x: xp.where(x > 0, xp.ones_like(x), xp.zeros_like(x))
+        return lambda x: xp.where(x > 0, x, xp.zeros_like(x)), lambda x: xp.where(
+            x > 0, xp.ones_like(x), xp.zeros_like(x)
+        )
     if activation == activations.TANH:
         return xp.tanh, lambda x: 1.0 - xp.tanh(x) ** 2
     if activation.slopes is not None and activation.slopes[0] == 1.0:
         slope = activation.slopes[1]
-        return lambda x: xp.where(x > 0, x, slope * x), lambda x: xp.where(x > 0, xp.ones_like(x), xp.full_like(x, slope))
+        return lambda x: xp.where(x > 0, x, slope * x), lambda x: xp.where(
+            x > 0, xp.ones_like(x), xp.full_like(x, slope)
+        )
     raise ValueError(f"activation={activation.name!r} runs on numpy only. Leave out device and xp.")
 
 

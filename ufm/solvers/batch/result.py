@@ -101,10 +101,20 @@ class BatchResult(ByContent):
 
     def __getitem__(self, j: int) -> Result:
         success = bool(self.success[j])
-        said = messages.sentence(success, str(self.message[j]), self.grad_norm[j], self.settings["tol"], self.asked[j], self._measure)
+        said = messages.sentence(
+            success, str(self.message[j]), self.grad_norm[j], self.settings["tol"], self.asked[j], self._measure
+        )
         record = seed_record(child(seed_sequence(self.rng), int(self.index[j])))
         numbers = float(self.fun[j]), float(self.grad_norm[j]), success, said, int(self.nit[j]), int(self.nfev[j])
-        how = self.method, self.space, record, dict(self.settings), None, self.seconds / max(1, int(self.done.sum())), float(self.asked[j])
+        how = (
+            self.method,
+            self.space,
+            record,
+            dict(self.settings),
+            None,
+            self.seconds / max(1, int(self.done.sum())),
+            float(self.asked[j]),
+        )
         return Result(self.point(j), *numbers, *how)
 
     def results(self) -> list[Result]:
@@ -117,8 +127,9 @@ class BatchResult(ByContent):
     def __repr__(self) -> str:
         best = f"; lowest F = {np.min(self.fun[self.success]):.12f}" if self.success.any() else ""
         return (
-            f"BatchResult: {self.done.sum()} of {len(self)} starts, {self.success.sum()} converged{best}\n"
-            f"  {self.method} in {self.space} space on {self.device}, chunks of {self.chunk}, {self.seconds:.3g} s; rng={self.rng}"
+            f"BatchResult: {self.done.sum()} of {len(self)} starts, {self.success.sum()} converged{best}\n "
+            f" {self.method} in {self.space} space on {self.device}, chunks of {self.chunk}, {self.seconds:.3g} s;"
+            f" rng={self.rng}"
         )
 
 
