@@ -1,0 +1,181 @@
+"""Open families (losses, structures, methods, ...): whatever is in a folder of the package, in a file that the user
+names, or in an installed package is found, and nothing has to be registered.
+
+A *member* is a value at the top of a module that a family recognises: a class of its kind defined there, or an object
+of its kind. Three places are searched, in this order:
+
+    own            the modules of the family's folder
+    used           files named with `use(path)`, `--from PATH` or the environment variable UFM_FROM
+    installed      the entry points of the group `ufm.<family>`, each a member or a module that holds some
+
+One file may hold members of several families.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from ufm.numerics import arguments
+
+FROM = "UFM_FROM"
+"""Environment variable with the paths in use, so that processes started from here find the same members."""
+
+_used: dict[str, tuple[str, ModuleType]] = {}
+"""Absolute path of a file in use: (digest of its text, the module made of it). Like Python's own table of modules, it
+belongs to the process."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of thing that can be contributed.
+
+    name: its plural, which is also the group of its entry points, `ufm.<name>`. own: names of the modules that hold
+    the package's own members. member: whether a value is one. called: the name of a member. first: names that lead.
+    """
+
+    name: str
+    own: Callable[[], Iterable[str]]
+    member: Callable[[object], bool]
+    called: Callable[[object], str]
+    first: tuple[str, ...] = ()
+
+    def members(self) -> dict[str, object]:
+        """Name -> member, those of `first` first and then by name. ValueError where two have one name."""
+        return dict(self._found(_state()))
+
+    def get(self, name: str):
+        """The member of this name; ValueError that lists the nearest."""
+        members = self.members()
+        return members[arguments.choice(self.name, name, members)]
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 (a family lives as long as the process)
+    def _found(self, state) -> tuple[tuple[str, object], ...]:
+        found: dict[str, tuple[object, str]] = {}
+        for module, value in self._walk():
+            name = self.called(value)
+            if name in found and found[name][0] is not value:
+                raise ValueError(f"{self.name}: the name {name!r} is taken twice, in {found[name][1]} and in {module}.")
+            found[name] = value, module
+        order = sorted(found, key=lambda name: (self._place(name), name))
+        return tuple((name, found[name][0]) for name in order)
+
+    def _place(self, name: str) -> int:
+        return self.first.index(name) if name in self.first else len(self.first)
+
+    def _walk(self) -> Iterator[tuple[str, object]]:
+        for name in self.own():
+            yield from self._of(importlib.import_module(name))
+        for _, module in _used.values():
+            yield from self._of(module)
+        for entry in _entry_points().get(f"ufm.{self.name}", ()):
+            value = _loaded(entry)
+            if isinstance(value, ModuleType):
+                yield from self._of(value)
+            elif value is not None and self.member(value):
+                yield entry.value, value
+
+    def _of(self, module: ModuleType) -> Iterator[tuple[str, object]]:
+        """The members of a module; a class that it only imports is another module's."""
+        where = getattr(module, "__file__", module.__name__)
+        for value in list(vars(module).values()):
+            if isinstance(value, type) and value.__module__ != module.__name__:
+                continue
+            for one in value if isinstance(value, tuple) and value else (value,):
+                if self.member(one):
+                    yield where, one
+
+
+def modules_in(package: str) -> list[str]:
+    """The names of the modules directly in a folder of the package."""
+    folder = importlib.import_module(package)
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folder.__path__) if not module.ispkg]
+
+
+def use(path) -> tuple[str, ...]:
+    """Take up the contributions in a Python file, or in every Python file of a folder; the files, by absolute path.
+
+    The files are run, as an import runs them. A file that changed since is read again. Raises ValueError naming the
+    path where there is nothing to read, or where a file cannot be run, with the reason.
+    """
+    files = _files(path)
+    for file in files:
+        _take(file)
+    os.environ[FROM] = os.pathsep.join(_used)
+    return tuple(files)
+
+
+def used() -> tuple[str, ...]:
+    """The files in use, for processes that should find the same members (`use` each of them there)."""
+    _from_environment()
+    return tuple(_used)
+
+
+def _files(path) -> list[str]:
+    where = Path(os.fspath(path)).expanduser().resolve()
+    if where.is_dir():
+        files = sorted(str(file) for file in where.glob("*.py") if not file.name.startswith(("_", "test_", "conftest")))
+        if not files:
+            raise ValueError(f"from must name a Python file or a folder with some; there is none in {str(path)!r}.")
+        return files
+    if not where.is_file() or where.suffix != ".py":
+        raise ValueError(f"from must name a Python file (.py) or a folder of them; got {str(path)!r}.")
+    return [str(where)]
+
+
+def _take(file: str) -> None:
+    text = Path(file).read_bytes()
+    digest = hashlib.sha256(text).hexdigest()
+    if file in _used and _used[file][0] == digest:
+        return
+    name = f"ufm_from_{Path(file).stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(name) if before is None else sys.modules.update({name: before})
+        raise ValueError(f"from: {file} cannot be run: {type(error).__name__}: {error}") from error
+    _used[file] = digest, module
+
+
+def _from_environment() -> None:
+    for path in os.environ.get(FROM, "").split(os.pathsep):
+        if path and path not in _used:
+            _take(path)
+
+
+def _state() -> tuple:
+    """What the members of a family depend on: the files in use, by what they say."""
+    _from_environment()
+    return tuple((file, digest) for file, (digest, _) in _used.items())
+
+
+@functools.cache
+def _entry_points() -> dict:
+    """The entry points of the groups `ufm.*`, by group."""
+    from importlib.metadata import entry_points
+
+    points = entry_points()
+    return {group: tuple(points.select(group=group)) for group in points.groups if group.startswith("ufm.")}
+
+
+def _loaded(entry):
+    """What an entry point names; None, with a warning, where an installed package cannot be loaded."""
+    try:
+        return entry.load()
+    except Exception as error:
+        warnings.warn(f"{entry.group}: {entry.value} cannot be loaded: {type(error).__name__}: {error}", stacklevel=2)
+        return None
