@@ -8,7 +8,6 @@ and at many low-rank points alike and says nothing.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from ufm.landscapes.sources.structures import closed_forms
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.renamed import renamed_to
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column
@@ -80,12 +80,12 @@ def profile(
     )
 
 
+@renamed_to("profile")
 @named_arguments
 def relu_profile(
     problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None
 ) -> Landscape:
     """`profile`, under the name it had for relu; goes with the next release."""
-    warnings.warn("relu_profile is now profile, which takes relu models too.", DeprecationWarning, stacklevel=2)
     return profile(problem, starts, rng, ranks=ranks, progress=progress)
 
 

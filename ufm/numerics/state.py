@@ -10,8 +10,11 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
-DEFAULTS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+Thing = TypeVar("Thing", bound=Callable)
+
+DEFAULTS: dict[str, Any] = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 """The error state of numpy as it is imported."""
 
 _ENTERED = contextvars.ContextVar("entered", default=False)
@@ -25,7 +28,7 @@ def numpy_defaults():
     return np.errstate(**DEFAULTS)
 
 
-def own_numpy_state(thing: Callable) -> Callable:
+def own_numpy_state(thing: Thing) -> Thing:
     """The function, run in `numpy_defaults`; of a class, its construction and its public methods, in place.
 
     >>> import numpy as np
@@ -38,10 +41,10 @@ def own_numpy_state(thing: Callable) -> Callable:
     for name, value in list(vars(thing).items()):
         if inspect.isfunction(value) and (name == "__post_init__" or not name.startswith("_")):
             setattr(thing, name, _inside(value))
-    return thing
+    return cast(Thing, thing)
 
 
-def _inside(function: Callable) -> Callable:
+def _inside(function: Thing) -> Thing:
     @functools.wraps(function)
     def run(*args, **kwargs):
         if _ENTERED.get():  # what the package says of numpy further out holds
@@ -53,4 +56,4 @@ def _inside(function: Callable) -> Callable:
         finally:
             _ENTERED.reset(token)
 
-    return run
+    return cast(Thing, run)

@@ -8,6 +8,9 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from typing import TypeVar, cast
+
+Thing = TypeVar("Thing", bound=Callable)
 
 LISTED = 12
 """So many names are listed whole; of more, only the nearest."""
@@ -106,7 +109,7 @@ def known_names(word, known: Iterable[str]) -> str:
     return f"one of {len(known)} names, such as {', '.join(nearest(word, known, cutoff=0.0))}"
 
 
-def named_arguments(thing: Callable) -> Callable:
+def named_arguments(thing: Thing) -> Thing:
     """The function (or the class, in place) whose unknown keywords are answered by a sentence that names the right
     word.
 
@@ -118,11 +121,11 @@ def named_arguments(thing: Callable) -> Callable:
     """
     if inspect.isclass(thing):
         thing.__init__ = _answering(thing.__init__, thing.__name__)
-        return thing
+        return cast(Thing, thing)
     return _answering(thing, thing.__name__)
 
 
-def _answering(function: Callable, name: str) -> Callable:
+def _answering(function: Thing, name: str) -> Thing:
     @functools.wraps(function)
     def called(*args, **kwargs):
         try:
@@ -133,7 +136,7 @@ def _answering(function: Callable, name: str) -> Callable:
                 raise
         raise WrongWord(said)
 
-    return called
+    return cast(Thing, called)
 
 
 def _sentence(signature: inspect.Signature, name: str, args: tuple, given: dict) -> str:
