@@ -47,6 +47,19 @@ class Activation(ByContent):
         """Whether it is x -> max(x, 0), by whatever name."""
         return self.slopes == (1.0, 0.0)
 
+    def on(self, xp) -> tuple[Callable, Callable]:
+        """(sigma, sigma') in the array namespace xp (PyTorch, JAX, any of the array API); ValueError for those that are
+        known to numpy only, a user's own that is not homogeneous with slope 1."""
+        if self == TANH:
+            return xp.tanh, lambda x: 1.0 - xp.tanh(x) ** 2
+        if self.slopes is None or self.slopes[0] != 1.0:
+            raise ValueError(f"activation={self.name!r} runs on numpy only. Leave out device and xp.")
+        slope = self.slopes[1]
+        return (
+            lambda x: xp.where(x > 0, x, slope * x if slope else xp.zeros_like(x)),
+            lambda x: xp.where(x > 0, xp.ones_like(x), xp.full_like(x, slope)),
+        )
+
     @staticmethod
     def from_function(function, name="custom", homogeneous=False, smooth=True) -> Activation:
         """The activation given as an entrywise function in `autograd.numpy`; derivatives by autograd.

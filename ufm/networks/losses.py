@@ -21,9 +21,8 @@ from ufm.numerics import arguments
 class Logistic(Loss):
     """log(1 + e^(-y f)) for Z = f (..., 1, N) and Y = y = +-1 of the same shape."""
 
-    name = "logistic"
+    keyword = "logistic"
     convex = True
-    shift_invariant = False
 
     def value(self, Z, Y):
         return np.logaddexp(0.0, -Z * Y)[..., 0, :]
@@ -35,16 +34,12 @@ class Logistic(Loss):
         p = expit(Z * Y)
         return Y * Y * p * (1.0 - p) * V
 
-    def __repr__(self):
-        return "Logistic()"
-
 
 class Exponential(Loss):
     """e^(-y f) for Z = f (..., 1, N) and Y = y = +-1 of the same shape."""
 
-    name = "exponential"
+    keyword = "exponential"
     convex = True
-    shift_invariant = False
 
     def value(self, Z, Y):
         return np.exp(-Z * Y)[..., 0, :]
@@ -54,9 +49,6 @@ class Exponential(Loss):
 
     def hvp(self, Z, Y, V):
         return Y * Y * np.exp(-Z * Y) * V
-
-    def __repr__(self):
-        return "Exponential()"
 
 
 _TWO_CLASS = {"logistic": Logistic(), "exponential": Exponential()}

@@ -3,8 +3,8 @@
     F(x) = g(Z(x), b) + (1/2) sum_l lam_l ||A_l||^2 + (bias/2)||b||^2
 
 with the products and their order of `objectives.factors`: on numpy row i has the bits that FactorObjective gives for it
-alone. On numpy losses and activations are the problem's own objects, the user's included; elsewhere those known by
-name.
+alone. On numpy losses and activations are the problem's own objects, the user's included; elsewhere those that say
+what they are there (`Loss.on`, `Activation.on`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm import activations, losses
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers.batch.arrays import Arrays
 
@@ -27,8 +26,10 @@ class BatchObjective:
     on: Arrays
 
     def __post_init__(self):
-        if not self.on.host:
-            _known_elsewhere(self.single.problem, self.on)
+        if not self.on.host:  # refused before any work where a loss or an activation is known to numpy only
+            self.problem.loss.on(self.on.xp)
+            if not self.problem.linear:
+                self.problem.activation.on(self.on.xp)
 
     @property
     def problem(self):
@@ -51,9 +52,7 @@ class BatchObjective:
     @functools.cached_property
     def _loss(self):
         loss = self.problem.loss
-        if self.on.host:
-            return _PlainCrossEntropy(self.single.fit.columns.Y) if loss == losses.CrossEntropy() else loss.value_grad
-        return functools.partial(_loss_elsewhere(loss), self.on.xp)
+        return loss.prepared(self.single.fit.columns.Y) if self.on.host else loss.on(self.on.xp)
 
     def unpack(self, X):
         """(factors, b) of X (B, size), each with the leading axis; views on numpy."""
@@ -127,7 +126,7 @@ class BatchObjective:
     @functools.cached_property
     def _activation(self):
         own = self.problem.activation
-        return (own.value, own.derivative) if self.on.host else _activation_elsewhere(own, self.on.xp)
+        return (own.value, own.derivative) if self.on.host else own.on(self.on.xp)
 
     def _fit(self, Z, b, weight):
         """(g, dg/dZ, dg/db or None)."""
@@ -146,94 +145,3 @@ def _store(found, place):
         return found
     place[...] = found
     return place
-
-
-def _known_elsewhere(problem, on) -> None:
-    _loss_elsewhere(problem.loss)
-    if not problem.linear:
-        _activation_elsewhere(problem.activation, on.xp)
-
-
-class _PlainCrossEntropy:
-    """CrossEntropy.value_grad with classes as the leading axis, where numpy's sums over classes are fast; the same
-    bits."""
-
-    def __init__(self, Y):
-        self.label, self.wrong, self.each = np.argmax(Y, axis=0), 1.0 - Y[:, None, :], np.arange(Y.shape[1])
-
-    def __call__(self, Z, Y):
-        W = np.subtract(
-            np.swapaxes(Z, 0, 1), Z[:, self.label, self.each], out=np.empty((Z.shape[1], len(Z), Z.shape[2]))
-        )
-        top = np.maximum.reduce(W, axis=0)
-        W -= top
-        np.exp(W, out=W)
-        W *= self.wrong
-        other, own = np.add.reduce(W, axis=0), np.exp(-top)
-        total = own + other
-        value = np.where(top > 0, top + np.log(total), np.log1p(other))
-        W[self.label, :, self.each] = -other.T
-        W /= total
-        return value, np.swapaxes(W, 0, 1)
-
-
-def _loss_elsewhere(loss):
-    """The loss as a function (xp, Z, Y) -> (value, gradient); ValueError for losses known only as Python functions."""
-    if isinstance(loss, losses.CrossEntropy):
-        return functools.partial(_cross_entropy, smoothing=loss.smoothing)
-    if isinstance(loss, losses.MSE):
-        return _mse
-    if isinstance(loss, losses.Focal):
-        return functools.partial(_focal, gamma=loss.gamma)
-    raise ValueError(
-        f"loss={loss.name!r} runs on numpy only: its derivatives come from autograd. Leave out device and xp."
-    )
-
-
-def _activation_elsewhere(activation, xp):
-    """(sigma, sigma') in xp; ValueError for the user's own."""
-    if activation == activations.RELU:
-        return lambda x: xp.where(x > 0, x, xp.zeros_like(x)), lambda x: xp.where(
-            x > 0, xp.ones_like(x), xp.zeros_like(x)
-        )
-    if activation == activations.TANH:
-        return xp.tanh, lambda x: 1.0 - xp.tanh(x) ** 2
-    if activation.slopes is not None and activation.slopes[0] == 1.0:
-        slope = activation.slopes[1]
-        return lambda x: xp.where(x > 0, x, slope * x), lambda x: xp.where(
-            x > 0, xp.ones_like(x), xp.full_like(x, slope)
-        )
-    raise ValueError(f"activation={activation.name!r} runs on numpy only. Leave out device and xp.")
-
-
-def _softmax(xp, Z, Y):
-    """(top, wrong exponentials, their sum, own exponential) of T = Z - z_y: the label's own entry is 0."""
-    T = Z - xp.sum(Z * Y, axis=-2, keepdims=True)
-    top = xp.max(T, axis=-2, keepdims=True)
-    W = xp.exp(T - top) * (1.0 - Y)
-    other, own = xp.sum(W, axis=-2, keepdims=True), xp.exp(-top)
-    nll = xp.where(top > 0, top + xp.log(own + other), xp.log1p(other))
-    return W, other, own, nll
-
-
-def _cross_entropy(xp, Z, Y, smoothing):
-    W, other, own, nll = _softmax(xp, Z, Y)
-    value, grad = nll[:, 0, :], (W - other * Y) / (own + other)
-    if smoothing:
-        value = value + smoothing * (xp.sum(Z * Y, axis=-2) - xp.mean(Z, axis=-2))
-        grad = grad + smoothing * (Y - 1.0 / Z.shape[-2])
-    return value, grad
-
-
-def _mse(xp, Z, Y):
-    return 0.5 * xp.sum((Z - Y) ** 2, axis=-2), Z - Y
-
-
-def _focal(xp, Z, Y, gamma):
-    """-u^gamma log p and its gradient (u^gamma (gamma p log(p)/u - 1)) (u y - W), p = softmax(z)_y, u = 1 - p."""
-    W, other, own, nll = _softmax(xp, Z, Y)
-    total = own + other
-    W, p, u = W / total, own / total, other / total
-    ratio = xp.where(u > 0, -nll / xp.where(u > 0, u, xp.ones_like(u)), -xp.ones_like(u))
-    first = u**gamma * (gamma * p * ratio - 1.0)
-    return (u**gamma * nll)[:, 0, :], first * (u * Y - W)
