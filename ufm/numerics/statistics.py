@@ -35,3 +35,8 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
     low = 0.0 if k == 0 else (middle - reach) / (m + z2)
     high = 1.0 if k == m else (middle + reach) / (m + z2)
     return low, high
+
+
+def share(count: int, trials: int, level: float = 0.95) -> tuple[float, float, float]:
+    """(count / trials, low, high), the ends of Wilson's interval."""
+    return count / trials, *wilson(count, trials, level)

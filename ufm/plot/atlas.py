@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ufm.landscapes.table import Landscape
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import apart, beside, colour, house_style, new_axes
 
 
 def landscape(atlas: Landscape, ax=None, names: int = 8):
-    """F against index for every classified point: filled for minima, open for saddles, size by rank, colour by
-    structure.
+    """F against index of every classified point: filled for minima, size by rank, colour by structure.
 
     names: how many of the lowest minima are listed at the side, in order of value, pushed apart so that none overlap.
     """
@@ -20,16 +17,8 @@ def landscape(atlas: Landscape, ax=None, names: int = 8):
         for p in points:
             tint, minimum = colour(p.name), p.status == "local minimum"
             ax.plot(p.index_range, (p.fun, p.fun), "-", color=tint, lw=1)  # an open index is a line between its ends
-            ax.plot(
-                p.index_range[0],
-                p.fun,
-                "o",
-                ms=4 + 1.2 * p.rank**0.8,
-                mfc=tint if minimum else "none",
-                mec=tint,
-                alpha=0.85,
-                ls="",
-            )
+            face = tint if minimum else "none"
+            ax.plot(p.index_range[0], p.fun, "o", ms=4 + 1.2 * p.rank**0.8, mfc=face, mec=tint, alpha=0.85, ls="")
         _label(ax, [p for p in points if p.status == "local minimum"][:names], points)
         ax.set(xlabel="index", ylabel="F", title=f"{len(atlas)} critical points, {len(atlas.minima)} local minima")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -40,18 +29,8 @@ def _label(ax, minima, points) -> None:
     if not minima:
         return
     low, high = min(p.fun for p in points), max(p.fun for p in points)
-    step = 0.055 * (high - low or 1.0)
-    places = np.array([p.fun for p in minima])
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
-    right = max(p.index_range[1] for p in points)
+    places = apart([p.fun for p in minima], 0.055 * (high - low or 1.0))
+    right = 1.08 * max(p.index_range[1] for p in points) + 0.4
     for p, place in zip(minima, places, strict=True):
-        ax.annotate(
-            f"{p.name}  {p.fun:.6f}",
-            (p.index_range[0], p.fun),
-            xytext=(right * 1.08 + 0.4, place),
-            fontsize=8,
-            color=colour(p.name),
-            va="center",
-            annotation_clip=False,
-        )
+        said, look = f"{p.name}  {p.fun:.6f}", {"textcoords": "data", "color": colour(p.name), "va": "center"}
+        beside(ax, said, (p.index_range[0], p.fun), (right, place), **look)

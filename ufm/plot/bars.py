@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ufm.objectives.logits import schatten, value
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import beside, colour, house_style, new_axes
 from ufm.points import LogitPoint
 
 
@@ -39,14 +39,7 @@ def costs(points: Iterable[LogitPoint], ax=None):
             tint = colour(point.name)
             ax.barh(y, fit, color=tint, height=0.62)
             ax.barh(y, penalty, left=fit, color=tint, height=0.62, alpha=0.45)
-            ax.annotate(
-                f"{fit + penalty:.4g}",
-                (fit + penalty, y),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-            )
+            beside(ax, f"{fit + penalty:.4g}", (fit + penalty, y), (4, 0), va="center")
         ax.set_yticks(range(len(points)), [f"{p.name or 'unnamed'}, rank {p.rank}" for p in points])
         ax.invert_yaxis()
         ax.set(xlabel="$F$ = fit (dark) + penalty (light)", xlim=(0, 1.16 * max(value(p) for p in points)))

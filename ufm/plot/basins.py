@@ -8,7 +8,7 @@ import numpy as np
 
 from ufm.critical.same import short_name
 from ufm.landscapes.table import Landscape
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import house_style, legend_beside, new_axes, tints
 
 if TYPE_CHECKING:
     from ufm.sweeps.census import Census
@@ -18,8 +18,7 @@ GREYS = {REST: "0.75", "not converged": "0.9"}
 
 
 def shares(found: Landscape, ax=None, most: int = 12):
-    """Horizontal bars of the most frequent ends with their Wilson intervals; what is not shown is one bar, not
-    converged another."""
+    """Bars of the most frequent ends with Wilson's intervals; one for what is not shown, one for not converged."""
     with house_style():
         rows = [(b.name, b.share, b.low, b.high) for b in found.rows[:most]]
         if len(found) > most:
@@ -27,12 +26,11 @@ def shares(found: Landscape, ax=None, most: int = 12):
         if found.not_converged:
             rows.append(("not converged", *found.share("not converged")))
         ax = new_axes(ax, figsize=(5, 0.9 + 0.28 * len(rows)))
-        tints = _tints([row[0] for row in rows])
+        shades = _tints([row[0] for row in rows])
         for y, (name, share, low, high) in enumerate(rows):
-            ax.barh(y, share, color=tints[name], height=0.7)
-            ax.errorbar(
-                share, y, xerr=[[max(share - low, 0.0)], [max(high - share, 0.0)]], color="0.2", lw=1, capsize=2
-            )
+            ax.barh(y, share, color=shades[name], height=0.7)
+            reach = [[max(share - low, 0.0)], [max(high - share, 0.0)]]
+            ax.errorbar(share, y, xerr=reach, color="0.2", lw=1, capsize=2)
         ax.set_yticks(range(len(rows)), [short_name(row[0]) for row in rows])
         ax.invert_yaxis()
         ax.set(xlim=(0, 1), xlabel=f"share of {found.starts} starts")
@@ -55,42 +53,23 @@ def census(found: Census, ax=None, by: str = "name", kind: str = "stack", most: 
     with house_style():
         ax = new_axes(ax, figsize=(5.6, 3.4))
         series = _by_rank(found) if by == "rank" else _by_name(found, most)
-        tints = _rank_tints(list(series)) if by == "rank" else _tints(list(series))
+        shades = _rank_tints(list(series)) if by == "rank" else _tints(list(series))
         x, numeric = _places(found.values) if kind == "lines" else (np.arange(len(found.values)), False)
         bottom = np.zeros(len(x))
         for name, values in series.items():
+            look = {"color": shades[name], "label": short_name(name)}
             if kind == "stack":
-                ax.bar(
-                    x,
-                    values[:, 0],
-                    bottom=bottom,
-                    color=tints[name],
-                    width=0.7,
-                    edgecolor="white",
-                    lw=0.4,
-                    label=short_name(name),
-                )
+                ax.bar(x, values[:, 0], bottom=bottom, width=0.7, edgecolor="white", lw=0.4, **look)
                 bottom = bottom + values[:, 0]
             else:
-                ax.errorbar(
-                    x,
-                    values[:, 0],
-                    yerr=_reach(values),
-                    color=tints[name],
-                    marker="o",
-                    ms=4,
-                    lw=1.2,
-                    capsize=2,
-                    label=short_name(name),
-                )
+                ax.errorbar(x, values[:, 0], yerr=_reach(values), marker="o", ms=4, lw=1.2, capsize=2, **look)
         if not numeric:
             ax.set_xticks(x, [f"{v:.4g}" if isinstance(v, float) else str(v) for v in found.values])
         elif min(x) > 0 and max(x) > 20 * min(x):
             ax.set_xscale("log")
-        ax.set(
-            ylim=(0, 1), ylabel="share of starts", xlabel={"lam": "$\\lambda$", "d": "$d$"}.get(found.over, found.over)
-        )
-        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        label = {"lam": "$\\lambda$", "d": "$d$"}.get(found.over, found.over)
+        ax.set(ylim=(0, 1), ylabel="share of starts", xlabel=label)
+        legend_beside(ax)
         return ax
 
 
@@ -122,29 +101,17 @@ def _unfinished(found: Census) -> dict:
 
 def _joined(cells, names) -> np.ndarray:
     """(share, low, high) of several names together, per cell."""
-    from ufm.numerics.statistics import wilson
+    from ufm.numerics.statistics import share
 
     counts = [sum(b.count for b in cell if b.name in set(names)) for cell in cells]
-    return np.array(
-        [(k / cell.starts, *wilson(k, cell.starts, cell.level)) for k, cell in zip(counts, cells, strict=True)]
-    )
+    return np.array([share(k, cell.starts, cell.level) for k, cell in zip(counts, cells, strict=True)])
 
 
 def _tints(names: list[str]) -> dict:
-    """The colour of every name's structure; repeats are lighter."""
-    from matplotlib.colors import to_rgb
-
-    seen: dict[str, int] = {}
-    tints = {}
-    for name in names:
-        if name in GREYS or name.endswith(" others"):
-            tints[name] = GREYS.get(name, GREYS[REST])
-            continue
-        base = colour(name)
-        times = seen[base] = seen.get(base, -1) + 1
-        white = 1.0 - 0.65**times
-        tints[name] = tuple((1 - white) * c + white for c in to_rgb(base))
-    return tints
+    """The colour of every name's structure, and greys for what is none."""
+    greys = {name: GREYS.get(name, GREYS[REST]) for name in names if name in GREYS or name.endswith(" others")}
+    rest = [name for name in names if name not in greys]
+    return greys | dict(zip(rest, tints(rest), strict=True))
 
 
 def _rank_tints(names: list[str]) -> dict:

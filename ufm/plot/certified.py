@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from ufm.certificates.certified_phases import ABSENT, CertifiedPhases
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import beside, colour, house_style, legend_beside, new_axes
 
 NO_DNC, UNDECIDED = "#e6e6e6", "0.6"
 
@@ -31,26 +31,14 @@ def certified_phases(diagram: CertifiedPhases, ax=None):
                 low, high = run[0].lam_low, run[-1].lam_high
                 ax.add_patch(Rectangle((place[L, K] - 0.45, low), 0.9, high - low, **_paint(family)))
         ends = [c.lam_low for c in diagram.cells] + [c.lam_high for c in diagram.cells] or [1e-4, 1e-1]
-        ax.set(
-            yscale="log",
-            xlim=(-0.7, max(place.values()) + 0.7),
-            ylim=(min(ends), max(ends)),
-            xlabel="$K$",
-            ylabel="$\\lambda$",
-        )
+        height = min(ends), max(ends)
+        ax.set(yscale="log", xlim=(-0.7, max(place.values()) + 0.7), ylim=height, xlabel="$K$", ylabel="$\\lambda$")
         ax.set_xticks(list(place.values()), [K for _, K in columns])
         ax.tick_params(axis="x", length=0)
         for L in diagram.Ls:
             spots = [place[L, K] for K in diagram.Ks]
-            ax.text(
-                sum(spots) / len(spots),
-                1.02,
-                f"$L = {L}$",
-                transform=ax.get_xaxis_transform(),
-                ha="center",
-                va="bottom",
-                fontsize=9,
-            )
+            at = (sum(spots) / len(spots), 1.02)
+            beside(ax, f"$L = {L}$", at, xycoords=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
         _legend(ax, list(dict.fromkeys(_family(c.winner) for c in diagram.cells)))
         return ax
 
@@ -78,12 +66,4 @@ def _legend(ax, families) -> None:
     }
     handles = [Patch(label=said.get(f, f"{f} < dnc"), **_paint(f)) for f in order if f in families]
     if handles:
-        ax.legend(
-            handles=handles,
-            fontsize=8,
-            loc="center left",
-            bbox_to_anchor=(1.02, 0.5),
-            title="proved",
-            title_fontsize=8,
-            alignment="left",
-        )
+        legend_beside(ax, handles, title="proved", title_fontsize=8, alignment="left")

@@ -10,8 +10,7 @@ from ufm.points import LogitPoint
 
 
 def code(point: LogitPoint, ax=None, title: str | None = None):
-    """Class features V diag(s)^(1/2) of a LogitPoint of rank 2 (plane) or 3 (space), with edges between nearest
-    classes.
+    """Class features V diag(s)^(1/2) of a LogitPoint of rank 2 (plane) or 3 (space), edges between nearest classes.
 
     In space the convex hull is shaded. Points of other rank are refused: ValueError naming the rank.
     ax: axes of the right projection (3-D for rank 3), or None for a new figure.
@@ -27,14 +26,8 @@ def code(point: LogitPoint, ax=None, title: str | None = None):
         near = _nearness(X)
         for i, j in nearest_pairs(X):
             front = 0.5 * (near[i] + near[j])
-            ax.plot(
-                *np.stack([X[i], X[j]]).T,
-                color=tint,
-                lw=0.8 + 1.6 * front,
-                alpha=0.25 + 0.75 * front,
-                solid_capstyle="round",
-                zorder=2,
-            )
+            look = {"lw": 0.8 + 1.6 * front, "alpha": 0.25 + 0.75 * front, "solid_capstyle": "round", "zorder": 2}
+            ax.plot(*np.stack([X[i], X[j]]).T, color=tint, **look)
         if point.rank == 3:
             _shade(ax, X, tint)
         else:
@@ -42,17 +35,8 @@ def code(point: LogitPoint, ax=None, title: str | None = None):
             for x in X:
                 ax.plot(*np.stack([0 * x, x]).T, color="0.75", lw=0.8, zorder=1)
         for x, front in zip(X, near, strict=True):
-            ax.plot(
-                *x[:, None],
-                marker="o",
-                ms=5 + 5 * front,
-                color=tint,
-                alpha=0.35 + 0.65 * front,
-                mec="white",
-                mew=0.8,
-                ls="",
-                zorder=4,
-            )
+            look = {"ms": 5 + 5 * front, "alpha": 0.35 + 0.65 * front, "mec": "white", "mew": 0.8, "zorder": 4}
+            ax.plot(*x[:, None], marker="o", color=tint, ls="", **look)
         for c, x in enumerate(_lifted_labels(X)):
             ax.text(*x, str(c), fontsize=8, ha="center", va="center", color="0.15", zorder=5)
         ax.set_title(name, fontfamily="STIXGeneral")
@@ -71,14 +55,8 @@ def nearest_pairs(X: np.ndarray, slack: float = 0.12) -> list[tuple[int, int]]:
 
 def _features(point: LogitPoint) -> np.ndarray:
     """Class features in the principal frame, longest axis last so that it stands upright."""
-    return (
-        (point.right * point.columns.scale[:, None] * np.sqrt(point.s))[:, ::-1]
-        if point.collapsed
-        else _class_features(point)
-    )
-
-
-def _class_features(point: LogitPoint) -> np.ndarray:
+    if point.collapsed:
+        return (point.right * point.columns.scale[:, None] * np.sqrt(point.s))[:, ::-1]
     member = point.problem.samples.Y / point.problem.counts[:, None]
     return (member @ point.right * np.sqrt(point.s))[:, ::-1]
 
@@ -101,9 +79,8 @@ def _shade(ax, X, tint) -> None:
         return
     light = hull.equations[:, :3] @ _view()
     for corners, towards in zip(X[hull.simplices], light, strict=True):
-        ax.add_collection3d(
-            Poly3DCollection([corners], facecolor=tint, alpha=0.05 + 0.22 * max(0.0, float(towards)), edgecolor="none")
-        )
+        alpha = 0.05 + 0.22 * max(0.0, float(towards))
+        ax.add_collection3d(Poly3DCollection([corners], facecolor=tint, alpha=alpha, edgecolor="none"))
 
 
 ELEVATION, AZIMUTH = 20, 33

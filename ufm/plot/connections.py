@@ -12,13 +12,12 @@ from ufm.paths.network import Network
 from ufm.paths.path import Path
 from ufm.paths.trajectory import Reading
 from ufm.paths.tree import Tree
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import beside, colour, house_style, new_axes
 from ufm.solvers.result import Result, Trace
 
 
 def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = None, ax=None):
-    """The disconnectivity tree: a line from every minimum up to the lowest saddle that joins it to others, and so on
-    up; F upwards.
+    """The disconnectivity tree, F upwards: a line from every minimum to the lowest saddle that joins it to others.
 
     names (M,): of the minima (a Network has its own). Components that nothing joins end in a dotted line. Lone minima
     far above all that is joined are left out of the frame and listed at its upper edge.
@@ -42,13 +41,9 @@ def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = No
             for leaf in root.leaves():
                 name = short_name(names[leaf.minimum])
                 ax.plot(leaf.position, leaf.energy, marker="o", ms=5, color=colour(name), zorder=3)
-                _leaf_label(ax, name, leaf)
-        ax.set(
-            ylabel="F",
-            xticks=[],
-            xlim=(-0.7, max(len(names) - len(above) - 0.3, 0.7)),
-            ylim=(low - 0.06 * (roof - low), roof),
-        )
+                beside(ax, name, (leaf.position, leaf.energy), (0, -7), ha="right", va="top", rotation=35)
+        right = max(len(names) - len(above) - 0.3, 0.7)
+        ax.set(ylabel="F", xticks=[], xlim=(-0.7, right), ylim=(low - 0.06 * (roof - low), roof))
         ax.spines["bottom"].set_visible(False)
         if above:
             listed = ", ".join(f"{names[i]} at {tree.minima[i]:.4g}" for i in above)
@@ -57,8 +52,7 @@ def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = No
 
 
 def _frame(tree: Tree) -> tuple[float, float]:
-    """Lowest and highest energy to draw: all branches that are joined, and lone minima up to twice their height
-    above."""
+    """Lowest and highest energy drawn: all joined branches, and lone minima up to twice their height above."""
     everything = [*tree.minima.tolist(), *tree.saddles.tolist()] or [0.0, 1.0]
     joined = [root for root in tree.roots if root.children]
     if not joined:
@@ -69,39 +63,18 @@ def _frame(tree: Tree) -> tuple[float, float]:
 
 
 def _branches(ax, root) -> None:
-    todo = [root]
+    todo, look = [root], {"color": "0.25", "lw": 1, "solid_capstyle": "round"}
     while todo:
         node = todo.pop()
         todo += node.children
         if node.children:
-            ax.plot(
-                [c.position for c in (node.children[0], node.children[-1])],
-                [node.energy] * 2,
-                color="0.25",
-                lw=1,
-                solid_capstyle="round",
-            )
+            ax.plot([node.children[0].position, node.children[-1].position], [node.energy] * 2, **look)
         for child in node.children:
-            ax.plot([child.position] * 2, [child.energy, node.energy], color="0.25", lw=1, solid_capstyle="round")
-
-
-def _leaf_label(ax, name: str, leaf) -> None:
-    ax.annotate(
-        name,
-        (leaf.position, leaf.energy),
-        xytext=(0, -7),
-        textcoords="offset points",
-        color=colour(name),
-        fontsize=8,
-        ha="right",
-        va="top",
-        rotation=35,
-    )
+            ax.plot([child.position] * 2, [child.energy, node.energy], **look)
 
 
 def paths(found, ax=None):
-    """F along every path against the share of its length, ends labelled, its top marked (filled where it is a saddle
-    refined by Newton)."""
+    """F along every path against the share of its length, ends named, tops marked (filled: refined to a saddle)."""
     found = [found] if isinstance(found, Path) else list(found)
     if not found or not all(isinstance(p, Path) for p in found):
         raise ValueError("paths must be Path objects, at least one.")
@@ -116,30 +89,16 @@ def paths(found, ax=None):
         for place, which in ((0.0, 0), (1.0, -1)):
             for name, fun in sorted({(p.names[which], float(p.fun[which])) for p in found}, key=lambda end: end[1]):
                 ax.plot(place, fun, marker="o", ms=6, color=colour(name), zorder=9, clip_on=False)
-                ax.annotate(
-                    name,
-                    (place, fun),
-                    xytext=(0, -9),
-                    textcoords="offset points",
-                    color=colour(name),
-                    fontsize=9,
-                    ha="center",
-                    va="top",
-                    annotation_clip=False,
-                )
+                beside(ax, name, (place, fun), (0, -9), fontsize=9, ha="center", va="top")
         low, high = ax.get_ylim()
-        ax.set(
-            xlabel="share of the length travelled",
-            ylabel="F",
-            ylim=(low - 0.12 * (high - low), high + 0.04 * (high - low)),
-        )
+        ends = low - 0.12 * (high - low), high + 0.04 * (high - low)
+        ax.set(xlabel="share of the length travelled", ylabel="F", ylim=ends)
         ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 1.0 + 0.085 * len(found)), borderaxespad=0.0)
         return ax
 
 
 def plateaus(reading: Reading, trace: Trace | Result | None = None, ax=None):
-    """The loss curve (with a trace) or the distance curves of a run, its plateaus shaded in the colours of their
-    structures and named."""
+    """The loss (with a trace) or the distances along a run, its plateaus shaded in their colours and named."""
     if not isinstance(reading, Reading):
         raise ValueError(f"reading must be a Reading; got {type(reading).__name__}.")
     trace = trace.trace if isinstance(trace, Result) else trace
@@ -181,13 +140,4 @@ def _names_above(ax, spans, first: float, last: float, share: float = 0.011) -> 
         row = next((r for r, end in enumerate(ends) if middle - half > end), len(ends))
         ends += [0.0] * (row == len(ends))
         ends[row] = middle + half
-        ax.annotate(
-            name,
-            (middle, 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 3 + 11 * row),
-            textcoords="offset points",
-            color=colour(name),
-            fontsize=8,
-            ha="center",
-        )
+        beside(ax, name, (middle, 1.0), (0, 3 + 11 * row), xycoords="axes fraction", ha="center")

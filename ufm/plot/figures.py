@@ -9,8 +9,7 @@ from ufm.points import LogitPoint
 
 
 def comparison(result: Landscape):
-    """A Landscape in four panels: loss curves over the structures' values, DNC and the winner as heat maps, singular
-    values."""
+    """A Landscape in four panels: loss curves over the structures' values, DNC and the winner, singular values."""
     from ufm.plot.sheet import Sheet
 
     with house_style():

@@ -12,8 +12,7 @@ LABELLED = 21
 
 
 def graph_code(graph: Graph, ax=None, title: str | None = None):
-    """A graph whose edges are classes: vertices on a circle (two rows where it is bipartite), class numbers on the
-    edges.
+    """A graph whose edges are classes, numbered: vertices on a circle, or in two rows where it is bipartite.
 
     Two classes meet in a neuron of the hidden layers where their edges meet in a vertex.
     """
@@ -27,22 +26,11 @@ def graph_code(graph: Graph, ax=None, title: str | None = None):
             ax.plot(*np.stack([at[i], at[j]]).T, color=tint, lw=1.2, alpha=0.7, zorder=1)
             if len(graph) <= LABELLED:
                 x, y = at[i] + 0.28 * (at[j] - at[i])  # off the middle, where edges cross
-                ax.text(
-                    x,
-                    y,
-                    str(e),
-                    fontsize=7,
-                    ha="center",
-                    va="center",
-                    bbox={"boxstyle": "circle,pad=0.12", "fc": "white", "ec": "none"},
-                    zorder=2,
-                )
+                box = {"boxstyle": "circle,pad=0.12", "fc": "white", "ec": "none"}
+                ax.text(x, y, str(e), fontsize=7, ha="center", va="center", bbox=box, zorder=2)
         ax.plot(*at.T, "o", color="0.15", ms=7, zorder=3)
-        ax.set(
-            xlim=(-1.2, 1.2),
-            ylim=(-1.2, 1.2),
-            title=title if title is not None else f"{graph.name}: {len(graph)} classes, {graph.vertices} neurons",
-        )
+        title = f"{graph.name}: {len(graph)} classes, {graph.vertices} neurons" if title is None else title
+        ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), title=title)
         ax.set_aspect("equal")
         ax.set_axis_off()
         return ax

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ufm.critical.same import short_name
 from ufm.landscapes.table import Landscape
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import apart, colour, house_style, new_axes
 
 
 def ladder(atlas: Landscape, ax=None, highest: float | None = None, labels: bool = True):
-    """Every critical point as a rung at its rank (across) and value (up): thick for local minima, thin for saddles,
-    coloured by structure.
+    """Every critical point as a rung at its rank (across) and value (up): thick for minima, thin for saddles.
 
     highest: points above it are left out (default: none). labels: names of the local minima, beside their rungs, pushed
     apart. Raises ValueError where no point lies below `highest`.
@@ -31,16 +28,12 @@ def ladder(atlas: Landscape, ax=None, highest: float | None = None, labels: bool
             ax.plot([p.rank - 0.34, p.rank + 0.34], [p.fun] * 2, color=colour(p.name), solid_capstyle="butt", **look)
         if labels:
             for rank in sorted({p.rank for p in points}):
-                _name(
-                    [p for p in points if p.rank == rank and p.status == "local minimum"],
-                    ax,
-                    0.035 * ((high - low) or 1.0),
-                )
+                minima = [p for p in points if p.rank == rank and p.status == "local minimum"]
+                _name(minima, ax, 0.035 * ((high - low) or 1.0))
         margin = 0.05 * ((high - low) or abs(high) or 1.0)
         ranks = [p.rank for p in points]
-        ax.set(
-            xlabel="rank", ylabel="$F$", xlim=(min(ranks) - 0.6, max(ranks) + 1.2), ylim=(low - margin, high + margin)
-        )
+        width, height = (min(ranks) - 0.6, max(ranks) + 1.2), (low - margin, high + margin)
+        ax.set(xlabel="rank", ylabel="$F$", xlim=width, ylim=height)
         ax.set_xticks(range(min(ranks), max(ranks) + 1))
         return ax
 
@@ -48,8 +41,5 @@ def ladder(atlas: Landscape, ax=None, highest: float | None = None, labels: bool
 def _name(minima, ax, step: float) -> None:
     """Names to the right of the rungs of one rank."""
     minima = sorted(minima, key=lambda p: p.fun)
-    places = np.array([p.fun for p in minima])
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
-    for p, place in zip(minima, places, strict=True):
+    for p, place in zip(minima, apart([p.fun for p in minima], step), strict=True):
         ax.text(p.rank + 0.38, place, short_name(p.name), fontsize=7, color=colour(p.name), va="center")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.landscapes.table import Landscape
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import apart, beside, colour, house_style, new_axes
 from ufm.points import FactorPoint, LogitPoint, class_logits
 
 
@@ -31,9 +31,8 @@ def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
             low, high = min(p.fun for p in drawn), max(p.fun for p in drawn)
             roof = min(max(top), high + 1.5 * (high - low or high))
             ax.set_ylim(low - 0.25 * (high - low or low), roof)
-            seen = [
-                nit + 1 for run in runs for nit, fun in zip(run.trace.nit, run.trace.fun, strict=True) if fun <= roof
-            ]
+            curves = [zip(run.trace.nit, run.trace.fun, strict=True) for run in runs]
+            seen = [nit + 1 for curve in curves for nit, fun in curve if fun <= roof]
             if seen and last > 10:
                 ax.set_xlim(max(1.0, min(seen) / 2), last)
         return ax
@@ -48,11 +47,8 @@ def logits(point: LogitPoint | FactorPoint, ax=None, title: str | None = None):
         reach = float(np.max(np.abs(M))) or 1.0
         image = ax.imshow(M, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
         ax.figure.colorbar(image, ax=ax, shrink=0.8)
-        ax.set(
-            xlabel="true class",
-            ylabel="logit",
-            title=title if title is not None else getattr(point, "name", None) or "mean logits",
-        )
+        title = title if title is not None else getattr(point, "name", None) or "mean logits"
+        ax.set(xlabel="true class", ylabel="logit", title=title)
         ax.spines[["left", "bottom"]].set_visible(False)
         return ax
 
@@ -69,10 +65,8 @@ def singular_values(points, ax=None):
             spectra = factor_spectra(point)
             distinct = spectra if _differ(spectra) else spectra[:1]
             for l, s in enumerate(distinct):
-                label = name if l == 0 else None
-                ax.plot(
-                    np.arange(1, len(s) + 1), s, marker="osv^D*"[l % 6], ms=4, lw=0.8, color=colour(name), label=label
-                )
+                look = {"marker": "osv^D*"[l % 6], "ms": 4, "lw": 0.8, "color": colour(name)}
+                ax.plot(np.arange(1, len(s) + 1), s, label=name if l == 0 else None, **look)
         ax.set(xlabel="number", ylabel="singular values of each factor", ylim=(0, None))
         if points:
             ax.legend(fontsize=8)
@@ -95,13 +89,9 @@ def _differ(spectra) -> bool:
 
 def _lines(comparison: Landscape, most: int):
     """Structures to draw: the lowest ones, and always DNC; zero and barriers only if nothing else is there."""
-    ranked = sorted(
-        (p for p in comparison.points if p.status != "not critical" and p.name != "zero" and "(small)" not in p.name),
-        key=lambda p: p.fun,
-    )
-    keep = ranked[:most]
-    keep += [p for p in ranked[most:] if p.name == "dnc"]
-    return keep or list(comparison.points)
+    real = [p for p in comparison.points if p.status != "not critical" and p.name != "zero" and "(small)" not in p.name]
+    ranked = sorted(real, key=lambda p: p.fun)
+    return ranked[:most] + [p for p in ranked[most:] if p.name == "dnc"] or list(comparison.points)
 
 
 def _end_colour(run, comparison: Landscape | None) -> str:
@@ -119,20 +109,9 @@ def _spread_labels(ax, labels, x) -> None:
     labels = sorted(labels)
     values = np.array([value for value, _, _ in labels])
     reach = (values[-1] - values[0]) or abs(values[0]) or 1.0
-    step, places = 0.09 * 1.6 * reach, values.copy()
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
+    places = apart(values, 0.09 * 1.6 * reach)
     places -= (places - values).mean()
     for (value, name, tint), place in zip(labels, places, strict=True):
-        ax.annotate(
-            name,
-            (1.0, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(1.06, place),
-            textcoords=("axes fraction", "data"),
-            color=tint,
-            fontsize=8,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": tint, "lw": 0.6, "shrinkA": 0, "shrinkB": 0},
-            annotation_clip=False,
-        )
+        arrow = {"arrowstyle": "-", "color": tint, "lw": 0.6, "shrinkA": 0, "shrinkB": 0}
+        look = {"xycoords": ("axes fraction", "data"), "textcoords": ("axes fraction", "data"), "va": "center"}
+        beside(ax, name, (1.0, value), (1.06, place), color=tint, arrowprops=arrow, **look)

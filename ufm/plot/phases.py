@@ -11,7 +11,7 @@ import numpy as np
 from ufm.critical.same import short_name
 from ufm.landscapes.table import Landscape
 from ufm.paths.follow import Branch
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import colour, house_style, legend_beside, new_axes
 
 if TYPE_CHECKING:
     from ufm.sweeps.phases import PhaseDiagram
@@ -20,8 +20,7 @@ MARKERS = {"fold": ">", "bifurcation": "o", "end": "X"}
 
 
 def plot_profile(profile: Landscape, ax=None, zero: bool = False):
-    """Lowest F found against rank, one colour per structure: filled markers are local minima of the full problem, open
-    ones are not.
+    """Lowest F found against rank, one colour per structure; filled markers are local minima of the full problem.
 
     zero: also draw rank 0, which lies far above the rest at small lam. With relu the value of DNC is a line.
     """
@@ -32,44 +31,31 @@ def plot_profile(profile: Landscape, ax=None, zero: bool = False):
         ax.plot(ranks, funs, color="0.8", lw=1, zorder=1)
         for e in entries:
             tint = colour(e.name)
-            face = tint if e.status == "local minimum" else "white"
-            ax.plot(
-                e.rank, e.fun, "o", ms=7, mec=tint, mfc=face, mew=1.4, zorder=2, label=f"{e.rank}: {short_name(e.name)}"
-            )
+            look = {"mec": tint, "mfc": tint if e.status == "local minimum" else "white", "mew": 1.4, "zorder": 2}
+            ax.plot(e.rank, e.fun, "o", ms=7, label=f"{e.rank}: {short_name(e.name)}", **look)
         if profile.reference is not None:
             ax.axhline(profile.reference, color=colour("dnc"), ls="--", lw=0.8, zorder=0)
         if min(funs) > 0 and max(funs) > 5 * min(funs):
             ax.set_yscale("log")
         ax.set_xticks(ranks)
-        ax.set(
-            xlabel="rank" if profile.problem.linear else "rank of the last hidden pre-activations",
-            ylabel="lowest $F$ found",
-        )
+        label = "rank" if profile.problem.linear else "rank of the last hidden pre-activations"
+        ax.set(xlabel=label, ylabel="lowest $F$ found")
         _legend(ax, [("filled: local minimum", "o", "0.4", "0.4"), ("open: not a minimum", "o", "0.4", "white")])
         return ax
 
 
 def plot_branches(branches: Branch | Iterable[Branch], ax=None):
-    """F against lam for branches: solid where the index is 0, dashed elsewhere, markers at folds, bifurcations and
-    ends."""
+    """F against lam along branches: solid where the index is 0, else dashed; marks at folds, bifurcations and ends."""
     with house_style():
         ax = new_axes(ax, figsize=(5.6, 3.6))
         branches = [branches] if isinstance(branches, Branch) else list(branches)
         kinds = []
         for branch in branches:
-            tint, first = colour(branch.name), True
+            tint, label = colour(branch.name), short_name(branch.name or "unnamed")
             lam, fun, stable_at = _with_events(branch)
             for start, stop, stable in _runs(stable_at):
-                piece = slice(start, stop + 1)
-                ax.plot(
-                    lam[piece],
-                    fun[piece],
-                    color=tint,
-                    lw=1.4,
-                    ls="-" if stable else "--",
-                    label=short_name(branch.name or "unnamed") if first else None,
-                )
-                first = False
+                piece, dash = slice(start, stop + 1), "-" if stable else "--"
+                ax.plot(lam[piece], fun[piece], color=tint, lw=1.4, ls=dash, label=None if start else label)
             for event in branch.events:
                 ax.plot(event.lam, event.fun, MARKERS[event.kind], ms=6, mec=tint, mfc="white", mew=1.2, zorder=3)
                 kinds.append(event.kind)
@@ -80,8 +66,7 @@ def plot_branches(branches: Branch | Iterable[Branch], ax=None):
 
 
 def plot_phases(diagram: PhaseDiagram, ax=None, lam: float | None = None):
-    """Map of the winner over K (across) and L (up) at one lam of the diagram (default: the least), one colour per
-    structure.
+    """Map of the winner over K (across) and L (up) at one lam (default: the least), one colour per structure.
 
     Numbers tell apart structures of one colour; unfinished cells stay white. Raises ValueError for a lam not in the
     diagram.
@@ -100,13 +85,8 @@ def plot_phases(diagram: PhaseDiagram, ax=None, lam: float | None = None):
             x, y = diagram.Ks.index(c.K), diagram.Ls.index(c.L)
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour(c.winner), edgecolor="white", lw=1))
             ax.text(x, y, marks[c.winner], ha="center", va="center", color="white", fontsize=8)
-        ax.set(
-            xlim=(-0.5, len(diagram.Ks) - 0.5),
-            ylim=(-0.5, len(diagram.Ls) - 0.5),
-            xlabel="$K$",
-            ylabel="$L$",
-            title=f"$\\lambda$ = {lam:g}",
-        )
+        width, height = (-0.5, len(diagram.Ks) - 0.5), (-0.5, len(diagram.Ls) - 0.5)
+        ax.set(xlim=width, ylim=height, xlabel="$K$", ylabel="$L$", title=f"$\\lambda$ = {lam:g}")
         ax.set_xticks(range(len(diagram.Ks)), diagram.Ks)
         ax.set_yticks(range(len(diagram.Ls)), diagram.Ls)
         ax.set_aspect("equal")
@@ -114,13 +94,12 @@ def plot_phases(diagram: PhaseDiagram, ax=None, lam: float | None = None):
         ax.spines[["left", "bottom"]].set_visible(False)
         handles = [Patch(color=colour(name), label=f"{marks[name]}  {name}".strip()) for name in names]
         if handles:
-            ax.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+            legend_beside(ax, handles)
         return ax
 
 
 def _with_events(branch: Branch):
-    """(lam, fun, stable) along the branch with its folds and bifurcations as points of their own, stable meaning behind
-    the point."""
+    """(lam, fun, stable behind the point) along the branch, its folds and bifurcations being points of their own."""
     rows = []
     for i, (lam, fun, stable) in enumerate(zip(branch.lam, branch.fun, branch.stable, strict=True)):
         rows.append((lam, fun, stable))
@@ -129,8 +108,7 @@ def _with_events(branch: Branch):
 
 
 def _runs(flags) -> list[tuple[int, int, bool]]:
-    """(first, last, value) of the runs of equal flags; each run reaches to the next one's first point, so that lines
-    join."""
+    """(first, last, value) of the runs of equal flags; each reaches to the next one's first point, so lines join."""
     cuts = [0, *(np.flatnonzero(np.diff(np.asarray(flags, dtype=int))) + 1).tolist(), len(flags)]
     return [(a, min(b, len(flags) - 1), bool(flags[a])) for a, b in pairwise(cuts)]
 
@@ -145,18 +123,12 @@ def _marks(names: list[str]) -> dict[str, str]:
 
 
 def _legend(ax, extra, lines: bool = False) -> None:
-    """A legend outside the axes, so that it covers nothing: the labelled artists once each, then what the signs
-    mean."""
+    """A legend of the labelled artists, each label once, and of what the signs mean."""
     from matplotlib.lines import Line2D
 
     handles, labels = ax.get_legend_handles_labels()
-    known = dict(zip(labels, handles, strict=True))
-    entries = list(known.values())
-    if lines:
-        entries += [
-            Line2D([], [], color="0.3", ls=ls, label=text) for ls, text in (("-", "index 0"), ("--", "index > 0"))
-        ]
-    entries += [
-        Line2D([], [], ls="", marker=marker, mec=edge, mfc=face, label=text) for text, marker, edge, face in extra
-    ]
-    ax.legend(handles=entries, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    entries = list(dict(zip(labels, handles, strict=True)).values())
+    dashes = (("-", "index 0"), ("--", "index > 0")) if lines else ()
+    entries += [Line2D([], [], color="0.3", ls=ls, label=text) for ls, text in dashes]
+    entries += [Line2D([], [], ls="", marker=mark, mec=edge, mfc=face, label=text) for text, mark, edge, face in extra]
+    legend_beside(ax, entries)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ufm.objectives.logits import value
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import house_style, new_axes, tints
 from ufm.points import LogitPoint
 
 
@@ -22,9 +22,8 @@ def along_ray(point: LogitPoint, t) -> np.ndarray:
     """
     K = point.problem.K
     nothing = replace(point, U=np.zeros((K, 0)), s=np.zeros(0), right=np.zeros((len(point.right), 0)), name="zero")
-    return np.array(
-        [value(replace(point, s=u * point.s)) if u > 0 else value(nothing) for u in np.asarray(t, dtype=float)]
-    )
+    points = [replace(point, s=u * point.s) if u > 0 else nothing for u in np.asarray(t, dtype=float)]
+    return np.array([value(p) for p in points])
 
 
 def ray(points: dict[str, LogitPoint], reach: float = 1.35, ax=None, samples: int = 400):
@@ -33,17 +32,11 @@ def ray(points: dict[str, LogitPoint], reach: float = 1.35, ax=None, samples: in
     points: {label: LogitPoint}; one colour per structure, later points of one colour lighter. reach: how far beyond the
     point the ray goes. Raises ValueError where there is nothing to draw.
     """
-    from matplotlib.colors import to_rgb
-
     if not points:
         raise ValueError("points must hold at least one LogitPoint; got none.")
     with house_style():
         ax = new_axes(ax, figsize=(5, 3.4))
-        times: dict[str, int] = {}
-        for label, point in points.items():
-            base = colour(point.name)
-            times[base] = seen = times.get(base, -1) + 1
-            tint = tuple(1 - 0.62**seen * (1 - c) for c in to_rgb(base))
+        for (label, point), tint in zip(points.items(), tints(p.name for p in points.values()), strict=True):
             size = float(np.linalg.norm(point.s))
             t = reach * np.linspace(0, 1, samples) ** 2
             ax.plot(t * size, along_ray(point, t), color=tint, lw=1.5, label=label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ufm.critical.measures import spectrum
-from ufm.plot.style import colour, house_style, new_axes
+from ufm.plot.style import beside, colour, house_style, new_axes
 
 
 def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
@@ -32,15 +32,8 @@ def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
                 row.plot(place, count, "o", ms=5, mec=tint, mfc="white" if flat else tint)
             row.set(yscale="log", ylim=(0.7, 4 * most), ylabel="multiplicity")
             row.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(Lam)))
-            row.annotate(
-                f"{name}: {len(rows)} eigenvalues",
-                (0.99, 0.97),
-                xycoords="axes fraction",
-                ha="right",
-                va="top",
-                color=tint,
-                fontsize=9,
-            )
+            look = {"xycoords": "axes fraction", "ha": "right", "va": "top", "color": tint, "fontsize": 9}
+            beside(row, f"{name}: {len(rows)} eigenvalues", (0.99, 0.97), **look)
         low = min(0.0, *(value for rows in found.values() for value, _ in rows))
         for row in axes:
             row.set_xlim(1.6 * low - 0.2 * 10.0 ** np.floor(np.log10(Lam)), 2 * size)

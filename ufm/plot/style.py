@@ -22,8 +22,7 @@ COLOURS = {
     "sel": "#44AA99",
     "unnamed": "#000000",
 }
-"""The colour of every family of structures, everywhere: Okabe and Ito's and some of Tol's, safe for colour-blind
-readers."""
+"""The colour of every family of structures, everywhere; safe for colour-blind readers (Okabe and Ito, Tol)."""
 
 RC = {
     "font.family": "STIXGeneral",
@@ -65,6 +64,39 @@ def new_axes(ax, **size):
     return Sheet(**size).add_subplot()
 
 
+def tints(names) -> list:
+    """The colours of structures' names; where several share one, the later ones are lighter."""
+    from matplotlib.colors import to_rgb
+
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        times = seen[colour(name)] = seen.get(colour(name), -1) + 1
+        found.append(tuple(1 - 0.65**times * (1 - c) for c in to_rgb(colour(name))))
+    return found
+
+
+def beside(ax, text: str, at, by=(0, 0), **look) -> None:
+    """A small text beside a place, `by` points from it, in the colour of the structure that it names."""
+    usual = {"textcoords": "offset points", "fontsize": 8, "color": colour(text), "annotation_clip": False}
+    ax.annotate(text, at, xytext=by, **usual | look)
+
+
+def apart(values, step: float):
+    """Ascending values, each at least a step above the one before: places for labels that do not overlap."""
+    import numpy as np
+
+    places = np.array(values, dtype=float)
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + step)
+    return places
+
+
+def legend_beside(ax, handles=None, **more) -> None:
+    """A legend to the right of the axes, where it covers nothing."""
+    ax.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5), **more)
+
+
 def check_file(path) -> None:
     """ValueError naming the path when no picture could be written there."""
     from pathlib import Path
@@ -73,9 +105,8 @@ def check_file(path) -> None:
 
     path, known = Path(path), FigureCanvasBase.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in known:
-        raise ValueError(
-            f"plot file must end in one of {', '.join('.' + k for k in sorted(known))}; got {str(path)!r}."
-        )
+        listed = ", ".join("." + k for k in sorted(known))
+        raise ValueError(f"plot file must end in one of {listed}; got {str(path)!r}.")
     check_writable(path, "plot file")
 
 
@@ -91,7 +122,6 @@ def save(figure, path) -> None:
     check_file(path)
     suffix = Path(path).suffix.lstrip(".").lower()
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    look = {"format": suffix, "dpi": 200, "metadata": dates.get(suffix)}
     with contextlib.nullcontext() if isinstance(figure, Sheet) else house_style():
-        write_atomically(
-            path, lambda stream: figure.savefig(stream, format=suffix, dpi=200, metadata=dates.get(suffix))
-        )
+        write_atomically(path, lambda stream: figure.savefig(stream, **look))
