@@ -12,38 +12,44 @@ import importlib
 
 __version__ = "0.1.0"
 
-_HOME = {
+FIRST_DAY = {
     "Problem": "ufm.problem",
-    "FactorPoint": "ufm.points",
-    "LogitPoint": "ufm.points",
-    "load": "ufm.landscapes.load",
-    "Loss": "ufm.losses",
-    "Activation": "ufm.activations",
     "minimize": "ufm.solvers.minimize",
     "multistart": "ufm.solvers.multistart",
     "compare": "ufm.landscapes.compare",
     "landscape": "ufm.landscapes.landscape",
+    "basins": "ufm.landscapes.basins",
     "profile": "ufm.landscapes.profile",
     "follow": "ufm.paths.follow",
     "connect": "ufm.paths.network",
+    "classify": "ufm.critical.classify",
+    "identify": "ufm.critical.identify",
+    "certify": "ufm.certificates.certify",
+    "collapse": "ufm.metrics",
+    "sweep": "ufm.sweeps.sweep",
+    "plot": None,
+    "load": "ufm.landscapes.load",
+}
+"""The first screen, as `dir(ufm)` and `import *` have it: name -> the module it lives in, None for a module. A name
+added here or below is added to `__init__.pyi` too, which type checkers and editors read."""
+LATER = {
+    "FactorPoint": "ufm.points",
+    "LogitPoint": "ufm.points",
+    "Loss": "ufm.losses",
+    "Activation": "ufm.activations",
     "path": "ufm.paths.path",
     "read_trajectory": "ufm.paths.trajectory",
     "phase_diagram": "ufm.sweeps.phases",
+    "census": "ufm.sweeps.census",
     "graph_search": "ufm.landscapes.sources.graph_search",
     "relu_profile": "ufm.landscapes.profile",
-    "classify": "ufm.critical.classify",
-    "identify": "ufm.critical.identify",
-    "basins": "ufm.landscapes.basins",
-    "census": "ufm.sweeps.census",
-    "certify": "ufm.certificates.certify",
-    "collapse": "ufm.metrics",
     "Accumulator": "ufm.metrics",
-    "sweep": "ufm.sweeps.sweep",
     "structures": None,
     "solvers": None,
-    "plot": None,
 }
-__all__ = [*_HOME, "__version__"]
+"""Names of `ufm` beyond the first day."""
+_HOME = {**FIRST_DAY, **LATER}
+__all__ = [*FIRST_DAY, "__version__"]
 
 
 def __getattr__(name: str):
@@ -58,5 +64,5 @@ def __getattr__(name: str):
     return value
 
 
-def __dir__():
-    return sorted({*globals(), *_HOME})
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,13 +14,13 @@ LISTED = ("ufm", "ufm.structures", "ufm.plot", "ufm.networks")
 
 
 def names(module: str) -> list[str]:
-    """`__all__` without modules and dunders where there is one, else the public functions and classes defined there, in
-    their order."""
+    """`__all__` (and `LATER`) without modules and dunders where there is one, else the public functions and classes
+    defined there, in their order."""
     home = importlib.import_module(module)
     if hasattr(home, "__all__"):
         return [
             name
-            for name in home.__all__
+            for name in (*home.__all__, *getattr(home, "LATER", ()))
             if not name.startswith("__") and not isinstance(getattr(home, name), ModuleType)
         ]
     own = [
