@@ -117,16 +117,16 @@ def torch_descend_by_hand(blocks, columns, lam: float, steps: int, lr: float, th
 
 def numpy_products(blocks):
     """The matrix products of one batched gradient alone, in numpy, into arrays made before."""
-    return _products(blocks, np.matmul, np.empty)
+    return products(blocks, np.matmul, np.empty)
 
 
 def torch_products(blocks, threads: int = 1):
     """The same by torch.bmm."""
     torch, factors = torch_factors(blocks, threads)
-    return _products(factors, torch.bmm, lambda shape: torch.empty(shape, dtype=torch.float64))
+    return products(factors, torch.bmm, lambda shape: torch.empty(shape, dtype=torch.float64))
 
 
-def _products(factors, matmul, empty):
+def products(factors, matmul, empty):
     """A_D ... A_2 and Z, then P_l' R_l and R_{l+1} = R_l A_l' for l = 1, ..., D-1."""
     calls, P = [], [factors[-1]]
 

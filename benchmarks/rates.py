@@ -47,7 +47,7 @@ def gradient(name: str, quick: bool) -> Job:
         return Tool(title, prepare, lambda answer: _end(objective, answer, work, compared), needs)
 
     tools = (
-        tool("ufm batched gradient", functools.partial(_ours, objective)),
+        tool("ufm batched gradient", functools.partial(our_gradient, objective)),
         tool(
             "PyTorch, batched autograd",
             lambda blocks, columns: batched.torch_autograd(blocks, columns, problem.lam),
@@ -83,7 +83,7 @@ def objective_of(problem: ufm.Problem, reduced: bool) -> FactorObjective:
     )
 
 
-def _ours(objective: FactorObjective, blocks, columns):
+def our_gradient(objective: FactorObjective, blocks, columns):
     batch = BatchObjective(objective, namespace())
     X = np.concatenate([A.reshape(len(A), -1) for A in blocks], axis=1)
     buffers = np.empty_like(X), np.empty_like(X)  # written into again and again, as the solvers do

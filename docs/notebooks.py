@@ -78,11 +78,11 @@ def execute(notebook: dict) -> dict:
     for before, after in zip(notebook["cells"], done["cells"], strict=True):
         after["metadata"], after["source"] = before["metadata"], before["source"]
         if "outputs" in after:
-            after["outputs"] = _joined(after["outputs"])
+            after["outputs"] = joined_streams(after["outputs"])
     return {**done, "metadata": METADATA}
 
 
-def _joined(outputs: list[dict]) -> list[dict]:
+def joined_streams(outputs: list[dict]) -> list[dict]:
     """Neighbouring pieces of one stream as one output: how a kernel cuts what is printed is a matter of timing."""
     joined: list[dict] = []
     for output in outputs:

@@ -27,3 +27,24 @@ def served():
     running.shutdown()
     running.server_close()
     thread.join()
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """stop_at(owner, name, call): Ctrl-C comes at that call of a public function, in the midst of what calls it.
+
+    call: a number, counted from 1, or a condition on its arguments.
+    """
+
+    def stop(owner, name, call):
+        real, calls = getattr(owner, name), []
+
+        def stopped(*args, **named):
+            calls.append(args)
+            if call(*args, **named) if callable(call) else len(calls) == call:
+                raise KeyboardInterrupt
+            return real(*args, **named)
+
+        monkeypatch.setattr(owner, name, stopped)
+
+    return stop

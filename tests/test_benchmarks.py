@@ -198,7 +198,7 @@ def test_flops_are_those_of_the_products_made(K, n, d, L):
         np.matmul(a, b, out=out)
 
     blocks = batch_factors(objective.problem, 0, 2)
-    batched._products(blocks, matmul, np.empty)()
+    batched.products(blocks, matmul, np.empty)()
     assert batched.flops(objective.shapes) == sum(counted)
 
 
@@ -210,6 +210,6 @@ def test_pytorch_computes_the_same_batched_gradient(name, peer):
     objective = rates.objective_of(problem, reduced)
     blocks = batch_factors(problem, 0, 3, objective)
     value, parts = getattr(batched, peer)(blocks, objective.fit.columns, problem.lam)()
-    ours, (grad,) = rates._ours(objective, blocks, None)()
+    ours, (grad,) = rates.our_gradient(objective, blocks, None)()
     np.testing.assert_allclose(value, ours, rtol=1e-12)
     np.testing.assert_allclose(np.concatenate([np.reshape(part, (3, -1)) for part in parts], axis=1), grad, atol=1e-13)

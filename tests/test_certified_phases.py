@@ -230,18 +230,8 @@ def test_names_taking_part():
     assert set(found.names.values()) == {("pairs",)} and all(len(c.certificates) <= 1 for c in found.cells)
 
 
-def test_interrupted(monkeypatch):
-    from ufm.certificates import certified_phases as module
-
-    count, true = [], module._column
-
-    def stopping(*args):
-        count.append(1)
-        if len(count) == 2:
-            raise KeyboardInterrupt
-        return true(*args)
-
-    monkeypatch.setattr(module, "_column", stopping)
+def test_interrupted(stop_at):
+    stop_at(phases, "piece_margin", lambda problem, *_: problem[0] == 6)
     found = certified_phase_diagram((4, 6), 2, cells=1, splits=0)
     assert found.interrupted and {c.K for c in found.cells} == {4} and "interrupted" in repr(found)
 

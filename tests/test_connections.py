@@ -11,7 +11,7 @@ from ufm.critical.classify import classify
 from ufm.critical.same import same_kind
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum, value
-from ufm.paths import descents
+from ufm.paths import descents, strings
 from ufm.paths import network as networks
 from ufm.paths import path as lines
 from ufm.paths.descents import descend_both
@@ -268,7 +268,7 @@ def test_a_string_from_the_worse_line_finds_the_same_saddle(ends, monkeypatch):
         x, y = lines.aligned_lifts(objective, a, b)
         return x + np.multiply.outer(np.linspace(0, 1, images), y - x), "straight"
 
-    monkeypatch.setattr(lines, "_first_string", straight)
+    monkeypatch.setattr(lines, "first_string", straight)
     for climb in (False, True):
         found = path(*ends, tol=2e-3, climb=climb)
         assert found.steps > 0 and found.refined and abs(found.top.fun - SADDLE) < 1e-9
@@ -305,15 +305,8 @@ def test_copies_that_differ_by_gauge_are_joined_by_a_point(ends):
     assert np.linalg.norm(turned - x) <= np.linalg.norm(y - x)
 
 
-def test_a_string_that_is_stopped_keeps_what_it_has(ends, monkeypatch):
-    real = String._move
-
-    def stop(self, *args):
-        if self.steps == 2:
-            raise KeyboardInterrupt
-        real(self, *args)
-
-    monkeypatch.setattr(String, "_move", stop)
+def test_a_string_that_is_stopped_keeps_what_it_has(ends, stop_at):
+    stop_at(strings, "respaced", 3)  # once a step
     found = path(*ends)
     assert not found.converged and "interrupted" in found.message and found.steps == 2
 

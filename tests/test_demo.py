@@ -660,17 +660,28 @@ def desk_server():
 
 
 class SlowDesk(Desk):
-    """A desk whose solver needs `work` seconds; counts what it starts, finishes and gives up."""
+    """A desk whose solver needs `work` seconds; counts who is at it, and what it starts, finishes and gives up."""
 
     work, started, ended, dropped = 0.0, 0, 0, 0
 
-    def _run(self, question, gone):
-        self._look(gone)
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.here = []
+
+    def ask(self, question, gone=lambda: False):
+        self.here.append(question)
+        try:
+            return super().ask(question, gone)
+        finally:
+            self.here.pop()
+
+    def answer(self, question, gone):
+        self.look(gone)
         self.started += 1
         began = time.monotonic()
         try:
             while time.monotonic() < began + self.work:
-                self._look(gone)
+                self.look(gone)
                 time.sleep(0.01)
         except Abandoned:
             self.dropped += 1
@@ -704,7 +715,7 @@ def test_questions_nobody_waits_for_block_no_others(desk_server):
     for _ in range(20):
         post(desk_server, GOOD).close()
     until = time.monotonic() + 30
-    while desk._line._value < 1 + desk.waiting and time.monotonic() < until:
+    while desk.here and time.monotonic() < until:
         time.sleep(0.01)
     desk.work = 0
     assert ask(server.address(desk_server), GOOD) == (200, {"winner": "dnc"})
@@ -712,11 +723,11 @@ def test_questions_nobody_waits_for_block_no_others(desk_server):
 
 
 def test_a_full_line_is_told_so_and_the_others_are_answered(desk_server, monkeypatch):
-    monkeypatch.setattr("ufm.demo.questions._HURRY", 0.1)
+    monkeypatch.setattr("ufm.demo.questions.HURRY", 0.1)
     desk_server.desk = desk = SlowDesk(waiting=1)
     desk.work = 2
     first, second = post(desk_server, GOOD), post(desk_server, GOOD)
-    while desk._line._value:
+    while len(desk.here) < 2:
         time.sleep(0.01)
     status, reply = ask(server.address(desk_server), GOOD)
     assert status == 503 and "2 questions" in reply["error"]

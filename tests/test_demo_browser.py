@@ -37,10 +37,10 @@ class Browser:
         }
         logs = {"browser": "ALL", "performance": "ALL"}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs}
-        reply = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        reply = self.send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{reply['sessionId']}"
 
-    def _send(self, method, path, data=None, patience=PATIENCE):
+    def send(self, method, path, data=None, patience=PATIENCE):
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.base + path, body, {"Content-Type": "application/json"}, method=method)
         try:
@@ -51,35 +51,35 @@ class Browser:
                 raise AssertionError(json.load(refusal)["value"]["message"][:400]) from None
 
     def go(self, url):
-        self._send("POST", f"{self.session}/url", {"url": "about:blank"})
+        self.send("POST", f"{self.session}/url", {"url": "about:blank"})
         self.logs("browser"), self.logs("performance")
-        self._send("POST", f"{self.session}/url", {"url": url})
+        self.send("POST", f"{self.session}/url", {"url": url})
         self.wait("return Boolean(window.UFM_PAGE && UFM_PAGE.now)")
 
     def js(self, code, *values):
-        return self._send("POST", f"{self.session}/execute/sync", {"script": code, "args": list(values)})
+        return self.send("POST", f"{self.session}/execute/sync", {"script": code, "args": list(values)})
 
     def later(self, code, *values, seconds=600):
         """The value a script hands to `done` when it is ready."""
-        self._send("POST", f"{self.session}/timeouts", {"script": 1000 * seconds})
+        self.send("POST", f"{self.session}/timeouts", {"script": 1000 * seconds})
         head = "const done = arguments[arguments.length - 1];"
-        return self._send(
+        return self.send(
             "POST", f"{self.session}/execute/async", {"script": head + code, "args": list(values)}, seconds
         )
 
     def resize(self, width, height):
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self._send(
+        self.send(
             "POST", f"{self.session}/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
         )
 
     def click(self, selector):
-        found = self._send("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
-        self._send("POST", f"{self.session}/element/{next(iter(found.values()))}/click", {})
+        found = self.send("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
+        self.send("POST", f"{self.session}/element/{next(iter(found.values()))}/click", {})
 
     def press(self, selector, keys):
-        found = self._send("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
-        self._send("POST", f"{self.session}/element/{next(iter(found.values()))}/value", {"text": keys})
+        found = self.send("POST", f"{self.session}/element", {"using": "css selector", "value": selector})
+        self.send("POST", f"{self.session}/element/{next(iter(found.values()))}/value", {"text": keys})
 
     def wait(self, code):
         until = time.monotonic() + PATIENCE
@@ -90,7 +90,7 @@ class Browser:
         raise AssertionError(f"never came true: {code}")
 
     def logs(self, kind):
-        return self._send("POST", f"{self.session}/se/log", {"type": kind})
+        return self.send("POST", f"{self.session}/se/log", {"type": kind})
 
     def complaints(self):
         return [entry["message"] for entry in self.logs("browser") if entry["level"] in ("SEVERE", "WARNING")]
@@ -117,7 +117,7 @@ class Browser:
         )
 
     def close(self):
-        self._send("DELETE", self.session)
+        self.send("DELETE", self.session)
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +350,7 @@ def test_the_box_takes_numbers_as_they_are_written_and_shows_them_whole(browser,
         browser.resize(width, 800)
         assert browser.js("const s = document.getElementById('lam'); return s.scrollWidth <= s.clientWidth")
         assert float(browser.js("return document.getElementById('lam').value")) == pytest.approx(lam, rel=1e-9)
-    browser._send(
+    browser.send(
         "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}}
     )
     browser.go(browser.js("return location.href"))
@@ -442,7 +442,7 @@ def test_words_picture_and_slider_of_every_step_are_seen_together(browser, file,
         assert browser.js("return document.getElementById('card-spectrum').offsetParent !== null")
         assert browser.complaints() == []
     finally:
-        browser._send(
+        browser.send(
             "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}}
         )
 
@@ -550,7 +550,7 @@ def test_nothing_overlaps_or_leaves_the_screen(browser, file, width, scheme):
             assert browser.js("return document.documentElement.scrollWidth <= window.innerWidth")
             assert browser.js(OVERLAPS) == []
     finally:
-        browser._send(
+        browser.send(
             "POST", f"{browser.session}/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}}
         )
 

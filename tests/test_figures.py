@@ -257,7 +257,7 @@ def wide_and_narrow(L):
 def test_leaving_the_width_keeps_logits_and_ends(L, monkeypatch):
     problem, objective, x = wide_and_narrow(L)
     for _ in range(3):
-        x, _ = descents._advance(objective, x[None], 1e-12, 60)
+        x, _ = descents.advance(objective, x[None], 1e-12, 60)
         x = x[0]
     collapsed = objective.to_logits(x, collapse=True).matrix()
     narrow = descents.narrow_objective(problem)
@@ -275,17 +275,17 @@ def test_leaving_the_width_keeps_logits_and_ends(L, monkeypatch):
 
 def test_wrong_frames_would_be_seen(monkeypatch):
     problem, objective, x = wide_and_narrow(2)
-    spans = descents._spans
+    frames_of = descents.class_frames
 
     def planted(objective, x):
-        H, spread, frames = spans(objective, x)
+        H, spread, frames = frames_of(objective, x)
         return (
             H,
             spread,
             [frames[0][:, ::-1].copy() * np.sign(np.arange(frames[0].shape[1]) - 0.5), np.roll(frames[1], 1, axis=0)],
         )
 
-    monkeypatch.setattr(descents, "_spans", planted)
+    monkeypatch.setattr(descents, "class_frames", planted)
     logits = descents.narrow_objective(problem).logits(descents.narrowed(objective, x))
     assert not np.allclose(logits, objective.to_logits(x, collapse=True).matrix(), atol=1e-3)
 

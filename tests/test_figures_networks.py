@@ -205,7 +205,7 @@ def test_ends_below_the_line_are_counted_without_the_control():
 
     def title():
         ax = sheet(PAGE, 3.0).add_subplot()
-        heads._curves(ax, data["parts"][0], data)
+        heads.curves(ax, data["parts"][0], data)
         return ax.get_title()
 
     assert "4 of 6 end below DNC" in title()  # 0.18, 0.20, 0.22, 0.24 of six random starts

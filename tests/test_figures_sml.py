@@ -71,7 +71,7 @@ def boxes_that_overlap(picture, slack=0.75):
         for ax in picture.axes
         for t in (ax.title, ax.xaxis.label, ax.yaxis.label, *(ax.get_legend().findobj(Text) if ax.get_legend() else []))
     ]
-    texts += [picture._suptitle] if picture._suptitle else []
+    texts += picture.texts  # its title over all axes among them
     boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts if t.get_text().strip()]
     cut, page, found = slack * picture.dpi / 72, picture.bbox, []
     for i, (a, p) in enumerate(boxes):
@@ -157,15 +157,15 @@ def test_starts_do_not_depend_on_each_other():
 @pytest.mark.parametrize("K, L", [(6, 4), (10, 4), (10, 5)])
 def test_ends_are_named_by_their_ranks(K, L):
     problem = Problem(K=K, n=2, d=K + 2, L=L, lam=1e-3, loss="mse", activation="relu")
-    found = sml24_runs._end(relu_collapse.relu_dnc(problem))
+    found = sml24_runs.end_of(relu_collapse.relu_dnc(problem))
     assert found["full"] and found["lost"] == 0 and found["name"] == "dnc" and found["ranks"][1:] == [K] * (L - 2)
     assert found["fun"] == pytest.approx(relu_collapse.loss(problem), rel=1e-12)
-    partial = sml24_runs._end(relu_collapse.relu_dnc(problem, fitted=K - 2))
+    partial = sml24_runs.end_of(relu_collapse.relu_dnc(problem, fitted=K - 2))
     assert not partial["full"] and partial["lost"] == 2 and partial["name"] == f"partial({K - 2})"
     r = graph_codes.srg_order(K)
-    code = sml24_runs._end(graph_codes.srg(problem))
+    code = sml24_runs.end_of(graph_codes.srg(problem))
     assert not code["full"] and code["name"] == f"srg(r={r})" and max(code["ranks"][:-1]) == r
-    second = sml24_runs._end(relu_collapse.relu_dnc(problem, second="pairs"))
+    second = sml24_runs.end_of(relu_collapse.relu_dnc(problem, second="pairs"))
     assert second["full"] and second["ranks"][0] == K // 2
 
 
@@ -173,12 +173,12 @@ def test_spread_is_that_of_the_samples():
     problem = sml24_runs.problem_of(SMALL)
     objective = FactorObjective(problem)
     x = objective.pack(relu_collapse.relu_dnc(problem).factors)
-    assert sml24_runs._spread(objective, x) < 1e-30
+    assert sml24_runs.spread(objective, x) < 1e-30
     H = relu_collapse.relu_dnc(problem).factors[0].copy()
     H[:, 0] += 1.0
     H[:, 1] -= 1.0
     y = objective.pack([H, *relu_collapse.relu_dnc(problem).factors[1:]])
-    assert sml24_runs._spread(objective, y) == pytest.approx(
+    assert sml24_runs.spread(objective, y) == pytest.approx(
         2 * problem.widths[0] / np.sum(relu_collapse.relu_dnc(problem).factors[0] ** 2)
     )
 

@@ -205,16 +205,8 @@ def test_refusals_name_what_is_wrong():
         phase_diagram([4], [2], [0.1], lam=0.1)
 
 
-def test_ctrl_c_keeps_the_points_reached(monkeypatch):
-    calls, step = [], module._Walk._step
-
-    def interrupted(self, *args):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return step(self, *args)
-
-    monkeypatch.setattr(module._Walk, "_step", interrupted)
+def test_ctrl_c_keeps_the_points_reached(stop_at):
+    stop_at(module, "Stratum", 15)  # of the points tried
     branch = follow(structures.pairs(Problem(K=4, L=2, lam=1e-3)), 1e-6)
     assert branch.interrupted and branch.message == "interrupted" and 1 < len(branch) <= 5
 
@@ -284,7 +276,7 @@ def test_search_adds_what_no_structure_is():
     json.dumps(found.to_dict())
 
 
-def test_phase_diagram_cells_and_ctrl_c(monkeypatch):
+def test_phase_diagram_cells_and_ctrl_c(stop_at):
     names = ("zero", "dnc", "pairs", "pairs+apex")
     found = phase_diagram([4, 5, 6], [1, 2, 3], [1e-3, 1e-2], names, grid=3)
     assert len(found.cells) == 18
@@ -296,15 +288,7 @@ def test_phase_diagram_cells_and_ctrl_c(monkeypatch):
     assert cell.margin == pytest.approx(value(structures.pairs(problem)) - value(structures.dnc(problem)), abs=1e-15)
     assert cell.runner_up == "pairs"
     json.dumps(found.to_dict())
-    original, calls = phases._column, []
-
-    def stopped(*args):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    monkeypatch.setattr(phases, "_column", stopped)
+    stop_at(phases, "Cell", lambda K, *_: K == 6)
     part = phase_diagram([4, 6], [2], [1e-2], ("dnc", "pairs"))
     assert part.interrupted and len(part.cells) == 1
     assert "missing" in repr(part)

@@ -37,14 +37,14 @@ def test_all_graphs_on_eight_vertices():
 
 
 def test_a_poorer_fingerprint_would_miss_graphs(monkeypatch):
-    graphs._grown.cache_clear()
+    graphs.grown.cache_clear()
     monkeypatch.setattr(
-        graphs, "_fingerprints", lambda lists: [hash(tuple(sorted(np.bincount(np.ravel(e)).tolist()))) for e in lists]
+        graphs, "fingerprints", lambda lists: [hash(tuple(sorted(np.bincount(np.ravel(e)).tolist()))) for e in lists]
     )
     try:
         assert len(simple_graphs(6)) < 68
     finally:
-        graphs._grown.cache_clear()
+        graphs.grown.cache_clear()
 
 
 def test_each_graph_on_six_vertices_is_in_the_atlas_once():

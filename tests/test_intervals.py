@@ -102,7 +102,7 @@ def test_a_shrunken_padding_is_seen(monkeypatch):
     """The tests above can fail: without the padding, exp leaves out true values."""
     from ufm.numerics import intervals
 
-    monkeypatch.setattr(intervals, "_PAD", 0.0)
+    monkeypatch.setattr(intervals, "PAD", 0.0)
     x = np.random.default_rng(4).uniform(-5, 5, 500)
     box = Interval.of(x).exp()
     with pytest.raises(AssertionError):

@@ -189,7 +189,7 @@ def test_pieces_of_a_stream_become_one_output():
         result,
         said("stdout", "e\n"),
     ]
-    assert notebooks._joined(pieces) == [
+    assert notebooks.joined_streams(pieces) == [
         said("stdout", "a\n", "bc\n"),
         said("stderr", "d\n"),
         result,

@@ -268,10 +268,10 @@ def test_codes_exist_up_to_their_fold(r, K, L, variant):
     """Largest lam with a minimum on the ray, from the maximum over u of -dfit/dlog u / (1/2 (Q u)^(1/L)), Q u growing
     like lam^(L+1) u/lam."""
     graph = complete(r)
-    mu, count = graph_codes._spectrum(graph, variant)
+    mu, count = graph_codes.code_spectrum(graph, variant)
     v = np.exp(np.linspace(-8.0, 12.0, 200_001))[:, None] * mu**2 / np.max(mu**2)
     pull = np.sum(count * v / (1 + v) ** 2, axis=1) / K
-    ridge = np.exp((graph_codes._log_Q(relu(K, L, 1.0), graph) + np.log(K * v[:, 0] / mu[0] ** 2)) / L)
+    ridge = np.exp((graph_codes.code_log_Q(relu(K, L, 1.0), graph) + np.log(K * v[:, 0] / mu[0] ** 2)) / L)
     edge = float(np.max(pull / ridge)) ** (L / (L + 1))
     for times in (1 - 1e-7, 1 - 1e-9):
         assert graph_codes.loss(relu(K, L, edge * times), graph, variant) > 0.5

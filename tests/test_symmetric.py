@@ -188,10 +188,10 @@ def test_two_orbit_counts_agree_with_a_scan_that_knows_nothing_of_newton(k, m, C
 
 
 def test_the_sign_sum_notices_a_missing_root(monkeypatch):
-    problem, pairs_up = normal_form(4, 2, 0.02), symmetric._System._pairs_up
+    problem, pairs_up = normal_form(4, 2, 0.02), symmetric.System.pairs_up
     assert survey(problem).unpaired == ()
     monkeypatch.setattr(symmetric, "MOST_ROUNDS", 1)
-    monkeypatch.setattr(symmetric._System, "_pairs_up", lambda self, roots: pairs_up(self, roots[:-1]))
+    monkeypatch.setattr(symmetric.System, "pairs_up", lambda self, roots: pairs_up(self, roots[:-1]))
     assert "V_4:1,2,3" in survey(problem).unpaired
 
 
@@ -300,15 +300,12 @@ def test_class_permutations_are_one_point_and_other_points_of_equal_value_stay()
     order = np.array([2, 4, 1, 0, 3])
     turned = dataclasses.replace(point, U=point.U[order], right=point.right[order])
     other = dataclasses.replace(point, U=np.linalg.qr(np.arange(15.0).reshape(5, 3) ** 2)[0])
-    kept = symmetric._distinct([(1.0, point), (1.0 + 1e-13, turned), (1.0, other)])
+    kept = symmetric.distinct([(1.0, point), (1.0 + 1e-13, turned), (1.0, other)])
     assert kept == [point, other]
 
 
-def test_an_interrupt_keeps_the_classes_finished(monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(symmetric, "_two_orbits", stop)
+def test_an_interrupt_keeps_the_classes_finished(stop_at):
+    stop_at(symmetric, "Roots", lambda supports, coupled, *_: coupled)  # the first class of two orbits
     found = survey(Problem(K=4, L=2, lam=0.02))
     assert found.interrupted and found.classes == ("blocks", "S_4", "S_2wrS_2", "V_4") and len(found.points) > 8
     assert "interrupted" in repr(found)

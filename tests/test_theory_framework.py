@@ -1,5 +1,6 @@
 """Claims, their running, their reports: wrong claims come out wrong, and nothing is lost, repeated or overdrawn."""
 
+import importlib.util
 import itertools
 import json
 import math
@@ -400,7 +401,7 @@ def test_a_dead_worker_leaves_undecided_cases(monkeypatch):
 
         os._exit(1)
 
-    monkeypatch.setattr(runs, "_outcomes", lambda work, jobs: runs._parallel(work, range(len(work)), 2))
+    monkeypatch.setattr(runs, "PATIENCE", 0.0)
     verdict = runs.verify([claim(check=deadly, cases=grid(x=range(5, 8)))], jobs=2).verdicts[0]
     assert verdict.verdict == UNDECIDED and "a worker process died" in verdict.why
 
@@ -443,9 +444,25 @@ def test_a_record_knows_the_claim_the_case_the_version_and_the_source(tmp_path, 
     assert runs.verify([claim(cases=grid(x=[5, 20]))], jobs=1, resume=file).reused == 4
     monkeypatch.setattr(runs, "__version__", "other")
     assert runs.verify([claim()], jobs=1, resume=file).reused == 0
-    monkeypatch.undo()
-    monkeypatch.setattr(runs, "_source", lambda check: "other")
-    assert runs.verify([claim()], jobs=1, resume=file).reused == 0
+
+
+def test_a_record_is_not_of_a_check_written_otherwise(tmp_path):
+    file, source = tmp_path / "done.jsonl", tmp_path / "written.py"
+
+    def reused(text):
+        source.write_text(text)
+        spec = importlib.util.spec_from_file_location("written", source)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["written"] = module
+        try:
+            spec.loader.exec_module(module)
+            return runs.verify([claim(check=module.check)], jobs=1, resume=file).reused
+        finally:
+            del sys.modules["written"]
+
+    text = "from theory.claim import Evidence\n\n\n"
+    text += "def check(case):\n    return Evidence(case.x, '<', 2**case.x, strength='exact')\n"
+    assert [reused(text), reused(text), reused(text + "\n# otherwise\n")] == [0, 10, 0]
 
 
 def test_failed_cases_are_tried_again_and_damaged_records_are_not_believed(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from ufm import structures
 from ufm.critical.classify import classify
-from ufm.paths.trajectory import _assignment, _escape_rate, _Matcher, _norms, _swap_gains, align, read_trajectory
+from ufm.paths.trajectory import Matcher, align, assignment, escape_rate, read_trajectory, swap_gains
 from ufm.plot.connections import plateaus
 from ufm.problem import Problem
 from ufm.solvers import starts
@@ -133,15 +133,8 @@ def test_points_that_are_not_listed_go_unnamed(run):
     assert read_trajectory(run, [structures.dnc(F1)]).passed == []
 
 
-def test_ctrl_c_keeps_the_records_read(small, monkeypatch):
-    real = _Matcher.nearest
-
-    def stop(self, i):
-        if i == 7:
-            raise KeyboardInterrupt
-        return real(self, i)
-
-    monkeypatch.setattr(_Matcher, "nearest", stop)
+def test_ctrl_c_keeps_the_records_read(small, stop_at):
+    stop_at(Matcher, "nearest", lambda self, i: i == 7)
     found = read_trajectory(small[0])
     assert len(found) == 7 and "interrupted after 7" in found.note
 
@@ -152,7 +145,7 @@ def test_ctrl_c_keeps_the_records_read(small, monkeypatch):
 def test_swap_gains_are_those_of_the_swaps():
     rng = np.random.default_rng(0)
     M, B = rng.standard_normal((2, 6, 6))
-    gains = _swap_gains(M, B)
+    gains = swap_gains(M, B)
     for i in range(6):
         for j in range(6):
             q = np.arange(6)
@@ -196,13 +189,13 @@ def test_larger_structures_are_recognised_in_any_order():
         P, q = point.class_logits(), rng.permutation(12)
         M = P[np.ix_(q, q)] + 1e-3 * rng.standard_normal((12, 12))
         assert align(M, P)[1] == pytest.approx(np.linalg.norm(M - P[np.ix_(q, q)]), rel=1e-9)
-    assert sorted(_assignment(M, P, np.zeros(12, dtype=int)).tolist()) == list(range(12))
+    assert sorted(assignment(M, P, np.zeros(12, dtype=int)).tolist()) == list(range(12))
 
 
 def test_singular_values_bound_distances_from_below():
     rng = np.random.default_rng(4)
     M, P = rng.standard_normal((3, 5, 5)), rng.standard_normal((2, 5, 5))
-    matcher = _Matcher(M, P, _norms(P), [1] * 5)
+    matcher = Matcher(M, P, np.linalg.norm(P, axis=(1, 2)), [1] * 5)
     for i in range(3):
         distances = [matcher.distance(i, k) for k in range(2)]
         assert all(b <= d + 1e-12 for b, d in zip(matcher.bound[i], distances, strict=True))
@@ -211,8 +204,8 @@ def test_singular_values_bound_distances_from_below():
 
 def test_rates_need_enough_records():
     t = np.arange(100.0)
-    assert _escape_rate(t, 1e-6 * np.exp(0.1 * t)) == pytest.approx(0.1, rel=1e-9)
-    assert _escape_rate(t[:3], 1e-6 * np.exp(t[:3])) is None
+    assert escape_rate(t, 1e-6 * np.exp(0.1 * t)) == pytest.approx(0.1, rel=1e-9)
+    assert escape_rate(t[:3], 1e-6 * np.exp(t[:3])) is None
 
 
 # ---- what is refused

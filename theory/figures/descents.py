@@ -79,7 +79,7 @@ def rest(
     labels, objective = np.arange(starts), wide
     while len(labels):
         block = min(BLOCK if objective is wide else steps, steps - done)
-        x, rows = _advance(objective, x, tol, block)
+        x, rows = advance(objective, x, tol, block)
         for row, (kind, taken) in rows.items():
             if kind != "moves" or done + block >= steps:
                 ends[int(labels[row])] = (objective, None if kind == "diverged" else x[row], done + taken)
@@ -133,7 +133,7 @@ def named_ends(cell: dict) -> list[dict]:
     ]
 
 
-def _advance(objective: FactorObjective, x, tol: float, steps: int):
+def advance(objective: FactorObjective, x, tol: float, steps: int):
     """(x after at most `steps` steps, {row: (what happened, steps)})."""
     rows, after = {}, np.array(x)
 
@@ -167,7 +167,7 @@ def narrow_objective(problem: Problem) -> FactorObjective:
     return FactorObjective(problem, True, tuple(min(d, 2 * problem.K) for d in problem.widths))
 
 
-def _spans(objective: FactorObjective, x):
+def class_frames(objective: FactorObjective, x):
     """(class features sqrt(n) H (d, K), spread within classes, [Q_1, ..., Q_L]) of flat factors."""
     problem = objective.problem
     H, *W = objective.unpack(x)[0]
@@ -191,7 +191,7 @@ def remnant(objective: FactorObjective, x) -> float:
     """The largest share of a factor that the change to width 2K leaves out but for the part both of whose sides lie
     outside."""
     H, *W = objective.unpack(x)[0]
-    _, spread, Q = _spans(objective, x)
+    _, spread, Q = class_frames(objective, x)
     parts = [spread / np.linalg.norm(H)]
     for A, before, after in zip(W[:-1], Q[:-1], Q[1:], strict=True):
         inside = after.T @ A @ before
@@ -203,7 +203,7 @@ def remnant(objective: FactorObjective, x) -> float:
 def narrowed(objective: FactorObjective, x) -> np.ndarray:
     """(Q_1' H_1, Q_2' W_1 Q_1, ..., W_L Q_L) on class columns, as a flat vector of `narrow_objective`."""
     _, *W = objective.unpack(x)[0]
-    H, _, Q = _spans(objective, x)
+    H, _, Q = class_frames(objective, x)
     inner = [after.T @ A @ before for A, before, after in zip(W[:-1], Q[:-1], Q[1:], strict=True)]
     return narrow_objective(objective.problem).pack([Q[0].T @ H, *inner, W[-1] @ Q[-1]])
 

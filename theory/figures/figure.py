@@ -112,7 +112,7 @@ class PaperFigure:
 
         path = Path(path)
         check_file(path)
-        _refuse_others_files(path, csv)
+        refuse_others_files(path, csv)
         data = self.compute(fast, rng, cache, progress, jobs)
         with paper_style():
             save(settled(self.draw(data)), path)
@@ -258,7 +258,7 @@ def _keyed(item: tuple[str, Callable, dict]):
         return key, function(cell)
 
 
-def _refuse_others_files(path: Path, csv: bool) -> None:
+def refuse_others_files(path: Path, csv: bool) -> None:
     """ValueError, before any work, where a file that no figure wrote stands in the place of the record, or of the
     numbers."""
     from ufm.numerics.files import check_writable

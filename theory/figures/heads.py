@@ -340,7 +340,7 @@ def draw(data: dict):
     axes = figure.subplots(len(data["parts"]), 3, width_ratios=(1.45, 1, 1.05))
     letters = iter("abcdef")
     for (left, middle, right), part in zip(axes, data["parts"], strict=True):
-        _curves(left, part, data)
+        curves(left, part, data)
         if (run := drawn(part)) is not None:
             _spectra(middle, run)
             _heat_map(right, run, figure)
@@ -349,7 +349,7 @@ def draw(data: dict):
     return figure
 
 
-def _curves(ax, part: dict, data: dict) -> None:
+def curves(ax, part: dict, data: dict) -> None:
     """Losses coloured by the name of their end, and the lines; the legend counts the random starts."""
     bound, runs = part["values"]["dnc"], random_runs(part)
     low = min((run["fun"] for run in part["runs"] if run["fun"] is not None), default=bound)

@@ -55,8 +55,8 @@ def descents(cell: dict) -> list[dict]:
         x = _steps(objective, x, after - before)
         funs.append(objective.value(x).tolist())
         fits.append([float(objective.fit.value(objective.logits(v), None)) for v in x])
-        spreads.append([_spread(objective, v) for v in x])
-    ends = [_end(objective.point(v)) for v in x]
+        spreads.append([spread(objective, v) for v in x])
+    ends = [end_of(objective.point(v)) for v in x]
     curves = {"funs": funs, "fits": fits, "spreads": spreads}
     return [
         {"start": i, "steps": marks, **{k: [at[j] for at in c] for k, c in curves.items()}, **ends[j]}
@@ -78,7 +78,7 @@ def _steps(objective: FactorObjective, x, steps: int):
     return out
 
 
-def _spread(objective: FactorObjective, x) -> float:
+def spread(objective: FactorObjective, x) -> float:
     """DNC1: |H_1 - class means|^2/|class means|^2 as samples see them; 0 for one sample per class."""
     problem = objective.problem
     H = objective.unpack(x)[0][0]
@@ -106,7 +106,8 @@ def rank(s) -> int:
     return sum(v > COUNTED * s[0] for v in s) if s[0] > 1e-9 else 0
 
 
-def _end(point: FactorPoint) -> dict:
+def end_of(point: FactorPoint) -> dict:
+    """What a run came to: F, its name, ranks and singular values of the layers, and how many classes it lost."""
     problem = point.problem
     before, after = map(spectra, layers(point))
     own = np.array(

@@ -19,7 +19,7 @@ LIMITS = {"K": (2, 20), "n": (1, 50), "L": (1, 10), "d": (1, 40)}
 WAITING, SECONDS = 4, 120.0
 """How many questions may wait for the one at work, and how long one may take."""
 
-_TICK, _HURRY = 0.1, 2.0
+_TICK, HURRY = 0.1, 2.0
 """Seconds between two looks at who asked; seconds a full line is given to get shorter."""
 
 
@@ -84,11 +84,11 @@ class Desk:
         Raises Busy when the line is full, Late beyond the limit, Abandoned when who asked has left or the desk is
         closed, RuntimeError with the solver's words when it failed.
         """
-        self._enter(self._line, gone, _HURRY)
+        self._enter(self._line, gone, HURRY)
         try:
             self._enter(self._turn, gone)
             try:
-                return self._run(question, gone)
+                return self.answer(question, gone)
             finally:
                 self._turn.release()
         finally:
@@ -101,16 +101,18 @@ class Desk:
     def _enter(self, door, gone, patience: float = float("inf")) -> None:
         until = time.monotonic() + patience
         while not door.acquire(timeout=_TICK):
-            self._look(gone)
+            self.look(gone)
             if time.monotonic() > until:
                 raise Busy(f"{1 + self.waiting} questions are being answered already; ask again in a moment.")
 
-    def _look(self, gone) -> None:
+    def look(self, gone) -> None:
+        """Raises Abandoned where who asked has left or the desk is closed."""
         if self.closed or gone():
             raise Abandoned
 
-    def _run(self, question, gone) -> dict:
-        self._look(gone)
+    def answer(self, question, gone) -> dict:
+        """The answer of the solver in a process of its own, for the question whose turn it is."""
+        self.look(gone)
         code = "from ufm.demo.questions import child; child()"
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         words = [sys.executable, "-P", "-c", code, json.dumps(question), str(os.getpid())]
@@ -127,7 +129,7 @@ class Desk:
             try:
                 return process.communicate(timeout=_TICK)[0]
             except subprocess.TimeoutExpired:
-                self._look(gone)
+                self.look(gone)
                 if time.monotonic() > until:
                     raise Late(
                         f"the solver was ended after {self.seconds:g} s; `ufm compare` on the command line has no"

@@ -121,6 +121,12 @@ def used() -> tuple[str, ...]:
     return tuple(_used)
 
 
+def forget() -> None:
+    """Put down every file in use, here and for processes started from here."""
+    _used.clear()
+    os.environ.pop(FROM, None)
+
+
 def _files(path) -> list[str]:
     where = Path(os.fspath(path)).expanduser().resolve()
     if where.is_dir():

@@ -180,21 +180,22 @@ def simple_graphs(edges: int, vertices: int | None = None) -> tuple[Graph, ...]:
             f"vertices must be at most {LARGEST_ENUMERATION} for more than {MANY_EDGES} edges; got edges={edges},"
             f" vertices={vertices!r}."
         )
-    return _grown(edges, limit)
+    return grown(edges, limit)
 
 
 @functools.lru_cache(maxsize=64)
-def _grown(edges: int, limit: int) -> tuple[Graph, ...]:
+def grown(edges: int, limit: int) -> tuple[Graph, ...]:
+    """All graphs of so many edges on at most `limit` vertices, each edge list grown from one with an edge less."""
     if edges > limit * (limit - 1) // 2:
         return ()
     if edges == 1:
         return (Graph(((0, 1),)),)
     found: dict[int, tuple] = {}
-    for graph in _grown(edges - 1, limit):
+    for graph in grown(edges - 1, limit):
         children = _children(graph, limit)
         if children:
             found |= {
-                key: child for key, child in zip(_fingerprints(children), children, strict=True) if key not in found
+                key: child for key, child in zip(fingerprints(children), children, strict=True) if key not in found
             }
     return tuple(
         sorted((Graph(e) for e in found.values()), key=lambda g: (g.vertices, [-k for k in _degrees(g)], g.edges))
@@ -212,10 +213,10 @@ def _children(graph: Graph, limit: int) -> list[tuple]:
 
 def fingerprint(graph: Graph) -> int:
     """A 64-bit number that isomorphic graphs share."""
-    return _fingerprints([graph.edges])[0]
+    return fingerprints([graph.edges])[0]
 
 
-def _fingerprints(edge_lists: list[tuple]) -> list[int]:
+def fingerprints(edge_lists: list[tuple]) -> list[int]:
     """Colour refinement in 64-bit arithmetic, from each vertex in turn made special; sums do not depend on labels."""
     pairs = np.array(edge_lists)
     r = int(pairs.max()) + 1

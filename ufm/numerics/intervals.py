@@ -27,7 +27,7 @@ _EXP = [1.0 / math.factorial(k) for k in range(1, 17)]
 _ATANH = [1.0 / (2 * k + 1) for k in range(14)]
 _LN2 = 0.6931471805599453
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # ln 2 to 1e-26; the first has 32 bits
-_PAD = 8e-15
+PAD = 8e-15
 _FAR = 690.0
 
 
@@ -186,7 +186,7 @@ def _exp(x):
     for c in _EXP[-2::-1]:
         q = q * r + c
     value = np.ldexp(1.0 + q * r, k.astype(int))
-    below, above = value * (1 - _PAD), value * (1 + _PAD)
+    below, above = value * (1 - PAD), value * (1 + PAD)
     return np.where(x < -_FAR, 0.0, below), np.where(x > _FAR, np.inf, above)
 
 
@@ -208,7 +208,7 @@ def _log(x):
     for c in _ATANH[-2::-1]:
         q = q * square + c
     part, whole = 2.0 * f * q, e * _LN2
-    value, pad = whole + part, _PAD * (np.abs(whole) + np.abs(part))
+    value, pad = whole + part, PAD * (np.abs(whole) + np.abs(part))
     below = np.where(zero, -np.inf, np.where(infinite, 709.0, value - pad))
     return below, np.where(zero, -np.inf, np.where(infinite, np.inf, value + pad))
 
@@ -230,6 +230,6 @@ def _log1p(x):
     near = 2.0 * f * q
     below, above = _log(1.0 + x)
     tiny, small = x < 1e-290, x <= 0.4
-    below = np.where(small, near, below) * (1 - _PAD)
-    above = np.where(small, near, above) * (1 + _PAD)
+    below = np.where(small, near, below) * (1 - PAD)
+    above = np.where(small, near, above) * (1 + PAD)
     return np.where(tiny, np.maximum(np.nextafter(x, -np.inf), 0.0), below), np.where(tiny, x, above)

@@ -268,7 +268,7 @@ def schatten_value(problem: Problem, Z, b=None, tol: float = 1e-12):
 
 def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, draw, progress) -> Path:
     ridge = max(Stratum(p).ridge_norm for p in (a, b))
-    X, said = _first_string(objective, a, b, line, images)
+    X, said = first_string(objective, a, b, line, images)
     state = String(objective, X, tol * ridge, climb)
     shaken = 0
     bar = progress_bar(total=max_steps, desc="string", progress=progress)
@@ -326,7 +326,7 @@ def _string_path(state: String, top, said: str, names, q, limit: float) -> Path:
     )
 
 
-def _first_string(objective, a, b, line: Path, images: int):
+def first_string(objective, a, b, line: Path, images: int):
     """(X, sentence): images on the straight or the balanced line, whichever has the lower barrier, at equal
     distances."""
     x, y = aligned_lifts(objective, a, b)

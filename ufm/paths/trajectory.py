@@ -205,7 +205,7 @@ def read_trajectory(
     if centre:
         M, P = (A - A.mean(axis=1, keepdims=True) for A in (M, P))
     norms = _norms(P)
-    matcher = _Matcher(M, P, norms, counts)
+    matcher = Matcher(M, P, norms, counts)
     nearest, distance, done = _nearest(matcher, progress)
     note = "" if done == len(M) else f"interrupted after {done} of {len(M)} records"
     steps = steps[:done]
@@ -302,7 +302,7 @@ def align(M, P, counts=None, start=None, exact: bool | None = None) -> tuple[np.
     labels = np.zeros(K, dtype=int) if counts is None else np.unique(counts, return_inverse=True)[1]
     if K <= EXACT if exact is None else exact:
         return _align_exactly(M, P, labels)
-    begins = [_assignment(M, P, labels)] + ([] if start is None else [np.asarray(start)])
+    begins = [assignment(M, P, labels)] + ([] if start is None else [np.asarray(start)])
     found = [_swap(M, P, labels, q) for q in begins]
     return min(((q, float(np.linalg.norm(M - P[np.ix_(q, q)]))) for q in found), key=lambda pair: pair[1])
 
@@ -315,7 +315,7 @@ def _align_exactly(M, P, labels):
     return q, float(np.linalg.norm(M - P[np.ix_(q, q)]))
 
 
-def _assignment(M, P, labels):
+def assignment(M, P, labels):
     """Classes matched by their diagonal entry and sorted rows and columns."""
     size = max(1e-300, float(np.max(np.abs(M), initial=0.0)), float(np.max(np.abs(P), initial=0.0)))
     M, P = (
@@ -332,7 +332,7 @@ def _swap(M, P, labels, q):
     forbidden = labels[:, None] != labels[None]
     noise = 1e-12 * float(np.linalg.norm(M) * np.linalg.norm(P))
     for _ in range(10 * len(M)):
-        gain = _swap_gains(M, P[np.ix_(q, q)])
+        gain = swap_gains(M, P[np.ix_(q, q)])
         gain[forbidden] = -np.inf
         i, j = np.unravel_index(int(np.argmax(gain)), gain.shape)
         if gain[i, j] <= noise:
@@ -341,7 +341,7 @@ def _swap(M, P, labels, q):
     return q
 
 
-def _swap_gains(M, B) -> np.ndarray:
+def swap_gains(M, B) -> np.ndarray:
     """(K, K): by how much <M, B> grows when classes i and j of B change places."""
     X, Y = M.T @ B, M @ B.T
     total = X + X.T + Y + Y.T
@@ -361,7 +361,7 @@ def _norms(P) -> np.ndarray:
     return np.where(norms > 0, norms, np.min(positive, initial=np.inf) if len(positive) else 1.0)
 
 
-class _Matcher:
+class Matcher:
     """Distances of records from points; `bound` (T, P) are lower bounds, |s(M) - s(P)| for singular values
     (mirsky75)."""
 
@@ -398,6 +398,7 @@ class _Matcher:
         return other if other[1] < gap else (q, gap)
 
     def nearest(self, i: int) -> tuple[int, float]:
+        """(the point nearest to record i, its relative distance); the first of equals."""
         best, at = np.inf, 0
         for k in np.argsort(self.bound[i], kind="stable").tolist():
             if self.bound[i, k] >= best:
@@ -414,7 +415,7 @@ class _Matcher:
         return np.array([self._known[i, k] for i in range(done)])
 
 
-def _nearest(matcher: _Matcher, progress):
+def _nearest(matcher: Matcher, progress):
     """(nearest, distance, number of records done)."""
     found = []
     try:
@@ -454,7 +455,7 @@ def _plateau(
     best = i + int(np.argmin(curve[i : j + 1]))
     leaves = j + 1 < len(steps)
     observed = (
-        _escape_rate(steps[best : j + 1] * (lr / (1.0 - momentum) if lr else 1.0), curve[best : j + 1])
+        escape_rate(steps[best : j + 1] * (lr / (1.0 - momentum) if lr else 1.0), curve[best : j + 1])
         if leaves
         else None
     )
@@ -473,7 +474,7 @@ def _plateau(
     )
 
 
-def _escape_rate(time, distance) -> float | None:
+def escape_rate(time, distance) -> float | None:
     """Slope of log distance against time while it is small and the growing mode dominates; None with too few
     records."""
     inside = (distance >= FIT_ABOVE * distance[0]) & (distance <= FIT_BELOW)

@@ -112,7 +112,7 @@ def rho(graph: Graph, L: int, variant: str = "disjoint") -> float:
     """
     arguments.instance("graph", graph, Graph)
     L, r, K = arguments.integer("L", L, 3), graph.vertices, len(graph)
-    mu, count = _spectrum(graph, variant)
+    mu, count = code_spectrum(graph, variant)
     if np.min(np.abs(mu)) <= 1e-9:
         return np.inf
     log = (
@@ -131,11 +131,11 @@ def code(problem: Problem, graph: Graph, variant: str = "disjoint") -> Code:
     refuse(problem)
     arguments.instance("graph", graph, Graph)
     L, K, lam = problem.L, problem.K, problem.lams[-1]
-    mu, count = _spectrum(graph, variant)
+    mu, count = code_spectrum(graph, variant)
     mu2 = np.where(np.abs(mu) > 1e-9, mu * mu, 0.0)
     if not np.any(mu2):
         raise ValueError(f"the code of {graph.name} separates nothing: every two of its edges meet.")
-    log_Q = _log_Q(problem, graph)
+    log_Q = code_log_Q(problem, graph)
     unit = K * lam  # v = u/unit
 
     def value(v):
@@ -230,7 +230,8 @@ def _lone_scale(problem: Problem) -> tuple[float, float] | None:
     return (roots[-1], problem.Lam * (problem.n * roots[-1] ** 2) ** (1 / problem.D)) if roots else None
 
 
-def _log_Q(problem: Problem, graph: Graph) -> float:
+def code_log_Q(problem: Problem, graph: Graph) -> float:
+    """log Q, Q = n lam_1 lam_2 |B|_*^2 (prod_l lam_l r) lam_L K r / 4: a code of size u costs (Q u)^(1/L) of ridge."""
     lams, r = problem.lams, graph.vertices
     log_Q = np.log(problem.n) + np.log(lams[0]) + np.log(lams[1]) + 2 * np.log(_nuclear(graph))
     log_Q += sum(np.log(lam * r) for lam in lams[2 : problem.L - 1])
@@ -251,7 +252,7 @@ def _nuclear(graph: Graph) -> float:
 
 
 @functools.lru_cache(maxsize=4096)
-def _spectrum(graph: Graph, variant: str) -> tuple[np.ndarray, np.ndarray]:
+def code_spectrum(graph: Graph, variant: str) -> tuple[np.ndarray, np.ndarray]:
     """(eigenvalues, multiplicities) of C, or of the identity."""
     arguments.choice("variant", variant, VARIANTS)
     r, K = graph.vertices, len(graph)

@@ -149,7 +149,7 @@ def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = N
         interrupted = True
     kept = [(stratum.fun, stratum.point) for stratum in map(Stratum, found) if stratum.grad_norm <= CRITICAL]
     return Survey(
-        problem, tuple(_distinct(kept)), len(found) - len(kept), tuple(unpaired), tuple(done), interrupted, len(jobs)
+        problem, tuple(distinct(kept)), len(found) - len(kept), tuple(unpaired), tuple(done), interrupted, len(jobs)
     )
 
 
@@ -258,7 +258,7 @@ class _Column:
 
 
 @dataclass(frozen=True, eq=False)
-class _System:
+class System:
     """Stationarity in t = log(unknowns): R_j = log pull_j - log w_j + (1 - p) t_j, and for the coupled pair (x, y) the
     last term is (2 - p) log tau - t_j."""
 
@@ -358,11 +358,11 @@ class _System:
             joined = _unique(np.vstack([roots, ends]))
             quiet = quiet + 1 if len(joined) == len(roots) else 0
             roots = joined
-            if (quiet >= 2 and self._pairs_up(roots) is not False) or (
+            if (quiet >= 2 and self.pairs_up(roots) is not False) or (
                 len(roots) and self.p == 1 and self.problem.loss.convex
             ):
                 break  # for D = 2 and a convex loss F is convex in the unknowns, and one root is all
-        return roots, self._pairs_up(roots)
+        return roots, self.pairs_up(roots)
 
     @property
     def _signed(self) -> bool:
@@ -374,7 +374,8 @@ class _System:
         loss = self.problem.loss
         return isinstance(loss, CrossEntropy) and self.p < 1 and not (self.coupled and loss.smoothing)
 
-    def _pairs_up(self, roots) -> bool | None:
+    def pairs_up(self, roots) -> bool | None:
+        """Whether the signs of det R' at the roots add up to the degree, zero; None where the degree is not known."""
         if not self._signed:
             return None
         return not len(roots) or int(np.sum(np.sign(np.linalg.det(self.residual(roots)[1])))) == 0
@@ -386,7 +387,7 @@ MOST_ROUNDS = 10
 _PER_ROUND = 160
 
 
-def _starts(system: _System, number: int) -> np.ndarray:
+def _starts(system: System, number: int) -> np.ndarray:
     """Round `number` of starts (B, k): products of single-mode roots in the first, then low-discrepancy points of the
     box and of its upper band."""
     low, high = system.box
@@ -410,7 +411,7 @@ def _lattice(first: int, size: int, k: int) -> np.ndarray:
     return (0.5 + np.outer(np.arange(first + 1, first + size + 1), ratio ** -np.arange(1.0, k + 1))) % 1.0
 
 
-def _levels(system: _System, j: int) -> list[float]:
+def _levels(system: System, j: int) -> list[float]:
     """Roots of R_j when its mode is alone, and its peak."""
     low, high = system.box
     t = np.linspace(low[j], high[j], 400)
@@ -424,7 +425,7 @@ def _levels(system: _System, j: int) -> list[float]:
     return [*(0.5 * (t[i] + t[i + 1]) for i in change), t[int(np.argmax(R))]]
 
 
-def _spread(system: _System, T, unit) -> np.ndarray:
+def _spread(system: System, T, unit) -> np.ndarray:
     """Read the first of the coupled unknowns as log tau and split it so that pull_x/pull_y = x/y, by bisection."""
     i, j = system.coupled
     tau, (a, b) = T[:, i], (np.full(len(T), -60.0), np.full(len(T), 60.0))
@@ -439,7 +440,7 @@ def _spread(system: _System, T, unit) -> np.ndarray:
     return T
 
 
-def _newton(system: _System, T, steps: int = 60, reach: float = 1.5) -> np.ndarray:
+def _newton(system: System, T, steps: int = 60, reach: float = 1.5) -> np.ndarray:
     """Damped Newton from every row of T; the rows that converged, to rounding."""
     low, high = system.box
     free = [j for j in range(len(low)) if j not in system.coupled]
@@ -467,7 +468,7 @@ def _newton(system: _System, T, steps: int = 60, reach: float = 1.5) -> np.ndarr
         return _polish(system, ends)
 
 
-def _search(system: _System, T, R, J, step, halvings: int = 5):
+def _search(system: System, T, R, J, step, halvings: int = 5):
     """T + step with the step halved, row by row, until |R| falls; after the last halving it is taken anyway."""
     norm, t, todo = np.linalg.norm(R, axis=1), 1.0, np.arange(len(T))
     T, R, J, origin = T.copy(), R.copy(), J.copy(), T
@@ -487,7 +488,7 @@ def _solved(J, R) -> np.ndarray:
         return np.linalg.solve(J + 1e-9 * np.eye(J.shape[1]), R[:, :, None])[:, :, 0]
 
 
-def _polish(system: _System, T) -> np.ndarray:
+def _polish(system: System, T) -> np.ndarray:
     """Two full Newton steps each, and the rows whose residual is then at rounding."""
     if not len(T):
         return T
@@ -617,7 +618,7 @@ def _roots(problem: Problem, orbits, supports, coupled: bool) -> Roots:
     named = tuple(tuple(j + 1 for j in support) for support in supports)
     if not weights:
         return Roots(named, coupled, np.zeros((1, 0)), None)
-    system = _System(problem, tuple(columns), np.array(weights), tuple(pair))
+    system = System(problem, tuple(columns), np.array(weights), tuple(pair))
     T, paired = system.solve()
     values = np.exp(T)
     if coupled:  # unknowns of each column in turn -> all modes, then x, y
@@ -677,7 +678,7 @@ def _support(roots: Roots) -> str:
     return "|".join([*parts, "xy"] if roots.coupled else parts)
 
 
-def _distinct(points: list[tuple[float, LogitPoint]], tol: float = 1e-11) -> list[LogitPoint]:
+def distinct(points: list[tuple[float, LogitPoint]], tol: float = 1e-11) -> list[LogitPoint]:
     """One of each (value, rank, singular values, sorted entries of Z), ascending in value; of twins the first in the
     list."""
     kept: list[tuple[float, LogitPoint, np.ndarray]] = []
