@@ -18,12 +18,12 @@ def source(name: str) -> str:
 
 def page(server: bool = False) -> str:
     """The whole page as html. server: True when `ufm demo` serves it, so that the solver can be asked."""
-    from ufm.plot.style import COLOURS
+    from ufm.plot.style import colours
 
     scripts = "\n".join(source(name) for name in SCRIPTS)
     parts = {
         "STYLE": source("style.css"),
-        "COLOURS": json.dumps(COLOURS),
+        "COLOURS": json.dumps(colours()),
         "SERVER": json.dumps(server),
         "SCRIPTS": scripts,
     }

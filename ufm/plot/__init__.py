@@ -6,7 +6,7 @@
 'pairs'
 """
 
-from ufm.plot import basins, graphs
+from ufm.plot import basins, graphs, style
 from ufm.plot.atlas import landscape
 from ufm.plot.bars import costs
 from ufm.plot.certified import certified_phases
@@ -21,7 +21,7 @@ from ufm.plot.phases import plot_phases as phases
 from ufm.plot.phases import plot_profile as profile
 from ufm.plot.rays import ray
 from ufm.plot.spectra import hessian_spectra
-from ufm.plot.style import COLOURS, colour, save
+from ufm.plot.style import colour, colours, save
 
 __all__ = [
     "COLOURS",
@@ -30,6 +30,7 @@ __all__ = [
     "certified_phases",
     "code",
     "colour",
+    "colours",
     "comparison",
     "costs",
     "disconnectivity",
@@ -48,3 +49,9 @@ __all__ = [
     "save",
     "singular_values",
 ]
+
+
+def __getattr__(name: str):
+    if name == "COLOURS":
+        return style.colours()
+    raise AttributeError(f"module 'ufm.plot' has no attribute {name!r}", name=name)

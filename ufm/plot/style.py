@@ -6,23 +6,10 @@ import contextlib
 
 from ufm.numerics.files import check_writable, write_atomically
 from ufm.numerics.state import numpy_defaults
+from ufm.structures.structure import STRUCTURES, structure_of
 
-COLOURS = {
-    "zero": "#7f7f7f",
-    "dnc": "#0072B2",
-    "pairs": "#D55E00",
-    "pairs+apex": "#E69F00",
-    "circle": "#CC79A7",
-    "petersen": "#009E73",
-    "blocks": "#56B4E9",
-    "code": "#882255",
-    "srg": "#117733",
-    "partial": "#999933",
-    "relu_pairs": "#D55E00",
-    "sel": "#44AA99",
-    "unnamed": "#000000",
-}
-"""The colour of every family of structures, everywhere; safe for colour-blind readers (Okabe and Ito, Tol)."""
+UNNAMED = "#000000"
+"""The colour of what has no name."""
 
 RC = {
     "font.family": "STIXGeneral",
@@ -37,10 +24,22 @@ RC = {
 }
 
 
+def colours() -> dict[str, str]:
+    """The colour of every structure, everywhere, and of what is unnamed. The package's own are Okabe and Ito's and some
+    of Tol's, safe for colour-blind readers; each is stated by its structure."""
+    return {name: structure.colour for name, structure in STRUCTURES.members().items()} | {"unnamed": UNNAMED}
+
+
 def colour(name: str | None) -> str:
-    """The colour of a structure's name; `blocks(6,2,2)`, `dnc(small)` and `pairs#2` take that of their family."""
-    name = (name or "unnamed").split("#")[0]
-    return COLOURS.get(name) or COLOURS.get(name.split("(")[0], COLOURS["unnamed"])
+    """The colour of a structure's name; `blocks(6,2,2)`, `dnc(small)` and `pairs#2` take that of their structure."""
+    structure = structure_of(name)
+    return structure.colour if structure else UNNAMED
+
+
+def __getattr__(name: str):
+    if name == "COLOURS":
+        return colours()
+    raise AttributeError(f"module 'ufm.plot.style' has no attribute {name!r}", name=name)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.structure import Structure
 
 
 @own_numpy_state
@@ -196,3 +197,12 @@ def _root_choices(problem: Problem, parts):
     for groups in itertools.product(*(itertools.combinations_with_replacement(words, count) for _, count in sizes)):
         if choice := list(itertools.chain(*groups)):
             yield choice
+
+
+BLOCKS = Structure(
+    "blocks",
+    "Z = blockdiag(a_1 S_{k_1}, ..., a_m S_{k_m}) (x) 1', S_k = I - 11'/k, rank sum (k_i - 1)",
+    blocks,
+    variants=variants,
+    colour="#56B4E9",
+)

@@ -11,6 +11,8 @@ from ufm.numerics import arguments
 from ufm.numerics.graphs import Graph, complete, complete_multipartite
 from ufm.problem import Problem
 from ufm.structures.graph_codes import graph_code, lone_loss, part_loss, srg, srg_order
+from ufm.structures.relu_collapse import rectified
+from ufm.structures.structure import Structure
 
 
 def code_label(parts: Sequence[Graph], left: int = 0) -> str:
@@ -62,7 +64,7 @@ def named_graphs(K: int) -> list[Graph]:
     return found + [complete_multipartite(p, q) for p in range(3, 8) for q in range(p, 21) if p * q <= min(K, 60)]
 
 
-def relu_variants(problem: Problem):
+def variants(problem: Problem):
     """The code of K_r where K = r(r-1)/2, and the cheapest split into codes of named graphs and DNC classes."""
     if problem.K < 6 or not problem.loss.quadratic:
         return
@@ -85,3 +87,21 @@ def relu_variants(problem: Problem):
 
 def _raise(reason: ValueError):
     raise reason
+
+
+CODE = Structure(
+    "code",
+    "classes are the edges of a graph, W_{L-1} B = x (11' - B'B), then classes of DNC; also points named by symmetry",
+    graph_code,
+    variants=variants,
+    models=rectified,
+    colour="#882255",
+)
+SRG = Structure(
+    "srg",
+    "the code of the complete graph on r vertices, K = r(r-1)/2; offered by `code`",
+    srg,
+    variants=lambda problem: (),
+    models=rectified,
+    colour="#117733",
+)

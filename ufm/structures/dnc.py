@@ -13,6 +13,7 @@ from ufm.problem import Problem
 from ufm.structures import scales
 from ufm.structures.blocks import blocks
 from ufm.structures.shifts import simplex_and_constant, two_scales
+from ufm.structures.structure import Structure
 
 
 @own_numpy_state
@@ -101,3 +102,8 @@ def variants(problem: Problem):
     yield "dnc", lambda: dnc(problem)
     if problem.L >= 2:
         yield "dnc(small)", lambda: replace(dnc(problem, "small"), name="dnc(small)")
+
+
+DNC = Structure(
+    "dnc", "Z = a (I - 11'/K) (x) 1', rank K - 1: deep neural collapse", dnc, variants=variants, colour="#0072B2"
+)

@@ -40,6 +40,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures.blocks import block_points
 from ufm.structures.scales import helmert, scale_roots
+from ufm.structures.structure import Structure, everyone, existing
 
 DOUBLE = 1e-12
 """Relative distance of N Lam/w from the spinodal within which its two roots count as one double root."""
@@ -251,22 +252,20 @@ def mode_name(problem: Problem, s) -> tuple[str, float] | None:
     size = float(np.linalg.norm(s)) or 1.0
     alike = (
         known
-        for known in _spectra(problem)
+        for known in _spectra(problem, everyone())
         if len(known[1]) == len(s) and np.allclose(s, known[1], rtol=SPECTRUM, atol=0)
     )
     return next(((name, float(np.linalg.norm(s - t)) / size) for name, t in alike), None)
 
 
 @functools.lru_cache(maxsize=64)
-def _spectra(problem: Problem) -> tuple[tuple[str, np.ndarray], ...]:
+def _spectra(problem: Problem, _: tuple[Structure, ...]) -> tuple[tuple[str, np.ndarray], ...]:
     """(name, singular values, descending) of the structures that are critical, then of the families where they are not
-    too many."""
-    from ufm import structures
-
+    too many; known anew where the structures are others."""
     if family_count(problem)[0] > NAMED:
         return ()
     families = [(family.name, np.sort(family.point.s)[::-1]) for family in mse_families(problem)]
-    points = list(structures.existing(problem)[0].items())
+    points = list(existing(problem)[0].items())
     points += [(point.name, point) for point in (block_points(problem, BUILT) if problem.balanced else ())]
     known = [(name, np.sort(point.s)[::-1]) for name, point in points]
     on_roots = [
@@ -491,3 +490,17 @@ def _collapsed(problem: Problem, groups, counts) -> bool:
             return False
         room -= wanted
     return True
+
+
+def lowest_choice(problem: Problem) -> LogitPoint:
+    """The critical point of least F among all choices of roots. Raises ValueError as `mse_families` does."""
+    return mse_families(problem)[0].point
+
+
+MODES = Structure(
+    "modes",
+    "Z = sum_i s_i u_i v_i', each mode at zero, on its small or its large root: every critical point under MSE",
+    lowest_choice,
+    variants=lambda problem: (),
+    colour="#000000",
+)

@@ -10,6 +10,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
 from ufm.structures.blocks import blocks
+from ufm.structures.structure import Structure
 
 
 @own_numpy_state
@@ -164,8 +165,27 @@ def _odd_only(problem: Problem, name: str) -> None:
         raise ValueError(f"{name} needs widths of at least its rank {problem.K // 2 + 1}; got d={problem.d}.")
 
 
-def variants(problem: Problem):
+def _pairs_variants(problem: Problem):
     if problem.K > 2:
         yield "pairs", lambda: pairs(problem)
+
+
+def _apex_variants(problem: Problem):
     if problem.K % 2 and problem.K > 3:
         yield "pairs+apex", lambda: pairs_apex(problem)
+
+
+PAIRS = Structure(
+    "pairs",
+    "Z = blockdiag(b [[1, -1], [-1, 1]], ...) (x) 1', rank K/2; a lone class of odd K at b",
+    pairs,
+    variants=_pairs_variants,
+    colour="#D55E00",
+)
+APEX = Structure(
+    "pairs+apex",
+    "pairs of scale b and a lone class of odd K with a scale and a direction of its own, rank (K+1)/2, critical",
+    pairs_apex,
+    variants=_apex_variants,
+    colour="#E69F00",
+)

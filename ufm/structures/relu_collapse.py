@@ -32,6 +32,7 @@ from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.structure import Structure
 
 SECOND = ("identity", "pairs", "etf")
 
@@ -289,6 +290,12 @@ def keeps_positive(problem: Problem) -> bool:
     return problem.L == 1 or bool(np.array_equal(problem.activation.value(np.array([0.0, 1.0, 2.5])), [0.0, 1.0, 2.5]))
 
 
+def rectified(problem: Problem) -> bool:
+    """Whether the model has hidden activations, and they keep nonnegative numbers: the models of structures through
+    ReLU layers."""
+    return not problem.linear and keeps_positive(problem)
+
+
 def _refuse(problem: Problem) -> None:
     arguments.instance("problem", problem, Problem)
     if not keeps_positive(problem):
@@ -303,7 +310,7 @@ def _refuse(problem: Problem) -> None:
         )
 
 
-def relu_variants(problem: Problem):
+def variants(problem: Problem):
     yield "zero", lambda: relu_zero(problem)
     yield "dnc", lambda: relu_dnc(problem)
     if problem.L >= 2:
@@ -311,3 +318,13 @@ def relu_variants(problem: Problem):
     if problem.loss.quadratic and problem.bias is None:
         for m in sorted({1, problem.K // 2, problem.K - 1} - {0, problem.K}):
             yield f"partial({m})", lambda m=m: relu_dnc(problem, fitted=m)
+
+
+PARTIAL = Structure(
+    "partial",
+    "collapse through ReLU layers, one neuron per class: zero, dnc on all classes, partial(m) on m of them",
+    relu_dnc,
+    variants=variants,
+    models=rectified,
+    colour="#999933",
+)

@@ -10,7 +10,8 @@ from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import scales
-from ufm.structures.relu_collapse import embedded, keeps_positive
+from ufm.structures.relu_collapse import embedded, keeps_positive, rectified
+from ufm.structures.structure import Structure
 
 FEATURES = ("plain", "hadamard")
 
@@ -133,7 +134,17 @@ def _refuse(problem: Problem) -> None:
         raise ValueError(f"relu_pairs needs widths of at least K={problem.K}; got d={problem.d}.")
 
 
-def relu_variants(problem: Problem):
+def variants(problem: Problem):
     if problem.loss.shift_invariant and problem.K >= 4:
         yield "relu_pairs", lambda: relu_pairs(problem)
         yield "relu_pairs(hadamard)", lambda: relu_pairs(problem, features="hadamard")
+
+
+RELU_PAIRS = Structure(
+    "relu_pairs",
+    "the logits of pairs through ReLU layers, by nonnegative features; an upper bound, not critical in general",
+    relu_pairs,
+    variants=variants,
+    models=rectified,
+    colour="#D55E00",
+)

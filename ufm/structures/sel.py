@@ -25,6 +25,7 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.structure import Structure
 from ufm.structures.zero import zero
 
 
@@ -134,13 +135,6 @@ def vanishing_threshold(problem: Problem) -> float:
     return float(np.linalg.norm(Stratum(zero(problem)).G, 2))
 
 
-def variants(problem: Problem):
-    if problem.loss.cross_entropy and not problem.balanced and problem.bias is None:
-        yield "sel", lambda: sel(problem)
-        if problem.L >= 2:
-            yield "sel(small)", lambda: replace(sel(problem, "small"), name="sel(small)")
-
-
 def _encoded(counts) -> np.ndarray:
     """S diag(sqrt n): SEL with one column per class, (K, K)."""
     root = np.sqrt(np.asarray(counts, dtype=float))
@@ -168,3 +162,19 @@ def _shallow(problem: Problem) -> None:
     scales.needs_linear(problem, "the threshold")
     if problem.L != 1:
         raise ValueError(f"the threshold is that of the plain model, L=1; got L={problem.L}.")
+
+
+def variants(problem: Problem):
+    if problem.loss.cross_entropy and not problem.balanced and problem.bias is None:
+        yield "sel", lambda: sel(problem)
+        if problem.L >= 2:
+            yield "sel(small)", lambda: replace(sel(problem, "small"), name="sel(small)")
+
+
+SEL = Structure(
+    "sel",
+    "Z = a (I - 11'/K) Y, rank K - 1: collapse for unequal class counts, critical on its ray",
+    sel,
+    variants=variants,
+    colour="#44AA99",
+)

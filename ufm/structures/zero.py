@@ -10,6 +10,7 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.structure import Structure
 
 
 @own_numpy_state
@@ -40,5 +41,4 @@ def zero(problem: Problem) -> LogitPoint:
     return LogitPoint(problem, empty, np.zeros(0), empty, b, "zero")
 
 
-def variants(problem: Problem):
-    yield "zero", lambda: zero(problem)
+ZERO = Structure("zero", "Z = 0, rank 0: critical for every lam, a minimum for L >= 2", zero, colour="#7f7f7f")
