@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
+from ufm.certificates.kind import kinds
 from ufm.numerics import balls
 from ufm.numerics.arguments import choice
 from ufm.numerics.content import ByContent
@@ -16,14 +17,12 @@ from ufm.numerics.documents import Fields, read_json
 from ufm.numerics.files import write_atomically
 from ufm.numerics.records import fingerprint
 
-KINDS = ("order", "critical", "global", "bound", "completeness", "theorem")
-
 
 @dataclass(frozen=True, eq=False)
 class Certificate(ByContent):
     """A statement, whether it holds, and the data that prove it.
 
-    kind: order, critical, global, bound, completeness or theorem. holds: True only if the checker accepted the data
+    kind: order, critical, global, bound, completeness, theorem, or a contributed word. holds: True only if the checker accepted the data
     when the certificate was made; False means *not proved* (never: false), with the reason in `why`.
     margin: by how much, where that is a number. arithmetic: exact, ball, interval or float.
     method: the checker's name; data: JSON-able, numbers that matter as exact texts. versions: package, Python, Arb.
@@ -65,20 +64,13 @@ class Certificate(ByContent):
             found = _check(self.method, self.data)
         except Rejected as reason:
             return str(reason), ""
-        if (found.kind, found.statement, found.arithmetic, found.margin) != (
-            self.kind,
-            self.statement,
-            self.arithmetic,
-            self.margin,
-        ):
-            return (
-                (
-                    f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin"
-                    f" {self.margin})."
-                ),
-                found.problem,
-            )
-        return "", found.problem
+        says = self.statement in (found.statement, *found.earlier)
+        if says and (found.kind, found.arithmetic, found.margin) == (self.kind, self.arithmetic, self.margin):
+            return "", found.problem
+        return (
+            f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin {self.margin}).",
+            found.problem,
+        )
 
     def to_dict(self) -> dict:
         """The JSON shape of one certificate in `ufm certify --json`, with everything `check` needs."""
@@ -162,7 +154,7 @@ def _read(entry: Fields) -> Certificate:
     for name in entry.values:
         if name not in known:
             entry.refuse(name, "is no field of a certificate")
-    entry.take("kind", lambda kind: choice("kind", kind, KINDS))
+    entry.take("kind", lambda kind: choice("kind", kind, kinds()))
     words = {
         name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
     }

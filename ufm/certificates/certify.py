@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
-from ufm.certificates.models import uncovered
-from ufm.numerics import arguments
+from ufm.certificates.check import trusted
+from ufm.certificates.kind import Kind, kinds
+from ufm.numerics import arguments, balls
 from ufm.numerics.state import own_numpy_state
-from ufm.numerics.words import named_arguments
+from ufm.numerics.words import WrongWord, named_arguments, suggestion
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
-
-WHAT = ("order", "critical", "global", "bound", "completeness")
-HOPES = {
-    "order": "the structures are in strict order",
-    "critical": "every structure is a critical point",
-    "global": "a named point is a global minimum",
-    "bound": "F >= a number for every Z",
-    "completeness": "all critical points with a symmetry are listed",
-}
-"""What each word asks for, where no proof covers the problem."""
-CRITICAL_UP_TO = 12
-"""Structures are certified critical by default up to this many classes; beyond, ask for a point."""
 
 
 class Certificates(tuple):
@@ -45,16 +36,22 @@ class Certificates(tuple):
         return {"certificates": [c.to_dict() for c in self]}
 
     def __repr__(self) -> str:
-        lines = [repr(c) for c in self]
-        proved = sum(c.holds for c in self)
-        return "\n".join(
-            [*lines, f"{proved} of {len(self)} proved; trusted: Arb's balls, IEEE rounding, this package's checkers."]
-        )
+        proved = [c for c in self if c.holds]
+        said = f"{len(proved)} of {len(self)} proved; trusted: {trusted(c.method for c in proved)}."
+        return "\n".join([*map(repr, self), said])
 
 
 @named_arguments
 @own_numpy_state
-def certify(subject, what=None, lam=None, group: str | None = None) -> Certificates:
+def certify(
+    subject,
+    what: str | Sequence[str] | None = None,
+    *,
+    lam: str | float | Sequence[str | float] | None = None,
+    group: str | Iterable | None = None,
+    progress: bool | None = None,
+    **options,
+) -> Certificates:
     """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a
     comparison).
 
@@ -64,102 +61,80 @@ def certify(subject, what=None, lam=None, group: str | None = None) -> Certifica
       global        a global minimum: L = 1, K = 2, K = 3 (cross-entropy), MSE
       bound         F >= a number, for every Z
       completeness  all critical points with the symmetry `group` (`V_4`, `S_2wrS_2`, ...)
-    Of a point: critical. lam: exact text(s) such as `1/3`, where the float cannot say what is meant.
+      theorem       what gk25's Theorem 1 says at this K and L
+    and those of files in use (`certificates.kind`). Of a point: critical. lam: exact text(s) such as `1/3`, where the
+    float cannot say what is meant. progress: bars on the terminal, by default after two seconds. options: what a kind
+    asks for by name.
 
     A certificate that does not hold says what could not be proved and why; it never says that the statement is false.
-    Nonlinear models and a user's own loss get one such certificate for each word.
-    Raises ValueError for words that are not there, ImportError without the extra [certify].
+    Nonlinear models and a loss without balls get one such certificate for each word.
+    Raises ValueError for words that are not there and options that no chosen kind has, ImportError without the extra
+    [certify].
 
     >>> proofs = certify(Problem(K=4, L=2, lam=0.02), ["order"])
     >>> [c.statement for c in proofs if c.holds][:1], proofs.check()
     (['pairs < dnc'], True)
     """
-    from ufm.numerics.balls import flint
-
-    flint()
+    balls.flint()
+    words = [what] if isinstance(what, str) else list(what or ())
     if isinstance(subject, Problem):
-        return Certificates(_of_problem(subject, what, lam, group))
-    from ufm.certificates.critical_points import critical
+        given = {"group": group, "progress": progress, **options}
+        return Certificates(_of_problem(subject, words, lam, {k: v for k, v in given.items() if v is not None}))
+    return Certificates(_of_points(_points(subject), words, lam))
 
-    points = (
-        [subject]
-        if isinstance(subject, (LogitPoint, FactorPoint)) or hasattr(subject, "point")
-        else getattr(subject, "points", None)
-    )
+
+def _points(subject):
+    """The points of a subject that is no problem."""
+    if isinstance(subject, (LogitPoint, FactorPoint)) or hasattr(subject, "point"):
+        return [subject]
+    points = getattr(subject, "points", None)
     if points is None:
         raise ValueError(
             f"subject must be a Problem, a point, a critical point or a landscape; got {type(subject).__name__}."
         )
-    for word in what or ():
-        arguments.choice("what", word, ("critical",))
-    return Certificates(labelled(critical(point, lam), getattr(point, "name", None) or "") for point in points)
+    return points
 
 
-def _of_problem(problem: Problem, what, lam, group) -> list[Certificate]:
-    chosen = [arguments.choice("what", word, WHAT) for word in ([what] if isinstance(what, str) else what or ())]
-    if group is not None and "completeness" not in chosen:
-        chosen = [*(chosen or _defaults(problem)), "completeness"]
-    if "completeness" in chosen and group is None:
-        raise ValueError("group must be named for completeness, for example V_4 at K=4; got group=None.")
-    if group is not None:
-        from ufm.certificates.completeness import known_group
+def _of_points(points, words: list[str], lam) -> Iterator[Certificate]:
+    known = {word: kind for word, kind in kinds().items() if kind.point is not None}
+    chosen = [known[arguments.choice("what", word, known)] for word in words] or [known["critical"]]
+    for kind in chosen:
+        for point in points:
+            yield labelled(kind.point(point, lam), getattr(point, "name", None) or "")
 
-        known_group(group, problem.K)
-    reason = uncovered(problem)
+
+def _of_problem(problem: Problem, words: list[str], lam, given: dict) -> Iterator[Certificate]:
+    known = kinds()
+    chosen = [known[arguments.choice("what", word, known)] for word in words]
+    chosen = chosen or [kind for kind in known.values() if kind.default(problem)]
+    chosen += [kind for kind in known.values() if kind not in chosen and any(name in given for name in kind.needs)]
+    _require(chosen, problem, given)
+    return (made for kind in chosen for made in _made(kind, problem, lam, given))
+
+
+def _require(chosen: list[Kind], problem: Problem, given: dict) -> None:
+    """A ValueError where an option is missing, belongs to none of the kinds, or cannot be meant."""
+    for kind in chosen:
+        for name, example in kind.needs.items():
+            if name not in given:
+                raise ValueError(f"{name} must be named for {kind.word}, for example {example}; got {name}=None.")
+    taken = ["progress", *dict.fromkeys(name for kind in chosen for name in kind.options)]
+    for name in given:
+        if name not in taken:
+            hint = suggestion(name, ["what", "lam", *taken])
+            words = ", ".join(kind.word for kind in chosen)
+            raise WrongWord(f"certify has no argument {name!r} for {words}{hint and '; ' + hint}")
+    for kind in chosen:
+        kind.require(problem, **_own(kind, given))
+
+
+def _own(kind: Kind, given: dict) -> dict:
+    return {name: value for name, value in given.items() if name in kind.options}
+
+
+def _made(kind: Kind, problem: Problem, lam, given: dict) -> list[Certificate]:
+    reason = kind.applies(problem)
     if reason:
-        return [certificate.refused(word, HOPES[word], reason) for word in chosen or _defaults(problem)]
-    makers = {
-        "order": _orders,
-        "critical": _structures,
-        "global": _global,
-        "bound": _bound,
-        "completeness": lambda p, lam: _complete(p, lam, group),
-    }
-    return [made for word in chosen or _defaults(problem) for made in makers[word](problem, lam)]
-
-
-def _defaults(problem: Problem) -> list[str]:
-    decided = problem.L == 1 or problem.K <= 3 or problem.loss.quadratic
-    critical = ["critical"] if problem.K <= CRITICAL_UP_TO else []
-    return ["order", *critical, "global" if decided else "bound"]
-
-
-def _orders(problem, lam):
-    """The chain from the lowest structure to the highest, then every structure against dnc."""
-    from ufm.certificates.orders import order, orders
-
-    ranking = orders(problem, lam)
-    steps, names = list(ranking.certificates), ranking.names
-    if "dnc" in names:
-        at = names.index("dnc")
-        steps += [order(name, "dnc", problem, lam) for name in names[: max(at - 1, 0)]]
-        steps += [order("dnc", name, problem, lam) for name in names[at + 2 :]]
-    return steps
-
-
-def _structures(problem, lam):
-    from ufm import structures
-    from ufm.certificates.critical_points import critical
-
-    points, _ = structures.existing(problem)
-    return [
-        labelled(critical(points[name], lam), name) for name in ("zero", "dnc", "pairs", "pairs+apex") if name in points
-    ]
-
-
-def _global(problem, lam):
-    from ufm.certificates.optimality import global_minimum
-
-    return [global_minimum(problem, lam)]
-
-
-def _bound(problem, lam):
-    from ufm.certificates.bounds import bound
-
-    return [bound(problem, lam)]
-
-
-def _complete(problem, lam, group):
-    from ufm.certificates.completeness import complete
-
-    return [complete(problem, group, lam)]
+        return [certificate.refused(kind.word, kind.hope, reason)]
+    made = kind.make(problem, lam, **_own(kind, given))
+    return [made] if isinstance(made, Certificate) else list(made)

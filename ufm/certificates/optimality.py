@@ -21,7 +21,7 @@ SLACK = (1e-15, 1e-12, 1e-9)
 """How far, relative to K, the dual is shrunk below the boundary of what is feasible: rounding of its norm."""
 
 
-def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
+def global_minimum(problem: Problem, lam=None, witness=None, progress: bool | None = None) -> Certificate:
     """Which point is the global minimum, or an interval that contains the minimum, proved.
 
     MSE, any K, L, counts and widths: modes decouple (`check.modes`). K = 2, cross-entropy: a one-dimensional argument
@@ -31,7 +31,7 @@ def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
 
     lam: exact text(s), by default the problem's floats. witness: at L = 1, where the numbers of the bracket come from:
     a LogitPoint, FactorPoint or K x K matrix of class logits without bias, `cvxpy`, or `minimize` (the default where
-    there is no closed form). None of them is trusted. Raises ValueError for nonlinear models, for a lam that is not the
+    there is no closed form). None of them is trusted. progress: a bar of boxes at K = 3, as in `three_classes`. Raises ValueError for nonlinear models, for a lam that is not the
     problem's, and for witnesses where none is used.
     Sources: mirsky75, zhu21, dang23.
 
@@ -51,7 +51,9 @@ def global_minimum(problem: Problem, lam=None, witness=None) -> Certificate:
     if problem.L == 1:
         return bracketed(problem, exact, "global", witness)
     if problem.K == 3 and problem.loss.cross_entropy:
-        return _three_classes(problem, lam)
+        from ufm.certificates.three_classes import three_classes
+
+        return three_classes(problem, lam, progress=progress)
     return refused("global", HOPE, no_proof(exact))
 
 
@@ -96,12 +98,6 @@ def no_proof(exact: Model) -> str:
         f"no proof of global optimality is known for {exact.loss} with K={exact.K} and L={exact.L}; `bound` gives a"
         " lower bound."
     )
-
-
-def _three_classes(problem: Problem, lam) -> Certificate:
-    from ufm.certificates.three_classes import three_classes
-
-    return three_classes(problem, lam)
 
 
 # L = 1: the bracket of a witness

@@ -19,12 +19,14 @@ def add(verbs) -> None:
         "  ufm certify -K 4 -L 2 --lam 1/75 --group V_4\n  ufm certify --check proofs.json",
         _certify,
     )
+    from ufm.certificates.kind import kinds
+
     add_problem(verb, required=False)
     verb.add_argument(
         "--what",
         default=None,
         metavar="WORDS",
-        help="order, critical, global, bound, completeness; commas between (default: what applies)",
+        help=f"{', '.join(kinds())}; commas between (default: what applies)",
     )
     verb.add_argument(
         "--group",
@@ -39,7 +41,6 @@ def add(verbs) -> None:
 
 def _certify(arguments) -> int:
     from ufm.certificates.certify import certify
-    from ufm.certificates.models import uncovered
 
     if arguments.check:
         return _recheck(arguments)
@@ -47,14 +48,15 @@ def _certify(arguments) -> int:
         if getattr(arguments, name) is None:
             raise ValueError(f"argument {'-' if len(name) == 1 else '--'}{name} is required, or --check FILE.")
     problem = read_problem(arguments)
-    if not problem.linear:
-        raise ValueError(uncovered(problem))
     check_save_file(arguments.save)
     words = None if arguments.what is None else [word.strip() for word in arguments.what.split(",")]
     try:
-        proofs = certify(problem, words, tuple(text.strip() for text in arguments.lam.split(",")), arguments.group)
+        lam = tuple(text.strip() for text in arguments.lam.split(","))
+        proofs = certify(problem, words, lam=lam, group=arguments.group)
     except ImportError as missing:
         raise ValueError(str(missing)) from None
+    if not problem.linear and not any(proof.holds for proof in proofs):
+        raise ValueError(" ".join(dict.fromkeys(proof.why for proof in proofs)))
     if arguments.json:
         print_json(proofs.to_dict())
     else:
@@ -66,10 +68,12 @@ def _certify(arguments) -> int:
 
 def _recheck(arguments) -> int:
     from ufm.certificates.certificate import load
+    from ufm.certificates.check import trusted
 
-    rows = []
+    rows, methods = [], []
     for certificate in load(arguments.check):
         objection, problem = certificate.examine()
+        methods += [] if objection else [certificate.method]
         rows.append(
             {
                 "kind": certificate.kind,
@@ -91,4 +95,5 @@ def _recheck(arguments) -> int:
                 show(f"about {about}:")
             word = "stands" if row["holds"] else "FAILS" if row["claimed"] else "was not proved"
             show(f"{word}: {row['statement']} ({row['kind']})" + (f"; {row['why']}" if row in fallen else ""))
+        show(f"trusted: {trusted(methods)}.")
     return 1 if fallen else 0

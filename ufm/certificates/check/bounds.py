@@ -41,7 +41,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check import scales as closed
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import at_least, opened
@@ -50,8 +50,6 @@ from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
 METHOD = "bound"
-PROBLEM = "model"
-"""The field of the data that says what problem the proof is about."""
 MOST = 4_000_000
 """Boxes after which the covering gives up."""
 SHARES = (1.0, 0.95, 0.88, 0.8, 0.7)
@@ -61,7 +59,7 @@ SHARES = (1.0, 0.95, 0.88, 0.8, 0.7)
 def check(data: dict) -> Checked:
     """data: model, lower (exact text), best (name of a closed-form structure whose value bounds the minimum from
     above), digest."""
-    model = Model.from_dict(opened(data)[PROBLEM])
+    model = Model.of(opened(data))
     cover(Bound.of(model), data["lower"])
     with balls.precision(128):
         gap = balls.to_float(closed.enclose(model, data["best"]).loss - balls.ball(data["lower"]))
@@ -283,3 +281,6 @@ def _sides(boxes):
 
 def _tiny(boxes) -> np.ndarray:
     return np.array([boxes[:, 2 * i + 1] - boxes[:, 2 * i] <= 1e-13 * boxes[:, 2 * i + 1] for i in range(3)])
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

@@ -38,15 +38,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.matrices import eye, floats, inertia, largest, magnitudes, matrix, row_sums
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
 
 METHOD = "critical"
-PROBLEM = "problem"
-"""The field of the data that says what problem the proof is about."""
 BITS = 192
 DECIMALS = 30
 UNIT = f"1e-{DECIMALS}"
@@ -58,7 +56,7 @@ def check(data: dict) -> Checked:
 
     The statement's `no other within rho` is about critical points of the same rank, entry by entry, in the same gauge.
     """
-    model = Model.from_dict(data[PROBLEM])
+    model = Model.of(data)
     with balls.precision(BITS):
         system = System.of(model, data)
         place = Place(system, system.read(data))
@@ -434,3 +432,6 @@ class Place:
     def fun(self):
         """F at the critical point."""
         return self.system.value(self.box)
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

@@ -35,7 +35,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check import scales as closed
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import at_least, decided, opened, proved_below
@@ -44,15 +44,13 @@ from ufm.certificates.check.scales import Undecided
 from ufm.numerics import balls
 
 METHOD = "dual"
-PROBLEM = "model"
-"""The field of the data that says what problem the proof is about."""
 BITS = 160
 
 
 def check(data: dict) -> Checked:
     """data: model, claim (`global` or `bound`), lower, upper (exact texts or None), witness (A, B, b, shrink, mix, or
     None), digest."""
-    model = Model.from_dict(opened(data)[PROBLEM])
+    model = Model.of(opened(data))
     refuse(model)
     if data["witness"] is None:
         return _closed(model, data)
@@ -255,3 +253,6 @@ def _dominance(M):
     rows = M.tolist()
     excess = [row[i] - sum(abs(x) for j, x in enumerate(row) if j != i) for i, row in enumerate(rows)]
     return min((x.lower() for x in excess), key=balls.to_float)
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

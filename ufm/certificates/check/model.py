@@ -75,6 +75,11 @@ class Model:
         }
 
     @staticmethod
+    def of(data: dict) -> Model:
+        """The problem that a certificate's data state, under `problem` (`model` in older ones). Raises Rejected."""
+        return Model.from_dict(data["problem"] if "problem" in data else data["model"])
+
+    @staticmethod
     def from_dict(data: dict) -> Model:
         """Raises Rejected unless every field is there, of the right length, with lam > 0."""
         try:

@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import at_least, decided, opened, proved_below
 from ufm.certificates.check.rejected import Rejected
@@ -35,8 +35,6 @@ from ufm.certificates.check.scales import Undecided, block_equation, penalty, so
 from ufm.numerics import arithmetic, balls
 
 METHOD = "modes"
-PROBLEM = "model"
-"""The field of the data that says what problem the proof is about."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Mode:
 
 def check(data: dict) -> Checked:
     """data: model, claim (`global` or `bound`), lower (exact text at most the minimum), digest."""
-    model = Model.from_dict(opened(data)[PROBLEM])
+    model = Model.of(opened(data))
     name, value, margin, arithmetic_used = decided(lambda: minimum(model))
     proved_below(value, data["lower"])
     if data["claim"] == "bound":
@@ -151,3 +149,6 @@ def _name(model: Model, found: list[Mode]) -> str:
     if len(found) == 1:
         return f"modes(large={found[0].on})"
     return "modes(" + "; ".join(f"n={g.count}: large={g.on}" for g in found if g.on) + ")"
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

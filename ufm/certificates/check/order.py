@@ -24,7 +24,7 @@ import math
 import re
 from fractions import Fraction
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.check.scales import enclose, penalty
@@ -33,8 +33,6 @@ from ufm.numerics.arithmetic import exact
 from ufm.numerics.records import fingerprint
 
 METHOD = "order"
-PROBLEM = "problem"
-"""The field of the data that says what problem the proof is about."""
 GUARD = 8
 MOST_DIGITS = 550
 _DECIMAL = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -43,7 +41,7 @@ _LABEL = re.compile(r"[\w(),+=. #-]+")
 
 def check(data: dict) -> Checked:
     """F(left) < F(right), from the stated enclosures after both were recomputed. Raises Rejected."""
-    model = Model.from_dict(data[PROBLEM])
+    model = Model.of(data)
     if data["seal"] != seal(data):
         raise Rejected("the problem or a point was changed: the seal does not fit.")
     intervals = [_verified(model, data[side], side) for side in ("left", "right")]
@@ -245,3 +243,6 @@ def _float_below(value: Fraction) -> float:
     """The exact positive number rounded down to a float."""
     near = float(value)
     return near if Fraction(near) <= value else math.nextafter(near, 0.0)
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 from itertools import pairwise
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.check.scales import DoesNotExist, enclose, penalty
@@ -128,3 +128,6 @@ def _said(problem) -> str:
 
 def _lower(x) -> float:
     return float(balls.below(x, 17))
+
+
+CHECKER = Checker(METHOD, check)

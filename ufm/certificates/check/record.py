@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import Undecided
+from ufm.certificates.check.rejected import Rejected, Undecided
 from ufm.numerics import balls
 from ufm.numerics.records import fingerprint
 

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.rejected import Rejected
+from ufm.certificates.check.rejected import DoesNotExist, Rejected, Undecided
 from ufm.numerics import balls
 
 CAP = 2048
@@ -44,14 +44,6 @@ _NAME = re.compile(
     r"(zero|dnc|pairs\+apex|pairs|blocks)(?:\((\d+(?:,\d+)*)\))?(?:\(((?:large|small)(?:,(?:large|small))*)\))?"
 )
 _LOSS = re.compile(r"(\w+)(?:\(([^()]+)\))?")
-
-
-class DoesNotExist(Rejected):
-    """Proved: the structure has no such scale, or the problem does not admit its shape."""
-
-
-class Undecided(Rejected):
-    """Neither proved nor refuted at the precision allowed."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.groups import Class, symmetry_class
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
@@ -49,8 +49,6 @@ from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
 METHOD = "symmetric"
-PROBLEM = "problem"
-"""The field of the data that says what problem the proof is about."""
 KIND, ARITHMETIC = "completeness", "interval"
 BITS, DIGITS = 192, 20
 MOST_BOXES = 4_000_000
@@ -749,7 +747,7 @@ def _stays(system: System, inside: list[int], t) -> bool:
 
 def read(data: dict) -> tuple[Model, Class]:
     """The problem and the class of a certificate; Rejected where this proof does not apply."""
-    model = Model.from_dict(data[PROBLEM])
+    model = Model.of(data)
     if model.loss != "ce":
         raise Rejected(f"completeness in a symmetry class is proved for cross-entropy; got loss {model.loss}.")
     if not model.balanced:
@@ -886,3 +884,6 @@ def name(key) -> str:
 def statement(model: Model, label: str, count) -> str:
     """The sentence of a certificate."""
     return f"the nonzero collapsed critical points with symmetry {label} are exactly {count} ({model.words()})"
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.rejected import Rejected
 
 METHOD = "theorem"
@@ -313,3 +313,6 @@ def _positive_inside(p) -> bool:
             power = _times(power, [1, 1])
         total = _minus(total, [-v for v in power])
     return all(c >= 0 for c in total) and any(total)
+
+
+CHECKER = Checker(METHOD, check)

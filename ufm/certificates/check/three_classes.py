@@ -55,7 +55,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import opened
 from ufm.certificates.check.rejected import Rejected
@@ -64,8 +64,6 @@ from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
 METHOD = "three_classes"
-PROBLEM = "model"
-"""The field of the data that says what problem the proof is about."""
 BITS = 128
 CHUNK = 20_000
 """Boxes handled at once: memory stays near 100 MB."""
@@ -458,7 +456,7 @@ def count(data: dict, report: Callable[[int], object] | None = None) -> int:
 def cases(data: dict) -> list[Case]:
     """The searches that prove the statement."""
     if "model" in data:
-        model = Model.from_dict(data[PROBLEM])
+        model = Model.of(data)
         refuse(model)
         if data["claim"] == "dnc" and model.max_rank < 2:
             raise DoesNotExist(f"dnc needs widths of at least its rank 2; got d={list(model.d)}.")
@@ -497,3 +495,6 @@ def refuse(model: Model) -> None:
         raise Rejected(f"the argument needs equal counts; got n={list(model.n)}.")
     if model.L < 2:
         raise Rejected(f"the argument needs L >= 2 (at L=1 the problem is convex); got L={model.L}.")
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

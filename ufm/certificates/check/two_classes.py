@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ufm.certificates.check import Checked
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import at_least, decided, opened, proved_below
 from ufm.certificates.check.rejected import Rejected
@@ -38,13 +38,11 @@ from ufm.certificates.check.scales import DoesNotExist, Undecided, block_equatio
 from ufm.numerics import balls
 
 METHOD = "two_classes"
-PROBLEM = "model"
-"""The field of the data that says what problem the proof is about."""
 
 
 def check(data: dict) -> Checked:
     """data: model, claim (`global` or `bound`), lower (exact text at most the minimum), digest."""
-    model = Model.from_dict(opened(data)[PROBLEM])
+    model = Model.of(opened(data))
     name, value, margin = decided(lambda: minimum(model))
     proved_below(value, data["lower"])
     if data["claim"] == "bound":
@@ -76,3 +74,6 @@ def refuse(model: Model) -> None:
         raise Rejected("the argument is for cross-entropy with or without smoothing; got loss='mse'.")
     if model.bias is not None and not model.balanced:
         raise Rejected(f"with a bias the argument needs equal counts; got n={list(model.n)}.")
+
+
+CHECKER = Checker(METHOD, check, states_problem=True)

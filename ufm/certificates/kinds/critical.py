@@ -1,0 +1,36 @@
+"""`critical`: existence, radius of isolation and index of critical points."""
+
+from __future__ import annotations
+
+from ufm.certificates.kind import Kind
+
+UP_TO = 12
+"""Structures are certified critical by default up to this many classes; beyond, ask for a point."""
+NAMES = ("zero", "dnc", "pairs", "pairs+apex")
+
+
+def make(problem, lam=None):
+    """One certificate for every structure of the paper that exists."""
+    from ufm import structures
+    from ufm.certificates.certificate import labelled
+
+    points, _ = structures.existing(problem)
+    return [labelled(point(points[name], lam), name) for name in NAMES if name in points]
+
+
+def point(point, lam=None):
+    """The certificate of one point, critical or not."""
+    from ufm.certificates.critical_points import critical
+
+    return critical(point, lam)
+
+
+KIND = Kind(
+    word="critical",
+    says="existence, radius and index of each of them",
+    hope="every structure is a critical point",
+    make=make,
+    default=lambda problem: problem.K <= UP_TO,
+    place=2,
+    point=point,
+)
