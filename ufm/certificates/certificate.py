@@ -22,8 +22,8 @@ from ufm.numerics.records import fingerprint
 class Certificate(ByContent):
     """A statement, whether it holds, and the data that prove it.
 
-    kind: order, critical, global, bound, completeness, theorem, or a contributed word. holds: True only if the checker accepted the data
-    when the certificate was made; False means *not proved* (never: false), with the reason in `why`.
+    kind: order, critical, global, bound, completeness, theorem, or a contributed word. holds: True only if the checker
+    accepted the data when the certificate was made; False means *not proved* (never: false), with the reason in `why`.
     margin: by how much, where that is a number. arithmetic: exact, ball, interval or float.
     method: the checker's name; data: JSON-able, numbers that matter as exact texts. versions: package, Python, Arb.
     label: what the maker calls the thing (`dnc`), a help for readers and no part of the proof.
@@ -67,10 +67,8 @@ class Certificate(ByContent):
         says = self.statement in (found.statement, *found.earlier)
         if says and (found.kind, found.arithmetic, found.margin) == (self.kind, self.arithmetic, self.margin):
             return "", found.problem
-        return (
-            f"the data prove {found.statement!r} (margin {found.margin}), not {self.statement!r} (margin {self.margin}).",
-            found.problem,
-        )
+        here = f"{found.statement!r} (margin {found.margin})"
+        return f"the data prove {here}, not {self.statement!r} (margin {self.margin}).", found.problem
 
     def to_dict(self) -> dict:
         """The JSON shape of one certificate in `ufm certify --json`, with everything `check` needs."""

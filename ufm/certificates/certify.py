@@ -9,6 +9,7 @@ from ufm.certificates.certificate import Certificate, labelled
 from ufm.certificates.check import trusted
 from ufm.certificates.kind import Kind, kinds
 from ufm.numerics import arguments, balls
+from ufm.numerics.renamed import places
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import WrongWord, named_arguments, suggestion
 from ufm.points import FactorPoint, LogitPoint
@@ -41,6 +42,7 @@ class Certificates(tuple):
         return "\n".join([*map(repr, self), said])
 
 
+@places("subject", "what", "lam", "group")
 @named_arguments
 @own_numpy_state
 def certify(
@@ -96,11 +98,11 @@ def _points(subject):
 
 
 def _of_points(points, words: list[str], lam) -> Iterator[Certificate]:
-    known = {word: kind for word, kind in kinds().items() if kind.point is not None}
+    known = {word: kind.point for word, kind in kinds().items() if kind.point is not None}
     chosen = [known[arguments.choice("what", word, known)] for word in words] or [known["critical"]]
-    for kind in chosen:
+    for make in chosen:
         for point in points:
-            yield labelled(kind.point(point, lam), getattr(point, "name", None) or "")
+            yield labelled(make(point, lam), getattr(point, "name", None) or "")
 
 
 def _of_problem(problem: Problem, words: list[str], lam, given: dict) -> Iterator[Certificate]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, cast
 
 from ufm.numerics.families import Family, modules_in
 
@@ -33,8 +34,8 @@ class Kind:
     of a certificate that proves nothing. make(problem, lam=None, **options): a certificate or several; lam are exact
     texts or None. applies(problem): why nothing of this kind can be proved, a sentence, or "". default(problem):
     whether `certify` makes it unasked; place: its turn, low numbers first. needs: {option that must be given: an
-    example}; takes: options that may be given; require(problem, **options) raises ValueError, before any work, where one
-    of them cannot be meant. point(point, lam=None): a certificate of a point, where there is one.
+    example}; takes: options that may be given; require(problem, **options) raises ValueError, before any work, where
+    one cannot be meant. point(point, lam=None): a certificate of a point, where there is one.
     """
 
     word: str
@@ -59,7 +60,7 @@ CERTIFICATES = Family(
     "certificates",
     lambda: modules_in("ufm.certificates.kinds"),
     lambda value: isinstance(value, Kind),
-    lambda kind: kind.word,
+    attrgetter("word"),
 )
 
 
@@ -69,5 +70,5 @@ def kinds() -> dict[str, Kind]:
     >>> list(kinds())[:6]
     ['order', 'critical', 'global', 'bound', 'completeness', 'theorem']
     """
-    members = CERTIFICATES.members()
+    members = cast(dict[str, Kind], CERTIFICATES.members())
     return {word: members[word] for word in sorted(members, key=lambda word: (members[word].place, word))}

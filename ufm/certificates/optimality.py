@@ -31,8 +31,8 @@ def global_minimum(problem: Problem, lam=None, witness=None, progress: bool | No
 
     lam: exact text(s), by default the problem's floats. witness: at L = 1, where the numbers of the bracket come from:
     a LogitPoint, FactorPoint or K x K matrix of class logits without bias, `cvxpy`, or `minimize` (the default where
-    there is no closed form). None of them is trusted. progress: a bar of boxes at K = 3, as in `three_classes`. Raises ValueError for nonlinear models, for a lam that is not the
-    problem's, and for witnesses where none is used.
+    there is no closed form). None of them is trusted. progress: a bar of boxes at K = 3, as in `three_classes`.
+    Raises ValueError for nonlinear models, for a lam that is not the problem's, and for witnesses where none is used.
     Sources: mirsky75, zhu21, dang23.
 
     >>> global_minimum(Problem(K=4, n=3, L=1, lam=0.02)).statement

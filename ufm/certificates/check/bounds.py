@@ -41,8 +41,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check import scales as closed
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import at_least, opened
 from ufm.certificates.check.rejected import Rejected

@@ -6,8 +6,10 @@ entry point of the group `ufm.certificates`. One from outside is trusted by whoe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import cast
 
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.origin import origin
@@ -55,15 +57,20 @@ CHECKERS = Family(
     "certificates",
     lambda: modules_in("ufm.certificates.check"),
     lambda value: isinstance(value, Checker),
-    lambda checker: checker.method,
+    attrgetter("method"),
 )
 DAMAGED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, MemoryError)
 """What reading damaged data raises."""
 
 
+def checkers() -> dict[str, Checker]:
+    """Method -> checker."""
+    return cast(dict[str, Checker], CHECKERS.members())
+
+
 def check(method: str, data: dict) -> Checked:
     """Re-verify data by the named method. Raises Rejected where it fails, or where the method is not known."""
-    checker = CHECKERS.members().get(method)
+    checker = checkers().get(method)
     if checker is None:
         raise Rejected(f"no checker is called {method!r}; one from a file of your own needs that file (--from FILE).")
     try:
@@ -76,10 +83,9 @@ def check(method: str, data: dict) -> Checked:
         raise Rejected(f"the data cannot be read: {type(error).__name__}: {error}") from None
 
 
-def trusted(methods) -> str:
+def trusted(methods: Iterable[str]) -> str:
     """What a reader of proofs by these methods has to trust."""
-    known = CHECKERS.members()
-    others = [f"the checker {name!r} of {known[name].origin}" for name in dict.fromkeys(methods) if name in known]
-    return ", ".join(
-        ["Arb's balls", "IEEE rounding", "this package's checkers", *(text for text in others if not text.endswith(" of "))]
-    )
+    methods = set(methods)
+    used = [checker for name, checker in checkers().items() if name in methods and checker.origin]
+    others = [f"the checker {checker.method!r} of {checker.origin}" for checker in used]
+    return ", ".join(["Arb's balls", "IEEE rounding", "this package's checkers", *others])

@@ -35,8 +35,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check import scales as closed
+from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import at_least, decided, opened, proved_below
 from ufm.certificates.check.rejected import Rejected
