@@ -14,9 +14,9 @@ import ufm
 from benchmarks import batched
 from benchmarks.measure import End, Job, Tool
 from benchmarks.solves import F1, batch_factors
+from ufm.numerics.arrays import namespace
 from ufm.objectives.factors import FactorObjective
-from ufm.solvers.batch.arrays import namespace
-from ufm.solvers.batch.objective import BatchObjective
+from ufm.objectives.rows import BatchObjective
 
 SLICE = 0.2
 """Seconds of calls in one run, whose median counts."""

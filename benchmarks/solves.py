@@ -10,12 +10,12 @@ from benchmarks import batched, peers
 from benchmarks.machine import cores
 from benchmarks.measure import End, Job, Tool
 from benchmarks.referee import judge
+from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.rows import BatchObjective
 from ufm.solvers import starts
-from ufm.solvers.batch.arrays import namespace
 from ufm.solvers.batch.engine import run_batch
-from ufm.solvers.batch.objective import BatchObjective
 
 F1 = ufm.Problem(K=10, n=5, d=70, L=2, lam=2**-10)
 """Figure 1 of gk25."""

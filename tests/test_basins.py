@@ -387,7 +387,7 @@ def test_other_parameters(over, options):
     [
         (lambda: basins(SMALL, 0), "starts=0"),
         (lambda: basins("x"), "problem"),
-        (lambda: basins(SMALL, 5, method="flow"), "method='flow'"),
+        (lambda: basins(SMALL, 5, method="flows"), "method='flows'"),
         (lambda: basins(SMALL, 5, lr=0.1), "lr.*'lbfgs'"),
         (lambda: basins(SMALL, 5, tol=0), "tol=0"),
         (lambda: basins(SMALL, 5, scale=-1), "scale=-1"),

@@ -10,17 +10,18 @@ import pytest
 
 from ufm.activations import Activation
 from ufm.losses import Loss
+from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.rows import BatchObjective
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
 from ufm.solvers import starts
 from ufm.solvers.batch import engine, newton
-from ufm.solvers.batch.arrays import namespace
-from ufm.solvers.batch.descent import narrow
 from ufm.solvers.batch.engine import run_batch
 from ufm.solvers.batch.lbfgs import Rows
-from ufm.solvers.batch.objective import BatchObjective
+from ufm.solvers.descent import narrow
+from ufm.solvers.methods.gd import GradientDescent
 from ufm.solvers.minimize import minimize
 from ufm.solvers.multistart import multistart
 
@@ -190,9 +191,9 @@ def test_multistart_is_the_batch_and_the_loop_alike():
     together, one_by_one = multistart(DEEP, 5, 2), multistart(DEEP, 5, 2, callback=lambda intermediate_result: None)
     assert [r.fun for r in together] == pytest.approx([r.fun for r in one_by_one], abs=1e-12)
     assert [r.nit for r in together] == [r.nit for r in one_by_one]
-    few = multistart(DEEP, 5, 2, memory=2)
-    assert few.results[0].settings["memory"] == 2
-    assert few.results[0].nit == minimize(DEEP, rng=child(seed_sequence(2), 0), memory=2).nit
+    few = multistart(DEEP, 5, 2, pairs=2)
+    assert few.results[0].settings["pairs"] == 2
+    assert few.results[0].nit == minimize(DEEP, rng=child(seed_sequence(2), 0), pairs=2).nit
 
 
 # the parts ---------------------------------------------------------------------------------------
@@ -412,7 +413,7 @@ def test_ctrl_c_keeps_finished_starts(threads, monkeypatch):
 def test_memory_bounds_the_chunk():
     large = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
     sizes = [
-        engine._rows(BatchObjective(FactorObjective(large), namespace()), "gd", {}, memory, 10**6, 1)
+        engine._rows(BatchObjective(FactorObjective(large), namespace()), GradientDescent(), memory, 10**6, 1)
         for memory in (2**20, 2**24, 2**28)
     ]
     assert sizes[0] == 1
@@ -426,9 +427,9 @@ def test_memory_bounds_the_chunk():
     [
         ({"starts": 0}, "starts=0"),
         ({"starts": [0, -1]}, "starts=-1"),
-        ({"method": "flow"}, "method='flow'"),
+        ({"method": "flows"}, "method='flows'"),
         ({"memory": 0}, "memory=0"),
-        ({"pairs": 0}, "memory=0"),
+        ({"pairs": 0}, "pairs=0"),
         ({"threads": 0}, "threads=0"),
         ({"keep": "all"}, "keep='all'"),
         ({"tol": -1}, "tol=-1"),

@@ -450,7 +450,7 @@ def test_starts_are_what_they_say(problem, collapsed):
         ({"learning_rate": 0.1}, "learning_rate.*'lbfgs'"),
         ({"lr": 0.1}, "lr.*'lbfgs'"),
         ({"max_steps": 0}, "max_steps=0"),
-        ({"memory": 2.5}, "memory=2.5"),
+        ({"pairs": 2.5}, "pairs=2.5"),
         ({"method": "gd", "max_steps": 5}, "max_steps.*'gd'.*steps"),
         ({"method": "gd", "lr": 0}, "lr=0"),
         ({"method": "gd", "lr": "big"}, "lr='big'"),

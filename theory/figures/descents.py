@@ -17,13 +17,14 @@ import numpy as np
 
 from ufm.critical.classify import classify
 from ufm.critical.identify import Identity, identify
+from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.rows import BatchObjective
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.batch.arrays import namespace
-from ufm.solvers.batch.descent import descend
-from ufm.solvers.batch.objective import BatchObjective
+from ufm.solvers.descent import descend
+from ufm.solvers.methods.gd import GradientDescent
 from ufm.solvers.newton import newton_on_stratum
 from ufm.solvers.starts import gaussian
 
@@ -152,11 +153,10 @@ def advance(objective: FactorObjective, x, tol: float, steps: int):
             descend(
                 BatchObjective(objective, namespace()),
                 np.array(x[start : part.stop]),
+                GradientDescent(lr=LR, steps=steps),
                 tol,
                 None,
                 functools.partial(ended, part),
-                lr=LR,
-                steps=steps,
             )
     return after, rows
 

@@ -15,13 +15,14 @@ import contextlib
 import numpy as np
 
 from ufm.critical.relu_names import name_of
+from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective, objective_of
+from ufm.objectives.rows import BatchObjective
 from ufm.points import FactorPoint
 from ufm.problem import Problem
-from ufm.solvers.batch.arrays import namespace
-from ufm.solvers.batch.descent import descend
-from ufm.solvers.batch.objective import BatchObjective
+from ufm.solvers.descent import descend
+from ufm.solvers.methods.gd import GradientDescent
 from ufm.solvers.starts import gaussian
 from ufm.structures import graph_codes, relu_collapse
 
@@ -74,7 +75,8 @@ def _steps(objective: FactorObjective, x, steps: int):
         def ended(labels, points, *_, part=part):
             part[labels] = points
 
-        descend(BatchObjective(objective, namespace()), part.copy(), 1e-12, None, ended, lr=LR, steps=steps)
+        way = GradientDescent(lr=LR, steps=steps)
+        descend(BatchObjective(objective, namespace()), part.copy(), way, 1e-12, None, ended)
     return out
 
 

@@ -16,10 +16,13 @@ import math
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, planted
+from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.rows import BatchObjective
 from ufm.problem import Problem
-from ufm.solvers.descent import gradient_descent
+from ufm.solvers.descent import descend
+from ufm.solvers.methods.gd import GradientDescent
 from ufm.solvers.starts import gaussian
 
 INSTANTS = 40
@@ -59,9 +62,11 @@ def trajectory(
 
     def watch(step, fun, grad, x):
         if step in marks:
-            found.append((step, ratios(problem, objective.unpack(x)[0])))
+            found.append((step, ratios(problem, objective.unpack(x[0])[0])))
 
-    gradient_descent(objective, gaussian(scale)(objective, draw), 0.0, draw, lr=lr, steps=steps, watch=watch)
+    start = gaussian(scale)(objective, draw)[None]
+    way = GradientDescent(lr=lr, steps=steps)
+    descend(BatchObjective(objective, namespace()), start, way, 0.0, [draw], lambda *_: None, watch=watch)
     return found
 
 

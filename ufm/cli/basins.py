@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ufm.cli.parser import F1, add_verb
 from ufm.cli.reading import (
-    SETTINGS,
+    add_method,
     add_problem,
     add_search,
     check_plot_file,
@@ -12,6 +12,7 @@ from ufm.cli.reading import (
     numbers,
     read_integer,
     read_problem,
+    read_settings,
 )
 from ufm.cli.writing import print_json, show
 
@@ -22,9 +23,9 @@ def add(verbs) -> None:
         "basins",
         "who wins the basins: ends named and counted, with intervals",
         "Run many random starts, name their ends and count them, for one problem or over a parameter. lbfgs (default)"
-        " runs on the exact reduction, which has the problem's minima but not the basins of gradient descent; gd and"
-        " adam run on all parameters. The answer says which. --out keeps finished blocks: the same command goes on"
-        " where it stopped.",
+        " runs on the exact reduction, which has the problem's minima but not the basins of gradient descent; gd,"
+        " adam and the others run on all parameters. The answer says which. --out keeps finished blocks: the same"
+        " command goes on where it stopped.",
         f"ufm basins {F1} --starts 1000\n  ufm basins -K 10 -n 5 -L 2 --lam 2**-10 --method gd --starts 10 --over"
         " d=20,40,70 --plot widths.png",
         _basins,
@@ -36,14 +37,11 @@ def add(verbs) -> None:
         metavar="NAME=LIST",
         help="a parameter and its values: d=20,40,70, lam=2**-12,2**-10, scale=..., lr=...",
     )
-    verb.add_argument("--method", default="lbfgs", metavar="NAME", help="lbfgs, gd, adam (default lbfgs)")
-    verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
+    add_method(verb)
     verb.add_argument("--tol", default="1e-9", metavar="T", help="gradient norm of an end (default 1e-9)")
     verb.add_argument(
         "--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default width**(-1/2))"
     )
-    for name in ("lr", "momentum", "batch", "steps", "max-steps"):
-        verb.add_argument(f"--{name}", default=None, metavar="X", help=SETTINGS[name])
     verb.add_argument("--by", default="name", metavar="WORD", help="plot shares by name or by rank (default name)")
     verb.add_argument("--out", metavar="FILE", help="JSON-lines file of finished blocks, to go on from")
     verb.add_argument(
@@ -57,9 +55,8 @@ def _basins(arguments) -> int:
     from ufm.landscapes.basins import basins
     from ufm.sweeps.census import census
 
-    names = ("lr", "momentum", "batch", "steps", "max_steps", "tol", "scale")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    options = {name: numbers(f"--{name.replace('_', '-')}", text) for name, text in given.items()}
+    given = {name: getattr(arguments, name) for name in ("tol", "scale") if getattr(arguments, name) is not None}
+    options = read_settings(arguments) | {name: numbers(f"--{name}", text) for name, text in given.items()}
     options |= {"method": arguments.method, "space": arguments.space, "out": arguments.out, "fresh": arguments.fresh}
     starts, rng = read_integer("--starts", arguments.starts, 1), read_integer("--rng", arguments.rng, 0)
     check_plot_file(arguments.plot)
@@ -107,7 +104,14 @@ def _over(text: str) -> dict:
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise ValueError(f"argument --over: must be NAME=LIST, for example d=20,40,70; got {text!r}.")
-    if name in ("method", "space", "loss", "activation"):
+    if name in ("method", "space", "loss", "activation") or name in _words():
         return {name: values.split(",")}
     found = numbers("--lam" if name in ("lam", "bias") else "--over", values)
     return {name: list(found) if isinstance(found, tuple) else [found]}
+
+
+def _words() -> set[str]:
+    """Settings of methods that are words."""
+    from ufm.solvers.methods.method import known_settings
+
+    return {name for name, homes in known_settings().items() if any(isinstance(f.default, str) for _, f in homes)}

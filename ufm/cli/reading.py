@@ -7,14 +7,64 @@ import os
 from ufm.cli.parser import add_json
 from ufm.numerics.arithmetic import number
 
-SETTINGS = {
-    "lr": "gd: learning rate (default 0.5)",
-    "momentum": "gd: momentum (default 0)",
-    "batch": "gd: mini-batch size (default: all samples)",
-    "steps": "gd: most steps (default 20000)",
-    "time": "flow: end time (default 1e4)",
-    "max-steps": "lbfgs, newton: most steps",
-}
+
+def add_method(verb, default: str = "lbfgs") -> None:
+    """--method, --space and an option for every setting of every method, with the defaults that each has."""
+    from ufm.solvers.methods.method import METHODS, known_settings
+
+    verb.add_argument(
+        "--method", default=default, metavar="NAME", help=f"{', '.join(METHODS.members())} (default {default})"
+    )
+    verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
+    group = verb.add_argument_group("settings of the methods")
+    for name, homes in known_settings().items():
+        group.add_argument(_option(name), dest=name, default=None, metavar="X", help=_told(homes))
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _told(homes) -> str:
+    """`most steps (lbfgs 10000; newton 50)`: what a setting is, and its default by method."""
+    texts: dict[str, dict[str, list[str]]] = {}
+    for method, field in homes:
+        default = "none" if field.default is None else _written(field.default)
+        texts.setdefault(field.metadata.get("help", ""), {}).setdefault(default, []).append(method.name)
+    told = []
+    for text, defaults in texts.items():
+        given = "; ".join(f"{', '.join(names)} {default}" for default, names in defaults.items())
+        told.append(f"{text} ({given})".strip())
+    return "; ".join(told).replace("%", "%%")
+
+
+def _written(value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_settings(arguments) -> dict:
+    """The settings given on the command line, words where their defaults are words."""
+    from ufm.solvers.methods.method import known_settings
+
+    found = {}
+    for name, homes in known_settings().items():
+        text = getattr(arguments, name, None)
+        if text is None:
+            continue
+        kinds = {type(field.default) for _, field in homes}
+        if bool in kinds:
+            found[name] = _truth(_option(name), text)
+        else:
+            found[name] = text if str in kinds else numbers(_option(name), text)
+    return found
+
+
+def _truth(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"argument {name}: must be true or false; got {text!r}.")
+    return text.lower() == "true"
 
 
 def add_problem(verb, required: bool = True) -> None:

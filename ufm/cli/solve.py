@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ufm.cli.parser import F1, add_verb
 from ufm.cli.reading import (
-    SETTINGS,
+    add_method,
     add_problem,
     add_search,
     check_plot_file,
@@ -12,6 +12,7 @@ from ufm.cli.reading import (
     numbers,
     read_integer,
     read_problem,
+    read_settings,
 )
 from ufm.cli.writing import print_json, show
 
@@ -21,20 +22,17 @@ def add(verbs) -> None:
         verbs,
         "solve",
         "minimise from random starts; end points named",
-        "Minimise from random starts. lbfgs and newton use the exact reduction (same minima); gd and flow run on all"
-        " factors at full width.",
+        "Minimise from random starts. lbfgs and newton use the exact reduction (same minima); gd, adam, flow and"
+        " the others run on all factors at full width.",
         f"ufm solve {F1} --method gd --lr 0.5 --starts 10",
         _solve,
     )
     add_problem(verb)
-    verb.add_argument("--method", default="lbfgs", metavar="NAME", help="lbfgs, newton, gd, flow (default lbfgs)")
-    verb.add_argument("--space", default=None, metavar="NAME", help="factors or reduced (default by method)")
+    add_method(verb)
     verb.add_argument("--tol", default="1e-12", metavar="T", help="gradient norm to reach (default 1e-12)")
     verb.add_argument(
         "--scale", default=None, metavar="S", help="standard deviation of the Gaussian start (default d**(-1/2))"
     )
-    for name, help in SETTINGS.items():
-        verb.add_argument(f"--{name}", default=None, metavar="X", help=help)
     verb.add_argument("--save", metavar="FILE", help="write the best end point to an .npz file")
     add_search(verb, "1")
 
@@ -43,16 +41,14 @@ def _solve(arguments) -> int:
     from ufm.critical.classify import classify
     from ufm.critical.identify import identify
     from ufm.solvers import starts
+    from ufm.solvers.methods.method import method_of
     from ufm.solvers.multistart import multistart
 
     problem = read_problem(arguments)
-    given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in SETTINGS}
-    settings = {name: numbers(f"--{name}", text) for name, text in given.items() if text is not None}
+    settings = read_settings(arguments)
     check_plot_file(arguments.plot)
     check_save_file(arguments.save)
-    trace = {"lbfgs": 1, "newton": 1, "gd": max(1, int(settings.get("steps", 20_000)) // 400), "flow": 10}.get(
-        arguments.method, 1
-    )
+    trace = method_of(arguments.method, settings).every if arguments.plot else 0
     start = None if arguments.scale is None else starts.gaussian(numbers("--scale", arguments.scale))
     runs = multistart(
         problem,
@@ -62,7 +58,7 @@ def _solve(arguments) -> int:
         start=start,
         space=arguments.space,
         tol=numbers("--tol", arguments.tol),
-        trace=trace if arguments.plot else 0,
+        trace=trace,
         **settings,
     )
     if not len(runs):

@@ -29,6 +29,7 @@ from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 from ufm.solvers import choices
 from ufm.solvers import starts as start_kinds
+from ufm.solvers.methods.method import METHODS, method_of, settings_of
 
 PAIRS = 2
 """Stored pairs of L-BFGS in a census: in a batch, short histories are cheaper (0.9 s against 1.4 s for 1000 starts of
@@ -60,8 +61,8 @@ def basins(
     """Shares of the ends of `starts` runs from random starts, ends named and told apart modulo class permutation.
 
     method, space and settings (lr, momentum, batch, betas, steps, max_steps, device, threads, ...) as in
-    `solvers.batch.engine.run_batch`: `lbfgs` runs by default on the exact reduction, which has the minima of the
-    problem but not the basins of gradient descent; `gd` and `adam` run on all parameters.
+    `solvers.batch.engine.run_batch`: `lbfgs` and `newton` run by default on the exact reduction, which has the minima
+    of the problem but not the basins of gradient descent; `gd`, `adam` and the others run on all parameters.
     scale: standard deviation of the Gaussian start (None: 1/sqrt(width) of the factors that are run).
 
     A start counts as converged if its end, finished by Newton on the rank stratum, has gradient norm at most tol, no
@@ -89,7 +90,7 @@ def basins(
     wilson(0, 1, level)
     if scale is not None:
         settings["start"] = start_kinds.gaussian(scale)
-    if method == "lbfgs":
+    if "pairs" in settings_of(METHODS.members()[arguments.choice("method", method, METHODS.members())]):
         settings.setdefault("pairs", PAIRS)
     began = time.perf_counter()
     seed_sequence(rng)
@@ -238,12 +239,8 @@ def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:
     width = max(shape[0] for shape in objective.shapes[:-1])
     scale = settings.get("scale")
     begin = f"Gaussian starts of scale {scale:g}" if scale is not None else "Gaussian starts of scale 1/sqrt(width)"
-    ran = {"lbfgs": "L-BFGS", "gd": "gradient descent", "adam": "Adam"}[method]
-    if method != "lbfgs":
-        ran += f" (lr={settings['lr']:g}" + (f", momentum={settings['momentum']:g}" if settings.get("momentum") else "")
-        ran += (
-            f", batches of {settings['batch']}" if settings.get("batch") else ""
-        ) + f", at most {settings['steps']} steps)"
+    known = settings_of(METHODS.get(method))
+    ran = method_of(method, {name: value for name, value in settings.items() if name in known}).said()
     end = "; ends finished by Newton on the rank stratum" if problem.linear else ""
     if space == "factors":
         return f"{ran} at width {_widths(problem)} in all {objective.size} parameters, {begin}{end}"

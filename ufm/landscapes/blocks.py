@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ufm.critical.kinds import Ends, kinds
-from ufm.numerics import arguments, interruption
+from ufm.numerics import interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.documents import Fields
 from ufm.numerics.records import fingerprint, plain
@@ -20,6 +20,7 @@ from ufm.problem import Problem
 from ufm.solvers import choices
 from ufm.solvers.batch import engine
 from ufm.solvers.batch.finish import finish
+from ufm.solvers.methods.method import METHODS, method_of
 
 NEAR = 0.05
 """How far, relative, Newton may move the class logits of a descent's end for the end to count as reached."""
@@ -84,10 +85,9 @@ class Run:
     @staticmethod
     def of(problem, method, space, scale, tol, memory, settings) -> Run:
         """What is asked for, checked; without a seed."""
-        method = arguments.choice("method", method, engine.METHODS)
         space = choices.space_of(problem, None, method, space)
         own = {name: value for name, value in settings.items() if name not in MACHINE}
-        said = {**_named(engine.checked_settings(method, own, problem, space)), "tol": tol, "scale": scale}
+        said = {**_named(method_of(method, own, problem, space).settings), "tol": tol, "scale": scale}
         return Run(
             problem,
             method,
@@ -156,7 +156,7 @@ class Run:
     def _most(self) -> int:
         """Most starts in a block: memory for their points."""
         size = choices.objective_in(self.problem, self.space).size
-        most = BLOCK if self.method == "lbfgs" else DESCENTS
+        most = BLOCK if METHODS.get(self.method).finished else DESCENTS
         return int(max(1, min(most, self.memory // (64 * size))))
 
     def _block_row(self, block: range) -> dict:
@@ -257,7 +257,7 @@ def _next(size: int, seconds: float, most: int) -> int:
 def _ends(run: Run, batch) -> Ends:
     """Ends of the rows that converged."""
     problem = run.problem
-    if run.method == "lbfgs" or not run.exact:
+    if METHODS.get(run.method).finished or not run.exact:
         good, fun, rank, M, b = batch.success, batch.fun, batch.rank, batch.class_logits(), batch.biases()
     else:
         at = finish(batch, run.tol)

@@ -26,7 +26,7 @@ from ufm.numerics.records import own
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.solvers.choices import refuse_unknown
+from ufm.solvers.methods.method import refuse_unknown
 
 SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},

@@ -1,22 +1,13 @@
-"""What a run needs before its first step: space, objective, start and settings, each checked, with its default."""
+"""What a run needs before its first step: space, objective and start, each checked, with its default."""
 
 from __future__ import annotations
 
-from ufm.numerics import arguments, words
+from ufm.numerics import arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers import starts
-
-SETTINGS = {
-    "lbfgs": {"max_steps": 10_000, "memory": 10},
-    "newton": {"max_steps": 50},
-    "gd": {"lr": 0.5, "momentum": 0.0, "batch": None, "steps": 20_000},
-    "flow": {"time": 1e4, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9},
-}
-
-VERB_WORDS = ("rng", "starts", "start", "method", "space", "tol", "scale", "progress", "trace")
-"""What verbs take beside the settings of a method: the words that a wrong one may stand for."""
+from ufm.solvers.methods.method import METHODS
 
 
 def objective_in(problem: Problem, space: str) -> FactorObjective:
@@ -37,8 +28,9 @@ def objective_in(problem: Problem, space: str) -> FactorObjective:
 def space_of(problem: Problem, start, method: str, space: str | None) -> str:
     """The space asked for, or the default: `reduced` unless the method, the start or the activation needs all
     factors."""
+    own = METHODS.members()[arguments.choice("method", method, METHODS.members())]
     if space is None:
-        whole = method in ("gd", "adam", "flow") or not problem.activation.homogeneous or isinstance(start, FactorPoint)
+        whole = own.space == "factors" or not problem.activation.homogeneous or isinstance(start, FactorPoint)
         if isinstance(start, LogitPoint) and not start.collapsed:
             whole = True
         return "factors" if whole else "reduced"
@@ -71,40 +63,3 @@ def start_of(start):
         "start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got"
         f" {type(start).__name__}."
     )
-
-
-def refuse_unknown(method: str, given, known) -> None:
-    """ValueError for the first setting that a method does not have, with the word that is meant, a verb's own
-    included."""
-    for name in given:
-        if name not in known:
-            hint = words.suggestion(name, [*known, *(word for word in VERB_WORDS if word not in known)])
-            raise ValueError(
-                f"{name} is not a setting of method {method!r}; {hint + ' It' if hint else 'it'} has"
-                f" {', '.join(known)}."
-            )
-
-
-def settings_of(method: str, given: dict, problem: Problem, space: str) -> dict:
-    """The settings of a method with its defaults; ValueError naming one that is unknown or of wrong value."""
-    refuse_unknown(method, given, SETTINGS[method])
-    result = SETTINGS[method] | given
-    for name in ("lr", "time", "rtol", "atol"):
-        if name in result:
-            result[name] = arguments.positive(name, result[name])
-    for name in ("steps", "max_steps", "memory"):
-        if name in result:
-            result[name] = arguments.integer(name, result[name], 1)
-    if "momentum" in result and not 0 <= arguments.real("momentum", result["momentum"]) < 1:
-        raise ValueError(f"momentum must lie in [0, 1); got momentum={result['momentum']!r}.")
-    if result.get("batch") is not None:
-        result["batch"] = arguments.integer("batch", result["batch"], 1)
-        if result["batch"] > problem.N:
-            raise ValueError(f"batch must be at most the number of samples {problem.N}; got batch={result['batch']}.")
-        if space == "reduced":
-            raise ValueError(
-                f"batch draws samples and needs space='factors'; got batch={result['batch']} with space='reduced'."
-            )
-    if "integrator" in result:
-        arguments.choice("integrator", result["integrator"], ("RK45", "DOP853", "BDF", "LSODA"))
-    return result

@@ -8,26 +8,32 @@ from dataclasses import replace
 import numpy as np
 
 from ufm.numerics import arguments, interruption
+from ufm.numerics.arrays import namespace
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
+from ufm.objectives.rows import BatchObjective
 from ufm.objectives.stationary import asked, asked_at, is_zero
 from ufm.points import LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.choices import SETTINGS, check_start, objective_in, settings_of, space_of, start_of
-from ufm.solvers.descent import gradient_descent
+from ufm.solvers.choices import check_start, objective_in, space_of, start_of
+from ufm.solvers.descent import descend
 from ufm.solvers.flow import gradient_flow
 from ufm.solvers.kinks import KINKED, finish_on_kinks, finished_on_kinks
 from ufm.solvers.lbfgs import lbfgs
 from ufm.solvers.messages import CLARKE, GRADIENT, sentence
+from ufm.solvers.methods.descent import Descent
+from ufm.solvers.methods.method import method_of
 from ufm.solvers.newton import newton_on_factors, newton_on_stratum
 from ufm.solvers.result import Result, Trace
 from ufm.solvers.watch import Stopped, Watcher
 
 
+@renamed(memory="pairs")
 @named_arguments
 @own_numpy_state
 def minimize(
@@ -47,11 +53,14 @@ def minimize(
 
     method: `lbfgs` (finished by Newton on the rank stratum; with relu or leaky_relu on the kinks, see `solvers.kinks`,
     unless max_steps < 500 cuts it short), `newton` (the critical point nearest the
-    start, of any index), `gd` (lr, momentum, batch, steps), `flow` (time, integrator, rtol, atol).
+    start, of any index), `gd`, `adam`, `adamw`, `sign`, `polar`, `flow`, and every other that `solvers.methods` or a
+    file in use holds; their settings are the fields of their records. decay="decoupled" (gd, adam, sign, polar; adamw
+    has no other) keeps the ridge out of the direction: x <- x - lr direction - lr lam x. The result is about F all the
+    same: fun and grad_norm are those of F.
     start: None for Gaussian N(0, 1/d), a FactorPoint, a LogitPoint, or one of `solvers.starts`.
-    space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and
-    (linear models) widths min(d, K), which has the same minima. Default: `factors` for gd, flow, FactorPoint starts and
-    models without s(t x) = t s(x), else `reduced`. tol: on the norm of the full gradient; after a finish on kinks, of
+    space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and (linear models)
+    widths min(d, K), which has the same minima. Default: `reduced` for lbfgs and newton but for FactorPoint starts and
+    models without s(t x) = t s(x), else `factors`. tol: on the norm of the full gradient; after a finish on kinks, of
     the smallest gradient over slopes at kinks (`objectives.clarke`). Success asks for 1e-6 of the ridge's own gradient
     besides (`objectives.stationary`). trace: record every that many steps. callback(intermediate_result) may raise
     StopIteration to stop the run.
@@ -64,23 +73,23 @@ def minimize(
     """
     arguments.instance("problem", problem, Problem)
     began = time.perf_counter()
-    method = arguments.choice("method", method, SETTINGS)
     tol = arguments.positive("tol", tol)
     every = arguments.integer("trace", trace, 0)
     space = space_of(problem, start, method, space)
-    settings = settings_of(method, settings, problem, space)
+    way = method_of(method, settings, problem, space)
+    settings = way.settings
     seed = seed_sequence(rng)
     draw = generator(seed)
     objective = objective_in(problem, space)
     check_start(problem, start)
     x = start_of(start)(objective, draw)
     records = Trace() if every else None
-    bar = progress_bar(total=settings.get("steps"), desc=method, progress=progress if method == "gd" else False)
+    bar = progress_bar(total=settings.get("steps"), desc=method, progress=progress if "steps" in settings else False)
     watch = Watcher(objective, every, records, callback, bar)
     try:
         with bar, np.errstate(over="ignore", invalid="ignore"):
             (point, grad_norm, fun, target), nit, nfev, message, measure = _run(
-                objective, x, method, tol, draw, settings, watch, start
+                objective, x, way, tol, draw, watch, start
             )
     except (Stopped, KeyboardInterrupt) as stop:
         if isinstance(stop, KeyboardInterrupt):
@@ -107,10 +116,10 @@ def minimize(
     return Result(point, float(fun), float(grad_norm), success, message, nit, nfev, *said)
 
 
-def _run(objective, x, method, tol, draw, settings, watch, start):
+def _run(objective, x, way, tol, draw, watch, start):
     """((point, gradient norm, value, norm asked for), steps, evaluations, message, what the norm is of) of one
     method."""
-    linear = objective.problem.linear
+    linear, method, settings = objective.problem.linear, way.name, way.settings
     if method == "newton" and linear:
         point = (
             replace(start, problem=objective.problem)
@@ -122,13 +131,13 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
     if method == "newton":
         x, nit, message = newton_on_factors(objective, x, tol, settings["max_steps"], watch=watch)
         nfev = nit
-    elif method == "gd":
-        x, nit, message = gradient_descent(objective, x, tol, draw, **settings, watch=watch)
+    elif isinstance(way, Descent):
+        x, nit, message = _descended(objective, x, way, tol, draw, watch)
         nfev = nit + 1
     elif method == "flow":
         x, nit, nfev, message = gradient_flow(objective, x, tol, **settings, watch=watch)
     elif finished_on_kinks(objective.problem, settings["max_steps"]):
-        x, _, nit, nfev, message = lbfgs(objective, x, tol, KINKED, settings["memory"], watch=watch)
+        x, _, nit, nfev, message = lbfgs(objective, x, tol, KINKED, settings["pairs"], watch=watch)
         if np.isfinite(objective.value(x)):
             end = finish_on_kinks(objective, x, tol)
             target = float(asked(tol, end.clarke.ridge_norm))
@@ -145,10 +154,29 @@ def _run(objective, x, method, tol, draw, settings, watch, start):
                 CLARKE,
             )
     else:
-        x, stratum, nit, nfev, message = lbfgs(objective, x, tol, **settings, watch=watch)
+        x, stratum, nit, nfev, message = lbfgs(objective, x, tol, settings["max_steps"], settings["pairs"], watch=watch)
         if stratum is not None and objective.collapsed:
             return _at(stratum, tol), nit, nfev, message, GRADIENT
     return _end(objective, x, tol), nit, nfev, message, GRADIENT
+
+
+def _descended(objective, x, way, tol, draw, watch):
+    """(x, steps, message) of the end of a descent."""
+    found = []
+
+    def ended(labels, x, nit, nfev, sentence):
+        found.append((np.array(x[0]), int(nit[0]), sentence))
+
+    descend(
+        BatchObjective(objective, namespace()),
+        np.array(x)[None],
+        way,
+        tol,
+        [draw],
+        ended,
+        watch=lambda step, fun, grad, x: watch(step, fun[0], grad[0], x[0]),
+    )
+    return found[0]
 
 
 def _at(stratum: Stratum, tol: float):

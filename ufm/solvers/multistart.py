@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
@@ -67,6 +68,7 @@ class Multistart(ByContent):
         return "\n".join(lines)
 
 
+@renamed(memory="pairs")
 @named_arguments
 @own_numpy_state
 def multistart(
@@ -100,7 +102,7 @@ def multistart(
     finished_alone = method == "lbfgs" and kinked(problem)
     if (
         count > 1
-        and method in ("lbfgs", "gd")
+        and method not in ("newton", "flow")
         and not finished_alone
         and not options.get("trace")
         and options.get("callback") is None
@@ -109,13 +111,9 @@ def multistart(
     return _one_by_one(problem, count, seed, method, progress, **options)
 
 
-def _together(
-    problem, count, seed, method, progress, /, *, trace=0, callback=None, memory=None, **options
-) -> Multistart:
+def _together(problem, count, seed, method, progress, /, *, trace=0, callback=None, **options) -> Multistart:
     """All starts as one batch; the numbers are those of `minimize` for each."""
     arguments.integer("trace", trace, 0)
-    if memory is not None:
-        options["pairs"] = memory
     runs = run_batch(problem, count, seed, method, progress=progress, **options)
     return Multistart(tuple(runs.results()), count, seed_record(seed), not runs.done.all())
 

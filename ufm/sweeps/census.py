@@ -19,7 +19,7 @@ from ufm.numerics.statistics import wilson
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 from ufm.solvers import choices
-from ufm.solvers.batch import engine
+from ufm.solvers.methods.method import METHODS, method_of
 from ufm.sweeps.over import over_grid
 
 SHOWN = 6
@@ -219,9 +219,9 @@ def _cell(problem: Problem, name: str, value, options: dict):
     if name in FIELDS:
         return replace(problem, **{name: tuple(value) if isinstance(value, list) else value}), options
     given = {**options, name: value}
-    method = arguments.choice("method", given.get("method", "lbfgs"), engine.METHODS)
+    method = arguments.choice("method", given.get("method", "lbfgs"), METHODS.members())
     if name not in ("method", "space", "scale", "tol", "starts"):
-        engine.checked_settings(
+        method_of(
             method,
             {k: v for k, v in given.items() if k not in OWN and k not in MACHINE},
             problem,

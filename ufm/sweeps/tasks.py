@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from ufm.numerics import interruption
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.problem import Problem
+from ufm.solvers.methods.method import known_settings
 from ufm.sweeps.cells import Cell, as_arguments
 
 
 @dataclass(frozen=True)
 class Verb:
-    """run(problem, rng, **settings) -> dict; settings: the names it takes."""
+    """run(problem, rng, **settings) -> dict."""
 
     run: Callable
-    settings: tuple[str, ...]
+    own: tuple[str, ...]
+    descends: bool = False
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names it takes: its own and, of a verb that descends, those of every method."""
+        return (*self.own, "method", "space", "tol", *known_settings()) if self.descends else self.own
 
 
 MACHINE = (MemoryError, OSError, ImportError)
@@ -93,10 +100,9 @@ def _basins(problem, rng, **settings) -> dict:
     }
 
 
-_MINIMIZE = ("method", "space", "tol", "lr", "momentum", "batch", "steps", "time", "max_steps")
 VERBS = {
     "compare": Verb(_compare, ("starts", "prove")),
-    "solve": Verb(_solve, ("starts", *_MINIMIZE)),
+    "solve": Verb(_solve, ("starts",), True),
     "landscape": Verb(_landscape, ("starts",)),
-    "basins": Verb(_basins, ("starts", "scale", *_MINIMIZE)),
+    "basins": Verb(_basins, ("starts", "scale"), True),
 }

@@ -15,29 +15,29 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ufm.numerics import arguments, interruption
+from ufm.numerics.arrays import Arrays, namespace
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.objectives.clarke import merged
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
+from ufm.objectives.rows import BatchObjective
 from ufm.objectives.stationary import asked, asked_at
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers import choices, messages
 from ufm.solvers import lbfgs as single_lbfgs
 from ufm.solvers.batch import newton
-from ufm.solvers.batch.arrays import Arrays, namespace
-from ufm.solvers.batch.descent import descend, narrow
 from ufm.solvers.batch.lbfgs import lbfgs
-from ufm.solvers.batch.objective import BatchObjective
 from ufm.solvers.batch.result import BatchResult, class_logits
+from ufm.solvers.descent import descend, narrow
 from ufm.solvers.kinks import finished_on_kinks
+from ufm.solvers.methods.descent import Descent
+from ufm.solvers.methods.method import Method, method_of
 from ufm.solvers.minimize import minimize, reduced_end
 from ufm.solvers.newton import FORMED, newton_on_factors
 
-METHODS = ("lbfgs", "gd", "adam")
-ADAM = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "batch": None, "steps": 20_000}
 KEEP = ("points", "logits", "numbers")
 
 
@@ -51,7 +51,6 @@ def run_batch(
     *,
     start=None,
     tol: float = 1e-12,
-    pairs: int = 10,
     memory: float = 2**28,
     threads: int | None = None,
     device=None,
@@ -63,10 +62,8 @@ def run_batch(
     """Many independent descents of F(W_L, ..., W_1, H_1), row i from child i of the seed.
 
     starts: how many, or the numbers of the starts to run (`range(1000, 2000)` is the second thousand of the same run).
-    method: `lbfgs` (finished by Newton on the rank stratum), `gd` (lr, momentum, batch, steps), `adam` (lr, betas, eps,
-    batch, steps). space, start, tol and the other settings are those of `minimize`, whose result for the same child is
-    row i's.
-    pairs: what `minimize` calls the memory of L-BFGS. memory: bytes of working arrays, from which chunks of starts are
+    method, space, start, tol and settings are those of `minimize`, whose result for the same child is row i's.
+    memory: bytes of working arrays, from which chunks of starts are
     cut (results are kept besides; see `keep`).
     threads: chunks at a time on numpy (default 1; more pay only where one chunk is large). device, xp: see
     `arrays.namespace`; Newton's last steps run in numpy. keep: `points`, `logits` (class logits only) or `numbers`.
@@ -80,13 +77,10 @@ def run_batch(
     (20, True, True)
     """
     arguments.instance("problem", problem, Problem)
-    method = arguments.choice("method", method, METHODS)
     index = _indices(starts)
     space = choices.space_of(problem, start, method, space)
-    settings = {
-        "tol": arguments.positive("tol", tol),
-        **checked_settings(method, {"pairs": pairs, **settings}, problem, space),
-    }
+    way = method_of(method, settings, problem, space)
+    settings = {"tol": arguments.positive("tol", tol), **way.settings}
     arguments.choice("keep", keep, KEEP)
     memory = arguments.positive("memory", memory)
     on = namespace(device, xp)
@@ -94,8 +88,8 @@ def run_batch(
     seed = seed_sequence(rng)
     choices.check_start(problem, start)
     objective = BatchObjective(choices.objective_in(problem, space), on)
-    rows = _rows(objective, method, settings, memory / threads, len(index), threads)
-    job = _Job(objective, method, settings, seed, choices.start_of(start), memory / threads, keep, index, space, rows)
+    rows = _rows(objective, way, memory / threads, len(index), threads)
+    job = _Job(objective, way, settings, seed, choices.start_of(start), memory / threads, keep, index, space, rows)
     bar = progress_bar(total=len(index), desc="starts", progress=progress, unit="start")
     began = time.perf_counter()
     with bar:
@@ -115,37 +109,11 @@ def _threads(threads, on: Arrays) -> int:
     return 1 if threads is None or not on.host else arguments.integer("threads", threads, 1)
 
 
-def checked_settings(method: str, given: dict, problem: Problem, space: str) -> dict:
-    """The settings of a method with its defaults; ValueError naming one that is unknown or of wrong value. `pairs` is
-    the memory of L-BFGS."""
-    given = dict(given)
-    pairs = given.pop("pairs", 10)
-    if method == "lbfgs":
-        given = {"memory": pairs, **given}
-    if method != "adam":
-        return choices.settings_of(method, given, problem, space)
-    choices.refuse_unknown("adam", given, ADAM)
-    result = ADAM | given
-    shared = choices.settings_of("gd", {name: result[name] for name in ("lr", "batch", "steps")}, problem, space)
-    try:
-        betas = tuple(arguments.real("betas", beta) for beta in result["betas"])
-    except TypeError:
-        betas = ()
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"betas must be two numbers in [0, 1); got betas={result['betas']!r}.")
-    return {
-        **result,
-        **{name: shared[name] for name in ("lr", "batch", "steps")},
-        "betas": betas,
-        "eps": arguments.positive("eps", result["eps"]),
-    }
-
-
-def _rows(objective: BatchObjective, method: str, settings: dict, memory: float, count: int, threads: int) -> int:
+def _rows(objective: BatchObjective, way: Method, memory: float, count: int, threads: int) -> int:
     """Starts per chunk: as many as `memory` holds, and on numpy no more than keep the processors busy and their caches
     warm."""
     size, columns = objective.single.size, len(objective.single.fit.columns.weight)
-    arrays = 12 + (4 * settings["memory"] if method == "lbfgs" else 4)
+    arrays = 12 + (4 * way.pairs if way.name == "lbfgs" else 4)
     each = 8 * (arrays * size + 20 * objective.problem.K * columns)
     rows = max(1, int(memory // each))
     if objective.on.host:
@@ -161,8 +129,8 @@ ROWS, CACHE = 64, 2**26  # a chunk on numpy: at least so many rows, beyond that 
 class _Job:
     """One call of run_batch: cuts chunks, runs them, and keeps what ended."""
 
-    def __init__(self, objective, method, settings, seed, start, memory, keep, index, space, rows):
-        self.objective, self.method, self.settings, self.seed, self.start = objective, method, settings, seed, start
+    def __init__(self, objective, way, settings, seed, start, memory, keep, index, space, rows):
+        self.objective, self.way, self.settings, self.seed, self.start = objective, way, settings, seed, start
         self.memory, self.keep, self.index, self.space, self.rows = memory, keep, index, space, rows
         self.problem, count = objective.problem, len(index)
         self.stop = threading.Event()
@@ -205,7 +173,7 @@ class _Job:
             self.asked,
         )
         said = (
-            self.method,
+            self.way.name,
             self.space,
             self.settings,
             seed_record(self.seed),
@@ -261,7 +229,9 @@ class _Job:
     def one_by_one(self) -> bool:
         """No batch of equal shapes can follow: so large that `minimize` changes to factors of the rank's width on its
         way, or finished on kinks."""
-        if self.method != "lbfgs" or not self.objective.on.host:
+        if self.way.name != "lbfgs":
+            return not isinstance(self.way, Descent)
+        if not self.objective.on.host:
             return False
         return (self.reduced and self.objective.single.size > single_lbfgs.WIDE) or finished_on_kinks(
             self.problem, self.settings["max_steps"]
@@ -277,7 +247,7 @@ class _Job:
             run = minimize(
                 self.problem,
                 self.start,
-                "lbfgs",
+                self.way.name,
                 seed,
                 self.settings["tol"],
                 space=self.space,
@@ -299,13 +269,16 @@ class _Job:
                 self.rank[row] = p.rank
                 self._keep_logits(row, p.U, p.s, p.right.T, p.b)
             else:
-                x = merged(p)[1] if self.objective.single.collapsed else objective_of(p)[1]
+                if isinstance(p, LogitPoint):
+                    x = self.objective.single.lift(p)
+                    self.rank[row] = p.rank
+                else:
+                    x = merged(p)[1] if self.objective.single.collapsed else objective_of(p)[1]
                 self._keep_factors(np.array([row]), x[None])
             with self.lock:
                 bar.update()
 
     def _descend(self, X, draws, rows, bar) -> None:
-        settings = {name: value for name, value in self.settings.items() if name != "tol"}
         on, tol, ticks = self.objective.on, self.settings["tol"], itertools.count(1)
 
         def tick():
@@ -321,7 +294,7 @@ class _Job:
             with self.lock:
                 bar.update(len(labels))
 
-        if self.method == "lbfgs":
+        if self.way.name == "lbfgs":
 
             def offer(labels, x, fun, last, nit, nfev):
                 accepted = self._offer(rows[labels], on.take_out(x), fun, last, nit, nfev)
@@ -332,15 +305,16 @@ class _Job:
             def ended(labels, x, *said):
                 write(labels, on.take_out(x), *said)
 
-            lbfgs(self.objective, on.put_in(X), tol, settings["max_steps"], settings["memory"], ended, offer, tick)
+            lbfgs(self.objective, on.put_in(X), tol, self.way.max_steps, self.way.pairs, ended, offer, tick)
             return
-        objective, X, lift = narrow(self.objective, X) if self.method == "gd" else (self.objective, X, None)
+        spans = getattr(self.way, "spans", False) and self.way.decay == "coupled"
+        objective, X, lift = narrow(self.objective, X) if spans else (self.objective, X, None)
 
         def ended(labels, x, *said):
             x = on.take_out(x)
             write(labels, x if lift is None else lift(labels, x), *said)
 
-        descend(objective, on.put_in(X), tol, draws, ended, tick, **settings)
+        descend(objective, on.put_in(X), self.way, tol, draws, ended, tick)
 
     def _offer(self, rows, x, fun, last, nit, nfev) -> np.ndarray:
         """Newton on the rank stratum; accepted rows are written down as converged."""

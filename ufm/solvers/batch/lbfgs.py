@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ufm.numerics.arrays import Arrays
+from ufm.objectives.rows import BatchObjective
 from ufm.objectives.stationary import asked_at
-from ufm.solvers.batch.arrays import Arrays
-from ufm.solvers.batch.objective import BatchObjective
 from ufm.solvers.lbfgs import STAGES
 
 ARMIJO, WOLFE, TRIALS = 1e-4, 0.9, 40

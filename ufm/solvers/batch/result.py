@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ufm.numerics.arrays import namespace
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.objectives.rows import BatchObjective
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers import messages
-from ufm.solvers.batch.arrays import namespace
-from ufm.solvers.batch.objective import BatchObjective
 from ufm.solvers.kinks import finished_on_kinks
 from ufm.solvers.result import Result
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ufm.numerics.arrays import Arrays
 from ufm.objectives.factors import FactorObjective
-from ufm.solvers.batch.arrays import Arrays
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ class BatchObjective:
         fit, penalty, grad = self.parts(X, weight, buffers)
         return fit + 0.5 * self.on.dot(penalty, X), grad
 
-    def parts(self, X, weight=None, buffers=(None, None)):
-        """(g (B,), ridge times X, gradient of F); on numpy gradient and ridge are written to `buffers` if given."""
+    def parts(self, X, weight=None, buffers=(None, None), whole: bool = True):
+        """(g (B,), ridge times X, gradient of F, or of g unless whole); on numpy gradient and ridge are written to
+        `buffers` if given."""
         on, problem = self.on, self.problem
         factors, b = self.unpack(X)
         grad = None if not on.host else np.empty_like(X) if buffers[0] is None else buffers[0]
@@ -104,7 +105,8 @@ class BatchObjective:
             grad = on.xp.concat(flat if Gb is None else [*flat, Gb], axis=1)
         ridge = self._constants[0]
         penalty = np.multiply(ridge, X, out=buffers[1]) if on.host else ridge * X
-        grad += penalty
+        if whole:
+            grad += penalty
         return value, penalty, grad
 
     def _suffixes(self, factors):

@@ -1,0 +1,29 @@
+"""Gradient flow dx/dt = -grad F(x)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ufm.numerics import arguments
+from ufm.solvers.methods.method import Method, one_of, setting
+
+
+@dataclass(frozen=True)
+class Flow(Method):
+    """The flow to a given time with scipy's integrators; F falls along the exact flow, rtol and atol bound the local
+    error."""
+
+    name = "flow"
+    title = "gradient flow"
+
+    time: float = setting(1e4, arguments.positive, "end time")
+    integrator: str = setting("RK45", one_of("RK45", "DOP853", "BDF", "LSODA"), "RK45, DOP853, BDF or LSODA")
+    rtol: float = setting(1e-6, arguments.positive, "relative error per step")
+    atol: float = setting(1e-9, arguments.positive, "absolute error per step")
+
+    @property
+    def every(self) -> int:
+        return 10
+
+    def said(self) -> str:
+        return f"{self.title} to time {self.time:g}"
