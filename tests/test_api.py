@@ -15,7 +15,7 @@ import ufm
 STUB = Path(ufm.__file__).with_suffix(".pyi")
 DESIGN = (
     "Problem minimize multistart compare landscape basins profile follow connect classify identify certify",
-    "collapse sweep plot load",
+    "collapse sweep verify figure claims plot load",
 )
 
 
@@ -42,6 +42,7 @@ def test_type_checkers_read_the_same_names_from_the_same_places():
         for alias in node.names
     }
     homes = {name: home or "ufm" for name, home in {**ufm.FIRST_DAY, **ufm.LATER}.items()}
+    homes |= {name: getattr(ufm, name).__module__ for name in ufm.INSTALLED}
     assert said == {name: (home, name) for name, home in homes.items()}
     assert (STUB.parent / "py.typed").is_file()
 

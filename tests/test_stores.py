@@ -445,20 +445,20 @@ def test_a_full_disk_leaves_whole_rows(tmp_path):
 
 
 def test_a_figure_replaces_no_file_of_others_beside_its_picture(tmp_path):
-    from theory.figures.figure import _refuse_others_files
+    from theory.figures.figure import refuse_others_files
 
     picture = tmp_path / "data.png"
-    _refuse_others_files(picture, True)
+    refuse_others_files(picture, True)
     (tmp_path / "data.csv").write_text("mine")
     with pytest.raises(ValueError, match=r"data\.csv.*would be replaced"):
-        _refuse_others_files(picture, True)
-    _refuse_others_files(picture, False)
+        refuse_others_files(picture, True)
+    refuse_others_files(picture, False)
     (tmp_path / "data.json").write_text('{"mine": 1}')
     for csv in (True, False):
         with pytest.raises(ValueError, match=r"data\.json.*would be replaced"):
-            _refuse_others_files(picture, csv)
+            refuse_others_files(picture, csv)
     (tmp_path / "data.json").write_text('{"figure": "toy"}')
-    _refuse_others_files(picture, True)
+    refuse_others_files(picture, True)
 
 
 def test_a_pipe_or_a_folder_is_no_record_of_claims(tmp_path, capsys):

@@ -1,7 +1,8 @@
 """A theorem as code: what it says, where it is from, the cases it is checked on, and what would break it.
 
 Writing a claim. One file in a folder named after its source, `theory/gk25/thm1.py`, with one value `CLAIM` (or a
-tuple `CLAIMS`); nothing has to be registered. A whole one:
+tuple `CLAIMS`); nothing has to be registered. A file elsewhere joins by `ufm verify --from FILE`.
+A whole one:
 
 >>> from fractions import Fraction
 >>> from theory.claim import Case, Claim, Evidence, grid, planted
@@ -41,6 +42,7 @@ gk25:example: supported (exact, margin 0.209877), 48 cases, 3 of 3 controls brea
   weakest case. `theory.strength.order(problem, "pairs", "dnc")` is evidence that one structure costs less, certified
   where that can be proved.
 * `scope` says in a sentence what was looked at where the statement says more ("for L > L_0": L_0 over this range).
+* A source that refs.bib lacks comes with the claim: `bib="@article{...}"`.
 * A statement that is false as published names its correction in `corrected_by`; its verdict stays refuted.
 """
 
@@ -150,7 +152,7 @@ class Claim(ByContent):
     kind: `universal`, `existential` or `empirical`. uses: ids of the claims its proof stands on. pace: `quick` or
     `slow` (left out unless asked for).
     scope: what was looked at, where the statement says more. corrected_by: the id of the claim that puts this one
-    right.
+    right. bib: BibTeX of the source, where refs.bib lacks it.
     """
 
     id: str
@@ -166,6 +168,7 @@ class Claim(ByContent):
     kind: str = "universal"
     scope: str = ""
     corrected_by: str = ""
+    bib: str = ""
 
     def __post_init__(self):
         if self.id.count(":") != 1 or not all(self.id.split(":")) or self.id.split() != [self.id]:

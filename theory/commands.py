@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from theory.claim import REFUTED, SUPPORTED, Claim
-from theory.references import references
 from ufm.cli import add_json, add_verb, print_json, read_integer, say, show
-from ufm.numerics.arguments import choice
 
 PARAMETERS = ("K", "n", "d", "L", "lam", "rng")
 _FILES = {
@@ -77,11 +76,11 @@ def add_verify(verbs) -> None:
 
 
 def _verify(arguments) -> int:
-    from theory.registry import claims
+    from theory.registry import claims, paced
 
     for name, suffixes in _FILES.items():
         _refuse_file(f"--{name}", getattr(arguments, name), suffixes)
-    chosen, left_out = _paced(claims(arguments.claim), arguments)
+    chosen, left_out = paced(claims(arguments.claim), arguments.claim, arguments.slow)
     if arguments.list:
         return _list(claims(arguments.claim), arguments.json)
     if not chosen:
@@ -89,8 +88,8 @@ def _verify(arguments) -> int:
     from theory import runs
 
     jobs = None if arguments.jobs is None else read_integer("--jobs", arguments.jobs, 1)
-    run = runs.verify(chosen, _grids(arguments), jobs, arguments.resume)
-    _report(run, left_out, arguments)
+    run = dataclasses.replace(runs.verify(chosen, _grids(arguments), jobs, arguments.resume), left_out=tuple(left_out))
+    _report(run, arguments)
     _write(run.verdicts, arguments)
     if run.interrupted:
         done, planned = (
@@ -110,14 +109,6 @@ def exit_code(verdicts) -> int:
     """0 all supported, 1 one refuted, else 3."""
     found = {v.verdict for v in verdicts}
     return 1 if REFUTED in found else 0 if found == {SUPPORTED} else 3
-
-
-def _paced(chosen: list[Claim], arguments) -> tuple[list[Claim], list[Claim]]:
-    """(to run, slow ones left out)."""
-    runs = [claim.pace == "quick" or arguments.slow or claim.id in arguments.claim for claim in chosen]
-    return [c for c, now in zip(chosen, runs, strict=True) if now], [
-        c for c, now in zip(chosen, runs, strict=True) if not now
-    ]
 
 
 def _list(chosen: list[Claim], as_json: bool) -> int:
@@ -150,23 +141,13 @@ def _grids(arguments) -> dict[str, str]:
     return grids
 
 
-def _report(run, left_out: list[Claim], arguments) -> None:
+def _report(run, arguments) -> None:
     from theory import report
 
     if arguments.json:
-        listed = [v.to_dict(evidence=arguments.verbose) for v in run.verdicts]
-        print_json(
-            {
-                "claims": listed,
-                "left_out": [c.id for c in left_out],
-                "interrupted": run.interrupted,
-                "reused": run.reused,
-            }
-        )
+        print_json(run.to_dict(evidence=arguments.verbose))
         return
-    show(report.text(run.verdicts, arguments.verbose))
-    if left_out:
-        say(f"{len(left_out)} slow left out (--slow): {', '.join(c.id for c in left_out)}")
+    show(report.text(run.verdicts, arguments.verbose) if arguments.verbose else run)
     if run.reused:
         say(f"{run.reused} cases and controls taken from {arguments.resume}")
 
@@ -207,27 +188,20 @@ def add_cite(verbs) -> None:
         verbs,
         "cite",
         "BibTeX of this package and its sources",
-        "Print the BibTeX entries of source keys, or of the sources of claims.",
+        "Print the BibTeX entries of source keys, or of the sources of claims and figures.",
         "ufm cite gk25\n  ufm cite gk25:thm1",
         _cite,
     )
     verb.add_argument(
-        "key", nargs="*", metavar="KEY", help="source keys or ids of claims (default: the package and gk25)"
+        "key",
+        nargs="*",
+        metavar="KEY",
+        help="source keys, or ids of claims and figures (default: the package and gk25)",
     )
 
 
 def _cite(arguments) -> int:
-    known = references()
-    keys = dict.fromkeys(_source(key, known) for key in arguments.key or ("ufm", "gk25"))
-    say("\n\n".join(known[key] for key in keys))
+    from theory.verbs import cite
+
+    say(cite(arguments.key or None))
     return 0
-
-
-def _source(key: str, known: dict[str, str]) -> str:
-    """The key itself, or that of a claim's source."""
-    if ":" not in key or key in known:
-        return choice("key", key, known)
-    from theory.registry import claims
-
-    sources = {claim.id: claim.key for claim in claims()}
-    return choice("source", sources[choice("key", key, sources)], known)

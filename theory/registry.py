@@ -1,32 +1,41 @@
-"""The registry: every module one folder down that defines `CLAIM` or `CLAIMS`, found by walking the folders."""
+"""The registry: every claim at the top of a module one folder down, of a file in use (`--from`, `ufm.use`), and of an
+installed package (entry points of the group `ufm.claims`)."""
 
 from __future__ import annotations
 
 import fnmatch
-import importlib
-import pkgutil
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import theory
 from theory.claim import Claim
-from theory.references import references
+from theory.references import carried, references
+from ufm.numerics.families import Family, modules_in
 from ufm.numerics.words import LISTED, nearest
 
+APART = ("figures", "templates")
+"""Folders that hold other things than claims."""
 
-def claims(selection: Iterable[str] = (), package=theory) -> list[Claim]:
+
+def family(package: ModuleType = theory) -> Family:
+    """The claims of a package, and those that files in use and installed packages add."""
+    return Family("claims", lambda: _modules(package), lambda value: isinstance(value, Claim), lambda claim: claim.id)
+
+
+CLAIMS = family()
+
+
+def claims(selection: Iterable[str] = (), known: Family = CLAIMS) -> list[Claim]:
     """All claims, or those selected by id (`gk25:thm1`), source folder (`gk25`) or pattern (`gk25:thm*`), sorted as a
     reader would.
 
     Raises ValueError for a selection that matches nothing, naming the nearest, and for an id that two claims have.
     """
-    found = sorted((claim for name in _modules(package) for claim in _defined(name)), key=_reading_order)
+    found = sorted(known.members().values(), key=_reading_order)
     ids = [claim.id for claim in found]
-    for claim_id in ids:
-        if ids.count(claim_id) > 1:
-            raise ValueError(f"the id {claim_id!r} belongs to {ids.count(claim_id)} claims; ids must be unique.")
-    selection = tuple(selection)
+    selection = (selection,) if isinstance(selection, str) else tuple(selection)
     for wanted in selection:
         if not any(matches(claim, wanted) for claim in found):
             raise ValueError(f"no claim matches {wanted!r}; {_near(wanted, ids)}.")
@@ -35,7 +44,7 @@ def claims(selection: Iterable[str] = (), package=theory) -> list[Claim]:
 
 def registered(claim_id: str) -> Claim | None:
     """The claim of this id, or None."""
-    return next((claim for claim in claims() if claim.id == claim_id), None)
+    return CLAIMS.members().get(claim_id)
 
 
 def _near(wanted: str, ids: list[str]) -> str:
@@ -60,16 +69,23 @@ def matches(claim: Claim, wanted: str) -> bool:
     return wanted in (claim.id, claim.id.split(":")[0]) or fnmatch.fnmatchcase(claim.id, wanted)
 
 
+def paced(chosen: Iterable[Claim], selection: Iterable[str] = (), slow: bool = False) -> tuple[list, list]:
+    """(to run, left out): claims of slow pace are run where all are asked for, and where named by their id."""
+    chosen, selection = list(chosen), tuple(selection)
+    runs = [claim.pace == "quick" or slow or claim.id in selection for claim in chosen]
+    return tuple([c for c, now in zip(chosen, runs, strict=True) if now is want] for want in (True, False))
+
+
 def audit(found: Iterable[Claim], bibliography: dict | None = None) -> None:
-    """ValueError for the first claim with a source that refs.bib lacks, an unknown id in `uses` or `corrected_by`, a
-    circle of uses, a case outside its hypotheses or a control inside them. Runs no check.
+    """ValueError for the first claim with a source that neither refs.bib nor its own `bib` has, an unknown id in `uses`
+    or `corrected_by`, a circle of uses, a case outside its hypotheses or a control inside them. Runs no check.
     """
     found = list(found)
-    bibliography = references() if bibliography is None else bibliography
+    bibliography = (references() if bibliography is None else bibliography) | carried(found)
     by_id = {claim.id: claim for claim in found}
     for claim in found:
         if claim.key not in bibliography:
-            raise ValueError(f"{claim.id}: source {claim.key!r} is not in refs.bib.")
+            raise ValueError(f"{claim.id}: source {claim.key!r} is not in refs.bib, nor in the bib of the claim.")
         for name in (*claim.uses, *filter(None, [claim.corrected_by])):
             if name not in by_id:
                 raise ValueError(f"{claim.id} refers to {name!r}, which is no claim.")
@@ -98,22 +114,7 @@ def _reading_order(claim: Claim):
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", claim.id)]
 
 
-def _defined(module_name: str) -> tuple[Claim, ...]:
-    module = importlib.import_module(module_name)
-    found = tuple(getattr(module, "CLAIMS", ())) + ((module.CLAIM,) if hasattr(module, "CLAIM") else ())
-    for claim in found:
-        if not isinstance(claim, Claim):
-            raise ValueError(
-                f"{module_name}: CLAIM must be a Claim, CLAIMS a tuple of them; got {type(claim).__name__}."
-            )
-    return found
-
-
-def _modules(package) -> list[str]:
-    root = Path(package.__file__).parent
-    folders = sorted(p for p in root.iterdir() if (p / "__init__.py").exists() and p.name != "figures")
-    return [
-        f"{package.__name__}.{folder.name}.{module.name}"
-        for folder in folders
-        for module in pkgutil.iter_modules([str(folder)])
-    ]
+def _modules(package: ModuleType) -> list[str]:
+    root = Path(str(package.__file__)).parent
+    folders = sorted(p.name for p in root.iterdir() if (p / "__init__.py").exists() and p.name not in APART)
+    return [name for folder in folders for name in modules_in(f"{package.__name__}.{folder}")]

@@ -32,6 +32,11 @@ def rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
     ]
 
 
+def table(verdicts: Sequence[Verdict]) -> str:
+    """The same as an HTML table, for a notebook."""
+    return _table(_HEADS, [list(map(escape, row)) for row in rows(verdicts)], _RIGHT)
+
+
 def summary(verdicts: Sequence[Verdict]) -> str:
     """How many are supported, refuted, undecided; a refuted claim with a supported correction is refuted as
     published."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from theory import report
 from theory.claim import Case, Claim, Evidence, Outcome, Verdict, attempt, message
 from ufm import __version__
 from ufm.numerics import arguments, interruption
@@ -28,12 +29,42 @@ _HEADER = {"ufm": "verify"}
 
 @dataclass(frozen=True)
 class Run:
-    """Verdicts in the order of the claims; `reused` cases came from the file, `interrupted` says that Ctrl-C ended it
-    early."""
+    """Verdicts in the order of the claims, printed as a table; `reused` cases came from the file, `interrupted` says
+    that Ctrl-C ended it early, `left_out` are slow claims that were not asked for."""
 
     verdicts: tuple[Verdict, ...]
     interrupted: bool = False
     reused: int = 0
+    left_out: tuple[Claim, ...] = ()
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return iter(self.verdicts)
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def __getitem__(self, at) -> Verdict:
+        """By place, or by the id of the claim."""
+        if not isinstance(at, str):
+            return self.verdicts[at]
+        found = {verdict.claim.id: verdict for verdict in self.verdicts}
+        return found[arguments.choice("claim", at, found)]
+
+    def to_dict(self, evidence: bool = False) -> dict:
+        """The JSON shape of `ufm verify --json`; with `evidence`, every case."""
+        return {
+            "claims": [verdict.to_dict(evidence) for verdict in self.verdicts],
+            "left_out": [claim.id for claim in self.left_out],
+            "interrupted": self.interrupted,
+            "reused": self.reused,
+        }
+
+    def __repr__(self) -> str:
+        slow = f"{len(self.left_out)} slow left out (--slow): {', '.join(claim.id for claim in self.left_out)}"
+        return "\n".join([report.text(self.verdicts), *([slow] if self.left_out else ())])
+
+    def _repr_html_(self) -> str:
+        return report.table(self.verdicts)
 
 
 @own_numpy_state

@@ -29,6 +29,7 @@ FIRST_DAY = {
     "sweep": "ufm.sweeps.sweep",
     "plot": None,
     "load": "ufm.landscapes.load",
+    "use": "ufm.numerics.families",
 }
 """The first screen, as `dir(ufm)` and `import *` have it: name -> the module it lives in, None for a module. A name
 added here or below is added to `__init__.pyi` too, which type checkers and editors read."""
@@ -48,21 +49,38 @@ LATER = {
     "solvers": None,
 }
 """Names of `ufm` beyond the first day."""
+INSTALLED = ("claims", "verify", "figure", "cite")
+"""Verbs of the first day that another package brings, here `theory`, by entry points of the group `ufm.verbs`."""
 _HOME = {**FIRST_DAY, **LATER}
 __all__ = [*FIRST_DAY, "__version__"]
 
 
 def __getattr__(name: str):
-    if name not in _HOME:
-        from ufm.numerics.words import suggestion
-
-        hint = "" if name.startswith("_") else suggestion(name, _HOME)
-        raise AttributeError(f"module 'ufm' has no attribute {name!r}{hint and '; ' + hint}", name=name)
-    home = _HOME[name]
-    value = importlib.import_module(f"ufm.{name}") if home is None else getattr(importlib.import_module(home), name)
+    if name in _HOME:
+        home = _HOME[name]
+        value = importlib.import_module(f"ufm.{name}") if home is None else getattr(importlib.import_module(home), name)
+    else:
+        value = _brought(name)
     globals()[name] = value
     return value
 
 
+def _brought(name: str):
+    """A verb of another package, by its entry point; AttributeError where none brings it."""
+    from ufm.numerics.families import entry_points
+    from ufm.numerics.words import suggestion
+
+    found = [] if name.startswith("_") else [entry for entry in entry_points("ufm.verbs") if entry.name == name]
+    if found:
+        return found[0].load()
+    hint = "" if name.startswith("_") else suggestion(name, [*_HOME, *INSTALLED])
+    if name in INSTALLED:
+        hint = (
+            "it comes with the package theory, through the entry points of the group ufm.verbs, and what is installed"
+            " here has none of that name; install ufm again from the folder of its source"
+        )
+    raise AttributeError(f"module 'ufm' has no attribute {name!r}{hint and '; ' + hint}", name=name)
+
+
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *INSTALLED])

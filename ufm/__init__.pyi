@@ -1,5 +1,9 @@
 """What `ufm` has, for type checkers and editors: the names that `__init__.py` loads when they are asked for."""
 
+from theory.verbs import cite as cite
+from theory.verbs import claims as claims
+from theory.verbs import figure as figure
+from theory.verbs import verify as verify
 from ufm import plot as plot
 from ufm import solvers as solvers
 from ufm import structures as structures
@@ -17,6 +21,7 @@ from ufm.landscapes.sources.graph_search import graph_search as graph_search
 from ufm.losses import Loss as Loss
 from ufm.metrics import Accumulator as Accumulator
 from ufm.metrics import collapse as collapse
+from ufm.numerics.families import use as use
 from ufm.paths.follow import follow as follow
 from ufm.paths.network import connect as connect
 from ufm.paths.path import path as path
@@ -33,3 +38,4 @@ from ufm.sweeps.sweep import sweep as sweep
 __version__: str
 FIRST_DAY: dict[str, str | None]
 LATER: dict[str, str | None]
+INSTALLED: tuple[str, ...]

@@ -1,6 +1,6 @@
 """A figure is its numbers and how to draw them: `data(work)` computes once, `draw(data)` draws anywhere.
 
-Writing a figure. One file in this folder with one value `FIGURE`:
+Writing a figure. One file in this folder, or one that `--from FILE` names, with one value `FIGURE`:
 
     FIGURE = PaperFigure(
         id="gk25-2",                         # `ufm figure gk25-2 --out f.pdf`
@@ -22,10 +22,8 @@ colours with `ufm.plot.style.colour`; every number drawn must be in `rows`.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
-import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +31,7 @@ from pathlib import Path
 from ufm import __version__
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.families import Family, modules_in
 from ufm.numerics.records import csv_text, fingerprint, plain
 from ufm.numerics.state import own_numpy_state
 from ufm.sweeps.workers import cores
@@ -60,7 +59,7 @@ RC = {
 @own_numpy_state
 @dataclass(frozen=True, kw_only=True)
 class PaperFigure:
-    """One figure; how to write one is in the docstring of this module."""
+    """One figure; how to write one is in the docstring of this module. bib: BibTeX of a source that refs.bib lacks."""
 
     id: str
     title: str
@@ -71,6 +70,7 @@ class PaperFigure:
     takes: str
     takes_fast: str
     memory: str | None = None
+    bib: str = ""
 
     @property
     def key(self) -> str:
@@ -108,14 +108,17 @@ class PaperFigure:
         Returns the files. Equal arguments give equal bytes. Raises ValueError for a path that cannot be written, before
         any work.
         """
-        from ufm.plot.style import check_file, save
+        refuse_others_files(path, csv)
+        return self.keep(path, self.compute(fast, rng, cache, progress, jobs), fast, rng, csv)[1]
+
+    def keep(self, path, data: dict, fast: bool, rng: int, csv: bool = False) -> tuple[object, list[Path]]:
+        """(picture, files) of data that `compute` gave with these settings, drawn and written as `write` says."""
+        from ufm.plot.style import save
 
         path = Path(path)
-        check_file(path)
-        refuse_others_files(path, csv)
-        data = self.compute(fast, rng, cache, progress, jobs)
         with paper_style():
-            save(settled(self.draw(data)), path)
+            picture = settled(self.draw(data))
+            save(picture, path)
         record = {
             "figure": self.id,
             "source": self.source,
@@ -129,7 +132,7 @@ class PaperFigure:
         if csv:
             files.append(path.with_suffix(".csv"))
             _write(files[2], csv_text(self.rows(data)))
-        return files
+        return picture, files
 
 
 @contextlib.contextmanager
@@ -238,12 +241,17 @@ class Work:
             self._store.__exit__(*error)
 
 
-def figures(package: str = "theory.figures") -> dict[str, PaperFigure]:
-    """id -> figure, of every module here that defines `FIGURE`."""
-    home = importlib.import_module(package)
-    modules = [importlib.import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(home.__path__)]
-    found = [module.FIGURE for module in modules if hasattr(module, "FIGURE")]
-    return {figure.id: figure for figure in sorted(found, key=lambda f: f.id)}
+FIGURES = Family(
+    "figures",
+    lambda: modules_in("theory.figures"),
+    lambda value: isinstance(value, PaperFigure),
+    lambda figure: figure.id,
+)
+
+
+def figures() -> dict[str, PaperFigure]:
+    """id -> figure: those of this folder, of files in use, and of installed packages."""
+    return FIGURES.members()
 
 
 def default_cache() -> Path:
@@ -258,11 +266,14 @@ def _keyed(item: tuple[str, Callable, dict]):
         return key, function(cell)
 
 
-def refuse_others_files(path: Path, csv: bool) -> None:
-    """ValueError, before any work, where a file that no figure wrote stands in the place of the record, or of the
-    numbers."""
+def refuse_others_files(path, csv: bool = False) -> None:
+    """ValueError, before any work, for a picture that cannot be written, and where a file that no figure wrote stands
+    in the place of the record, or of the numbers."""
     from ufm.numerics.files import check_writable
+    from ufm.plot.style import check_file
 
+    path = Path(path)
+    check_file(path)
     record = path.with_suffix(".json")
     check_writable(record)
     try:

@@ -4,7 +4,7 @@ mistakes.
 `parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON, `signals` hears
 Ctrl-C. Exit codes: 0 done, 2 usage or bad input, 130 interrupted, 143 ended by SIGTERM; `verify` adds 1 fails and 3
 undecided, `sweep` 1 for cells that failed. Packages add verbs through the entry-point group `ufm.commands`: a function
-that takes the subparsers and adds one with `add_verb`.
+that takes the subparsers and adds one with `add_verb`. What `--from PATH` names is taken up before the parser is built.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str] | None) -> int:
     """The exit code of a verb; KeyboardInterrupt, with how far it came, is passed on."""
     try:
-        from ufm.cli.parser import overview
+        from ufm.cli.parser import overview, use_named
         from ufm.cli.writing import check_output, say, show
 
+        use_named(sys.argv[1:] if argv is None else argv)
         parser = build()
         arguments = parser.parse_args(argv)
         check_output()

@@ -6,8 +6,10 @@ import argparse
 import itertools
 import re
 import sys
+from collections.abc import Sequence
 
 from ufm import __version__
+from ufm.numerics.families import use
 from ufm.numerics.words import known_names, suggestion
 
 F1 = "-K 10 -n 5 -d 70 -L 2 --lam 2**-10"
@@ -19,13 +21,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {one_line(message)}\n")
-
-    def format_help(self) -> str:
-        """The help, with what options list of open families (`late`) read now: it takes longer than parsing may."""
-        for action in self._actions:
-            if hasattr(action, "late"):
-                action.help = action.late()
-        return super().format_help()
 
     def parse_args(self, args=None, namespace=None):
         found, extra = self.parse_known_args(args, namespace)
@@ -87,9 +82,26 @@ def whole_parser() -> tuple[Parser, argparse._SubParsersAction]:
     return parser, parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
 
 
+class Use(argparse.Action):
+    """`--from PATH`: the contributions in a file or folder are taken up."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        use(values)
+
+
+def use_named(words: Sequence[str]) -> None:
+    """Take up the contributions that `--from PATH` or `--from=PATH` name, before there is a parser: its help knows
+    them. ValueError for what cannot be used."""
+    words = list(itertools.takewhile(lambda word: word != "--", words))
+    for word, after in itertools.pairwise([*words, "-"]):
+        option, equals, path = word.partition("=")
+        if option == "--from" and (equals or not after.startswith("-")):
+            use(path if equals else after)
+
+
 def add_verb(verbs, name: str, help: str, description: str, example: str, run) -> Parser:
     """A subcommand whose --help ends with an example. `example` may have several lines; the first stands in the
-    overview."""
+    overview. Every verb has `--from PATH`."""
     verb = verbs.add_parser(
         name,
         help=help,
@@ -98,6 +110,14 @@ def add_verb(verbs, name: str, help: str, description: str, example: str, run) -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.set_defaults(run=run, parser=verb)
+    verb.add_argument(
+        "--from",
+        action=Use,
+        dest=argparse.SUPPRESS,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="take up losses, structures, methods, claims, ... of a Python file or a folder of them (again for more)",
+    )
     verb.summary, verb.example = help, example.splitlines()[0].strip()
     return verb
 

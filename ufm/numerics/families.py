@@ -8,7 +8,8 @@ of its kind. Three places are searched, in this order:
     used           files named with `use(path)`, `--from PATH` or the environment variable UFM_FROM
     installed      the entry points of the group `ufm.<family>`, each a member or a module that holds some
 
-One file may hold members of several families.
+One file may hold members of several families. It becomes a module of `ufm.contributed`, so that its functions and the
+objects of its classes can be sent to other processes, which find the same files through UFM_FROM.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, words
 
 FROM = "UFM_FROM"
 """Environment variable with the paths in use, so that processes started from here find the same members."""
@@ -34,6 +36,8 @@ FROM = "UFM_FROM"
 _used: dict[str, tuple[str, ModuleType]] = {}
 """Absolute path of a file in use: (digest of its text, the module made of it). Like Python's own table of modules, it
 belongs to the process."""
+_running: set[str] = set()
+"""Files that are being run: what they import may ask for members."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Family:
             yield from self._of(importlib.import_module(name))
         for _, module in _used.values():
             yield from self._of(module)
-        for entry in _entry_points().get(f"ufm.{self.name}", ()):
+        for entry in entry_points(f"ufm.{self.name}"):
             value = _loaded(entry)
             if isinstance(value, ModuleType):
                 yield from self._of(value)
@@ -91,7 +95,7 @@ class Family:
         for value in list(vars(module).values()):
             if isinstance(value, type) and value.__module__ != module.__name__:
                 continue
-            for one in value if isinstance(value, tuple) and value else (value,):
+            for one in value if isinstance(value, (tuple, list)) else (value,):
                 if self.member(one):
                     yield where, one
 
@@ -102,7 +106,8 @@ def modules_in(package: str) -> list[str]:
     return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folder.__path__) if not module.ispkg]
 
 
-def use(path) -> tuple[str, ...]:
+@words.named_arguments
+def use(path: str | os.PathLike) -> tuple[str, ...]:
     """Take up the contributions in a Python file, or in every Python file of a folder; the files, by absolute path.
 
     The files are run, as an import runs them. A file that changed since is read again. Raises ValueError naming the
@@ -123,44 +128,56 @@ def used() -> tuple[str, ...]:
 
 def forget() -> None:
     """Put down every file in use, here and for processes started from here."""
+    for _, module in _used.values():
+        sys.modules.pop(module.__name__, None)
     _used.clear()
     os.environ.pop(FROM, None)
 
 
-def _files(path) -> list[str]:
-    where = Path(os.fspath(path)).expanduser().resolve()
+def _files(path, said: str = "from") -> list[str]:
+    if not isinstance(path, (str, os.PathLike)) or not str(path).strip() or "\0" in str(path):
+        raise ValueError(f"{said} must name a Python file (.py) or a folder of them; got {path!r}.")
+    where = Path(path).expanduser().resolve()
     if where.is_dir():
         files = sorted(str(file) for file in where.glob("*.py") if not file.name.startswith(("_", "test_", "conftest")))
         if not files:
-            raise ValueError(f"from must name a Python file or a folder with some; there is none in {str(path)!r}.")
+            raise ValueError(f"{said} must name a Python file or a folder with some; there is none in {str(path)!r}.")
         return files
     if not where.is_file() or where.suffix != ".py":
-        raise ValueError(f"from must name a Python file (.py) or a folder of them; got {str(path)!r}.")
+        raise ValueError(f"{said} must name a Python file (.py) or a folder of them; got {str(path)!r}.")
     return [str(where)]
 
 
 def _take(file: str) -> None:
-    text = Path(file).read_bytes()
+    try:
+        text = Path(file).read_bytes()
+    except OSError as error:
+        raise ValueError(f"from: {file} cannot be read: {error.strerror}.") from None
     digest = hashlib.sha256(text).hexdigest()
-    if file in _used and _used[file][0] == digest:
+    if file in _running or (file in _used and _used[file][0] == digest):
         return
-    name = f"ufm_from_{Path(file).stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+    stem = re.sub(r"\W", "_", Path(file).stem)
+    name = f"ufm.contributed.{stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
     sys.modules[name] = module
+    _running.add(file)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        exec(spec.loader.source_to_code(text, file), vars(module))  # as an import does, but past its cache on disk
+    except (Exception, SystemExit) as error:
         sys.modules.pop(name) if before is None else sys.modules.update({name: before})
         raise ValueError(f"from: {file} cannot be run: {type(error).__name__}: {error}") from error
+    finally:
+        _running.discard(file)
     _used[file] = digest, module
 
 
 def _from_environment() -> None:
     for path in os.environ.get(FROM, "").split(os.pathsep):
-        if path and path not in _used:
-            _take(path)
+        for file in _files(path, FROM) if path and path not in _used else ():
+            if file not in _used:
+                _take(file)
 
 
 def _state() -> tuple:
@@ -169,12 +186,17 @@ def _state() -> tuple:
     return tuple((file, digest) for file, (digest, _) in _used.items())
 
 
+def entry_points(group: str) -> tuple:
+    """The entry points that installed packages have in a group."""
+    return _entry_points().get(group, ())
+
+
 @functools.cache
 def _entry_points() -> dict:
     """The entry points of the groups `ufm.*`, by group."""
-    from importlib.metadata import entry_points
+    from importlib import metadata
 
-    points = entry_points()
+    points = metadata.entry_points()
     return {group: tuple(points.select(group=group)) for group in points.groups if group.startswith("ufm.")}
 
 

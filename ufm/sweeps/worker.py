@@ -14,7 +14,7 @@ SIZE = struct.Struct(">Q")
 
 def send(stream, value) -> None:
     """Write a value, functions of the main program included, so that `receive` reads it."""
-    content = _pickler().dumps(value)
+    content = pickler().dumps(value)
     stream.write(SIZE.pack(len(content)) + content)
     stream.flush()
 
@@ -50,21 +50,21 @@ def main(parent: int) -> None:
 
 def _answer(function, item) -> tuple[str, object]:
     """("result", function(item)), or ("error", what it raised), in a form that can be sent."""
-    pickler = _pickler()
+    language = pickler()
     try:
         answer = "result", function(item)
-        pickler.dumps(answer)
+        language.dumps(answer)
         return answer
     except Exception as mistake:
         answer = "error", mistake
     try:
-        pickler.loads(pickler.dumps(answer))
+        language.loads(language.dumps(answer))
     except Exception:  # an exception that cannot travel
         answer = "error", RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")
     return answer
 
 
-def _pickler():
+def pickler():
     """cloudpickle, which joblib brings: required since 1.6, its own copy before."""
     try:
         import cloudpickle

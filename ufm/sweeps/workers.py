@@ -16,6 +16,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ufm.numerics import families
+from ufm.sweeps.worker import pickler
 
 DIED = (
     "a worker process died, killed or out of memory; the same command does the rest, where memory is short with fewer"
@@ -47,7 +51,7 @@ def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> I
 
         try:
             yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                joblib.delayed(function)(item) for item in items
+                joblib.delayed(_call)(Carried((function, item))) for item in items
             )
         except concurrent.futures.BrokenExecutor:
             raise WorkerDied from None
@@ -58,6 +62,28 @@ def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> I
         yield from crew.results()
     finally:
         crew.end()
+
+
+def _call(carried: Carried):
+    function, item = carried.value
+    return function(item)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value that travels with the files in use, which are taken up before it is read: a process that was started
+    earlier, or on another machine, knows the contributions too."""
+
+    value: object
+
+    def __reduce__(self):
+        return _unpacked, (families.used(), pickler().dumps(self.value))
+
+
+def _unpacked(paths: tuple[str, ...], content: bytes) -> Carried:
+    for path in paths:
+        families.use(path)
+    return Carried(pickler().loads(content))
 
 
 def _chosen() -> bool:

@@ -1,0 +1,226 @@
+"""What others add, in a file or a package, is known to every verb: in Python, on the command line, in workers."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import joblib
+import pytest
+
+import ufm
+from ufm.cli import main
+from ufm.numerics import families
+from ufm.sweeps.workers import unordered
+
+CLAIM = '''
+"""2^x > x for x >= 0, from nobody's paper."""
+from theory.claim import Case, Claim, Evidence, grid, planted
+
+def check(case):
+    return Evidence(case.x, "<", case.get("base", 2) ** case.x, strength="exact")
+
+CLAIM = Claim(
+    id="nobody99:power",
+    title="Powers are above the line",
+    statement="2^x > x for x >= 0.",
+    source="nobody99, Lemma 1",
+    bib="@misc{nobody99, title = {Nothing}, year = 2099}",
+    check=check,
+    hypotheses={"x >= 0": lambda c: c.x >= 0},
+    cases=grid(x=range(9)),
+    controls=[planted("2 is replaced by 1", x=3, base=1)],
+)
+'''
+FIGURE = '''
+"""x against 2^x."""
+from theory.figures.figure import COLUMN, PaperFigure, sheet
+
+def cell(at):
+    return {"x": at["x"], "y": 2 ** at["x"]}
+
+def data(work):
+    return {"points": work.map(cell, [{"x": x} for x in range(3 if work.fast else 9)])}
+
+def draw(data):
+    figure = sheet(COLUMN, 2.0)
+    figure.add_subplot().plot([p["x"] for p in data["points"]], [p["y"] for p in data["points"]])
+    return figure
+
+FIGURE = PaperFigure(
+    id="nobody-1", title="Powers", source="nobody99, Figure 1", data=data, draw=draw,
+    rows=lambda data: data["points"], takes="1 s", takes_fast="1 s",
+    bib="@misc{nobody99, title = {Nothing}, year = 2099}",
+)
+'''
+VALUE = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Value:
+    x: int
+
+def twice(value):
+    return Value(2 * value.x)
+"""
+
+
+@pytest.fixture
+def clean():
+    """What a test takes up is gone after it."""
+    families.forget()
+    yield
+    families.forget()
+
+
+@pytest.fixture
+def folder(tmp_path, clean):
+    (tmp_path / "power.py").write_text(CLAIM)
+    (tmp_path / "power_figure.py").write_text(FIGURE)
+    return tmp_path
+
+
+def command(*words, **environment):
+    """(exit code, output, errors) of the command line in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ufm", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_claim_of_a_file_is_verified_listed_drawn_and_cited(folder, capsys):
+    file = folder / "power.py"
+    assert main(["verify", "nobody99", f"--from={file}", "--jobs", "1", "--graph", str(folder / "g.svg")]) == 0
+    assert "supported" in capsys.readouterr().out and "nobody99:power" in (folder / "g.svg").read_text()
+    assert main(["verify", "--list", "nobody99:*", "--from", str(file)]) == 0
+    assert "Powers are above the line" in capsys.readouterr().out
+    assert main(["cite", "nobody99:power", "--from", str(file)]) == 0
+    assert "title = {Nothing}" in capsys.readouterr().out
+
+
+def test_a_figure_of_a_file_is_drawn_and_cited(folder, capsys):
+    words = ["figure", "nobody-1", "--fast", "--fresh", "--csv", "--from", str(folder)]
+    assert main([*words, "--out", str(folder / "f.png")]) == 0
+    assert (folder / "f.csv").read_text().split() == ["x,y", "0,1", "1,2", "2,4"]
+    assert main(["cite", "nobody-1", "nobody99", "--from", str(folder)]) == 0
+    assert capsys.readouterr().out.count("title = {Nothing}") == 1
+
+
+def test_the_verbs_of_theory_are_in_python(folder):
+    assert ufm.use(folder) == families.used() == tuple(str(folder / name) for name in ("power.py", "power_figure.py"))
+    [claim] = listed = ufm.claims("nobody99")
+    assert "Powers are above the line" in repr(listed) and "<table>" in listed._repr_html_()
+    run = ufm.verify(claim, jobs=1, x="1:3")
+    assert [v.verdict for v in run] == ["supported"] and len(run["nobody99:power"].cases) == 3
+    assert "1 claim: 1 supported." in repr(run) and "supported" in run._repr_html_()
+    assert ufm.cite(run) == ufm.cite(claim) == ufm.cite("nobody99") == claim.bib
+    assert ufm.cite().count("@") == 2
+    drawn = ufm.figure("nobody-1", folder / "p.pdf", fast=True, fresh=True)
+    assert len(drawn.axes) == 1 and (folder / "p.pdf").exists() and (folder / "p.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ufm.claims("gk25:tm1"), "no claim matches 'gk25:tm1'; the nearest are gk25:thm1"),
+        (lambda: ufm.claims([3]), "selection must be ids, source keys, patterns or claims; got 3"),
+        (lambda: ufm.verify("gk25:thm1", Q=3), "gk25:thm1: there is no parameter Q"),
+        (lambda: ufm.verify("gk25:thm1", jobs=0), "jobs must be"),
+        (lambda: ufm.figure("gk25"), "figure must be one of .*'gk25-1'"),
+        (lambda: ufm.figure("gk25-1", "f.txt"), "f.txt"),
+        (lambda: ufm.figure("gk25-1", csv=True), "say where with out"),
+        (lambda: ufm.cite(3), "thing must be .*; got int"),
+        (lambda: ufm.cite("gk52"), "Did you mean 'gk25'"),
+    ],
+)
+def test_what_the_verbs_of_theory_cannot_do_is_refused_by_name(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_without_theory_its_verbs_are_missed_by_name(monkeypatch):
+    monkeypatch.setattr(families, "entry_points", lambda group: ())
+    for name in ("verify", "claims", "figure", "cite"):
+        monkeypatch.delitem(vars(ufm), name, raising=False)
+        with pytest.raises(AttributeError, match=f"'{name}'; it comes with the package theory"):
+            getattr(ufm, name)
+    with pytest.raises(AttributeError, match="did you mean 'verify'"):
+        ufm.verifi  # noqa: B018
+
+
+def test_a_package_contributes_through_its_entry_points(tmp_path):
+    """In a process of its own: entry points are read once."""
+    (tmp_path / "nobody.py").write_text(CLAIM)
+    (tmp_path / "nobody_figure.py").write_text(FIGURE)
+    facts = tmp_path / "nobody-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: nobody\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text(
+        "[ufm.claims]\npower = nobody:CLAIM\nlost = nobody_absent\n[ufm.figures]\nall = nobody_figure\n"
+    )
+    code = """
+        import warnings
+        import ufm
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            print(ufm.verify("nobody99")["nobody99:power"].verdict, ufm.cite("nobody-1")[:14])
+        print(*{str(w.message) for w in said if "nobody" in str(w.message)})
+    """
+    path = os.pathsep.join([str(tmp_path), str(Path(ufm.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stdout.split("\n")[0] == "supported @misc{nobody99"
+    assert "ufm.claims: nobody_absent cannot be loaded: ModuleNotFoundError" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("", None, "from must name a Python file .* got ''"),
+        ("absent.py", None, "absent.py"),
+        ("raises.py", "1 / 0", "raises.py cannot be run: ZeroDivisionError: division by zero"),
+        ("leaves.py", "raise SystemExit(0)", "leaves.py cannot be run: SystemExit: 0"),
+        ("line.py", "x = (", "line.py cannot be run: SyntaxError"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["compare", "cite", "demo"])
+def test_what_cannot_be_taken_up_is_one_line(tmp_path, clean, capsys, verb, path, text, said):
+    if text is not None:
+        (tmp_path / path).write_text(text)
+    assert main([verb, f"--from={tmp_path / path if path else ''}"]) == 2
+    captured = capsys.readouterr()
+    assert not captured.out and captured.err.count("\n") == 1
+    assert re.search(said, captured.err)
+
+
+def test_a_file_that_asks_for_members_while_it_runs_is_run_once(tmp_path, clean, monkeypatch):
+    file = tmp_path / "asks.py"
+    file.write_text("from theory.registry import CLAIMS\nMANY = len(CLAIMS.members())\n" + CLAIM)
+    monkeypatch.setenv(families.FROM, str(file))
+    assert "nobody99:power" in [claim.id for claim in ufm.claims()]
+
+
+def test_objects_of_a_contributed_class_go_to_workers_that_were_started_before(tmp_path, clean):
+    """joblib keeps its processes from one call to the next; these have never heard of the file."""
+    (tmp_path / "value.py").write_text(VALUE)
+    with joblib.parallel_config("loky", n_jobs=2):
+        assert sorted(unordered(abs, [-1, 2])) == [1, 2]
+        ufm.use(tmp_path / "value.py")
+        [module] = [module for name, module in sys.modules.items() if name.startswith("ufm.contributed.value")]
+        found = sorted(unordered(module.twice, [module.Value(1), module.Value(2)], 2), key=lambda value: value.x)
+    assert found == [module.Value(2), module.Value(4)]
+    found = sorted(unordered(module.twice, [module.Value(1), module.Value(2)], 2), key=lambda value: value.x)
+    assert found == [module.Value(2), module.Value(4)]
