@@ -29,8 +29,7 @@ def classify(
     noise: float = 1e-3,
     rng=None,
 ) -> CriticalPoint:
-    """The signature of anything that is a point or holds one: LogitPoint, FactorPoint, Result, CriticalPoint, a row of
-    a table.
+    """The signature of what is a point or holds one: LogitPoint, FactorPoint, Result, CriticalPoint, row of a table.
 
     grad_tol: gradient norm (full factor space), relative to that of the ridge term alone, above which a point is
     `not critical` and gets no signature; a FactorPoint that is zero up to its own size (`objectives.stationary`) is
@@ -67,4 +66,9 @@ def critical_of(name: str, value) -> CriticalPoint:
     critical = held if isinstance(held, CriticalPoint) else classify(point_of(name, held))
     if critical.status == "not critical":
         raise ValueError(f"{name} must be a critical point; got one that is not: {critical.why}.")
-    return critical if critical.name is not None else replace(critical, name=identify(critical.point).name)
+    return with_name(critical)
+
+
+def with_name(point):
+    """A CriticalPoint or LogitPoint under the name that `identify` gives it, where it has none."""
+    return point if point.name else replace(point, name=identify(point).name)

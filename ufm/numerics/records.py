@@ -25,8 +25,7 @@ def plain(value):
 
 
 def own(record, *names: str) -> None:
-    """Give a frozen record copies of these fields: arrays, also inside lists, tuples and dicts, are then nobody
-    else's."""
+    """Give a frozen record its own copies of these fields: of arrays, also inside lists, tuples and dicts."""
     for name in names:
         object.__setattr__(record, name, _copied(getattr(record, name)))
 
@@ -37,6 +36,15 @@ def _copied(value):
     if type(value) in (list, tuple):
         return type(value)(map(_copied, value))
     return value.copy() if hasattr(value, "__array__") else value
+
+
+def picked(record, names: str) -> dict:
+    """{name: attribute} of a record, the names written as one text.
+
+    >>> picked(3 + 4j, "real imag")
+    {'real': 3.0, 'imag': 4.0}
+    """
+    return {name: getattr(record, name) for name in names.split()}
 
 
 def fingerprint(value) -> str:

@@ -58,7 +58,22 @@ class Column:
         return "-" if value is None else format(value, self.form)
 
 
-def text_lines(rows: Iterable, columns: Sequence[Column]) -> list[str]:
+class Shown:
+    """What prints, and is shown by a notebook, as `shown()` says: texts and tables, each a tuple of the arguments of
+    `text_lines`, from top to bottom."""
+
+    def shown(self) -> list:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return "\n".join(part if isinstance(part, str) else "\n".join(text_lines(*part)) for part in self.shown())
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p>{html.escape(p)}</p>" if isinstance(p, str) else html_table(*p[:2]) for p in self.shown() if p]
+        return "\n".join(parts)
+
+
+def text_lines(rows: Iterable, columns: Sequence[Column], rule: bool = True) -> list[str]:
     """Head, rule and one line a row, two blanks between columns.
 
     >>> from types import SimpleNamespace as Row
@@ -79,7 +94,7 @@ def text_lines(rows: Iterable, columns: Sequence[Column]) -> list[str]:
         )
 
     head = line([column.head for column in columns])
-    return [head.rstrip(), "-" * len(head), *(line(texts).rstrip() for texts in cells)]
+    return [head.rstrip(), *["-" * len(head)] * rule, *(line(texts).rstrip() for texts in cells)]
 
 
 def html_table(rows: Iterable, columns: Sequence[Column], caption: str = "") -> str:

@@ -7,14 +7,14 @@ one in factor space; at D = 2 a descent may also leave the rank, along the singu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import integrate, linalg
 
-from ufm.critical.classify import classify, critical_of
-from ufm.critical.identify import identify
+from ufm.critical.classify import classify, critical_of, with_name
 from ufm.critical.point import CriticalPoint
+from ufm.critical.spectrum import coupling
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -54,8 +54,7 @@ class Descent(ByContent):
 def descend_both(
     saddle: CriticalPoint | LogitPoint, mode: int = 0, *, step: float = 1e-3, tol: float = 1e-12
 ) -> tuple[Descent, Descent]:
-    """(minus, plus): gradient flow dx/dt = -grad F from x -+ step |x| v, v the unit mode of negative curvature number
-    `mode`.
+    """(minus, plus): gradient flow dx/dt = -grad F from x -+ step |x| v, v the unit mode number `mode` that descends.
 
     saddle: a strict saddle of a linear model. mode: 0 is the most negative eigenvalue. Each side ends, by Newton to
     `tol`, in a point without negative curvature, classified and named. Where the flow runs into another strict saddle
@@ -71,20 +70,16 @@ def descend_both(
     do not have.
     """
     critical = critical_of("saddle", saddle)
-    mode, step, tol = (
-        arguments.integer("mode", mode, 0),
-        arguments.positive("step", step),
-        arguments.positive("tol", tol),
-    )
+    mode, step = arguments.integer("mode", mode, 0), arguments.positive("step", step)
+    tol = arguments.positive("tol", tol)
     if not critical.descends:
         raise ValueError(f"saddle must be a critical point with negative curvature; got {critical!r}.")
     point = logit_point_of("saddle", critical.point)
     objective = reduced_objective(point)
     modes = escape_modes(objective, Stratum(point), critical.tolerances["zero_below"])
     if mode >= len(modes):
-        raise ValueError(
-            f"mode must be below {len(modes)}, the number of modes of negative curvature; got mode={mode}."
-        )
+        count = f"{len(modes)}, the number of modes of negative curvature"
+        raise ValueError(f"mode must be below {count}; got mode={mode}.")
     return tuple(_descend(objective, critical, *modes[mode], sign, step, tol) for sign in (-1.0, 1.0))
 
 
@@ -125,7 +120,7 @@ def _leaving_modes(objective: FactorObjective, stratum: Stratum, zero: float):
 
     modes = []
     for k, sigma in enumerate(sigmas):
-        values, vectors = np.linalg.eigh([[problem.lams[0], -sigma], [-sigma, problem.lams[1]]])
+        values, vectors = np.linalg.eigh(coupling(problem, sigma))
         if values[0] < -zero:
             a, b = vectors[:, 0]
             modes.append((float(values[0]), along(k, a, b)))
@@ -152,30 +147,23 @@ class _Recorder:
         return length[keep], fun[keep], class_logits_along(self.objective, xs[keep])
 
 
-def _descend(
-    objective: FactorObjective, saddle: CriticalPoint, eigenvalue, move, sign: float, step: float, tol: float
-) -> Descent:
+def _descend(objective: FactorObjective, saddle: CriticalPoint, eigenvalue, move, sign, step, tol) -> Descent:
     record, via, here = _Recorder(objective, move(0.0)), [], saddle
     while True:
         reach = step * (float(np.linalg.norm(record.x)) or 1.0)
         x = _step_off(objective, here.fun, move, sign * reach)
         if x is None and here is saddle:
-            raise ValueError(
-                f"F does not fall along the mode in floating point: its curvature is too small at F={saddle.fun:.12g}."
-            )
-        end = here if x is None else _flow_down(objective, x, here.fun, tol, record)
-        modes = (
-            escape_modes(objective, Stratum(end.point), end.tolerances["zero_below"])
-            if end.descends and x is not None
-            else []
-        )
+            why = f"its curvature is too small at F={saddle.fun:.12g}"
+            raise ValueError(f"F does not fall along the mode in floating point: {why}.")
+        end, modes = here if x is None else _flow_down(objective, x, here.fun, tol, record), []
+        if end.descends and x is not None:
+            modes = escape_modes(objective, Stratum(end.point), end.tolerances["zero_below"])
         if not modes or len(via) == 20:
             return Descent(end, *record.arrays(), eigenvalue, tuple(via[:-1] if x is None else via))
         via.append(end)
         here, move = end, _in_frames_of(objective, record.x, modes[0][1])
-        ahead = [
-            np.linalg.norm(objective.logits(move(s * reach)) - objective.logits(record.before)) for s in (-1.0, 1.0)
-        ]
+        before = objective.logits(record.before)
+        ahead = [np.linalg.norm(objective.logits(move(s * reach)) - before) for s in (-1.0, 1.0)]
         sign = -1.0 if ahead[0] < ahead[1] else 1.0
 
 
@@ -213,12 +201,11 @@ def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: 
     critical = classify(point)
     last = align_gauge(objective, objective.lift(point), record.x, 5, fresh=True)
     record(0, critical.fun, None, last)
-    return replace(critical, name=identify(point).name)
+    return with_name(critical)
 
 
 def _falling(objective: FactorObjective, x, record: _Recorder):
-    """(level, x) along gradient flow, whenever the gradient norm has come down to 1e-2, 1e-3, ..., 1e-6 of its largest
-    so far."""
+    """(level, x) along gradient flow whenever the gradient norm is down to level = 1e-2, ..., 1e-6 of its largest."""
     peak, level, now = 0.0, 1e-2, np.array(x, dtype=float)
     flow = integrate.RK45(lambda t, y: -objective.grad(y), 0.0, now, np.inf, rtol=1e-8, atol=1e-11)
     for _ in progress_bar(range(MOST_STEPS), desc="descent", progress=None):

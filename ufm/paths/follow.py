@@ -19,16 +19,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg, optimize
 
 from ufm import structures
-from ufm.critical.identify import identify
+from ufm.critical.classify import with_name
 from ufm.critical.signature import zero_below
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
@@ -37,6 +39,8 @@ from ufm.points import LogitPoint, logit_point_of
 from ufm.problem import Problem
 from ufm.solvers.result import Result
 
+ARRAYS = "lam fun grad_norm index smallest"
+"""What a branch knows of every point."""
 ZERO = 1e-13
 """Eigenvalues below ZERO Lam (plus rounding) count as zero."""
 BLIND = 1e-8
@@ -71,8 +75,7 @@ class Event(ByContent):
     after: int
 
     def to_dict(self) -> dict:
-        keys = ("kind", "lam", "fun", "index_before", "index_after", "multiplicity", "after")
-        return {key: getattr(self, key) for key in keys}
+        return picked(self, "kind lam fun index_before index_after multiplicity after")
 
     def __repr__(self) -> str:
         change = "" if self.kind == "end" else f"; index {self.index_before} -> {self.index_after}"
@@ -124,8 +127,8 @@ class Branch(ByContent):
         return bool(self.lam.min() * (1 - EDGE) <= lam <= self.lam.max() * (1 + EDGE))
 
     def at(self, lam: float) -> LogitPoint:
-        """The branch's point at an effective Lam inside its range, by Newton from its nearest point; where the branch
-        folds, on the first piece from the start that has this lam. Raises ValueError outside the range."""
+        """The branch's point at an effective Lam in its range, by Newton from its nearest point; where it folds, on the
+        first piece from the start that has this lam. Raises ValueError outside the range."""
         lam = arguments.positive("lam", lam)
         if self.covers(lam):
             lam = float(np.clip(lam, self.lam.min(), self.lam.max()))
@@ -134,39 +137,23 @@ class Branch(ByContent):
         for i in range(len(self.lam) - 1):
             if min(self.lam[i : i + 2]) <= lam <= max(self.lam[i : i + 2]):
                 return replace(_between(self.points[i], self.points[i + 1], lam), name=self.name)
-        raise ValueError(
-            f"lam must lie on the branch, which has {self.lam.min():.12g} <= lam <= {self.lam.max():.12g}; got"
-            f" lam={lam!r}."
-        )
+        low, high = self.lam.min(), self.lam.max()
+        raise ValueError(f"lam must lie on the branch, which has {low:.12g} <= lam <= {high:.12g}; got lam={lam!r}.")
 
     def to_dict(self) -> dict:
-        arrays = {key: getattr(self, key).tolist() for key in ("lam", "fun", "grad_norm", "index", "smallest")}
-        rest = {
-            "name": self.name,
-            "rank": self.rank,
-            "message": self.message,
-            "interrupted": self.interrupted,
-            "tolerances": self.tolerances,
-        }
-        return {
-            "problem": self.points[0].problem.to_dict(),
-            **arrays,
-            "events": [e.to_dict() for e in self.events],
-            **rest,
-        }
+        arrays = {key: array.tolist() for key, array in picked(self, ARRAYS).items()}
+        rest = picked(self, "name rank message interrupted tolerances")
+        events = [event.to_dict() for event in self.events]
+        return {"problem": self.points[0].problem.to_dict(), **arrays, "events": events, **rest}
 
     def __len__(self) -> int:
         return len(self.points)
 
     def __repr__(self) -> str:
-        head = (
-            f"Branch of {self.name or 'unnamed'} (rank {self.rank}): {len(self)} points, lam {self.lam[0]:.6g} ->"
-            f" {self.lam[-1]:.6g}; {self.message}"
-        )
-        ends = (
-            f"  index {self.index[0]} at the start, {self.index[-1]} at the end; largest |grad|"
-            f" {self.grad_norm.max():.1e}"
-        )
+        head = f"Branch of {self.name or 'unnamed'} (rank {self.rank}): {len(self)} points, lam"
+        head += f" {self.lam[0]:.6g} -> {self.lam[-1]:.6g}; {self.message}"
+        ends = f"  index {self.index[0]} at the start, {self.index[-1]} at the end"
+        ends += f"; largest |grad| {self.grad_norm.max():.1e}"
         return "\n".join([head, ends, *(f"  {e!r}" for e in self.events)])
 
 
@@ -182,8 +169,7 @@ def follow(
     tol: float = 1e-12,
     progress: bool | None = None,
 ) -> Branch:
-    """The branch through a critical point of a linear model, from its Lam towards the effective ridge weight `lam`, up
-    or down.
+    """The branch through a critical point of a linear model, from its Lam up or down to the effective weight `lam`.
 
     Every lam_l is multiplied by the same factor. Folds are passed: a branch that turns before `lam` is followed back
     until it meets `back` (default: the starting Lam). steps: most points; max_step: longest step in arclength, whose
@@ -209,7 +195,7 @@ def follow(
     limit = np.log(home if back is None else arguments.positive("back", back))
     steps, tol = arguments.integer("steps", steps, 1), arguments.positive("tol", tol)
     max_step = arguments.positive("max_step", max_step)
-    point = point if point.name else replace(point, name=identify(point).name)
+    point = with_name(point)
     start = _Place(point, float(np.log(home)))
     if start.stratum.grad_norm > critical_below(start.stratum.ridge_norm, rounding=start.stratum.rounding):
         raise ValueError(
@@ -252,8 +238,7 @@ def crossing(make_a: Callable | Branch, make_b: Callable | Branch, low: float, h
 
 
 def structure_crossing(problem: Problem, first: str, second: str, low: float, high: float) -> float:
-    """`crossing` of two structures named as in `structures.catalogue`, at the problem's K, n, d, L, loss and ratios of
-    ridge weights."""
+    """`crossing` of two structures named as in `structures.catalogue`, all else being the problem's."""
     return crossing(named_maker(problem, first), named_maker(problem, second), low, high)
 
 
@@ -276,8 +261,7 @@ def at_lam(problem: Problem, lam: float) -> Problem:
     return replace(problem, lam=tuple(lam / problem.Lam * one for one in problem.lam))
 
 
-@dataclass(frozen=True, eq=False)
-class _Tangent:
+class _Tangent(NamedTuple):
     """A direction (y in scaled coordinates of a place, m along mu)."""
 
     y: np.ndarray
@@ -402,8 +386,7 @@ class _Place:
         return A.reshape(r, r), B.reshape(r, M - r), C.reshape(K - r, r), None if self.point.b is None else db
 
     def moved(self, step: _Tangent, share: float = 1.0) -> _Place | None:
-        """The place after a step; None where a singular value would change by more than a factor e, or mu by more than
-        2.
+        """The place after a step; None where a singular value would change by a factor above e, or mu by more than 2.
 
         To first order in (A, B, C) the matrix goes to (U e^X + U_perp C S^-1) S (V e^X' + V_perp B' S^-1)' with X_ij =
         A_ij/(s_i + s_j), so that tiny singular values beside large ones keep their relative accuracy.
@@ -437,13 +420,8 @@ class _Place:
         return _Tangent(flat / there.stratum.scale, t.m)
 
 
-_FIXED = 1.0
-"""Border that freezes mu: (0, 1)."""
-
-
 def _corrected(place: _Place, border: Callable, tol: float, reach: float = 2.0, most: int = 12) -> _Place | None:
-    """The place on the branch, or None: Newton across the border direction until rounding stops it, no step longer than
-    `reach`."""
+    """The place on the branch, or None: Newton across the border until rounding stops it, no step above `reach`."""
     entered = False
     for _ in range(most):
         stratum = place.stratum
@@ -467,15 +445,14 @@ def _corrected(place: _Place, border: Callable, tol: float, reach: float = 2.0, 
     return place if place.stratum.grad_norm <= tol else None
 
 
-def _freeze(place: _Place) -> _Tangent:
-    return _Tangent(np.zeros(place.stratum.size), _FIXED)
+def _along_mu(place: _Place, m: float = 1.0) -> _Tangent:
+    """The direction in which mu alone moves; a border that freezes mu."""
+    return _Tangent(np.zeros(place.stratum.size), m)
 
 
-def _at_fixed_lam(point: LogitPoint, lam: float, tol: float = 1e-12) -> LogitPoint | None:
-    """Newton at one Lam from a nearby point."""
-    start = _Place(replace(point, problem=at_lam(point.problem, lam)), float(np.log(lam)))
-    found = _corrected(start, _freeze, tol)
-    return None if found is None else found.point
+def _at_fixed_lam(point: LogitPoint, lam: float, mu: float, tol: float = 1e-12) -> _Place | None:
+    """Newton at one Lam, mu its logarithm, from a nearby point."""
+    return _corrected(_Place(replace(point, problem=at_lam(point.problem, lam)), mu), _along_mu, tol)
 
 
 def _between(a: LogitPoint, b: LogitPoint, lam: float, depth: int = 12) -> LogitPoint:
@@ -486,9 +463,10 @@ def _between(a: LogitPoint, b: LogitPoint, lam: float, depth: int = 12) -> Logit
             return p
     low, high = sorted(value(p) for p in (a, b))
     for p in sorted((a, b), key=lambda p: abs(np.log(p.problem.Lam / lam))):
-        found = _at_fixed_lam(p, lam)
-        if found is not None and low - 1e-12 * (1 + abs(low)) <= value(found) <= high + 1e-12 * (1 + abs(high)):
-            return found
+        place = _at_fixed_lam(p, lam, float(np.log(lam)))
+        slack = 1e-12 * (1 + abs(low)), 1e-12 * (1 + abs(high))
+        if place is not None and low - slack[0] <= value(place.point) <= high + slack[1]:
+            return place.point
     if depth == 0:
         raise ValueError(
             f"lam={lam!r} could not be reached from its neighbours on the branch, probably because a fold is close."
@@ -509,7 +487,7 @@ class _Walk:
         self.interrupted, self.seen = False, {}
 
     def run(self, progress: bool | None) -> Branch:
-        here = _corrected(self.start, _freeze, self.tol) or self.start
+        here = _corrected(self.start, _along_mu, self.tol) or self.start
         self.places.append(here)
         message = "nothing to follow: the point is at the target"
         if abs(self.target - here.mu) > 1e-15:
@@ -524,25 +502,17 @@ class _Walk:
     def _branch(self, message: str) -> Branch:
         places, base = self.places, self.places[0].counts[1]
         smallest = [np.sort(np.abs(p.spectrum))[base:] for p in places]
+        smallest = np.array([v[0] if len(v) else np.nan for v in smallest])
+        rows = ((p.point.problem.Lam, p.stratum.fun, p.stratum.grad_norm, p.counts[0]) for p in places)
         name = self.start.point.name
-        return Branch(
-            np.array([p.point.problem.Lam for p in places]),
-            np.array([p.stratum.fun for p in places]),
-            np.array([p.stratum.grad_norm for p in places]),
-            np.array([p.counts[0] for p in places]),
-            np.array([v[0] if len(v) else np.nan for v in smallest]),
-            tuple(replace(p.point, name=name) for p in places),
-            tuple(self.events),
-            message,
-            self.interrupted,
-            name,
-            {"gradient": self.tol, "eigenvalue": ZERO, "max_step": self.max_step},
-        )
+        points = tuple(replace(p.point, name=name) for p in places)
+        used = {"gradient": self.tol, "eigenvalue": ZERO, "max_step": self.max_step}
+        arrays = map(np.array, zip(*rows, strict=True))
+        return Branch(*arrays, smallest, points, tuple(self.events), message, self.interrupted, name, used)
 
     def _march(self, here: _Place, bar) -> str:
         self.zeros = here.counts[1]
-        towards = _Tangent(np.zeros(here.stratum.size), float(np.sign(self.target - here.mu)))
-        t = here.tangent(towards)
+        t = here.tangent(_along_mu(here, float(np.sign(self.target - here.mu))))
         if t is None:
             return "stuck: the starting point is singular"
         h, patience = min(0.05, self.max_step), 6
@@ -627,22 +597,17 @@ class _Walk:
         """(arclength, place, tangent) where the branch meets mu within the step."""
         share = optimize.brentq(lambda x: self._on(here, t, x).mu - mu, 0.0, h, xtol=1e-13 * h, rtol=1e-14)
         near = self._on(here, t, share)
-        fixed = _corrected(
-            _Place(replace(near.point, problem=at_lam(near.point.problem, float(np.exp(mu)))), mu), _freeze, self.tol
-        )
-        there = fixed or near
+        there = _at_fixed_lam(near.point, float(np.exp(mu)), mu, self.tol) or near
         return share, there, there.tangent(here.carry(t, there)) or here.carry(t, there)
 
     def _find_events(self, here, t, h, there, turned: bool) -> tuple[list[Event], bool]:
-        """What happened between two places, in order along the branch, and whether it accounts for the change of
-        index."""
+        """What happened between two places, along the branch, and whether it accounts for the change of index."""
         before, after = here.counts[0], there.counts[0]
         low, high, sign = min(before, after), max(before, after), 1 if after > before else -1
         fold = self._fold(here, t, h) if turned else None
         roots = sorted(self._vanishing_eigenvalues(here, t, h, there, low, high))
         if fold is not None and roots:
-            nearest = min(roots, key=lambda x: abs(x - fold))
-            roots.remove(nearest)
+            roots.remove(min(roots, key=lambda x: abs(x - fold)))
         found = [("bifurcation", x, m) for x, m in _clusters(roots, 1e-6 * h)]
         found += [("fold", fold, 1)] if fold is not None else []
         index, events = before, []
@@ -650,18 +615,8 @@ class _Walk:
             place = self._on(here, t, x)
             change = sign * m if kind == "bifurcation" or high > low else 0
             point = replace(place.point, name=self.start.point.name)
-            events.append(
-                Event(
-                    kind,
-                    place.point.problem.Lam,
-                    place.stratum.fun,
-                    point,
-                    index,
-                    index + change,
-                    m,
-                    len(self.places) - 1,
-                )
-            )
+            lam, fun, after_point = place.point.problem.Lam, place.stratum.fun, len(self.places) - 1
+            events.append(Event(kind, lam, fun, point, index, index + change, m, after_point))
             index += change
         return events, index == after and (fold is not None or not turned)
 
@@ -713,11 +668,9 @@ class _Walk:
             lam * np.prod([x / (x - y) for j, x in enumerate(sizes) if j != i])
             for i, (lam, y) in enumerate(zip(lams, sizes, strict=True))
         )
-        index = here.counts[0]
-        dying = int(np.sum(s <= 10 * VANISHED * top))
-        self.events.append(
-            Event("end", float(lam), here.stratum.fun, here.point, index, index, dying, len(self.places) - 1)
-        )
+        index, dying = here.counts[0], int(np.sum(s <= 10 * VANISHED * top))
+        at = here.stratum.fun, here.point, index, index, dying, len(self.places) - 1
+        self.events.append(Event("end", float(lam), *at))
         return True
 
 

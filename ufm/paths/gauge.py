@@ -9,8 +9,7 @@ from ufm.points import LogitPoint
 
 
 def align_gauge(objective: FactorObjective, x, reference, sweeps: int = 1, fresh: bool = False):
-    """x in the hidden frames nearest to the reference: rotations Q_l lower sum_l |Q_l A_l Q_{l-1}' - R_l|^2, one layer
-    at a time.
+    """x in the hidden frames nearest to the reference: rotations Q_l lower sum_l |Q_l A_l Q_{l-1}' - R_l|^2 by layers.
 
     fresh: the first sweep looks at one factor only, from the features up, and so finds equal frames wherever the
     products agree.

@@ -7,6 +7,7 @@ other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from scipy.sparse import coo_array, csgraph
@@ -15,18 +16,19 @@ from ufm.critical.classify import critical_of
 from ufm.critical.point import CriticalPoint
 from ufm.critical.same import free_name, same_kind
 from ufm.numerics import interruption
-from ufm.numerics.bars import progress_bar
+from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.paths.descents import Descent, descend_both
 from ufm.paths.tree import Tree, disconnectivity
 
 
-@dataclass(frozen=True, eq=False)
-class Network(ByContent):
-    """Minima and the saddles of index 1 that join them, modulo class permutation, among the points given or met on the
-    way.
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(ByContent, Shown):
+    """Minima and the saddles of index 1 that join them, modulo class permutation, among points given or met on the way.
 
     ends (S, 2): the minima that saddle k joins. descents: the two ways down of every saddle. components: numbers of the
     minima that the saddles join. note: what was left out. A missing edge says that no saddle given here makes it, no
@@ -64,28 +66,25 @@ class Network(ByContent):
 
     def to_dict(self) -> dict:
         def row(p):
-            return {"name": p.name, "fun": p.fun, "rank": p.rank, **p.signature.to_dict(), "status": p.status}
+            return {**picked(p, "name fun rank"), **p.signature.to_dict(), "status": p.status}
 
-        return {
-            "minima": [row(p) | {"name": name} for p, name in zip(self.minima, self.names, strict=True)],
-            "saddles": [
-                row(p) | {"ends": [int(i) for i in pair]} for p, pair in zip(self.saddles, self.ends, strict=True)
-            ],
-            "components": [list(c) for c in self.components],
-            "note": self.note,
-        }
+        minima = [row(p) | {"name": name} for p, name in zip(self.minima, self.names, strict=True)]
+        saddles = [row(p) | {"ends": pair} for p, pair in zip(self.saddles, self.ends.tolist(), strict=True)]
+        components = [list(c) for c in self.components]
+        return {"minima": minima, "saddles": saddles, "components": components, "note": self.note}
 
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         names = self.names
-        width = max([len(n) for n in names] + [len(p.name) for p in self.saddles] + [7])
-        lines = [f"{'minimum':<{width}}  {'rank':>4}  {'F':>16}"]
-        lines += [f"{n:<{width}}  {p.rank:>4}  {p.fun:>16.12f}" for n, p in zip(names, self.minima, strict=True)]
-        lines += ["", f"{'saddle':<{width}}  {'rank':>4}  {'F':>16}  joins"]
-        for p, (i, j) in zip(self.saddles, self.ends, strict=True):
-            lines.append(f"{p.name:<{width}}  {p.rank:>4}  {p.fun:>16.12f}  {names[i]} -- {names[j]}")
-        parts = len(self.components)
-        lines += ["", f"{len(names)} minima, {len(self.saddles)} saddles, {parts} component{'' if parts == 1 else 's'}"]
-        return "\n".join([*lines, self.note] if self.note else lines)
+        width = max(map(len, [*names, *(p.name for p in self.saddles), "minimum"]))
+        minima = [(name, p.rank, p.fun) for name, p in zip(names, self.minima, strict=True)]
+        ends = (" -- ".join(names[i] for i in pair) for pair in self.ends)
+        saddles = [(p.name, p.rank, p.fun, joined) for p, joined in zip(self.saddles, ends, strict=True)]
+        numbers = [Column("rank", itemgetter(1), width=4), Column("F", itemgetter(2), ".12f", 16)]
+        first, second = (Column(head, itemgetter(0), width=width, side="<") for head in ("minimum", "saddle"))
+        joins, parts = Column("joins", itemgetter(3), side="<"), len(self.components)
+        foot = f"{len(names)} minima, {len(saddles)} saddles, {parts} component{'' if parts == 1 else 's'}"
+        tables = (minima, [first, *numbers], False), (saddles, [second, *numbers, joins], False)
+        return [tables[0], "", tables[1], "", foot, *([self.note] if self.note else [])]
 
 
 @named_arguments
@@ -107,24 +106,15 @@ def connect(points, *, progress: bool | None = None) -> Network:
         if p.status == "local minimum":
             _node_number(minima, p)
     given = len(minima)
-    saddles, ends, descents, note = [], [], [], []
     todo = [p for p in critical if p.status == "strict saddle" and p.index == 1]
     others = len(critical) - len(todo) - sum(p.status == "local minimum" for p in critical)
-    try:
-        for p in progress_bar(todo, desc="saddles", progress=progress):
-            with interruption.whole():
-                sides = descend_both(p)
-            ends.append([_node_number(minima, side.end) for side in sides])
-            saddles.append(p)
-            descents.append(sides)
-    except KeyboardInterrupt:
-        interruption.pass_on()
-        note.append(f"interrupted after {len(saddles)} of {len(todo)} saddles")
+    found, interrupted = each(todo, interruption.whole()(descend_both), desc="saddles", progress=progress)
+    ends = [[_node_number(minima, side.end) for side in sides] for sides in found]
+    note = [f"interrupted after {len(found)} of {len(todo)} saddles"] * interrupted
     note += [f"{len(minima) - given} minima met on the way were added"] * (len(minima) > given)
     note += [f"{others} points are neither minima nor saddles of index 1 and were left out"] * (others > 0)
-    return Network(
-        tuple(minima), tuple(saddles), np.array(ends, dtype=int).reshape(-1, 2), tuple(descents), "; ".join(note)
-    )
+    ends = np.array(ends, dtype=int).reshape(-1, 2)
+    return Network(tuple(minima), tuple(todo[: len(found)]), ends, tuple(found), "; ".join(note))
 
 
 def _node_number(minima: list[CriticalPoint], p: CriticalPoint) -> int:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufm.critical.identify import identify
+from ufm.critical.classify import with_name
 from ufm.critical.point import CriticalPoint
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.spectra import thin_svd
 from ufm.numerics.state import own_numpy_state
@@ -27,6 +28,11 @@ from ufm.points import LogitPoint, from_matrix, logit_point_of, point_of
 from ufm.problem import Problem
 
 KINDS = ("straight", "balanced", "string")
+LINES = {
+    "straight": "straight line in factor space between balanced ends",
+    "balanced": "straight line in logits, each point with its best factors",
+}
+"""What is said of the paths that solve nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +69,7 @@ class Path(ByContent):
         return float(self.fun[0] + self.barrier)
 
     def point(self, i: int) -> LogitPoint:
-        """Point number i of the path, a matrix of class logits of whatever rank it has. ValueError where a bias hides
-        what is its."""
+        """Point number i, a matrix of class logits of whatever rank it has. ValueError where there is a bias."""
         problem = point_of("top", self.top).problem
         if problem.bias is not None:
             raise ValueError(
@@ -74,25 +79,17 @@ class Path(ByContent):
         return from_matrix(problem, self.points[i], tol=1e-9, collapse=True)
 
     def to_dict(self) -> dict:
-        keys = ("kind", "barrier", "converged", "residual", "message", "steps", "refined", "top_fun")
         top = {"name": self.top.name, **self.top.signature.to_dict(), "rank": self.top.rank} if self.refined else None
-        rest = {
-            "t": self.t.tolist(),
-            "fun": self.fun.tolist(),
-            "names": list(self.names),
-            "permutation": list(self.permutation),
-            "top": top,
-        }
-        return {key: getattr(self, key) for key in keys} | rest
+        arrays = {"t": self.t.tolist(), "fun": self.fun.tolist()}
+        lists = {"names": list(self.names), "permutation": list(self.permutation), "top": top}
+        return picked(self, "kind barrier converged residual message steps refined top_fun") | arrays | lists
 
     def __repr__(self) -> str:
         a, b = self.names
-        lead = (
-            f"Path ({self.kind}) {a} -> {b}: F = {self.fun[0]:.12g} -> {self.fun[-1]:.12g}, barrier {self.barrier:.12g}"
-        )
-        top = (
-            f"top {self.top!r}" if self.refined else f"top at F = {self.top_fun:.12g}, not refined to a critical point"
-        )
+        lead = f"Path ({self.kind}) {a} -> {b}: F = {self.fun[0]:.12g} -> {self.fun[-1]:.12g}"
+        lead += f", barrier {self.barrier:.12g}"
+        plain = f"top at F = {self.top_fun:.12g}, not refined to a critical point"
+        top = f"top {self.top!r}" if self.refined else plain
         return "\n  ".join([lead, top, self.message])
 
 
@@ -137,7 +134,7 @@ def path(
     images, max_steps = arguments.count("images", images, 5), arguments.integer("max_steps", max_steps, 1)
     tol = arguments.positive("tol", tol)
     draw = generator(seed_sequence(rng))
-    a, b = (_named(logit_point_of(name, p)) for name, p in (("a", a), ("b", b)))
+    a, b = (with_name(logit_point_of(name, p)) for name, p in (("a", a), ("b", b)))
     if a.problem != b.problem:
         raise ValueError(f"a and b must belong to one problem; got {a.problem!r} and {b.problem!r}.")
     arguments.room("all images of a path", images, a.problem.K, a.problem.K, instead="take fewer images")
@@ -156,10 +153,6 @@ def path(
         if "interrupted" in found.message:
             break
     return best
-
-
-def _named(point: LogitPoint) -> LogitPoint:
-    return point if point.name else replace(point, name=identify(point).name)
 
 
 def permuted(point: LogitPoint, q) -> LogitPoint:
@@ -214,19 +207,8 @@ def _straight(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, image
 
     t = np.linspace(0.0, 1.0, images)
     where = highest(fun, t)
-    message = "straight line in factor space between balanced ends"
-    return _line_path(
-        "straight",
-        t,
-        fun,
-        class_logits_along(objective, at(t)),
-        objective.to_logits(at(where), tol=1e-12),
-        where,
-        message,
-        a,
-        b,
-        q,
-    )
+    logits, top = class_logits_along(objective, at(t)), objective.to_logits(at(where), tol=1e-12)
+    return _line_path("straight", t, fun, logits, top, where, a, b, q)
 
 
 def _balanced(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, images: int) -> Path:
@@ -245,20 +227,17 @@ def _balanced(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, image
     logits = logits if a.b is None else logits + bias(t)[:, :, None]
     svd = thin_svd(at(where), tol=1e-12)
     top = LogitPoint(a.problem, svd.U, svd.s, svd.V, bias(where))
-    return _line_path(
-        "balanced", t, fun, logits, top, where, "straight line in logits, each point with its best factors", a, b, q
-    )
+    return _line_path("balanced", t, fun, logits, top, where, a, b, q)
 
 
-def _line_path(kind, t, fun, logits, top, where: float, message: str, a, b, q) -> Path:
+def _line_path(kind, t, fun, logits, top, where: float, a, b, q) -> Path:
     values = np.asarray(fun(t))
     barrier = max(0.0, float(fun(np.array(where))) - float(values[0]))
-    return Path(kind, t, values, logits, barrier, top, True, None, message, (a.name, b.name), q)
+    return Path(kind, t, values, logits, barrier, top, True, None, LINES[kind], (a.name, b.name), q)
 
 
 def schatten_value(problem: Problem, Z, b=None, tol: float = 1e-12):
-    """F at class columns Z (..., K, K) with their best factors; singular values below tol of the largest count as
-    zero."""
+    """F at class columns Z (..., K, K) with their best factors; singular values below tol of the largest are zero."""
     s = np.linalg.svd(Z, compute_uv=False)
     kept = s > tol * s[..., :1]
     penalty = np.sum(np.where(kept, schatten(problem).phi(np.where(kept, s, 1.0)), 0.0), axis=-1)
@@ -291,11 +270,8 @@ def _string_path(state: String, top, said: str, names, q, limit: float) -> Path:
     """The images, with the top of the curve through them (a saddle where it was refined) put in at its place."""
     objective = state.objective
     converged = bool(state.residual <= limit) and "interrupted" not in said
-    how = (
-        f"converged: gradient across the path {state.residual:.1e}"
-        if converged
-        else f"not converged: gradient across the path {state.residual:.1e} > {limit:.1e}"
-    )
+    how = f"gradient across the path {state.residual:.1e}"
+    how = f"converged: {how}" if converged else f"not converged: {how} > {limit:.1e}"
     t, X, where = state.t, state.X, state.highest()
     fun, points = np.array(objective.value(X)), class_logits_along(objective, X)
     if top is None:
@@ -310,25 +286,12 @@ def _string_path(state: String, top, said: str, names, q, limit: float) -> Path:
         k = int(np.searchsorted(t, where))
         t, fun, points = np.insert(t, k, where), np.insert(fun, k, height), np.insert(points, k, logits, axis=0)
     barrier = max(float(np.max(fun)), height) - float(fun[0])
-    return Path(
-        "string",
-        t,
-        fun,
-        points,
-        barrier,
-        top,
-        converged,
-        float(state.residual),
-        f"{how}; {said}",
-        names,
-        q,
-        state.steps,
-    )
+    end = converged, float(state.residual), f"{how}; {said}", names, q, state.steps
+    return Path("string", t, fun, points, barrier, top, *end)
 
 
 def first_string(objective, a, b, line: Path, images: int):
-    """(X, sentence): images on the straight or the balanced line, whichever has the lower barrier, at equal
-    distances."""
+    """(X, sentence): images at equal distances on the straight or the balanced line, that of the lower barrier."""
     x, y = aligned_lifts(objective, a, b)
     other = _balanced(objective, a, b, line.permutation, images)
     if other.barrier >= line.barrier:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy import optimize
 from scipy.interpolate import CubicSpline
 
-from ufm.critical.classify import classify
-from ufm.critical.identify import identify
+from ufm.critical.classify import classify, with_name
 from ufm.critical.point import CriticalPoint
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
@@ -50,8 +47,7 @@ class String:
             bar.update()
 
     def _stalled(self, top: float) -> bool:
-        """Neither the residual nor the top has changed over the last STALL steps: kinks at minima on the way keep a
-        residual."""
+        """Neither residual nor top has changed over the last STALL steps: kinks on the way keep a residual."""
         self._history.append((self.residual, top))
         if len(self._history) <= 2 * STALL:
             return False
@@ -69,8 +65,7 @@ class String:
         self.X = np.concatenate([respaced(X[: k + 1])[:-1], respaced(X[k:])]) if climbing else respaced(X)
 
     def _align(self) -> None:
-        """Hidden frames of every image turned towards those of the one before: the string has no motion along the
-        gauge."""
+        """Hidden frames of every image turned towards those of the one before: no motion along the gauge."""
         for i in range(1, len(self.X)):
             self.X[i] = align_gauge(self.objective, self.X[i], self.X[i - 1])
 
@@ -84,17 +79,14 @@ class String:
         return CubicSpline(self.t, self.X)
 
     def highest(self) -> float:
-        """Where the curve through the images is highest; a well narrower than their distance is not overlooked at its
-        ends."""
+        """Where the curve through the images is highest; a narrow well is not overlooked at its ends."""
         curve, t = self.curve, self.t
-        fine = np.unique(
-            np.concatenate([t[:-1] + share * np.diff(t) for share in np.linspace(0, 1, 8, endpoint=False)] + [[1.0]])
-        )
+        shares = np.linspace(0, 1, 8, endpoint=False)
+        fine = np.unique(np.concatenate([*(t[:-1] + share * np.diff(t) for share in shares), [1.0]]))
         return highest(lambda u: self.objective.value(curve(u)), fine)
 
     def refine(self) -> CriticalPoint | None:
-        """The saddle that Newton finds from the highest point, if it lies near, is a saddle, and is no lower than the
-        path's ends."""
+        """The saddle, no lower than the path's ends, that Newton finds near the highest point; or None."""
         fun, where = self.objective.value(self.X[[0, -1]]), self.highest()
         if where in (0.0, 1.0):
             return None
@@ -104,28 +96,23 @@ class String:
         for point in _ranks(self.objective, x):
             end, _, _ = newton_on_stratum(point, drop=False)
             gap = np.linalg.norm(end.point.matrix() - self.objective.logits(x))
-            if (
-                end.grad_norm <= max(1e-12, 1e-9 * end.ridge_norm)
-                and gap <= 0.3 * size
-                and end.fun > max(fun[0], fun[-1])
-            ):
+            good = end.grad_norm <= max(1e-12, 1e-9 * end.ridge_norm) and end.fun > max(fun[0], fun[-1])
+            if good and gap <= 0.3 * size:
                 found.append((gap, end.point))
         for _, point in sorted(found, key=lambda pair: pair[0]):
             critical = classify(point)
             if critical.descends:
-                return replace(critical, name=identify(point).name)
+                return with_name(critical)
         return None
 
 
 def _ranks(objective: FactorObjective, x):
-    """x as LogitPoints of the ranks it may be meant to have: cut at factor-scale singular values of 1e-6, 1e-3 and 0.05
-    of the largest."""
+    """x as LogitPoints of the ranks it may be meant to have: cut at several factor-scale singular values."""
     Z, b = objective.logits(x), objective.unpack(x)[1]
     svd = thin_svd(Z, tol=1e-14)
     root = svd.s ** (1.0 / objective.problem.D)
-    for rank in dict.fromkeys(
-        min(int(np.sum(root > cut * root[0])), objective.problem.max_rank) for cut in (1e-6, 1e-3, 0.05, 0.15, 0.3)
-    ):
+    cuts = (np.sum(root > cut * root[0]) for cut in (1e-6, 1e-3, 0.05, 0.15, 0.3))
+    for rank in dict.fromkeys(min(int(kept), objective.problem.max_rank) for kept in cuts):
         yield LogitPoint(objective.problem, svd.U[:, :rank], svd.s[:rank], svd.V[:, :rank], b)
 
 
@@ -168,7 +155,6 @@ def highest(fun, t) -> float:
     values = np.asarray(fun(t))
     k = int(np.argmax(values))
     low, high = t[max(k - 1, 0)], t[min(k + 1, len(t) - 1)]
-    found = optimize.minimize_scalar(
-        lambda u: -float(fun(np.array(u))), bounds=(low, high), method="bounded", options={"xatol": 1e-10}
-    )
+    options = {"bounds": (low, high), "method": "bounded", "options": {"xatol": 1e-10}}
+    found = optimize.minimize_scalar(lambda u: -float(fun(np.array(u))), **options)
     return float(found.x) if -found.fun > values[k] else float(t[k])

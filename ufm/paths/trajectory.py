@@ -23,17 +23,31 @@ from ufm.critical.classify import classify
 from ufm.critical.identify import identify
 from ufm.critical.point import CriticalPoint
 from ufm.critical.same import free_name
-from ufm.numerics import arguments, interruption
-from ufm.numerics.bars import progress_bar
+from ufm.critical.spectrum import coupling
+from ufm.numerics import arguments
+from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint, logit_point_of
 from ufm.problem import Problem
 from ufm.solvers.result import Result, Trace
 
+COLUMNS = (
+    Column("point", "name", side="<", width=5),
+    Column("status", "status", side="<", width=14),
+    Column("entry", "entry", width=8),
+    Column("exit", lambda p: "end" if p.exit is None else p.exit, width=8),
+    Column("closest", "closest", ".2e", 9),
+    Column("F", "fun", ".10f", 14),
+    Column("rate seen", "observed", ".3e", 10),
+    Column("predicted", "predicted", ".3e", 10),
+)
+"""What is printed of a plateau."""
 EXACT = 6
 """Largest K at which all permutations are tried."""
 FIT_BELOW = 0.01
@@ -46,8 +60,7 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Plateau:
-    """A stretch of a run near one point: entry and exit step (exit None: until the run's end), closest relative
-    distance and its step.
+    """A stretch of a run near one point: entry and exit step (None: until the end), closest relative distance.
 
     observed: slope of the logarithm of the distance against time (learning rate x step; step where no rate is known) as
     the run leaves.
@@ -73,8 +86,8 @@ class Plateau:
         return None if self.observed is None or not self.predicted else self.observed / self.predicted
 
 
-@dataclass(frozen=True, eq=False)
-class Reading(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Reading(ByContent, Shown):
     """Nearest critical point at every record of a run, and the plateaus.
 
     steps (T,). nearest (T,): numbers into `names`. distance (T,): relative Frobenius distance from it. plateaus: in
@@ -106,55 +119,21 @@ class Reading(ByContent):
         return len(self.steps)
 
     def to_dict(self) -> dict:
-        keys = (
-            "name",
-            "entry",
-            "exit",
-            "closest",
-            "closest_step",
-            "fun",
-            "status",
-            "observed",
-            "predicted",
-            "ratio",
-            "lowest",
-        )
+        keys = "name entry exit closest closest_step fun status observed predicted ratio lowest"
         return {
             "steps": self.steps.tolist(),
             "nearest": [self.names[i] for i in self.nearest],
             "distance": self.distance.tolist(),
-            "plateaus": [{key: getattr(p, key) for key in keys} for p in self.plateaus],
-            "end": self.end,
-            "threshold": self.threshold,
-            "lr": self.lr,
-            "note": self.note,
+            "plateaus": [picked(p, keys) for p in self.plateaus],
+            **picked(self, "end threshold lr note"),
         }
 
-    def __repr__(self) -> str:
-        width = max([len(p.name) for p in self.plateaus] + [5])
-        head = (
-            f"{'point':<{width}}  {'status':<14}  {'entry':>8}  {'exit':>8}  {'closest':>9}  {'F':>14} "
-            f" {'rate seen':>10}  {'predicted':>10}"
-        )
-        lines = [head, "-" * len(head)]
-        for p in self.plateaus:
-            exit = "end" if p.exit is None else str(p.exit)
-            seen, said = ("-" if v is None else f"{v:.3e}" for v in (p.observed, p.predicted))
-            lines.append(
-                f"{p.name:<{width}}  {p.status:<14}  {p.entry:>8}  {exit:>8}  {p.closest:>9.2e}  {p.fun:>14.10f} "
-                f" {seen:>10}  {said:>10}"
-            )
-        last = self.names[self.nearest[-1]]
-        lines.append("")
-        lines.append(
-            f"{len(self)} records, steps {self.steps[0]}..{self.steps[-1]}; nearest at the end: {last}, distance"
-            f" {self.distance[-1]:.2e}"
-        )
-        lines.append(
-            f"plateau: relative distance below {self.threshold:g}; rates per"
-            f" {'step' if self.lr is None else 'unit of time (learning rate x steps)'}"
-        )
-        return "\n".join([*lines, self.note] if self.note else lines)
+    def shown(self) -> list:
+        last, unit = self.names[self.nearest[-1]], "step" if self.lr is None else "unit of time (learning rate x steps)"
+        ran = f"{len(self)} records, steps {self.steps[0]}..{self.steps[-1]}; nearest at the end: {last}"
+        said = [f"{ran}, distance {self.distance[-1]:.2e}"]
+        said += [f"plateau: relative distance below {self.threshold:g}; rates per {unit}"]
+        return [(self.plateaus, COLUMNS), "", *said, *([self.note] if self.note else [])]
 
 
 @named_arguments
@@ -206,7 +185,8 @@ def read_trajectory(
         M, P = (A - A.mean(axis=1, keepdims=True) for A in (M, P))
     norms = _norms(P)
     matcher = Matcher(M, P, norms, counts)
-    nearest, distance, done = _nearest(matcher, progress)
+    nearest, distance = _nearest(matcher, progress)
+    done = len(nearest)
     note = "" if done == len(M) else f"interrupted after {done} of {len(M)} records"
     steps = steps[:done]
     spans = _spans(nearest, distance < threshold)
@@ -234,10 +214,8 @@ def _read(run, steps, lr, problem, labels):
         run = run.trace
     if isinstance(run, Trace):
         if len(run.logits) != len(run.nit):
-            raise ValueError(
-                f"the trace must hold logits for every record; it has {len(run.logits)} for {len(run.nit)} records"
-                " (none are kept above K = 64)."
-            )
+            has = f"it has {len(run.logits)} for {len(run.nit)} records (none are kept above K = 64)"
+            raise ValueError(f"the trace must hold logits for every record; {has}.")
         steps = run.nit if steps is None else steps
         run = np.array(run.logits)
     lr = None if lr is None else arguments.positive("lr", lr)
@@ -362,8 +340,7 @@ def _norms(P) -> np.ndarray:
 
 
 class Matcher:
-    """Distances of records from points; `bound` (T, P) are lower bounds, |s(M) - s(P)| for singular values
-    (mirsky75)."""
+    """Distances of records from points; `bound` (T, P): |s(M) - s(P)| of singular values, below them (mirsky75)."""
 
     def __init__(self, M, P, norms, counts):
         self.M, self.P, self.norms, self.counts = M, P, norms, counts
@@ -376,12 +353,8 @@ class Matcher:
         """Relative distance of record i from point k, starting from the permutation last found for that point."""
         if (i, k) not in self._known:
             q, gap = align(self.M[i], self.P[k], self.counts, self._last.get(k))
-            if (
-                len(q) > EXACT
-                and gap / self.norms[k] > 2 * self.bound[i, k] + 0.05
-                and self.bound[i, k] < 0.05
-                and k not in self._last
-            ):
+            far = gap / self.norms[k] > 2 * self.bound[i, k] + 0.05 and self.bound[i, k] < 0.05
+            if len(q) > EXACT and far and k not in self._last:
                 q, gap = self._harder(i, k, q, gap)
             self._last[k] = q
             self._known[i, k] = gap / self.norms[k]
@@ -391,9 +364,8 @@ class Matcher:
         """A relaxation of the quadratic assignment, when singular values say that a nearer permutation may exist."""
         if len(set(self.counts)) > 1:
             return q, gap
-        guess = quadratic_assignment(
-            self.M[i], self.P[k], method="faq", options={"maximize": True, "rng": generator(seed_sequence(0))}
-        ).col_ind
+        options = {"maximize": True, "rng": generator(seed_sequence(0))}
+        guess = quadratic_assignment(self.M[i], self.P[k], method="faq", options=options).col_ind
         other = align(self.M[i], self.P[k], self.counts, guess)
         return other if other[1] < gap else (q, gap)
 
@@ -416,17 +388,11 @@ class Matcher:
 
 
 def _nearest(matcher: Matcher, progress):
-    """(nearest, distance, number of records done)."""
-    found = []
-    try:
-        for i in progress_bar(range(len(matcher.M)), desc="reading", progress=progress):
-            found.append(matcher.nearest(i))
-    except KeyboardInterrupt:
-        interruption.pass_on()
-        if not found:
-            raise
-    nearest, distance = zip(*found, strict=True)
-    return np.array(nearest), np.array(distance), len(found)
+    """(nearest, distance) of the records read before Ctrl-C, if it came."""
+    found, _ = each(range(len(matcher.M)), matcher.nearest, desc="reading", progress=progress)
+    if not found:
+        raise KeyboardInterrupt
+    return tuple(map(np.array, zip(*found, strict=True)))
 
 
 # ---------------------------------------------------------------------------------------------- plateaus
@@ -449,34 +415,18 @@ def _classified(point) -> CriticalPoint:
     return classify(point.point if isinstance(point, CriticalPoint) else point)
 
 
-def _plateau(
-    name: str, k: int, i: int, j: int, steps, curve, critical: CriticalPoint, lr: float | None, momentum: float
-) -> Plateau:
-    best = i + int(np.argmin(curve[i : j + 1]))
-    leaves = j + 1 < len(steps)
-    observed = (
-        escape_rate(steps[best : j + 1] * (lr / (1.0 - momentum) if lr else 1.0), curve[best : j + 1])
-        if leaves
-        else None
-    )
-    return Plateau(
-        name,
-        k,
-        int(steps[i]),
-        int(steps[j]) if leaves else None,
-        float(curve[best]),
-        int(steps[best]),
-        critical.fun,
-        critical.status,
-        observed,
-        _predicted_rate(critical, lr, momentum) if lr is not None else None,
-        critical.lowest if critical.descends else None,
-    )
+def _plateau(name: str, k: int, i: int, j: int, steps, curve, critical: CriticalPoint, lr, momentum: float) -> Plateau:
+    best, leaves = i + int(np.argmin(curve[i : j + 1])), j + 1 < len(steps)
+    clock = lr / (1.0 - momentum) if lr else 1.0
+    observed = escape_rate(steps[best : j + 1] * clock, curve[best : j + 1]) if leaves else None
+    predicted = None if lr is None else _predicted_rate(critical, lr, momentum)
+    stay = int(steps[i]), int(steps[j]) if leaves else None, float(curve[best]), int(steps[best])
+    lowest = critical.lowest if critical.descends else None
+    return Plateau(name, k, *stay, critical.fun, critical.status, observed, predicted, lowest)
 
 
 def escape_rate(time, distance) -> float | None:
-    """Slope of log distance against time while it is small and the growing mode dominates; None with too few
-    records."""
+    """Slope of log distance against time while it is small and the growing mode dominates; None from few records."""
     inside = (distance >= FIT_ABOVE * distance[0]) & (distance <= FIT_BELOW)
     if np.sum(inside) < FEWEST:
         return None
@@ -484,8 +434,7 @@ def escape_rate(time, distance) -> float | None:
 
 
 def _predicted_rate(critical: CriticalPoint, lr: float, momentum: float) -> float | None:
-    """Growth rate of the lowest mode's part of the logits, per unit of time lr/(1 - momentum); None at points without
-    negative curvature.
+    """Growth rate of the lowest mode's part of the logits per unit of time lr/(1 - momentum); None without descent.
 
     A mode of eigenvalue h grows by the larger root of m^2 - (1 + momentum - lr h) m + momentum = 0 per step.
     """
@@ -503,5 +452,5 @@ def _raises_rank(critical: CriticalPoint) -> bool:
     if problem.D != 2 or problem.widths[0] <= point.rank or not inner.size:
         return False
     sigma = float(np.linalg.norm(inner, 2))
-    leaving = np.linalg.eigvalsh([[problem.lams[0], -sigma], [-sigma, problem.lams[1]]])[0]
+    leaving = np.linalg.eigvalsh(coupling(problem, sigma))[0]
     return bool(abs(leaving - critical.lowest) <= 1e-9 * abs(critical.lowest))

@@ -12,11 +12,9 @@ from ufm.numerics.content import ByContent
 
 @dataclass(frozen=True)
 class Node:
-    """A leaf (`minimum` is its number) or the place where branches join (`saddle` is the number of the lowest saddle
-    that joins them).
+    """A leaf (`minimum` is its number) or where branches join (`saddle`: the number of the lowest that joins them).
 
-    energy: of the minimum or saddle. position: horizontal place for drawing; a parent stands over the mean of its
-    leaves.
+    energy: of either. position: horizontal place for drawing; a parent stands over the mean of its leaves.
     """
 
     energy: float
@@ -98,17 +96,14 @@ def disconnectivity(minima, saddles, ends) -> Tree:
         raise ValueError(f"ends must be numbers of minima, 0..{len(minima) - 1}; got {raw.tolist()}.")
     for k, (energy, pair) in enumerate(zip(saddles, ends, strict=True)):
         if energy < np.max(minima[pair]):
-            raise ValueError(
-                f"saddles must not lie below the minima they join; saddle {k} at {energy:.12g} joins minima at"
-                f" {minima[pair].tolist()}."
-            )
+            joins = f"saddle {k} at {energy:.12g} joins minima at {minima[pair].tolist()}"
+            raise ValueError(f"saddles must not lie below the minima they join; {joins}.")
     forest, joins, escapes = _merges(minima, saddles, ends)
     return Tree(minima, saddles, ends, _nodes(minima, saddles, forest), joins, escapes)
 
 
 def _merges(minima, saddles, ends):
-    """(forest, joins, escapes). forest: {node: (saddle, [children])} in order of height; nodes 0..M-1 are the
-    minima."""
+    """(forest, joins, escapes); forest: {node: (saddle, [children])} by height, nodes 0..M-1 being the minima."""
     M = len(minima)
     home = list(range(M))  # union-find: the lowest minimum stands for its component
     node, waiting = list(range(M)), [[i] for i in range(M)]  # of every component: its node, and its lowest minima
@@ -150,9 +145,8 @@ def _nodes(minima, saddles, forest) -> tuple[Node, ...]:
         lowest[name] = min(lowest[c] for c in children)
         children.sort(key=lowest.get)
     inner = {c for _, children in forest.values() for c in children}
-    roots = sorted(
-        (name for name in lowest if name not in inner and (name < len(minima) or name in forest)), key=lowest.get
-    )
+    roots = [name for name in lowest if name not in inner and (name < len(minima) or name in forest)]
+    roots = sorted(roots, key=lowest.get)
     todo, position, count = roots[::-1], {}, dict.fromkeys(range(len(minima)), 1)
     while todo:
         name = todo.pop()

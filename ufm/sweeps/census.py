@@ -9,18 +9,20 @@ import numpy as np
 
 from ufm.landscapes.basins import basins
 from ufm.landscapes.blocks import KIND, MACHINE
-from ufm.landscapes.table import Landscape
+from ufm.landscapes.table import NOT_CONVERGED, Landscape
 from ufm.numerics import arguments
+from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.rows import set_aside
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
-from ufm.numerics.statistics import wilson
+from ufm.numerics.statistics import share
+from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
 from ufm.solvers import choices
 from ufm.solvers.methods.method import METHODS, method_of
-from ufm.sweeps.over import over_grid
 
 SHOWN = 6
 """Columns of names in print."""
@@ -30,8 +32,8 @@ OWN = ("method", "space", "scale", "tol", "memory", "level")
 """Options of `basins` that are no settings of a method."""
 
 
-@dataclass(frozen=True, eq=False)
-class Census(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Census(ByContent, Shown):
     """Landscape over one parameter: `values[i]` gave `cells[i]`.
 
     Cells run equal starts where shapes agree, so they are not independent of each other. Names join cells: of
@@ -60,10 +62,9 @@ class Census(ByContent):
         """(share, low, high) of every rank at every value, (values, 3)."""
         found = [cell.ranks() for cell in self.cells]
         known = sorted({rank for cell in found for rank in cell})
-        nobody = [(0.0, *wilson(0, cell.starts, cell.level)) for cell in self.cells]
-        return {
-            rank: np.array([cell.get(rank, none) for cell, none in zip(found, nobody, strict=True)]) for rank in known
-        }
+        nobody = [share(0, cell.starts, cell.level) for cell in self.cells]
+        both = list(zip(found, nobody, strict=True))
+        return {rank: np.array([cell.get(rank, none) for cell, none in both]) for rank in known}
 
     def table(self) -> list[dict]:
         """One flat row per value and end, `not converged` included where there are any."""
@@ -71,17 +72,8 @@ class Census(ByContent):
         for value, cell in zip(self.values, self.cells, strict=True):
             rows += [{self.over: value, **b.flat()} for b in cell]
             if cell.not_converged:
-                share, low, high = cell.share("not converged")
-                rows.append(
-                    {
-                        self.over: value,
-                        "name": "not converged",
-                        "count": cell.not_converged,
-                        "share": share,
-                        "low": low,
-                        "high": high,
-                    }
-                )
+                part = dict(zip(("share", "low", "high"), cell.share(NOT_CONVERGED), strict=True))
+                rows.append({self.over: value, "name": NOT_CONVERGED, "count": cell.not_converged, **part})
         return rows
 
     @property
@@ -91,13 +83,9 @@ class Census(ByContent):
 
     def to_dict(self) -> dict:
         """The JSON shape of `ufm basins --over ... --json`."""
-        return {
-            "over": self.over,
-            "values": list(self.values),
-            "requested": list(self.requested),
-            "interrupted": self.interrupted,
-            "cells": [cell.to_dict() for cell in self.cells],
-        }
+        lists = {"values": list(self.values), "requested": list(self.requested)}
+        said = picked(self, "interrupted")
+        return {"over": self.over, **lists, **said, "cells": [cell.to_dict() for cell in self.cells]}
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -105,56 +93,26 @@ class Census(ByContent):
     def __iter__(self) -> Iterator[tuple]:
         return iter(zip(self.values, self.cells, strict=True))
 
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         if not self.cells:
-            return f"Census over {self.over}: no value of {len(self.requested)} finished"
+            return [f"Census over {self.over}: no value of {len(self.requested)} finished"]
         shown, rest = self.names[:SHOWN], self.names[SHOWN:]
-        columns = [
-            *shown,
-            *([f"{len(rest)} more"] if rest else []),
-            *(["not converged"] if any(c.not_converged for c in self.cells) else []),
+        groups = {name: [name] for name in shown} | ({f"{len(rest)} more": rest} if rest else {})
+        groups |= {NOT_CONVERGED: [NOT_CONVERGED]} if any(cell.not_converged for cell in self.cells) else {}
+        columns = [Column(self.over, lambda row: _text(row[0])), Column("starts", lambda row: row[1].starts, width=7)]
+        columns += [
+            Column(head, lambda row, names=names: _percent(row[1], names), width=19) for head, names in groups.items()
         ]
-        values = [_text(value) for value in self.values]
-        widths = [max(len(name), len("100.0 (100.0-100.0)")) for name in columns]
-        first = max([len(self.over), *map(len, values)])
-        head = "  ".join(
-            [
-                f"{self.over:>{first}}",
-                f"{'starts':>7}",
-                *(f"{name:>{w}}" for name, w in zip(columns, widths, strict=True)),
-            ]
-        )
-        lines = [repr(self.cells[0].problem), "", head, "-" * len(head)]
-        for value, cell in zip(values, self.cells, strict=True):
-            texts = [_percent(cell, [name] if name not in (f"{len(rest)} more",) else rest) for name in columns]
-            lines.append(
-                "  ".join(
-                    [
-                        f"{value:>{first}}",
-                        f"{cell.starts:>7}",
-                        *(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True)),
-                    ]
-                )
-            )
-        left = (
-            f"; interrupted: {len(self.requested) - len(self.cells)} values not finished"
-            if len(self.cells) < len(self.requested)
-            else ""
-        )
-        said = dict.fromkeys(cell.dynamics for cell in self.cells)
-        return "\n".join(
-            [
-                *lines,
-                "",
-                f"percent of starts ({100 * self.cells[0].level:g}% intervals){left}",
-                *(f"dynamics: {one}" for one in said),
-            ]
-        )
+        missing = len(self.requested) - len(self.cells)
+        foot = f"percent of starts ({100 * self.cells[0].level:g}% intervals)"
+        foot += f"; interrupted: {missing} values not finished" if missing else ""
+        said = dict.fromkeys(f"dynamics: {cell.dynamics}" for cell in self.cells)
+        return [repr(self.cells[0].problem), "", (list(self), columns), "", foot, *said]
 
 
 def _percent(cell: Landscape, names: list[str]) -> str:
-    count = cell.not_converged if names == ["not converged"] else sum(b.count for b in cell if b.name in names)
-    low, high = wilson(count, cell.starts, cell.level)
+    count = cell.not_converged if names == [NOT_CONVERGED] else sum(b.count for b in cell if b.name in names)
+    _, low, high = share(count, cell.starts, cell.level)
     return f"{100 * count / cell.starts:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
@@ -175,8 +133,7 @@ def census(
     progress: bool | None = None,
     **options,
 ) -> Census:
-    """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"scale": [...]}, {"lr":
-    [...]}, {"method": [...]}, ...
+    """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"method": [...]}, ...
 
     A field of the problem replaces the problem's; anything else is an option of `basins`. Every value uses the seed
     `rng`, so that one value alone gives the same numbers. out, fresh: as in `basins`, one file for all values. Ctrl-C
@@ -190,9 +147,8 @@ def census(
     """
     arguments.instance("problem", problem, Problem)
     if not isinstance(over, dict) or len(over) != 1:
-        raise ValueError(
-            f"over must name one parameter and its values, such as {{'d': [20, 40, 70]}}; got over={over!r}."
-        )
+        example = "such as {'d': [20, 40, 70]}"
+        raise ValueError(f"over must name one parameter and its values, {example}; got over={over!r}.")
     ((name, values),) = over.items()
     if isinstance(values, str) or not np.iterable(values) or not len(values := list(values)):
         raise ValueError(f"over must give a list of values for {name}; got over={over!r}.")
@@ -210,7 +166,7 @@ def census(
         record = record or census.rng
         return census
 
-    found, _ = over_grid(cells, one, lambda census: bool(census.interrupted), progress=False)
+    found, _ = each(cells, one, desc="cells", progress=False, part=lambda census: bool(census.interrupted))
     return Census(name, tuple(values[: len(found)]), tuple(found), tuple(values))
 
 
@@ -221,17 +177,9 @@ def _cell(problem: Problem, name: str, value, options: dict):
     given = {**options, name: value}
     method = arguments.choice("method", given.get("method", "lbfgs"), METHODS.members())
     if name not in ("method", "space", "scale", "tol", "starts"):
-        method_of(
-            method,
-            {k: v for k, v in given.items() if k not in OWN and k not in MACHINE},
-            problem,
-            _space(problem, given),
-        )
+        settings = {k: v for k, v in given.items() if k not in OWN and k not in MACHINE}
+        space = choices.space_of(problem, None, method, given.get("space"))
+        method_of(method, settings, problem, space)
     elif name == "scale" and value is not None:
         arguments.positive("scale", value)
     return problem, given
-
-
-def _space(problem: Problem, given: dict) -> str:
-    method = given.get("method", "lbfgs")
-    return choices.space_of(problem, None, method, given.get("space"))

@@ -8,36 +8,39 @@ which a third candidate wins and loses again, can be missed. The winner is the l
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize
 
 from ufm import structures
-from ufm.critical.identify import identify
+from ufm.critical.classify import with_name
 from ufm.critical.same import SAME, free_name
 from ufm.landscapes.gather import is_critical, met
 from ufm.landscapes.sources.narrow import lowest_end
 from ufm.numerics import arguments, interruption
+from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
-from ufm.paths.follow import Branch, at_lam, follow
+from ufm.paths.follow import ARRAYS, Branch, at_lam, follow
 from ufm.points import LogitPoint
 from ufm.problem import Problem
-from ufm.sweeps.over import over_grid
 
 DEFAULT_LAMS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
-@dataclass(frozen=True)
-class Boundary:
-    """Where the winner changes: at Lam = lam from `below` to `above`; kind `crossing` (equal values) or `existence`
-    (one of them ends)."""
+class Boundary(NamedTuple):
+    """Where the winner changes, from `below` Lam = lam to `above`; kind `crossing`, or `existence` where one ends."""
 
     lam: float
     below: str
@@ -45,8 +48,7 @@ class Boundary:
     kind: str
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """[low, high] of Lam on which `winner` is the lowest candidate."""
 
     low: float
@@ -70,20 +72,15 @@ class Winners(ByContent):
 
     def at(self, lam: float) -> str:
         """The winner at a Lam; ValueError outside the range."""
-        for interval in self.intervals:
-            if interval.low <= lam <= interval.high:
-                return interval.winner
-        raise ValueError(f"lam must lie in [{self.intervals[0].low:g}, {self.intervals[-1].high:g}]; got lam={lam!r}.")
+        low, high = self.intervals[0].low, self.intervals[-1].high
+        if not low <= lam <= high:
+            raise ValueError(f"lam must lie in [{low:g}, {high:g}]; got lam={lam!r}.")
+        return next(interval.winner for interval in self.intervals if lam <= interval.high)
 
     def to_dict(self) -> dict:
-        return {
-            "problem": self.problem.to_dict(),
-            "intervals": [vars(i) for i in self.intervals],
-            "boundaries": [vars(b) for b in self.boundaries],
-            "candidates": list(self.candidates),
-            "searched": list(self.branches),
-            "rng": self.rng,
-        }
+        said = {"candidates": list(self.candidates), "searched": list(self.branches), "rng": self.rng}
+        found = {name: [one._asdict() for one in getattr(self, name)] for name in ("intervals", "boundaries")}
+        return {"problem": self.problem.to_dict(), **found, **said}
 
     def __repr__(self) -> str:
         lines = [f"lowest of {len(self.candidates)} candidates over lam:"]
@@ -92,10 +89,8 @@ class Winners(ByContent):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """The winner at one (K, L, lam) with its value, the runner-up, and how far the runner-up's value lies above (None
-    without one)."""
+class Cell(NamedTuple):
+    """The winner at one (K, L, lam), its value, the runner-up, and by how much that lies above (None without one)."""
 
     K: int
     L: int
@@ -106,10 +101,9 @@ class Cell:
     margin: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseDiagram(ByContent):
-    """Cells over the grid, and for every finished (K, L) the boundaries in Lam between the least and the largest lam of
-    the grid."""
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseDiagram(ByContent, Shown):
+    """Cells over the grid, and for every finished (K, L) the boundaries in Lam between the ends of its lams."""
 
     Ks: tuple[int, ...]
     Ls: tuple[int, ...]
@@ -123,40 +117,28 @@ class PhaseDiagram(ByContent):
 
     def cell(self, K: int, L: int, lam: float) -> Cell:
         """One cell; ValueError where it was not computed."""
-        for c in self.cells:
-            if (c.K, c.L, c.lam) == (K, L, lam):
-                return c
-        raise ValueError(f"K, L, lam must be a finished cell of the diagram; got K={K!r}, L={L!r}, lam={lam!r}.")
+        found = next((c for c in self.cells if c[:3] == (K, L, lam)), None)
+        if found is None:
+            raise ValueError(f"K, L, lam must be a finished cell of the diagram; got K={K!r}, L={L!r}, lam={lam!r}.")
+        return found
 
     def to_dict(self) -> dict:
-        return {
-            "Ks": list(self.Ks),
-            "Ls": list(self.Ls),
-            "lams": list(self.lams),
-            "cells": [vars(c) for c in self.cells],
-            "boundaries": [{"K": K, "L": L, **vars(b)} for (K, L), bs in self.boundaries.items() for b in bs],
-            "options": self.options,
-            "rng": self.rng,
-            "seconds": self.seconds,
-            "interrupted": self.interrupted,
-        }
+        axes = {name: list(values) for name, values in picked(self, "Ks Ls lams").items()}
+        edges = [{"K": K, "L": L, **b._asdict()} for (K, L), found in self.boundaries.items() for b in found]
+        rest = picked(self, "options rng seconds interrupted")
+        return {**axes, "cells": [c._asdict() for c in self.cells], "boundaries": edges, **rest}
 
-    def __repr__(self) -> str:
-        width = max([len(c.winner) for c in self.cells] + [4])
-        lines = []
+    def shown(self) -> list:
+        width, parts = max([len(c.winner) for c in self.cells] + [4]), []
         for lam in self.lams:
-            lines.append(f"lam = {lam:g}: lowest candidate")
-            lines.append("   K  " + "  ".join(f"{f'L={L}':<{width}}" for L in self.Ls).rstrip())
             known = {(c.K, c.L): c.winner for c in self.cells if c.lam == lam}
-            lines += [
-                f"{K:>4}  " + "  ".join(f"{known.get((K, L), '-'):<{width}}" for L in self.Ls).rstrip() for K in self.Ks
-            ]
-        if self.interrupted:
-            done = len({(cell.K, cell.L) for cell in self.cells})
-            lines.append(
-                f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns: cells marked - are missing"
-            )
-        return "\n".join(lines)
+            columns = [Column("K", itemgetter(0), width=4)]
+            columns += [Column(f"L={L}", itemgetter(j), width=width, side="<") for j, L in enumerate(self.Ls, 1)]
+            rows = [(K, *(known.get((K, L)) for L in self.Ls)) for K in self.Ks]
+            parts += [f"lam = {lam:g}: lowest candidate", (rows, columns, False)]
+        done = len({(cell.K, cell.L) for cell in self.cells})
+        ended = f"interrupted after {done} of {len(self.Ks) * len(self.Ls)} columns: cells marked - are missing"
+        return parts + [ended] * self.interrupted
 
 
 @own_numpy_state
@@ -214,8 +196,7 @@ def phase_diagram(
     progress: bool | None = None,
     **problem_options,
 ) -> PhaseDiagram:
-    """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), with boundaries in lam for every
-    (K, L).
+    """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), and its boundaries in lam.
 
     names, starts, grid, rng: as in `winners` (with three to five lams the search is made at these, with one at that
     alone); names that a K does not know are left out there.
@@ -229,10 +210,8 @@ def phase_diagram(
        6  pairs  pairs
     """
     began, seed = time.perf_counter(), seed_sequence(rng)
-    Ks, Ls = (
-        tuple(arguments.integer(name, v, least) for v in values)
-        for name, values, least in (("Ks", Ks, 2), ("Ls", Ls, 1))
-    )
+    Ks = tuple(arguments.integer("Ks", K, 2) for K in Ks)
+    Ls = tuple(arguments.integer("Ls", L, 1) for L in Ls)
     lams = tuple(sorted({arguments.positive("lams", lam) for lam in (DEFAULT_LAMS if lams is None else lams)}))
     starts, grid = arguments.count("starts", starts, 0), arguments.count("grid", grid, 2)
     if not Ks or not Ls or not lams:
@@ -251,14 +230,13 @@ def phase_diagram(
         number, problem = cell
         return _column(problem, lams, names, starts, grid, child(seed, number))
 
-    found, interrupted = over_grid(enumerate(problems.values()), column, desc="phases", progress=progress)
-    cells = [cell for column, _ in found for cell in column]
+    found, interrupted = each(enumerate(problems.values()), column, desc="phases", progress=progress)
+    cells = tuple(cell for column, _ in found for cell in column)
     boundaries = {at: edges for at, (_, edges) in zip(problems, found, strict=False)}
     described = {k: v if isinstance(v, (int, float, str, type(None))) else repr(v) for k, v in problem_options.items()}
     options = {"names": None if names is None else list(names), "starts": starts, "grid": grid, **described}
-    return PhaseDiagram(
-        Ks, Ls, lams, tuple(cells), boundaries, options, seed_record(seed), time.perf_counter() - began, interrupted
-    )
+    ran = options, seed_record(seed), time.perf_counter() - began, interrupted
+    return PhaseDiagram(Ks, Ls, lams, cells, boundaries, *ran)
 
 
 def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
@@ -267,9 +245,8 @@ def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
     low, high = lams[0], lams[-1]
     branches, values = {}, dict(makers)
     if starts and low < high:
-        branches = _searched(
-            problem, makers, list(lams) if 2 < len(lams) < 6 else _search_lams(low, high), grid, starts, seed
-        )
+        searched = list(lams) if 2 < len(lams) < 6 else _search_lams(low, high)
+        branches = _searched(problem, makers, searched, grid, starts, seed)
         values |= {name: _branch_value(branch) for name, branch in branches.items()}
     elif starts:
         point = _found_below(at_lam(problem, low), makers, starts, child(seed, 0))
@@ -307,7 +284,7 @@ def _structure_values(problem: Problem, names: list[str]) -> dict[str, Callable[
                 return np.inf
             return found.fun if is_critical(found) else np.inf
 
-        return _remembering(value)
+        return functools.cache(value)
 
     return {name: value_of(name) for name in names}
 
@@ -321,18 +298,7 @@ def _branch_value(branch: Branch) -> Callable[[float], float]:
         except ValueError:
             return np.inf
 
-    return _remembering(value)
-
-
-def _remembering(value: Callable) -> Callable:
-    known: dict[float, float] = {}
-
-    def remembered(lam: float) -> float:
-        if lam not in known:
-            known[lam] = value(lam)
-        return known[lam]
-
-    return remembered
+    return functools.cache(value)
 
 
 def _searched(problem: Problem, makers, lams: list[float], grid: int, starts: int, seed) -> dict[str, Branch]:
@@ -355,8 +321,8 @@ def _found_below(problem: Problem, values, starts: int, seed) -> LogitPoint | No
     known = min(value(problem.Lam) for value in values.values())
     if best is None or best.fun >= known - SAME * (1 + abs(best.fun)):
         return None
-    point = best.logit_point()
-    return replace(point, name=free_name(identify(point).name, values))
+    point = with_name(best.logit_point())
+    return replace(point, name=free_name(point.name, values))
 
 
 def _search_lams(low: float, high: float) -> list[float]:
@@ -369,10 +335,8 @@ def _both_ways(point: LogitPoint, low: float, high: float) -> Branch:
     down, up = (_until_turn(follow(point, lam)) if lam != point.problem.Lam else None for lam in (low, high))
     if down is None or up is None:
         return up or down
-    join = {
-        k: np.concatenate([getattr(down, k)[::-1], getattr(up, k)[1:]])
-        for k in ("lam", "fun", "grad_norm", "index", "smallest")
-    }
+    arrays = zip(picked(down, ARRAYS).items(), picked(up, ARRAYS).values(), strict=True)
+    join = {name: np.concatenate([before[::-1], after[1:]]) for (name, before), after in arrays}
     return replace(up, **join, points=(*down.points[::-1], *up.points[1:]), events=())
 
 
@@ -381,13 +345,9 @@ def _until_turn(branch: Branch) -> Branch:
     turn = branch.folds()
     if not turn:
         return branch
-    first = turn[0]
-    n = first.after + 1
-    cut = {
-        k: np.append(getattr(branch, k)[:n], v)
-        for k, v in (("lam", first.lam), ("fun", first.fun), ("grad_norm", Stratum(first.point).grad_norm))
-    }
-    cut |= {"index": np.append(branch.index[:n], first.index_before), "smallest": np.append(branch.smallest[:n], 0.0)}
+    first, n = turn[0], turn[0].after + 1
+    there = (first.lam, first.fun, Stratum(first.point).grad_norm, first.index_before, 0.0)
+    cut = {k: np.append(a[:n], v) for (k, a), v in zip(picked(branch, ARRAYS).items(), there, strict=True)}
     return replace(branch, **cut, points=(*branch.points[:n], first.point), events=(), message="cut at its first fold")
 
 
@@ -424,9 +384,8 @@ def _boundaries(values, a: float, b: float, first: str, second: str, depth: int 
     third, fun = ranked[0]
     duel = min(values[first](lam), values[second](lam))
     if depth and third not in (first, second) and fun < duel - 1e-13 * (1 + abs(fun)):
-        return _boundaries(values, a, lam, first, third, depth - 1) + _boundaries(
-            values, lam, b, third, second, depth - 1
-        )
+        below = _boundaries(values, a, lam, first, third, depth - 1)
+        return below + _boundaries(values, lam, b, third, second, depth - 1)
     return [Boundary(lam, first, second, kind)]
 
 
@@ -434,15 +393,16 @@ def _meeting(first: Callable, second: Callable, a: float, b: float) -> tuple[flo
     """(Lam, kind) where the order of two candidates changes between a and b."""
     low, high = np.log(a), np.log(b)
 
+    def values(u: float) -> tuple[float, float]:
+        return first(float(np.exp(u))), second(float(np.exp(u)))
+
     def ahead(u: float) -> float:
         """Negative where `first` is lower; +-1 where only one exists."""
-        f, g = first(float(np.exp(u))), second(float(np.exp(u)))
-        if np.isfinite(f) and np.isfinite(g):
-            return f - g
-        return float(np.isfinite(g)) - float(np.isfinite(f))
+        f, g = values(u)
+        return f - g if both(u) else float(np.isfinite(g)) - float(np.isfinite(f))
 
     def both(u: float) -> bool:
-        return np.isfinite(first(float(np.exp(u)))) and np.isfinite(second(float(np.exp(u))))
+        return bool(np.all(np.isfinite(values(u))))
 
     while not (both(low) and both(high)) and high - low > 1e-15 * max(1.0, abs(low)):
         middle = 0.5 * (low + high)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ufm.numerics import arguments
 from ufm.numerics.arithmetic import number
 from ufm.numerics.documents import read_toml
+from ufm.numerics.records import picked
 from ufm.problem import Problem
-from ufm.sweeps.cells import Cell, as_arguments
-from ufm.sweeps.tasks import VERBS
+from ufm.sweeps.tasks import VERBS, Cell, as_arguments
 
 PROBLEM = ("K", "n", "d", "L", "lam", "loss", "activation", "bias")
 WORDS = ("loss", "activation")
@@ -57,23 +57,14 @@ class Spec:
             arguments.choice("sweep argument", name, known)
         for name in grid.keys() & fixed.keys():
             raise ValueError(f"{name} is both in the grid and fixed; say it once.")
-        rng, repeats = (
-            arguments.integer("rng", data.get("rng", 0), 0),
-            arguments.integer("repeats", data.get("repeats", 1), 1),
-        )
+        rng = arguments.integer("rng", data.get("rng", 0), 0)
+        repeats = arguments.integer("repeats", data.get("repeats", 1), 1)
         sizes = [*(len(values) for values in grid.values()), repeats]
         if math.prod(sizes) > CELLS:
-            raise ValueError(
-                f"a sweep has at most {CELLS} cells; the grid has {' x '.join(map(str, sizes))} (repeats last): take"
-                " shorter lists or several sweeps."
-            )
-        spec = Spec(
-            verb,
-            rng,
-            {name: [_value(name, v) for v in values] for name, values in grid.items()},
-            {name: _value(name, v) for name, v in fixed.items()},
-            repeats,
-        )
+            shown = f"{' x '.join(map(str, sizes))} (repeats last): take shorter lists or several sweeps"
+            raise ValueError(f"a sweep has at most {CELLS} cells; the grid has {shown}.")
+        grid = {name: [_value(name, v) for v in values] for name, values in grid.items()}
+        spec = Spec(verb, rng, grid, {name: _value(name, v) for name, v in fixed.items()}, repeats)
         spec.check()
         return spec
 
@@ -105,7 +96,7 @@ class Spec:
             yield problem, dict(sorted(chosen.items()))
 
     def to_dict(self) -> dict:
-        return {"verb": self.verb, "rng": self.rng, "grid": self.grid, "fixed": self.fixed, "repeats": self.repeats}
+        return picked(self, "verb rng grid fixed repeats")
 
     def __repr__(self) -> str:
         sizes = " x ".join(self.grid), " x ".join(str(len(v)) for v in self.grid.values())

@@ -50,27 +50,20 @@ def others(rows, cells, specs: dict[str, dict], path) -> list[str]:
     if not left:
         return []
     made = f" of {len(specs)} other spec{'s' * (len(specs) > 1)}" if specs else ""
-    return [
-        f"also in {path}: {left} row{'s' * (left > 1)}{made}, not shown here; --fresh (fresh=True) begins a store anew."
-    ]
+    also = f"also in {path}: {left} row{'s' * (left > 1)}{made}, not shown here"
+    return [f"{also}; --fresh (fresh=True) begins a store anew."]
 
 
 def parted(rows: dict[str, dict], path) -> tuple[list[tuple[dict, tuple[int, int]]], dict[str, dict]]:
     """((spec, shard) of every note, the rows proper by key)."""
     notes = [files.fields(row, path, spec=dict, shard=list) for row in rows.values() if "spec" in row]
     for row in notes:
-        if (
-            len(row["shard"]) != 2
-            or not all(type(part) is int for part in row["shard"])
-            or not 1 <= row["shard"][0] <= row["shard"][1]
-        ):
-            raise ValueError(
-                f"store {str(path)!r}: row {row['key']!r}: field 'shard' must be [i, n] with 1 <= i <= n; got"
-                f" {row['shard']!r:.60}."
-            )
-    return [(row["spec"], tuple(row["shard"])) for row in notes], {
-        key: row for key, row in rows.items() if "spec" not in row
-    }
+        whole = len(row["shard"]) == 2 and all(type(part) is int for part in row["shard"])
+        if not whole or not 1 <= row["shard"][0] <= row["shard"][1]:
+            why = f"must be [i, n] with 1 <= i <= n; got {row['shard']!r:.60}"
+            raise ValueError(f"store {str(path)!r}: row {row['key']!r}: field 'shard' {why}.")
+    proper = {key: row for key, row in rows.items() if "spec" not in row}
+    return [(row["spec"], tuple(row["shard"])) for row in notes], proper
 
 
 def spec_of(noted: dict, path) -> Spec:

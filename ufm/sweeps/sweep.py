@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ufm.numerics import arguments, install
+from ufm.numerics import install
 from ufm.numerics import rows as files
+from ufm.numerics.arguments import choice, workers
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import columns, csv_text
@@ -54,12 +56,14 @@ class Sweep(ByContent):
     def column(self, name: str) -> list:
         """One column of the table; None where a row lacks it. ValueError for a name no row has."""
         table = self.table()
-        arguments.choice("column", name, {key for line in table for key in line})
+        choice("column", name, {key for line in table for key in line})
         return [line.get(name) for line in table]
 
     def to_csv(self, path) -> None:
         """Write the table as CSV, one header line, atomically."""
-        _write(path, csv_text(self.table()).encode())
+        from ufm.numerics.files import write_atomically
+
+        write_atomically(path, lambda stream: stream.write(csv_text(self.table()).encode()))
 
     def to_parquet(self, path) -> None:
         """Write the table as parquet. ImportError naming pyarrow where it is missing."""
@@ -91,11 +95,7 @@ class Sweep(ByContent):
         if self.spec.repeats > 1:
             axes["repeat"] = list(range(self.spec.repeats))
         shape, table = tuple(map(len, axes.values())), self.table()
-        names = [
-            k
-            for k in dict.fromkeys(key for line in table for key in line)
-            if k not in axes and k not in ("key", "verb")
-        ]
+        names = [k for k in columns(table) if k not in axes and k not in ("key", "verb")]
         arrays = {name: np.full(shape, None, dtype=object) for name in names}
         for line in table:
             place = tuple(values.index(_label(line[name])) for name, values in axes.items())
@@ -112,14 +112,11 @@ class Sweep(ByContent):
     def __repr__(self) -> str:
         total, again = len(self.rows) + self.missing, sum("again" in r for r in self.rows)
         state = "complete" if self.complete else f"{self.missing} cells to do"
-        where = f" in {self.path}" if self.path else ""
-        stopped = (
-            f"; interrupted after {total - self.missing - again} of {total - again} cells" if self.interrupted else ""
-        )
+        where, done = f" in {self.path}" if self.path else "", total - self.missing - again
+        stopped = f"; interrupted after {done} of {total - again} cells" if self.interrupted else ""
         trying = f" ({again} for the machine's reasons, tried again by the next run)" if again else ""
-        return "\n".join(
-            [f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed{trying}; {state}{where}{stopped}", *self.notes]
-        )
+        head = f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed{trying}; {state}{where}{stopped}"
+        return "\n".join([head, *self.notes])
 
 
 @named_arguments
@@ -160,23 +157,23 @@ def sweep(
 
     Raises ValueError before any work for a spec, shard or file that cannot be used.
     """
-    share, jobs = stores.shard_of(shard), None if jobs is None else arguments.workers(jobs)
-    spec = Spec.read(
-        spec if over is None and fixed is None else {"verb": spec, "grid": over or {}, "fixed": fixed or {}, "rng": rng}
-    )
+    share, jobs = stores.shard_of(shard), None if jobs is None else workers(jobs)
+    if over is not None or fixed is not None:
+        spec = {"verb": spec, "grid": over or {}, "fixed": fixed or {}, "rng": rng}
+    spec = Spec.read(spec)
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
     with _Memory() if path is None else files.Store(path, KIND, fresh=fresh) as store:
         done = {cell.key: _checked(store.rows[cell.key], path, cell) for cell in cells if cell.key in store.rows}
         known = stores.mark(store, spec, share)
-        run = _run([cell for cell in cells if cell.key not in done], store, jobs, progress)
-    done |= run.rows
+        rows, interrupted, died = _run([cell for cell in cells if cell.key not in done], store, jobs, progress)
+    done |= rows
     rows = tuple(done[cell.key] for cell in cells if cell.key in done)
     missing = len(cells) - sum("again" not in r for r in rows)
-    notes = [*stores.others(store.rows.values(), cells, known, path), *([run.died] if run.died else [])]
+    notes = [*stores.others(store.rows.values(), cells, known, path), *([died] if died else [])]
     notes += [f"{path} was deleted while it was being written; it has been written again."] if store.restored else []
     notes += [f"what was in {path} is kept in {store.backup}."] if store.backup else []
-    return Sweep(spec, rows, missing, path, run.interrupted, tuple(notes))
+    return Sweep(spec, rows, missing, path, interrupted, tuple(notes))
 
 
 def load(*paths) -> Sweep:
@@ -210,41 +207,26 @@ class _Memory(contextlib.nullcontext):
         self.rows: dict[str, dict] = {}
 
     def add(self, row: dict) -> None:
-        import json
-
         self.rows[row["key"]] = json.loads(files.line(row))
 
 
-@dataclass
-class _Running:
-    """New rows by key, those included that are not kept; whether Ctrl-C ended it, and the sentence of a worker that
-    died."""
-
-    rows: dict[str, dict]
-    interrupted: bool = False
-    died: str = ""
-
-
-def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> _Running:
-    run = _Running({})
+def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> tuple[dict[str, dict], bool, str]:
+    """(new rows by key, those that are not kept included; whether Ctrl-C came; the sentence of a worker that died)."""
+    rows: dict[str, dict] = {}
+    here = jobs == 1 or len(todo) <= 1
     with progress_bar(total=len(todo), desc="cells", progress=progress) as bar:
         try:
-            here = jobs == 1 or len(todo) <= 1
-            with contextlib.closing(_here(todo) if here else unordered(row, todo, jobs)) as finished:
+            with contextlib.closing((row(cell) for cell in todo) if here else unordered(row, todo, jobs)) as finished:
                 for found in finished:
                     if "again" not in found:
                         store.add(found)
-                    run.rows[found["key"]] = found if "again" in found else store.rows[found["key"]]
+                    rows[found["key"]] = found if "again" in found else store.rows[found["key"]]
                     bar.update()
         except KeyboardInterrupt:
-            run.interrupted = True
+            return rows, True, ""
         except WorkerDied as died:
-            run.died = str(died)
-    return run
-
-
-def _here(todo: list[Cell]):
-    yield from map(row, todo)
+            return rows, False, str(died)
+    return rows, False, ""
 
 
 def _outcome(row: dict) -> dict:
@@ -257,26 +239,17 @@ def _checked(found: dict, path, cell: Cell) -> dict:
     files.fields(found, path, **_outcome(found))
     for name, value in cell.to_dict().items():
         if found.get(name) != value:
-            raise ValueError(
-                f"store {str(path)!r}: row {cell.key!r}: field {name!r} is not that of the cell with this key; delete"
-                " that line, or start anew."
-            )
+            why = "is not that of the cell with this key; delete that line, or start anew"
+            raise ValueError(f"store {str(path)!r}: row {cell.key!r}: field {name!r} {why}.")
     return found
 
 
 def _flat(r: dict) -> dict:
-    line = {
-        "key": r["key"],
-        "verb": r["verb"],
-        **r["problem"],
-        **r["settings"],
-        "repeat": r["repeat"],
-        "ok": r["ok"],
-        "error": r.get("error"),
-    }
+    line = {"key": r["key"], "verb": r["verb"], **r["problem"], **r["settings"]}
+    line |= {"repeat": r["repeat"], "ok": r["ok"], "error": r.get("error")}
     for name, value in r.get("result", {}).items():
         line.update({f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value})
-    return {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in line.items()}
+    return {name: _label(v) for name, v in line.items()}
 
 
 def _label(value):
@@ -298,9 +271,3 @@ def _numeric(values):
     if all(v is None or (isinstance(v, (int, float)) and not isinstance(v, bool)) for v in values.ravel()):
         return np.array([np.nan if v is None else float(v) for v in values.ravel()]).reshape(values.shape)
     return values
-
-
-def _write(path, content: bytes) -> None:
-    from ufm.numerics.files import write_atomically
-
-    write_atomically(path, lambda stream: stream.write(content))

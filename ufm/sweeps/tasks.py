@@ -1,19 +1,45 @@
-"""What one cell does: a verb's row of plain numbers and words."""
+"""One task of a sweep, and what it does: a verb's row of plain numbers and words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ufm.numerics import interruption
+from ufm.numerics.records import fingerprint, picked
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.problem import Problem
 from ufm.solvers.methods.method import known_settings
-from ufm.sweeps.cells import Cell, as_arguments
 
 
 @dataclass(frozen=True)
-class Verb:
+class Cell:
+    """One task: a verb on a problem with settings; `repeat` counts copies that differ by their seed alone.
+
+    key: a hash of everything that determines the result, and nothing else: not the place in the grid.
+    """
+
+    verb: str
+    problem: dict
+    settings: dict
+    repeat: int
+    rng: int
+
+    @property
+    def key(self) -> str:
+        return fingerprint(self.to_dict())[:24]
+
+    def to_dict(self) -> dict:
+        return picked(self, "verb problem settings repeat rng")
+
+
+def as_arguments(problem: dict) -> dict:
+    """Lists as tuples, as Problem wants them."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in problem.items()}
+
+
+class Verb(NamedTuple):
     """run(problem, rng, **settings) -> dict."""
 
     run: Callable
@@ -31,8 +57,7 @@ MACHINE = (MemoryError, OSError, ImportError)
 
 
 def row(cell: Cell) -> dict:
-    """The cell with its result, or with the message of what went wrong. Depends on the cell alone: no clock, no
-    machine.
+    """The cell with its result, or with the message of what went wrong. Depends on the cell alone.
 
     `again` marks the one exception, a failure for the machine's reasons (`MACHINE`): such a row is not kept in a store.
     """
@@ -58,8 +83,8 @@ def _compare(problem, rng, **settings) -> dict:
     duel = compare(problem, settings["starts"], rng, progress=False, prove=settings["prove"])
     funs = {p.name: p.fun for p in duel.points}
     statuses = {p.name: p.status for p in duel.points}
-    numbers = {"fun": duel.winner.fun, "margin": duel.margin, "lower_bound": duel.lower_bound}
-    return {"winner": duel.winner.name, **numbers, "certified": duel.certified, "F": funs, "status": statuses}
+    numbers = {"fun": duel.winner.fun, **picked(duel, "margin lower_bound certified")}
+    return {"winner": duel.winner.name, **numbers, "F": funs, "status": statuses}
 
 
 def _solve(problem, rng, starts=1, **settings) -> dict:
@@ -78,26 +103,15 @@ def _landscape(problem, rng, **settings) -> dict:
 
     atlas = landscape(problem, rng=rng, progress=False, **settings)
     lowest = min(atlas, key=lambda p: p.fun)
-    minima = sum(p.status == "local minimum" for p in atlas)
-    return {
-        "lowest": lowest.name,
-        "fun": lowest.fun,
-        "points": len(atlas),
-        "minima": minima,
-        "complete": atlas.complete,
-    }
+    counts = {"points": len(atlas), "minima": len(atlas.minima)}
+    return {"lowest": lowest.name, "fun": lowest.fun, **counts, "complete": atlas.complete}
 
 
 def _basins(problem, rng, **settings) -> dict:
     from ufm.landscapes.basins import basins
 
     census = basins(problem, rng=rng, progress=False, **settings)
-    return {
-        "starts": census.starts,
-        "converged": census.converged,
-        "winner": census.winner,
-        "counts": {b.name: b.count for b in census},
-    }
+    return {**picked(census, "starts converged winner"), "counts": {b.name: b.count for b in census}}
 
 
 VERBS = {
