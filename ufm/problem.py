@@ -207,8 +207,8 @@ class Problem:
             "d": self.d if isinstance(self.d, int) else list(self.d),
             "L": self.L,
             "lam": self.lam if isinstance(self.lam, float) else list(self.lam),
-            "loss": _name(self.loss, losses.loss),
-            "activation": _name(self.activation, activations.activation),
+            "loss": _name(self.loss),
+            "activation": _name(self.activation),
             "bias": self.bias,
         }
 
@@ -243,16 +243,17 @@ class Problem:
         shapes = self.shapes()
         size = sum(a * b for a, b in shapes) + (0 if self.bias is None else self.K)
         listed = ", ".join(f"{name} {a} x {b}" for name, (a, b) in zip(names, shapes, strict=True))
-        label = self.loss.name.upper() if self.loss in (losses.CrossEntropy(), losses.MSE()) else self.loss.name
         return (
-            f"minimise {label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size} parameters"
+            f"minimise {self.loss.label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size}"
+            " parameters"
         )
 
 
-def _name(thing, known) -> str:
+def _name(thing: Loss | Activation) -> str:
     """The name of a loss or an activation, marked where it is that of another one."""
+    find = losses.loss if isinstance(thing, Loss) else activations.activation
     try:
-        return thing.name if known(thing.name) == thing else f"user's {thing.name}"
+        return thing.name if find(thing.name) == thing else f"user's {thing.name}"
     except ValueError:
         return thing.name
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ufm.losses import CrossEntropy
 from ufm.numerics import arguments
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Columns, Problem
@@ -95,7 +94,7 @@ def _solve(
         raise ValueError(
             f"the convex form needs L=1, a linear model and width at least K={problem.K}; got {problem!r}."
         )
-    smoothing = problem.loss.smoothing if isinstance(problem.loss, CrossEntropy) else None
+    smoothing = problem.loss.smoothing
     if smoothing is None and not problem.loss.quadratic:
         raise ValueError(f"the convex form is written for cross-entropy and MSE; got loss={problem.loss.name!r}.")
     K, columns = problem.K, problem.classes if columns is None else columns

@@ -139,7 +139,7 @@ def _smallest(stratum: Stratum) -> str:
     if not values.size:
         return ""
     nearest = values[np.argmin(np.abs(values))]
-    family = abs(nearest) < DEGENERATE and isinstance(stratum.point.problem.loss, MSE)
+    family = abs(nearest) < DEGENERATE and stratum.point.problem.loss.quadratic
     more = " Under MSE, rotations that keep the labels make whole families of critical points." if family else ""
     return f"The stratum Hessian's eigenvalue nearest 0 is {nearest:.1e} Lam.{more}"
 

@@ -59,7 +59,7 @@ def global_minimum(problem: Problem, lam=None, witness=None, progress: bool | No
 
 def unproved(problem: Problem) -> str:
     """Why no bound is proved under this loss; empty where one may be."""
-    if losses.own(problem.loss) and isinstance(problem.loss, losses.Focal) and not problem.loss.convex:
+    if losses.own(problem.loss) and not problem.loss.convex:
         return (
             f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}, which"
             " is not convex."
@@ -183,5 +183,5 @@ def witness_data(point: LogitPoint, slack: float) -> dict:
 
 
 def _targets(problem: Problem) -> np.ndarray:
-    smoothing = getattr(problem.loss, "smoothing", 0.0)
+    smoothing = problem.loss.smoothing or 0.0
     return (1 - smoothing) * np.eye(problem.K) + smoothing / problem.K

@@ -22,6 +22,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {one_line(message)}\n")
 
+    def format_help(self) -> str:
+        """The help, with what options list of open families (`late`) read now: it takes longer than parsing may."""
+        for action in self._actions:
+            if hasattr(action, "late"):
+                action.help = action.late()
+        return super().format_help()
+
     def parse_args(self, args=None, namespace=None):
         found, extra = self.parse_known_args(args, namespace)
         if extra:

@@ -76,13 +76,17 @@ def add_problem(verb, required: bool = True) -> None:
     group.add_argument(
         "--lam", required=required, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L"
     )
-    group.add_argument(
-        "--loss", default="ce", metavar="NAME", help="ce, mse, label_smoothing(0.1), focal(2) (default ce)"
-    )
+    group.add_argument("--loss", default="ce", metavar="NAME", help="by name (default ce)").late = _losses
     group.add_argument(
         "--activation", default="linear", metavar="NAME", help="linear, relu, leaky_relu(0.1), tanh (default linear)"
     )
     group.add_argument("--bias", default=None, metavar="B", help="weight of a last-layer bias (default: no bias)")
+
+
+def _losses() -> str:
+    from ufm import losses
+
+    return f"{', '.join(losses.names())} (default ce)"
 
 
 def read_problem(arguments):

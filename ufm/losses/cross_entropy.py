@@ -8,6 +8,7 @@ Sources: szegedy16 (label smoothing), zhou22b (as a contrastive loss of a featur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,9 +23,10 @@ from ufm.numerics import arguments
 class CrossEntropy(Loss):
     """Cross-entropy against (1 - smoothing) y + smoothing/K; smoothing = 0 is the plain one."""
 
-    smoothing: float = 0.0
+    smoothing: float = 0.0  # pyright: ignore[reportIncompatibleVariableOverride]
     convex = True
     shift_invariant = True
+    gradient_bound = math.sqrt(2.0)  # a column's gradient is the difference of two probability vectors
 
     def __post_init__(self):
         delta = arguments.real("smoothing", self.smoothing)
@@ -36,8 +38,8 @@ class CrossEntropy(Loss):
         return f"label_smoothing({arguments.short(self.smoothing)})" if self.smoothing else "ce"
 
     @property
-    def cross_entropy(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.smoothing == 0
+    def label(self) -> str:
+        return self.name if self.smoothing else "CE"
 
     def value(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
         value = nll(Z, Y)

@@ -30,8 +30,8 @@ class Focal(Loss):
         return self.gamma == 0
 
     @property
-    def cross_entropy(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.gamma == 0
+    def smoothing(self) -> float | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return None if self.gamma else 0.0
 
     def value(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
         u = softmax(Z, Y)[2][..., 0, :]

@@ -57,12 +57,25 @@ class Loss(ABC):
     quadratic: bool = False
     """True when l = ||z - y||^2 / 2, under which singular modes decouple and rotations that keep the labels are
     symmetries."""
-    cross_entropy: bool = False
-    """True when l = log sum_j e^(z_j) - z_y, without smoothing."""
+    smoothing: float | None = None
+    """delta where l is cross-entropy against (1 - delta) y + delta/K, 0 where it is cross-entropy; None elsewhere."""
+    gradient_bound: float | None = None
+    """c where l is convex and at least 0, and the gradients of N columns have a norm of at most c sqrt(N) wherever the
+    mean of their losses is at most that at z = 0; None where there is none or it is not known."""
 
     def __init_subclass__(cls, **more):
         super().__init_subclass__(**more)
         own_numpy_state(cls)
+
+    @property
+    def cross_entropy(self) -> bool:
+        """Whether l = log sum_j e^(z_j) - z_y, without smoothing."""
+        return self.smoothing == 0
+
+    @property
+    def label(self) -> str:
+        """How it stands in a printed problem: its name, an abbreviation in capitals."""
+        return self.name
 
     @property
     def name(self) -> str:
@@ -201,6 +214,15 @@ def makers() -> dict[str, Callable[..., Loss]]:
         keyword: member.make if isinstance(member, Spelling) else cast(type[Loss], member)
         for keyword, member in LOSSES.members().items()
     }
+
+
+def names() -> list[str]:
+    """The name of every known loss, with the numbers that it has by itself.
+
+    >>> names()
+    ['ce', 'mse', 'label_smoothing(0.1)', 'focal(2)']
+    """
+    return [make().name for make in makers().values()]
 
 
 def own(spec: Loss) -> bool:

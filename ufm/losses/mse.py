@@ -16,6 +16,11 @@ class MSE(Loss):
     keyword = "mse"
     convex = True
     quadratic = True
+    gradient_bound = 1.0  # the squares of the gradients are twice the losses, which are 1/2 at z = 0
+
+    @property
+    def label(self) -> str:
+        return "MSE"
 
     def value(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
         return 0.5 * np.sum((Z - Y) ** 2, axis=-2)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from ufm import losses
-from ufm.losses import CrossEntropy, Loss
+from ufm.losses import Loss
 from ufm.numerics import arguments
 
 
@@ -77,7 +77,7 @@ def two_class(loss: Loss) -> bool:
 
 def has_log(loss: Loss) -> bool:
     """Whether `log_mean` knows the loss."""
-    return two_class(loss) or (isinstance(loss, CrossEntropy) and not loss.smoothing)
+    return two_class(loss) or loss.cross_entropy
 
 
 def log_mean(loss: Loss, Z, Y) -> tuple[float, np.ndarray]:

@@ -33,7 +33,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.losses import CrossEntropy
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -224,23 +223,23 @@ def a_priori_box(problem: Problem) -> tuple[float, float]:
     """(s_min, total): every nonzero critical point has s_i >= s_min and Lam sum_i s_i^(2/D) <= total.
 
         Lam sum s_i^(2/D) = -<G, Z> <= g(0) - g(Z) <= g(0)          (g convex and >= 0; G its gradient at Z),
-        Lam s_i^(2/D - 1) = -u_i' G v_i <= |G| <= c/sqrt(N)  (c = sqrt 2 for cross-entropy and label smoothing, 1 for
-            MSE),
+        Lam s_i^(2/D - 1) = -u_i' G v_i <= |G| <= c/sqrt(N)  (c the loss's `gradient_bound`: sqrt 2 for cross-entropy
+            and label smoothing, 1 for MSE),
 
     hence s_min = (Lam sqrt(N)/c)^(D/(D-2)), and 0 for D = 2. g(0) = log K for the first two, 1/2 for MSE. Holds for
-    every point, symmetric or not, balanced or not, in a linear model without bias. Raises ValueError for other losses:
-    they need not be convex or have bounded gradients.
+    every point, symmetric or not, balanced or not, in a linear model without bias. Raises ValueError for losses without
+    such a bound: they need not be convex.
     """
     scales.needs_linear(problem, "a_priori_box")
     if problem.bias is not None:
         raise ValueError(f"a_priori_box holds without a bias; got bias={problem.bias}.")
-    if isinstance(problem.loss, CrossEntropy):
-        total, c = math.log(problem.K), math.sqrt(2.0)
-    elif problem.loss.quadratic:
-        total, c = 0.5, 1.0
-    else:
-        raise ValueError(f"a_priori_box needs loss ce, label_smoothing or mse; got loss={problem.loss.name!r}.")
-    D = problem.D
+    D, c = problem.D, problem.loss.gradient_bound
+    if c is None:
+        raise ValueError(
+            f"a_priori_box needs a loss that states its gradient_bound, as ce, label_smoothing and mse do; got"
+            f" loss={problem.loss.name!r}."
+        )
+    total = float(problem.loss.value(np.zeros((problem.K, problem.K)), np.eye(problem.K)) @ problem.classes.weight)
     return ((problem.Lam * math.sqrt(problem.N) / c) ** (D / (D - 2)) if D > 2 else 0.0), total
 
 
@@ -319,7 +318,7 @@ class System:
         less. For other losses ten times as much is allowed, and the box is a guess. The larger of x, y feels at least w
         tau^(p-1)/sqrt(2).
         """
-        slack = 1.0 if isinstance(self.problem.loss, CrossEntropy) else 10.0
+        slack = 10.0 if self.problem.loss.smoothing is None else 1.0
         ends, j = [], 0
         for c in self.columns:
             for direction in c.directions:
@@ -371,8 +370,8 @@ class System:
         It is where every mode's equation, and the radial one of (x, y), is negative at both ends of its range: for
         cross-entropy with D >= 3. (With label smoothing the angle of (x, y) may lack a sign at its ends.)
         """
-        loss = self.problem.loss
-        return isinstance(loss, CrossEntropy) and self.p < 1 and not (self.coupled and loss.smoothing)
+        smoothing = self.problem.loss.smoothing
+        return smoothing is not None and self.p < 1 and not (self.coupled and smoothing)
 
     def pairs_up(self, roots) -> bool | None:
         """Whether the signs of det R' at the roots add up to the degree, zero; None where the degree is not known."""
