@@ -3,14 +3,21 @@
 import ast
 import importlib
 import inspect
+import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import ufm
+from ufm import networks
+from ufm.cli import main
+from ufm.networks import Data, Network
+from ufm.points import from_matrix
 
 STUB = Path(ufm.__file__).with_suffix(".pyi")
 DESIGN = (
@@ -54,3 +61,69 @@ def test_help_shows_the_signature_and_the_docstring_of_the_verb_itself(name):
     parameters = inspect.signature(value).parameters.values()
     assert not {p.name for p in parameters} & {"args", "kwargs", "given"}
     assert isinstance(importlib.import_module(value.__module__), ModuleType)
+
+
+# ------------------------------------------------------------------------------------------ old spellings
+
+SMALL = ufm.Problem(K=3, L=2, lam=0.02)
+RELU = ufm.Problem(6, L=3, lam=1e-3, loss="mse", activation="relu")
+ENDS = ufm.structures.dnc(SMALL), ufm.structures.blocks(SMALL, (2, 1))
+ROWS, WHICH = np.repeat(np.eye(3), 2, axis=0), np.repeat(np.arange(3), 2)
+STREAM = ufm.Accumulator(3, 3).update(ROWS, WHICH)
+DATA = Data.from_arrays(ROWS, WHICH)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (lambda: ufm.basins(SMALL, 5, 0, "gd", "factors", steps=5), "give method, space by name"),
+        (lambda: ufm.census(SMALL, {"lam": [0.02]}, 5, 0), "give over, starts, rng by name"),
+        (lambda: ufm.census(SMALL, {"lam": [0.02]}, starts=5, rng=0), "give over by name"),
+        (lambda: ufm.graph_search(RELU, 4, 2), "give vertices, best by name"),
+        (lambda: ufm.identify(np.eye(3), tol=0.01), "'tol' is now 'match'"),
+        (lambda: ufm.identify(np.eye(3)).tol, "tol is now match"),
+        (lambda: ufm.path(*ENDS, "straight", tol=0.01), "'tol' is now 'rel_tol'"),
+        (lambda: ENDS[0].lift().to_logits(tol=1e-9), "'tol' is now 'rel_tol'"),
+        (lambda: from_matrix(SMALL, np.eye(3), tol=1e-9), "'tol' is now 'rel_tol'"),
+        (lambda: DATA.whitened(tol=1e-9), "'tol' is now 'rel_tol'"),
+        (lambda: Data.from_arrays(X=ROWS, y=WHICH), "'X' is now 'features'"),
+        (lambda: networks.class_means(Z=ROWS.T, y=WHICH), "'y' is now 'labels'"),
+        (lambda: networks.tcv(ROWS.T, y=WHICH), "'y' is now 'labels'"),
+        (lambda: networks.layers([ROWS.T], y=WHICH), "'y' is now 'labels'"),
+        (lambda: networks.train(Network([3, 3]), DATA, method="lbfgs", memory=5, rng=0), "'memory' is now 'pairs'"),
+        (lambda: STREAM.agreeing(X_batch=ROWS, W=np.eye(3)), "'X_batch' is now 'features'"),
+        (lambda: STREAM.ties(ROWS, W=np.eye(3)), "'W' is now 'weights'"),
+        (lambda: STREAM.collapse(W=np.eye(3)), "'W' is now 'weights'"),
+    ],
+)
+def test_old_spellings_work_and_name_the_new_one(old, new):
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert old() is not None
+    assert {(warning.category, warning.filename) for warning in warned} == {(DeprecationWarning, __file__)}
+    assert any(new in str(warning.message) for warning in warned)
+
+
+def test_a_line_says_that_an_option_has_a_new_name(tmp_path, capsys):
+    np.save(tmp_path / "Z.npy", np.eye(3))
+    assert main(["identify", str(tmp_path / "Z.npy"), "--tol", "0.01", "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "ufm identify: --tol is now --match; the old name goes with the next release\n"
+    assert json.loads(said.out)["match"] == json.loads(said.out)["tol"] == 0.01
+    assert main(["identify", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "--match" in said and "--tol" not in said
+
+
+def test_a_checkpoint_of_an_older_version_goes_on(tmp_path):
+    """Its settings say `memory`, which is now `pairs`."""
+    options = {"method": "lbfgs", "decay": 1e-2, "rng": 0, "checkpoint": tmp_path / "run.npz"}
+    train = networks.train
+    train(Network([3, 3]), DATA, max_steps=2, **options)
+    with np.load(tmp_path / "run.npz") as file:
+        arrays = dict(file)
+    arrays["ufm_checkpoint"] = np.array(str(arrays["ufm_checkpoint"]).replace('"pairs"', '"memory"'))
+    np.savez(tmp_path / "run.npz", **arrays)
+    again = train(Network([3, 3]), DATA, max_steps=5, **options)
+    options["checkpoint"] = None
+    assert again.fun == train(Network([3, 3]), DATA, max_steps=5, **options).fun and again.steps == 5

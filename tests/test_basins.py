@@ -230,10 +230,10 @@ def test_descent_at_full_width_ends_where_newton_confirms_it():
 
 def test_width_matters_to_gradient_descent_and_not_to_the_reduction():
     over = {"d": [6, 24]}
-    descent = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), over, 20, 0, method="gd", steps=2500)
+    descent = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), 20, 0, over=over, method="gd", steps=2500)
     (narrow, *_), (wide, *_) = descent.shares("dnc")
     assert wide > narrow + 0.3  # gk25, Figure 2: wider models end in DNC more often
-    reduced = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), over, 20, 0)
+    reduced = census(Problem(K=6, n=2, d=6, L=2, lam=2**-8), 20, 0, over=over)
     assert [b.count for b in reduced.cells[0]] == [b.count for b in reduced.cells[1]]
 
 
@@ -327,8 +327,8 @@ def test_ctrl_c_before_anything_is_ctrl_c(monkeypatch):
 
 def test_a_file_holds_several_problems_and_refuses_another_seed(tmp_path):
     out = tmp_path / "all.jsonl"
-    found = census(SMALL, {"lam": [0.005, 0.02]}, 10, 1, out=out)
-    again = census(SMALL, {"lam": [0.005, 0.02]}, 10, out=out)
+    found = census(SMALL, 10, 1, over={"lam": [0.005, 0.02]}, out=out)
+    again = census(SMALL, 10, over={"lam": [0.005, 0.02]}, out=out)
     assert all(same(a, b) for a, b in zip(found.cells, again.cells, strict=True))
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert sum("run" in line for line in lines) == 2
@@ -356,7 +356,7 @@ def test_save_and_load(tmp_path):
 
 
 def test_each_value_alone_gives_the_same():
-    found = census(SMALL, {"lam": [0.002, 0.02]}, 15, 4)
+    found = census(SMALL, 15, 4, over={"lam": [0.002, 0.02]})
     assert same(found.cells[1], basins(Problem(K=6, n=2, d=8, L=2, lam=0.02), 15, 4))
     assert len(found.table()) == sum(len(cell) for cell in found.cells)
     assert found.shares(found.names[0]).shape == (2, 3)
@@ -376,7 +376,7 @@ def test_other_parameters(over, options):
     ((name, values),) = over.items()
     options = {**options, **({"max_steps": 2000} if name == "scale" else {})}
     problem = Problem(K=6, L=2, lam=0.02) if name != "method" else Problem(K=2, L=1, lam=0.2)
-    found = census(problem, over, 4, 0, **options)
+    found = census(problem, 4, 0, over=over, **options)
     assert found.values == tuple(values)
     assert all(cell.starts == 4 for cell in found.cells)
     json.dumps(found.to_dict())
@@ -393,13 +393,13 @@ def test_other_parameters(over, options):
         (lambda: basins(SMALL, 5, scale=-1), "scale=-1"),
         (lambda: basins(SMALL, 5, level=1.0), "level=1.0"),
         (lambda: basins(SMALL, 5, out="/nowhere/x.jsonl"), "existing folder"),
-        (lambda: census(SMALL, {"d": [4], "L": [2]}), "over="),
-        (lambda: census(SMALL, {"d": []}), "over="),
-        (lambda: census(SMALL, {"d": 4}), "over="),
-        (lambda: census(SMALL, {"d": [8, 0]}), "d=0"),
-        (lambda: census(SMALL, {"lr": [0.1]}), "lr.*'lbfgs'"),
-        (lambda: census(SMALL, {"scale": [1.0, -2.0]}), "scale=-2.0"),
-        (lambda: census(SMALL, {"scale": [1.0]}, scale=2.0), "both"),
+        (lambda: census(SMALL, over={"d": [4], "L": [2]}), "over="),
+        (lambda: census(SMALL, over={"d": []}), "over="),
+        (lambda: census(SMALL, over={"d": 4}), "over="),
+        (lambda: census(SMALL, over={"d": [8, 0]}), "d=0"),
+        (lambda: census(SMALL, over={"lr": [0.1]}), "lr.*'lbfgs'"),
+        (lambda: census(SMALL, over={"scale": [1.0, -2.0]}), "scale=-2.0"),
+        (lambda: census(SMALL, over={"scale": [1.0]}, scale=2.0), "both"),
         (lambda: basins(SMALL, 3, 0)["dncc"], "name='dncc'"),
     ],
 )
@@ -412,14 +412,14 @@ def test_bad_arguments_are_refused(call, said):
 
 
 def test_pictures(tmp_path):
-    found = census(SMALL, {"lam": [0.002, 0.01, 0.05]}, 20, 0)
+    found = census(SMALL, 20, 0, over={"lam": [0.002, 0.01, 0.05]})
     for kind, by in itertools.product(("stack", "lines"), ("name", "rank")):
         ax = pictures.census(found, kind=kind, by=by)
         labels = [text.get_text() for text in ax.get_legend().get_texts()]
         assert (found.names[0] in labels) == (by == "name")
     ax = pictures.census(found, kind="stack", most=1)
     assert "others" in [text.get_text() for text in ax.get_legend().get_texts()]
-    words = pictures.census(census(SMALL, {"method": ["lbfgs"]}, 5, 0))
+    words = pictures.census(census(SMALL, 5, 0, over={"method": ["lbfgs"]}))
     assert [tick.get_text() for tick in words.get_xticklabels()] == ["lbfgs"]
     bars = pictures.shares(found.cells[0])
     assert bars.patches[0].get_width() == pytest.approx(found.cells[0][0].share)
@@ -429,5 +429,5 @@ def test_pictures(tmp_path):
 
 
 def test_a_stack_of_shares_reaches_one():
-    ax = pictures.census(census(SMALL, {"method": ["gd"]}, 6, 0, steps=50), kind="stack")
+    ax = pictures.census(census(SMALL, 6, 0, over={"method": ["gd"]}, steps=50), kind="stack")
     assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1.0)

@@ -270,7 +270,7 @@ def test_a_string_from_the_worse_line_finds_the_same_saddle(ends, monkeypatch):
 
     monkeypatch.setattr(lines, "first_string", straight)
     for climb in (False, True):
-        found = path(*ends, tol=2e-3, climb=climb)
+        found = path(*ends, rel_tol=2e-3, climb=climb)
         assert found.steps > 0 and found.refined and abs(found.top.fun - SADDLE) < 1e-9
 
 
@@ -312,7 +312,7 @@ def test_a_string_that_is_stopped_keeps_what_it_has(ends, stop_at):
 
 
 def test_a_string_without_steps_says_that_it_did_not_converge(ends):
-    found = path(*ends, max_steps=1, tol=1e-9)
+    found = path(*ends, max_steps=1, rel_tol=1e-9)
     assert not found.converged and found.residual > 0 and "not converged" in found.message
 
 

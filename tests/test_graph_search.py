@@ -38,7 +38,7 @@ def relu(K, L, lam, loss="mse", **rest):
     ],
 )
 def test_winners(K, L, lam, winner):
-    found = graph_search(relu(K, L, lam), 6)
+    found = graph_search(relu(K, L, lam), vertices=6)
     assert found.winner.name == winner
     if found.winner.parts:
         assert value(found.winner.point(found.problem)) == pytest.approx(found.winner.fun, rel=1e-12)
@@ -46,7 +46,7 @@ def test_winners(K, L, lam, winner):
 
 def test_no_graph_and_no_split_lies_below_the_winner():
     problem = relu(10, 4, (0.002, 0.01, 0.004, 0.003, 0.004), n=2)
-    found, rng = graph_search(problem, 6, best=3), np.random.default_rng(0)
+    found, rng = graph_search(problem, vertices=6, best=3), np.random.default_rng(0)
     pool = [g for k in range(4, 8) for g in simple_graphs(k, 5)]
     for _ in range(200):
         parts = [pool[i] for i in rng.integers(0, len(pool), int(rng.integers(1, 3)))]
@@ -60,7 +60,7 @@ def test_no_graph_and_no_split_lies_below_the_winner():
 
 
 def test_a_search_is_saved(tmp_path):
-    found = graph_search(relu(6, 4, 0.004), 5, best=4)
+    found = graph_search(relu(6, 4, 0.004), vertices=5, best=4)
     found.save(tmp_path / "codes.json")
     data = json.loads((tmp_path / "codes.json").read_text())
     assert data["winner"] == found.winner.name and len(data["codes"]) == 4 and data["tried"] == len(simple_graphs(6, 5))

@@ -150,7 +150,7 @@ def test_class_means_alone_measure_no_variation():
 def test_groups_are_of_permutations_that_move_the_matrix_by_at_most_the_tolerance():
     chain = np.diag(np.linspace(1, 3, 10))
     for tol in (1e-3, 0.02, 0.1, 0.3):
-        assert identify(chain, tol=tol).name == "unnamed(rank=9)"
+        assert identify(chain, match=tol).name == "unnamed(rank=9)"
     assert automorphism_count(pattern(chain, 0.1)[0]) == 1 < automorphism_count(colours(chain, 0.3))
     rng = np.random.default_rng(0)
     for tol in (0.01, 0.05, 0.2):
@@ -308,9 +308,9 @@ def _matrices(rng, count):
 def test_any_matrix_has_one_name_in_every_order_scale_and_shift(loss, count):
     rng = np.random.default_rng(5)
     for M, tol in _matrices(rng, count):
-        who, order = identify(M, tol=tol, loss=loss), rng.permutation(len(M))
+        who, order = identify(M, match=tol, loss=loss), rng.permutation(len(M))
         shift = np.max(np.abs(M)) * rng.standard_normal(len(M)) if loss == "ce" and np.ptp(M) else 0.0
-        changed = identify(3 * M[np.ix_(order, order)] + shift, tol=tol, loss=loss)
+        changed = identify(3 * M[np.ix_(order, order)] + shift, match=tol, loss=loss)
         assert (who.name, who.rank) == (changed.name, changed.rank)
         assert len({name for name, _ in who.nearest}) == 3 and all(
             0 <= distance <= 1 + 1e-9 for _, distance in who.nearest[1:]

@@ -292,7 +292,7 @@ def test_arrays_files_and_labels(tmp_path):
     np.savez(tmp_path / "user.npz", features=X, labels=y)
     assert np.array_equal(Data.load(tmp_path / "user.npz").X, X.T)
     np.savez(tmp_path / "layers.npz", layer1=X, layer2=2 * X, labels=y)
-    assert np.array_equal(Data.load(tmp_path / "layers.npz", X="layer2").X, 2 * X.T)
+    assert np.array_equal(Data.load(tmp_path / "layers.npz", features="layer2").X, 2 * X.T)
     with pytest.raises(ValueError, match="it holds layer1, layer2, labels"):
         Data.load(tmp_path / "layers.npz")
     targeted = data.with_targets(np.ones((3, 6)))
@@ -759,7 +759,7 @@ def test_layers_of_a_run_and_of_exported_arrays(tmp_path):
             [file[f"features_{l}"].T for l in range(4)], file["labels"], [file[f"weight_{l}"] for l in (1, 2, 3)]
         )
     assert repr(again) == repr(table)
-    assert Data.load(tmp_path / "run.npz", X="features_2").tcv() == pytest.approx(table[2].tcv, rel=1e-12)
+    assert Data.load(tmp_path / "run.npz", features="features_2").tcv() == pytest.approx(table[2].tcv, rel=1e-12)
     for bad in (
         lambda: layers([np.eye(3)], [0, 1]),
         lambda: layers([np.eye(3)], [0, 2, 2]),

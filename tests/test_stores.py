@@ -314,7 +314,7 @@ def test_basins_of_another_version_are_refused_and_kept(tmp_path, monkeypatch):
     old = path.read_bytes()
     with pytest.raises(ValueError, match=r"0\.0\.9.*--fresh"):
         basins(SMALL, 5, 0, out=path)
-    census(SMALL, {"lam": [0.01, 0.02]}, 5, 1, out=path, fresh=True)  # one file for both values, put aside once
+    census(SMALL, 5, 1, over={"lam": [0.01, 0.02]}, out=path, fresh=True)  # one file for both values, put aside once
     assert (tmp_path / "b.jsonl.bak").read_bytes() == old and names(tmp_path) == ["b.jsonl", "b.jsonl.bak"]
     assert len([row for row in read(path) if "run" in row]) == 2
 

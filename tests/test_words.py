@@ -19,9 +19,10 @@ VERBS = [name for name in ufm.__all__ if callable(getattr(ufm, name)) and name !
 
 @pytest.mark.parametrize("name", VERBS)
 def test_no_public_verb_answers_a_wrong_keyword_in_pythons_words(name):
-    given = {"census": (PROBLEM, {"lam": [0.1]}), "phase_diagram": ([3], [1])}.get(name, (PROBLEM,))
+    given = {"phase_diagram": ([3], [1])}.get(name, (PROBLEM,))
+    named = {"census": {"over": {"lam": [0.1]}}}.get(name, {})
     with pytest.raises(ValueError, match=r"no argument 'random_state'|random_state is not a setting"):
-        getattr(ufm, name)(*given, random_state=0)
+        getattr(ufm, name)(*given, **named, random_state=0)
 
 
 @pytest.mark.parametrize(

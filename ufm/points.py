@@ -12,6 +12,7 @@ from ufm.numerics import arguments, products
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
+from ufm.numerics.renamed import renamed
 from ufm.numerics.spectra import thin_svd
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
@@ -71,15 +72,16 @@ class FactorPoint(ByContent):
         """Balanced factors of least penalty with the same logits (linear models)."""
         return self.to_logits(rank=rank, collapse=False).lift()
 
-    def to_logits(self, rank: int | None = None, tol: float = 1e-10, collapse: bool | None = None) -> LogitPoint:
-        """The LogitPoint of the product, of declared or detected rank (singular values above tol * s_max).
+    @renamed(tol="rel_tol")
+    def to_logits(self, rank: int | None = None, rel_tol: float = 1e-10, collapse: bool | None = None) -> LogitPoint:
+        """The LogitPoint of the product, of declared or detected rank (singular values above rel_tol * s_max).
 
         collapse: True forgets within-class variation, False keeps all N columns, None collapses
-        when the variation is below tol of the norm.
+        when the variation is below rel_tol of the norm.
         """
         if not self.problem.linear:
             raise ValueError(f"to_logits needs a linear model; got activation={self.problem.activation.name!r}.")
-        return from_matrix(self.problem, self.product(), rank, tol, collapse, self.b)
+        return from_matrix(self.problem, self.product(), rank, rel_tol, collapse, self.b)
 
     def save(self, path) -> None:
         """Write the problem, factors and bias to an .npz file."""
@@ -229,15 +231,16 @@ def logit_point_of(name: str, value) -> LogitPoint:
     point = point_of(name, value)
     if not point.problem.linear:
         raise ValueError(f"{name} must belong to a linear model; got activation={point.problem.activation.name!r}.")
-    return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
+    return point if isinstance(point, LogitPoint) else point.to_logits(rel_tol=1e-9)
 
 
+@renamed(tol="rel_tol")
 def from_matrix(
-    problem: Problem, Z, rank: int | None = None, tol: float = 1e-10, collapse: bool | None = None, b=None
+    problem: Problem, Z, rank: int | None = None, rel_tol: float = 1e-10, collapse: bool | None = None, b=None
 ) -> LogitPoint:
     """The LogitPoint of a matrix Z of logits without the bias: (K, N), samples in class blocks.
 
-    A (K, K) matrix with N > K is read as one column per class. `rank`, `tol`: as in `thin_svd`.
+    A (K, K) matrix with N > K is read as one column per class. `rank`, `rel_tol`: as rank and tol in `thin_svd`.
     `collapse` as in `FactorPoint.to_logits`. Raises ValueError for other shapes.
     """
     Z = arguments.array("Z", Z, ndim=2)
@@ -248,11 +251,11 @@ def from_matrix(
     if Z.shape == (K, N):
         means = Z @ (problem.samples.Y.T / problem.counts)
         if collapse is None:
-            collapse = np.linalg.norm(Z - means[:, problem.labels]) <= tol * np.linalg.norm(Z)
+            collapse = np.linalg.norm(Z - means[:, problem.labels]) <= rel_tol * np.linalg.norm(Z)
         Z = means * roots if collapse else Z
     else:
         Z = Z * roots
-    svd = thin_svd(Z, rank, tol)
+    svd = thin_svd(Z, rank, rel_tol)
     return LogitPoint(problem, svd.U, svd.s, svd.V, b)
 
 

@@ -20,7 +20,7 @@ from ufm.plot.style import RC
 plt.rcParams.update(RC)
 
 problem = ufm.Problem(K=6, n=2, L=2, lam=2**-6)
-found = ufm.census(problem, {"d": [6, 8, 12, 16, 24, 32]}, starts=30, rng=0, method="gd", steps=3000)
+found = ufm.census(problem, starts=30, rng=0, over={"d": [6, 8, 12, 16, 24, 32]}, method="gd", steps=3000)
 print(found)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.6), layout="constrained")

@@ -89,7 +89,7 @@ def at_simplex(case) -> bool:
     """Whether a descent ended at Z proportional to S; where DNC is a saddle it may leave."""
     if case.point != "descent":
         return True
-    Z = factors(case).to_logits(tol=1e-6).class_logits()
+    Z = factors(case).to_logits(rel_tol=1e-6).class_logits()
     return np.linalg.norm(Z / np.linalg.norm(Z) - (np.eye(case.K) - 1 / case.K) / np.sqrt(case.K - 1)) < 1e-6
 
 

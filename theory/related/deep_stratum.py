@@ -135,7 +135,7 @@ def check_union(case):
             error=2 * left * size,
             note=note,
         )
-        logits = point.to_logits(tol=1e-9, collapse=False)
+        logits = point.to_logits(rel_tol=1e-9, collapse=False)
         here = Stratum(logits)
         note = f"slope of F_r at its product, rank {logits.rank}"
         yield Evidence(

@@ -13,15 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from ufm.numerics import arguments
+from ufm.numerics.renamed import renamed
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Columns, Problem
 
 
-def convex_point(problem: Problem, solver: str = "CLARABEL", tol: float = 1e-10) -> LogitPoint:
-    """The programme's solution as a point with its bias; rank: singular values above tol times the largest. Raises as
-    `convex_minimum`."""
+@renamed(tol="rel_tol")
+def convex_point(problem: Problem, solver: str = "CLARABEL", rel_tol: float = 1e-10) -> LogitPoint:
+    """The programme's solution as a point with its bias; rank: singular values above rel_tol times the largest.
+    Raises as `convex_minimum`."""
     _, Z, b = _solve(problem, solver)
-    return from_matrix(problem, Z, tol=tol, b=b)
+    return from_matrix(problem, Z, rel_tol=rel_tol, b=b)
 
 
 def convex_minimum(

@@ -108,7 +108,7 @@ def _require_kind(problem) -> None:
 
 def _on_classes(given) -> LogitPoint:
     """The point on class columns; a convex loss has no other critical points."""
-    logit = given.to_logits(tol=1e-9) if isinstance(given, FactorPoint) else given
+    logit = given.to_logits(rel_tol=1e-9) if isinstance(given, FactorPoint) else given
     if logit.collapsed:
         return logit
     Z = logit.matrix()

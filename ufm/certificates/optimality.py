@@ -140,7 +140,7 @@ def witness_point(problem: Problem, witness) -> LogitPoint:
             return found if isinstance(found, LogitPoint) else found.to_logits(collapse=True)
         from ufm.certificates.convex import convex_point
 
-        return refined(convex_point(wide, tol=1e-6))
+        return refined(convex_point(wide, rel_tol=1e-6))
     if isinstance(witness, FactorPoint):
         witness = witness.to_logits(collapse=True)
     if isinstance(witness, LogitPoint):

@@ -69,7 +69,7 @@ def _basins(arguments) -> int:
             raise ValueError("argument --save: writes the census of one problem; with --over use --out or --json.")
         over = _over(arguments.over)
         found = census(
-            problem, over, starts, rng, **{name: value for name, value in options.items() if name not in over}
+            problem, starts, rng, over=over, **{name: value for name, value in options.items() if name not in over}
         )
     if arguments.json:
         print_json(found.to_dict())

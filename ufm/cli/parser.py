@@ -133,6 +133,23 @@ def add_json(verb) -> None:
     verb.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
 
 
+class _OldOption(argparse.Action):
+    """An option under its old name: the value goes to the new one, and a line on standard error says so."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        sys.stderr.write(
+            f"{parser.prog}: {option_string} is now {self.const}; the old name goes with the next release\n"
+        )
+        setattr(namespace, self.dest, values)
+
+
+def add_old_option(verb, old: str, new: str) -> None:
+    """Let an option be given under the name it had until this release, with a line on standard error."""
+    dest = next(action.dest for action in verb._actions if new in action.option_strings)
+    hidden = {"dest": dest, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    verb.add_argument(old, action=_OldOption, const=new, **hidden)
+
+
 def verbs_of(parser: Parser) -> dict[str, Parser]:
     """The parser of every verb, by name."""
     return next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))

@@ -25,6 +25,7 @@ from ufm.critical.relu_names import TOL, hidden_rank, nonlinear_name
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.groups import evened
+from ufm.numerics.renamed import renamed, renamed_to
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
@@ -51,11 +52,12 @@ class Identity(ByContent):
     name: a structure, a code, or `unnamed(rank=r)`.
     distance: relative Frobenius distance of the class-mean logits from what is named (None if unnamed, and where all
     layers were read).
-    rank: of the class-mean logits (declared, exact at a critical point, or singular values above tol of the largest),
-    centred under a loss of differences of logits; of a ReLU model's last pre-activations.
+    rank: of the class-mean logits (declared, exact at a critical point, or singular values above `match` of the
+    largest), centred under a loss of differences of logits; of a ReLU model's last pre-activations.
     scales: of the fitted structure. within_class: |Z - class means|_F / |Z|_F; None, as collapse["nc1"], where no class
     has two samples.
-    collapse: NC metrics. members: classes of every block, or in cyclic order for the circle.
+    collapse: NC metrics. members: classes of every block, or in cyclic order for the circle. match: the relative
+    distance within which names were given.
     """
 
     name: str
@@ -65,7 +67,7 @@ class Identity(ByContent):
     within_class: float | None
     collapse: dict
     members: tuple[tuple[int, ...], ...]
-    tol: float
+    match: float
     given: Given = field(repr=False, compare=False)
 
     @functools.cached_property
@@ -77,17 +79,25 @@ class Identity(ByContent):
         Families at their best scales (ranks are not compared), known codes in their uniform shape, and `zero`, whose
         distance is 1.
         """
-        found = {"dnc": 1.0, "pairs": 1.0} if self.given.norm == 0 else _distances(self.given, self.tol)
+        found = {"dnc": 1.0, "pairs": 1.0} if self.given.norm == 0 else _distances(self.given, self.match)
         own = {} if self.distance is None else {self.name: self.distance}
         near = sorted((item for item in found.items() if item[0] not in own), key=lambda item: item[1])
         return (*own.items(), *near)[:3]
+
+    @property
+    @renamed_to("match")
+    def tol(self) -> float:
+        """`match`, under the name it had; goes with the next release."""
+        return self.match
 
     def __repr__(self) -> str:
         if self.distance is not None:
             near = f"distance {self.distance:.2e}"
         else:
             listed = ", ".join(f"{name} {distance:.2g}" for name, distance in self.nearest)
-            near = f"{'no name' if self.name.startswith('unnamed') else 'layers'} within {self.tol:g}; nearest {listed}"
+            near = (
+                f"{'no name' if self.name.startswith('unnamed') else 'layers'} within {self.match:g}; nearest {listed}"
+            )
         within = "not measured" if self.within_class is None else f"{self.within_class:.1e}"
         return f"{self.name}: rank {self.rank}, {near}, within-class variation {within}"
 
@@ -121,16 +131,17 @@ class Given(ByContent):
         return float(np.linalg.norm(self.M))
 
 
+@renamed(tol="match")
 @named_arguments
 @own_numpy_state
-def identify(Z=None, *, features=None, weights=None, labels=None, loss=None, tol: float = TOL) -> Identity:
+def identify(Z=None, *, features=None, labels=None, weights=None, loss=None, match: float = TOL) -> Identity:
     """Name a point, a Result, a logit matrix Z (K, N) or (K, K), or features X (N, d) with a classifier W (K, d).
 
     labels: class of every sample, 0..K-1 (default: equal blocks in order). The answer is the same after
     class permutations, changes of basis, positive scaling and, unless the loss sees it, a shift of all logits of a
     sample: arrays are centred, under a `loss` such as mse (by name or object; default ce) they are not. A point's own
-    problem says which loss it is. Logits below 1e-9 in norm are `zero`, unless they are a critical point's. tol: as in
-    the module.
+    problem says which loss it is. Logits below 1e-9 in norm are `zero`, unless they are a critical point's. match:
+    relative distance within which a name is given, as in the module.
 
     >>> identify(np.kron(np.eye(3), [[1.0, -1.0], [-1.0, 1.0]])).name
     'pairs'
@@ -140,7 +151,7 @@ def identify(Z=None, *, features=None, weights=None, labels=None, loss=None, tol
     Raises ValueError for arrays of wrong shape, labels that miss a class, a loss beside a point of another, and when
     nothing or too much is given.
     """
-    tol = arguments.positive("tol", tol)
+    tol = arguments.positive("match", match)
     point = getattr(Z, "point", None)
     Z = point if isinstance(point, (FactorPoint, LogitPoint)) else Z
     given = _read(Z, features, weights, labels, loss)

@@ -21,6 +21,7 @@ from ufm.landscapes.row import FUN, RANK, Row, flat, name_column, named
 from ufm.landscapes.table import NOT_CONVERGED, Landscape, View
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.renamed import places
 from ufm.numerics.seeds import seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.statistics import wilson
@@ -31,6 +32,8 @@ from ufm.solvers import choices
 from ufm.solvers import starts as start_kinds
 from ufm.solvers.methods.method import METHODS, method_of, settings_of
 
+STARTS = 1000
+"""Starts of a census."""
 PAIRS = 2
 """Stored pairs of L-BFGS in a census: in a batch, short histories are cheaper (0.9 s against 1.4 s for 1000 starts of
 Figure 1)."""
@@ -40,15 +43,16 @@ CLASSIFIED = 400
 """Largest stratum of an end that is classified here."""
 
 
+@places("problem", "starts", "rng", "method", "space")
 @named_arguments
 @own_numpy_state
 def basins(
     problem: Problem,
-    starts: int = 1000,
+    starts: int | None = None,
     rng=None,
+    *,
     method: str = "lbfgs",
     space: str | None = None,
-    *,
     scale: float | None = None,
     tol: float = 1e-9,
     memory: float = 2**26,
@@ -58,7 +62,8 @@ def basins(
     fresh: bool = False,
     **settings,
 ) -> Landscape:
-    """Shares of the ends of `starts` runs from random starts, ends named and told apart modulo class permutation.
+    """Shares of the ends of `starts` runs (default 1000) from random starts, ends named and told apart modulo
+    class permutation.
 
     method, space and settings (lr, momentum, batch, betas, steps, max_steps, device, threads, ...) as in
     `solvers.batch.engine.run_batch`: `lbfgs` and `newton` run by default on the exact reduction, which has the minima
@@ -85,7 +90,7 @@ def basins(
     Source: gk25 (Figures 2 and 5), wilson27.
     """
     arguments.instance("problem", problem, Problem)
-    count = arguments.count("starts", starts, 1)
+    count = STARTS if starts is None else arguments.count("starts", starts, 1)
     tol, level = arguments.positive("tol", tol), arguments.real("level", level)
     wilson(0, 1, level)
     if scale is not None:

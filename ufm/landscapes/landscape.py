@@ -26,9 +26,9 @@ from ufm.structures.modes import decouples, explain
 @own_numpy_state
 def landscape(
     problem: Problem,
-    *,
     starts: int | None = None,
     rng=None,
+    *,
     max_idempotents: int | None = None,
     progress: bool | None = None,
 ) -> Landscape:
@@ -42,8 +42,8 @@ def landscape(
 
     max_idempotents: size of the symmetry classes, in modes (default 4 up to K = 8, 3 up to 12, none beyond; 0 switches
     them off).
-    starts: of the search (default 60 up to K = 6, 40 up to 12, 10 beyond; 0 switches it off). rng: its seed. Both by
-    name. Ctrl-C during the search keeps what was found, and `scope` says so.
+    starts: of the search (default 60 up to K = 6, 40 up to 12, 10 beyond; 0 switches it off). rng: its seed.
+    Ctrl-C during the search keeps what was found, and `scope` says so.
 
     >>> atlas = landscape(Problem(K=3, n=2, L=2, lam=0.01, loss="mse"))
     >>> atlas.complete, len(atlas), atlas.best.name

@@ -8,6 +8,7 @@ from ufm.metrics.measures import measure, triangle
 from ufm.metrics.moments import LEAST, QUIET, Moments, agreement, exponent, moments
 from ufm.metrics.records import Collapse
 from ufm.numerics import arguments
+from ufm.numerics.renamed import renamed
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 
@@ -45,11 +46,12 @@ class Accumulator:
         self._rows = np.zeros((0, self.d))
         self._squares, self._e = np.zeros(self.K), LEAST
 
-    def update(self, X_batch, y_batch) -> Accumulator:
-        """Add samples X_batch (B, d) with labels y_batch (B,) in 0..K-1, of any classes; returns self. Refused batches
-        change nothing."""
-        X = arguments.array("X_batch", X_batch, shape=(None, self.d))
-        y, _ = arguments.labels("y_batch", y_batch, len(X), self.K)
+    @renamed(X_batch="features", y_batch="labels")
+    def update(self, features, labels) -> Accumulator:
+        """Add samples, features (B, d) with labels (B,) in 0..K-1, of any classes; returns self. Refused batches change
+        nothing."""
+        X = arguments.array("features", features, shape=(None, self.d))
+        y, _ = arguments.labels("labels", labels, len(X), self.K)
         return self._join(moments(X, y, self.K))
 
     def merge(self, other: Accumulator) -> Accumulator:
@@ -59,21 +61,24 @@ class Accumulator:
             raise ValueError(f"other must have K={self.K} and d={self.d}; got K={other.K} and d={other.d}.")
         return self._join(Moments(other.counts, other.means, other._rows, other._squares, other._e))
 
-    def agreeing(self, X_batch, W, b=None) -> float:
+    @renamed(X_batch="features", W="weights")
+    def agreeing(self, features, weights, b=None) -> float:
         """How many samples of a batch have argmin_c |x - mu_c| = argmax_c <w_c, x> + b_c, with the means as they are
         now: NC4 is their part of all.
 
         A sample with ties counts |A and B| / (|A| |B|), A and B the two sets of tied classes.
         """
-        return self._agreement(X_batch, W, b)[0]
+        return self._agreement(features, weights, b)[0]
 
-    def ties(self, X_batch, W, b=None) -> int:
+    @renamed(X_batch="features", W="weights")
+    def ties(self, features, weights, b=None) -> int:
         """How many samples of a batch have two nearest means or two largest logits, up to rounding."""
-        return self._agreement(X_batch, W, b)[1]
+        return self._agreement(features, weights, b)[1]
 
+    @renamed(W="weights")
     def collapse(
         self,
-        W=None,
+        weights=None,
         agreeing: float | None = None,
         *,
         ties: int | None = None,
@@ -86,18 +91,18 @@ class Accumulator:
         Raises ValueError when a class has no sample yet.
         """
         known, N = self._moments(), int(self.counts.sum())
-        W = None if W is None else arguments.array("W", W, shape=(self.K, self.d))
+        W = None if weights is None else arguments.array("weights", weights, shape=(self.K, self.d))
         for name, value in (("agreeing", agreeing), ("ties", ties)):
             if value is not None and not arguments.nonnegative(name, value) <= N * (1 + 1e-12):
                 raise ValueError(f"{name} counts samples, at most N={N}; got {name}={value}.")
         nc4, nc4_ties = (None if value is None else float(value) / N for value in (agreeing, ties))
         return measure(known, W, nc4, nc4_ties, gap, rank)
 
-    def _agreement(self, X_batch, W, b) -> tuple[float, int]:
+    def _agreement(self, features, weights, b) -> tuple[float, int]:
         known = self._moments()
-        W = arguments.array("W", W, shape=(self.K, self.d))
+        W = arguments.array("weights", weights, shape=(self.K, self.d))
         b = None if b is None else arguments.array("b", b, shape=(self.K,))
-        return agreement(arguments.array("X_batch", X_batch, shape=(None, self.d)), W, b, known)
+        return agreement(arguments.array("features", features, shape=(None, self.d)), W, b, known)
 
     def _moments(self) -> Moments:
         arguments.every_class("y", np.flatnonzero(self.counts), self.K)

@@ -13,6 +13,8 @@ from ufm.networks.trace import Trace
 from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 
+RENAMED = {"memory": "pairs"}
+"""Settings under the names that they had in files of older versions."""
 BUDGET = ("steps", "max_steps")
 """Settings that may differ when a run goes on: a longer run passes through the states of a shorter one."""
 
@@ -39,7 +41,9 @@ def load(path, task: dict, net: Network) -> tuple[State, Trace, np.ndarray | Non
     arrays = Fields(f"file {str(path)!r} is not a checkpoint of a training run", load_arrays(path))
     header = arrays.document("ufm_checkpoint")
     header.fields("task").table("settings")
-    _same(path, header.table("task"), json.loads(json.dumps(task)))
+    saved = header.table("task")
+    saved["settings"] = {RENAMED.get(name, name): value for name, value in saved["settings"].items()}
+    _same(path, saved, json.loads(json.dumps(task)))
     x, start = (arrays.array(name, (net.size,)) for name in ("x", "start"))
     traced = arrays.array("traced", (net.size,)) if "traced" in arrays.values else None
     remembered = header.fields("memory")

@@ -15,10 +15,11 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.records import own
+from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.words import named_arguments
 
-ALIASES = {"X": ("X", "features", "H", "x", "data"), "y": ("y", "labels", "targets", "Y")}
+ALIASES = {"features": ("X", "features", "H", "x", "data"), "labels": ("y", "labels", "targets", "Y")}
 """Names under which files keep samples and labels, tried in order."""
 
 
@@ -139,31 +140,35 @@ class Data(ByContent):
         return whole.subset(range(10) if classes is None else classes, n, rng)
 
     @staticmethod
-    def from_arrays(X, y, name: str = "arrays") -> Data:
-        """Rows X (N, d) are samples, as most libraries keep them; y (N,) any labels, which become 0..K-1 in sorted
-        order (-1, +1 -> 0, 1)."""
-        X, y = arguments.plain("X", X), arguments.plain("y", y)
-        X = arguments.array("X", X.reshape(len(X), -1) if X.ndim > 2 else X, ndim=2)
+    @renamed(X="features", y="labels")
+    def from_arrays(features, labels, name: str = "arrays") -> Data:
+        """Rows of features (N, d) are samples, as most libraries keep them; labels (N,) of any kind become 0..K-1 in
+        sorted order (-1, +1 -> 0, 1)."""
+        X, y = arguments.plain("features", features), arguments.plain("labels", labels)
+        X = arguments.array("features", X.reshape(len(X), -1) if X.ndim > 2 else X, ndim=2)
         if y.shape != (len(X),):
-            raise ValueError(f"y must hold one label per row of X, {len(X)} here; got shape {y.shape}.")
-        labels, index = np.unique(y, return_inverse=True)
-        return Data(X.T, index, len(labels), name)
+            raise ValueError(f"labels must hold one label per row of features, {len(X)} here; got shape {y.shape}.")
+        known, index = np.unique(y, return_inverse=True)
+        return Data(X.T, index, len(known), name)
 
     @staticmethod
-    def load(path, X: str | None = None, y: str | None = None) -> Data:
-        """The samples (rows of X) and labels of an .npz file, of the user or written by `save`; names `X` and `y`
-        unless given.
+    @renamed(X="features", y="labels")
+    def load(path, features: str | None = None, labels: str | None = None) -> Data:
+        """The samples (rows of features) and labels of an .npz file, of the user or written by `save`, under the names
+        given, or the usual ones.
 
-        Exported features of any network are data too: `load("run.npz", X="layer3", y="labels")`. ValueError lists the
-        file's arrays.
+        Exported features of any network are data too: `load("run.npz", features="layer3", labels="targets")`.
+        ValueError lists the file's arrays.
         """
         arrays = load_arrays(path)
-        if "ufm_data" in arrays and X is None and y is None:
+        if "ufm_data" in arrays and features is None and labels is None:
             fields = Fields(f"file {str(path)!r} does not hold a data set", arrays)
             about = fields.document("ufm_data")
             K, name, given = about.whole("K", 2), about.text("name"), fields.array("X", (None, None)).T
             return fields.take("y", lambda y: Data(given, y, K, name, arrays.get("T")))
-        return Data.from_arrays(_pick(arrays, "X", X, path), _pick(arrays, "y", y, path), str(path))
+        return Data.from_arrays(
+            _pick(arrays, "features", features, path), _pick(arrays, "labels", labels, path), str(path)
+        )
 
     def save(self, path) -> None:
         """Write X as rows (N, d), y and what else there is to an .npz file that `load` and numpy read."""
@@ -241,12 +246,13 @@ class Data(ByContent):
             name=f"{self.name}, standardised",
         )
 
-    def whitened(self, tol: float = 1e-10) -> Data:
-        """Principal coordinates (rank, N) with mean 0 and covariance the identity; singular values up to tol s_1 are
-        dropped."""
+    @renamed(tol="rel_tol")
+    def whitened(self, rel_tol: float = 1e-10) -> Data:
+        """Principal coordinates (rank, N) with mean 0 and covariance the identity; singular values up to rel_tol s_1
+        are dropped."""
         X = self.X - self.X.mean(axis=1, keepdims=True)
         s, Vt = np.linalg.svd(X, full_matrices=False)[1:]
-        rank = int(np.sum(s > arguments.nonnegative("tol", tol) * s[0])) if s[0] > 0 else 0
+        rank = int(np.sum(s > arguments.nonnegative("rel_tol", rel_tol) * s[0])) if s[0] > 0 else 0
         if not rank:
             raise ValueError("X cannot be whitened: all samples are equal.")
         return replace(self, X=np.sqrt(self.N) * Vt[:rank], name=f"{self.name}, whitened")
@@ -302,10 +308,11 @@ class Data(ByContent):
         )
 
 
-def class_means(Z, y) -> np.ndarray:
-    """Mean column of Z (d, N) in every class 0..K-1, (d, K)."""
-    member = np.eye(int(np.max(y)) + 1)[y]
-    return Z @ (member / member.sum(axis=0))
+@renamed(Z="features", y="labels")
+def class_means(features, labels) -> np.ndarray:
+    """Mean column of the features (d, N) in every class 0..K-1, (d, K)."""
+    member = np.eye(int(np.max(labels)) + 1)[labels]
+    return features @ (member / member.sum(axis=0))
 
 
 def centred(Z, y) -> np.ndarray:
@@ -316,14 +323,15 @@ def centred(Z, y) -> np.ndarray:
     return Z
 
 
-def tcv(Z, y) -> float:
-    """Total cluster variation of columns Z (d, N) about the means of their classes y (N,): (1/N) sum_i |z_i - mean of
-    its class|^2.
+@renamed(Z="features", y="labels")
+def tcv(features, labels) -> float:
+    """Total cluster variation of feature columns (d, N) about the means of their classes, labels (N,): (1/N) sum_i
+    |z_i - mean of its class|^2.
 
     An upper bound of its minimum over all partitions into K clusters; every bound of `zang24` holds with any partition.
     Source: zang24.
     """
-    return float(np.sum(centred(Z, y) ** 2) / Z.shape[1])
+    return float(np.sum(centred(features, labels) ** 2) / features.shape[1])
 
 
 def _unit_means(K: int, d: int, draw) -> np.ndarray:

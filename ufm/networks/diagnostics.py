@@ -18,6 +18,7 @@ from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import save_arrays
 from ufm.numerics.ranks import TOLERANCES, all_ranks
+from ufm.numerics.renamed import renamed
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +78,9 @@ class Layers(ByContent):
         return "\n".join(lines)
 
 
-def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Layers:
-    """A `Layers` of feature arrays, one per layer with samples as columns (d_l, N), labels y (N,) in 0..K-1, and the
+@renamed(y="labels")
+def layers(features, labels, weights=None, tolerances=TOLERANCES, names=None) -> Layers:
+    """A `Layers` of feature arrays, one per layer with samples as columns (d_l, N), labels (N,) in 0..K-1, and the
     weights they enter.
 
     weights: as many matrices as layers or fewer; W_l (d_l, d_{l-1}) takes the l-th array of features.
@@ -90,9 +92,9 @@ def layers(features, y, weights=None, tolerances=TOLERANCES, names=None) -> Laye
 
     Raises ValueError for shapes that do not fit.
     """
-    y = arguments.plain("y", y)
-    y, K = arguments.labels("y", y, y.size)
-    arguments.every_class("y", np.unique(y), K)
+    y = arguments.plain("labels", labels)
+    y, K = arguments.labels("labels", y, y.size)
+    arguments.every_class("labels", np.unique(y), K)
     features = [arguments.array("features", Z, shape=(None, len(y))) for Z in features]
     weights = (
         []
@@ -122,7 +124,7 @@ def diagnose(run, params=None, data: Data | None = None, tolerances=TOLERANCES) 
 def export(path, net: Network, params, data: Data) -> None:
     """Write features_0, ..., features_L (N, d_l), weight_1, ..., weight_L and labels (N,) to an .npz file.
 
-    `Data.load(path, X="features_2")` reads a layer back as data; any tool for collapse metrics reads the rest.
+    `Data.load(path, features="features_2")` reads a layer back as data; any tool for collapse metrics reads the rest.
     """
     Z = net.features(params, data)
     arrays = {f"features_{l}": z.T for l, z in enumerate(Z)} | {

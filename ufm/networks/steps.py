@@ -119,7 +119,7 @@ def lbfgs(objective: Objective, settings: dict, seed, tol: float):
                 if "steps" in memory
                 else ()
             ),
-            maxlen=settings["memory"],
+            maxlen=settings["pairs"],
         )
         found, _ = next_iterate(objective, state.x, fun, grad, pairs)
         if found is None:

@@ -23,6 +23,7 @@ from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import check_writable
 from ufm.numerics.records import own
+from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
@@ -30,7 +31,7 @@ from ufm.solvers.methods.method import refuse_unknown
 
 SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
-    "lbfgs": {"max_steps": 10_000, "memory": 10},
+    "lbfgs": {"max_steps": 10_000, "pairs": 10},
     "flow": {"time": 1e3, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9, "step": 1e-2, "max_steps": 1_000_000},
     "log_flow": {
         "time": 20.0,
@@ -62,6 +63,7 @@ class Progress(ByContent):
         return self.objective.net.unpack(self.x)
 
 
+@renamed(memory="pairs")
 @named_arguments
 @own_numpy_state
 def train(
@@ -91,7 +93,7 @@ def train(
                   epoch). Each step is W <- (1 - h lam) W - h G with G the gradient of the batch's mean loss; with
                   momentum V <- momentum V + G + lam W, W <- W - h V. An epoch is N // batch disjoint batches; on all
                   samples it is one step.
-      `lbfgs`     max_steps, memory: to a gradient of norm tol.
+      `lbfgs`     max_steps, pairs (stored): to a gradient of norm tol.
       `flow`      dx/dt = -grad F: time, integrator (RK45, DOP853 with rtol, atol; heun, rk4 with step), max_steps.
       `log_flow`  the curve of gradient flow of the loss in the clock |dx|/|x|, which goes on where the loss underflows,
       until its logarithm
@@ -291,7 +293,7 @@ def _settings(method: str, given: dict, objective: Objective) -> dict:
     for name in ("lr", "time", "rtol", "atol", "step"):
         if name in result:
             result[name] = arguments.positive(name, result[name])
-    for name in ("max_steps", "memory", "epochs", "steps"):
+    for name in ("max_steps", "pairs", "epochs", "steps"):
         if result.get(name) is not None:
             result[name] = arguments.integer(name, result[name], 1)
     if method == "sgd":

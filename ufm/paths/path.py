@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import picked
-from ufm.numerics.seeds import generator, seed_sequence
+from ufm.numerics.renamed import renamed
+from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.spectra import thin_svd
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
@@ -43,7 +44,7 @@ class Path(ByContent):
     the highest point; a CriticalPoint where Newton took it to a saddle (`refined`), which is then one of the points.
     residual: largest norm of the part of the gradient across the path, and converged whether that met the tolerance;
     None and True for lines, which solve nothing.
-    permutation: of the classes of B.
+    permutation: of the classes of B. rng: the seed, to walk it again.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Path(ByContent):
     names: tuple[str, str]
     permutation: tuple[int, ...]
     steps: int = 0
+    rng: dict = field(default_factory=dict)
 
     @property
     def refined(self) -> bool:
@@ -76,12 +78,12 @@ class Path(ByContent):
                 f"the points of a path are logits with the bias, which cannot be told apart; got bias={problem.bias}."
                 " Its ends and top are points."
             )
-        return from_matrix(problem, self.points[i], tol=1e-9, collapse=True)
+        return from_matrix(problem, self.points[i], rel_tol=1e-9, collapse=True)
 
     def to_dict(self) -> dict:
         top = {"name": self.top.name, **self.top.signature.to_dict(), "rank": self.top.rank} if self.refined else None
         arrays = {"t": self.t.tolist(), "fun": self.fun.tolist()}
-        lists = {"names": list(self.names), "permutation": list(self.permutation), "top": top}
+        lists = {"names": list(self.names), "permutation": list(self.permutation), "top": top, "rng": self.rng}
         return picked(self, "kind barrier converged residual message steps refined top_fun") | arrays | lists
 
     def __repr__(self) -> str:
@@ -93,6 +95,7 @@ class Path(ByContent):
         return "\n  ".join([lead, top, self.message])
 
 
+@renamed(tol="rel_tol")
 @named_arguments
 @own_numpy_state
 def path(
@@ -102,10 +105,10 @@ def path(
     *,
     permute: bool = False,
     images: int = 31,
-    tol: float = 1e-3,
+    rel_tol: float = 1e-3,
     max_steps: int = 5000,
     climb: bool = False,
-    rng=0,
+    rng=None,
     progress: bool | None = None,
 ) -> Path:
     """A path from a to b and the highest F on it.
@@ -114,9 +117,10 @@ def path(
     (Procrustes); `balanced`, Z(t) = (1-t) Z_a + t Z_b with F the least over all factors of Z(t), (D/2) Lam sum s^(2/D)
     + fit; `string`, a path of steepest descent from the better of those two (simplified string method: gradient steps,
     then images moved to equal distances), its top refined by Newton. Where the top is a saddle of index above 1, the
-    string is shaken (rng) and goes on.
+    string is shaken (rng: its seed, kept in the result) and goes on.
     permute: let the classes of b be permuted to lower the barrier (all permutations up to K = 6, some beyond). images:
-    points on the path. tol: a string has converged when the gradient across it is below tol times the ridge's own.
+    points on the path. rel_tol: a string has converged when the gradient across it is below rel_tol times the ridge's
+    own.
     climb: the highest image climbs.
 
     The barrier of a path is an upper bound of the least barrier between its ends; `string` finds a local best, not the
@@ -132,8 +136,8 @@ def path(
     """
     kind = arguments.choice("kind", kind, KINDS)
     images, max_steps = arguments.count("images", images, 5), arguments.integer("max_steps", max_steps, 1)
-    tol = arguments.positive("tol", tol)
-    draw = generator(seed_sequence(rng))
+    rel_tol, seed = arguments.positive("rel_tol", rel_tol), seed_sequence(rng)
+    draw = generator(seed)
     a, b = (with_name(logit_point_of(name, p)) for name, p in (("a", a), ("b", b)))
     if a.problem != b.problem:
         raise ValueError(f"a and b must belong to one problem; got {a.problem!r} and {b.problem!r}.")
@@ -144,15 +148,15 @@ def path(
     options = _permutations(a, b, draw) if permute else [(np.arange(a.problem.K), b)]
     lines = _lines(objective, a, options, "straight" if kind == "string" else kind, images)
     if kind != "string":
-        return lines[0]
+        return replace(lines[0], rng=seed_record(seed))
     best = None
     for line in _distinct(lines)[:3]:
         other = permuted(b, np.array(line.permutation))
-        found = _string(objective, a, other, line, images, tol, max_steps, climb, draw, progress)
+        found = _string(objective, a, other, line, images, rel_tol, max_steps, climb, draw, progress)
         best = found if best is None or found.barrier < best.barrier else best
         if "interrupted" in found.message:
             break
-    return best
+    return replace(best, rng=seed_record(seed))
 
 
 def permuted(point: LogitPoint, q) -> LogitPoint:

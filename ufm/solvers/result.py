@@ -103,7 +103,7 @@ class Result(ByContent):
 
     def logit_point(self) -> LogitPoint:
         """The end as a LogitPoint (linear models)."""
-        return self.point if isinstance(self.point, LogitPoint) else self.point.to_logits(tol=1e-9)
+        return self.point if isinstance(self.point, LogitPoint) else self.point.to_logits(rel_tol=1e-9)
 
     def __repr__(self) -> str:
         rank = f", rank {self.point.rank}" if isinstance(self.point, LogitPoint) else ""

@@ -55,5 +55,5 @@ def at(objective: FactorObjective, point: FactorPoint | LogitPoint, draw=None) -
         return objective.lift(point, draw)
     plain = FactorObjective(objective.problem)
     if plain.shapes != objective.shapes:
-        return objective.lift(point.to_logits(tol=1e-12, collapse=objective.collapsed), draw)
+        return objective.lift(point.to_logits(rel_tol=1e-12, collapse=objective.collapsed), draw)
     return objective.pack(point.factors, point.b)

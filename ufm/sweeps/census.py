@@ -14,6 +14,7 @@ from ufm.numerics import arguments
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import picked
+from ufm.numerics.renamed import places
 from ufm.numerics.rows import set_aside
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -120,14 +121,15 @@ def _text(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+@places("problem", "over", "starts", "rng", when=lambda args: len(args) > 1 and isinstance(args[1], dict))
 @named_arguments
 @own_numpy_state
 def census(
     problem: Problem,
-    over: dict,
-    starts: int = 1000,
+    starts: int | None = None,
     rng=None,
     *,
+    over: dict,
     out=None,
     fresh: bool = False,
     progress: bool | None = None,
@@ -139,7 +141,7 @@ def census(
     `rng`, so that one value alone gives the same numbers. out, fresh: as in `basins`, one file for all values. Ctrl-C
     keeps the values that have finished blocks.
 
-    >>> found = census(Problem(K=4, L=2, lam=0.02), {"lam": [0.01, 0.02]}, starts=30, rng=0)
+    >>> found = census(Problem(K=4, L=2, lam=0.02), starts=30, rng=0, over={"lam": [0.01, 0.02]})
     >>> [cell.converged for _, cell in found]
     [30, 30]
 

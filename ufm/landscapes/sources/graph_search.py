@@ -17,6 +17,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.graphs import Graph, simple_graphs
 from ufm.numerics.records import plain
+from ufm.numerics.renamed import places
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint
@@ -131,9 +132,10 @@ class GraphSearch(ByContent):
         return "\n".join(lines)
 
 
+@places("problem", "vertices", "best")
 @named_arguments
 @own_numpy_state
-def graph_search(problem: Problem, vertices: int | None = None, best: int = 10) -> GraphSearch:
+def graph_search(problem: Problem, *, vertices: int | None = None, best: int = 10) -> GraphSearch:
     """The cheapest graph codes of a deep ReLU model under MSE (L >= 3, equal counts, no bias), K <= 15.
 
     Tried: every graph with K edges on at most `vertices` vertices (default 7, at most 8; connected or not, its ReLU

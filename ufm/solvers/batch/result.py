@@ -78,7 +78,7 @@ class BatchResult(ByContent):
     def logit_point(self, j: int) -> LogitPoint:
         """Where row j of a linear model ended, seen through its class means."""
         point = self.point(j)
-        return point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-14, collapse=True)
+        return point if isinstance(point, LogitPoint) else point.to_logits(rel_tol=1e-14, collapse=True)
 
     def point(self, j: int) -> LogitPoint | FactorPoint | None:
         """Where row j ended; None where the numbers overflowed."""
