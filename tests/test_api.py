@@ -17,6 +17,7 @@ import ufm
 from ufm import networks
 from ufm.cli import main
 from ufm.networks import Data, Network
+from ufm.objectives.clarke import clarke
 from ufm.points import from_matrix
 
 STUB = Path(ufm.__file__).with_suffix(".pyi")
@@ -85,6 +86,8 @@ DATA = Data.from_arrays(ROWS, WHICH)
         (lambda: ufm.path(*ENDS, "straight", tol=0.01), "'tol' is now 'rel_tol'"),
         (lambda: ENDS[0].lift().to_logits(tol=1e-9), "'tol' is now 'rel_tol'"),
         (lambda: from_matrix(SMALL, np.eye(3), tol=1e-9), "'tol' is now 'rel_tol'"),
+        (lambda: clarke(ufm.structures.relu_dnc(RELU), tol=1e-9), "'tol' is now 'rel_tol'"),
+        (lambda: clarke(ufm.structures.relu_dnc(RELU)).tol, "tol is now rel_tol"),
         (lambda: DATA.whitened(tol=1e-9), "'tol' is now 'rel_tol'"),
         (lambda: Data.from_arrays(X=ROWS, y=WHICH), "'X' is now 'features'"),
         (lambda: networks.class_means(Z=ROWS.T, y=WHICH), "'y' is now 'labels'"),

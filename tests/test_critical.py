@@ -232,7 +232,7 @@ def test_imbalanced_samples_are_averaged_by_label_and_within_class_variation_rep
         (({"Z": np.ones((3, 4))},), "labels are needed"),
         (({"Z": np.ones((2, 4)), "labels": [0, 0, 0, 0]},), "every class present"),
         (({"Z": np.full((2, 2), np.nan)},), "finite"),
-        (({"Z": np.eye(2), "tol": 0},), "tol must be positive"),
+        (({"Z": np.eye(2), "match": 0},), "match must be positive"),
     ],
 )
 def test_identify_refuses_bad_input_by_name(arguments, words):

@@ -42,7 +42,7 @@ fig, axes = plt.subplot_mosaic(
 ufm.plot.losses([dnc, pairs], table, axes["F"], lines=2)
 for run, name, ax in ((dnc, "dnc", axes["dnc"]), (pairs, "pairs", axes["pairs"])):
     order = [c for block in ufm.identify(run).members for c in block]
-    end = run.point.to_logits(collapse=True, tol=1e-3)
+    end = run.point.to_logits(collapse=True, rel_tol=1e-3)
     ufm.plot.logits(permuted(end, order), ax, f"{name}: F = {run.fun:.4f}, rank {end.rank}")
     ax.title.set_color(colour(name))
 axes["F"].set_title("two starts of one problem")

@@ -178,7 +178,7 @@ def _critical(point, grad_tol: float) -> Dense | Split:
         raise ValueError(
             f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}."
         )
-    logit = point.to_logits(tol=1e-9) if isinstance(point, FactorPoint) else point
+    logit = point.to_logits(rel_tol=1e-9) if isinstance(point, FactorPoint) else point
     stratum, split = Stratum(logit), Split.of(logit)
     exact = split is not None and split.deviation <= EXACT
     below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, split if exact else stratum)

@@ -133,7 +133,7 @@ def classify_nonlinear(
     ridge = float(np.linalg.norm(objective.ridge * x))
     tolerances |= {"rank": tol, "critical_below": critical_below(ridge, tolerances["gradient"], _rounding(point))}
     if kinks is not None:
-        tolerances["kink"] = kinks.tol
+        tolerances["kink"] = kinks.rel_tol
     blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
     common = {
         "point": point,

@@ -118,7 +118,7 @@ def _seen(point, grad_tol: float) -> tuple[LogitPoint, float | None, float | Non
     objective, x = objective_of(point)
     value, grad = objective.value_grad(x)
     fun, grad_norm = float(value), float(np.linalg.norm(grad))
-    logit = point.to_logits(tol=1e-9)
+    logit = point.to_logits(rel_tol=1e-9)
     if logit.rank and grad_norm > critical_below(Stratum(logit).ridge_norm, grad_tol) and is_zero(objective, x):
         logit = point.to_logits(rank=0, collapse=True)
     return logit, fun, grad_norm

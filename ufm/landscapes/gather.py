@@ -60,7 +60,7 @@ def met(what) -> Met:
         return Met(what.point, what.fun, what.rank)
     point = point_of("point", what)
     if point.problem.linear:
-        point = point if isinstance(point, LogitPoint) else point.to_logits(tol=1e-9)
+        point = point if isinstance(point, LogitPoint) else point.to_logits(rel_tol=1e-9)
         stratum = Stratum(point)
         return Met(point, stratum.fun, point.rank, stratum)
     objective, x = merged(point)

@@ -1,9 +1,9 @@
 """Stationarity of piecewise linear models (relu, leaky_relu), where minimisers sit on kinks and the gradient says
 nothing.
 
-A hidden pre-activation within tol of zero, relative to the largest of its layer, is on a kink: its slope may be any
-mask m in [slope, 1]. All others have the slope of their side. With Gamma_k the slopes of hidden layer k (rows: neurons,
-columns: samples),
+A hidden pre-activation within rel_tol of zero, relative to the largest of its layer, is on a kink: its slope may be
+any mask m in [slope, 1]. All others have the slope of their side. With Gamma_k the slopes of hidden layer k (rows:
+neurons, columns: samples),
 
     residual = min over masks of |grad F_Gamma|,   F_Gamma: backward pass with the slopes Gamma,
 
@@ -12,8 +12,8 @@ layer, so the minimum is sought by bounded least squares, from the top layer dow
 
 What it means: the set {grad F_Gamma} contains Clarke's subdifferential (for compositions the two may differ), so
 residual 0 is necessary for a local minimum, and says `stationary` in the sense of backpropagation. The value found is
-an upper bound on the minimum over masks, the joint problem not being convex for L >= 3. Points within tol of a kink are
-read as if on it: the residual speaks of the exact point nearby, and `largest` says how far from the kinks it is.
+an upper bound on the minimum over masks, the joint problem not being convex for L >= 3. Points within rel_tol of a kink
+are read as if on it: the residual speaks of the exact point nearby, and `largest` says how far from the kinks it is.
 Sources: sml24 (the model); clarke90 (the subdifferential).
 """
 
@@ -25,10 +25,11 @@ import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.renamed import renamed, renamed_to
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated
 from ufm.objectives.masks import solve_masks
-from ufm.points import FactorPoint
+from ufm.points import FactorPoint, point_of
 
 TOL = 1e-9
 """Modulus of a pre-activation, relative to the largest of its layer, up to which it is on the kink."""
@@ -50,10 +51,16 @@ class Clarke(ByContent):
     relative: float
     masks: tuple[np.ndarray, ...] = field(repr=False)
     kinks: tuple[np.ndarray, ...] = field(repr=False)
-    tol: float = TOL
+    rel_tol: float = TOL
     largest: float = 0.0
     ridge_norm: float = 0.0
     columns: str = "samples"
+
+    @property
+    @renamed_to("rel_tol")
+    def tol(self) -> float:
+        """`rel_tol`, under the name it had; goes with the next release."""
+        return self.rel_tol
 
     @property
     def count(self) -> int:
@@ -63,20 +70,23 @@ class Clarke(ByContent):
     def __repr__(self) -> str:
         return (
             f"Clarke: residual {self.residual:.1e} (relative {self.relative:.1e}), {self.count} kinks (|pre-activation|"
-            f" <= {self.tol:g} of its layer's largest)"
+            f" <= {self.rel_tol:g} of its layer's largest)"
         )
 
 
-def clarke(point: FactorPoint, tol: float = TOL) -> Clarke:
-    """min over masks of |grad F| at a FactorPoint; the norm of the gradient for linear and smooth activations.
+@renamed(tol="rel_tol")
+def clarke(point, rel_tol: float = TOL) -> Clarke:
+    """min over masks of |grad F| at a FactorPoint, or what holds one; the norm of the gradient for linear and
+    smooth activations.
 
-    tol >= 0 is relative to the largest pre-activation of the layer; 0 leaves only exact zeros free.
+    rel_tol >= 0 is relative to the largest pre-activation of the layer; 0 leaves only exact zeros free.
     Raises ValueError for what is no FactorPoint, and for activations that are neither smooth nor piecewise linear with
     one kink at 0.
     """
+    point = point_of("point", point)
     arguments.instance("point", point, FactorPoint)
     objective, x = merged(point)
-    return at(objective, x, tol, columns="classes" if objective.collapsed else "samples")
+    return at(objective, x, rel_tol, columns="classes" if objective.collapsed else "samples")
 
 
 def merged(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:
@@ -93,9 +103,9 @@ def merged(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:
     return objective, objective.pack(point.factors, point.b)
 
 
-def at(objective: FactorObjective, x, tol: float = TOL, columns: str = "samples", masks=None) -> Clarke:
+def at(objective: FactorObjective, x, rel_tol: float = TOL, columns: str = "samples", masks=None) -> Clarke:
     """`clarke` at a flat vector of an objective. masks: slopes to start from at the kinks."""
-    tol = arguments.nonnegative("tol", tol)
+    rel_tol = arguments.nonnegative("rel_tol", rel_tol)
     ridge = float(np.linalg.norm(objective.ridge * x))
     here = Gated.of(objective, x)
     slope = slope_of(objective.problem)
@@ -105,15 +115,15 @@ def at(objective: FactorObjective, x, tol: float = TOL, columns: str = "samples"
             float(np.linalg.norm(here.gradient())),
             ridge,
             [np.zeros(p.shape, bool) for p in here.pres],
-            tol,
+            rel_tol,
             columns,
         )
-    kinks = here.near(tol)
+    kinks = here.near(rel_tol)
     here = solve_masks(here, kinks, slope, masks)
-    return _result(here, float(np.linalg.norm(here.gradient())), ridge, kinks, tol, columns)
+    return _result(here, float(np.linalg.norm(here.gradient())), ridge, kinks, rel_tol, columns)
 
 
-def _result(here, residual, ridge, kinks, tol, columns) -> Clarke:
+def _result(here, residual, ridge, kinks, rel_tol, columns) -> Clarke:
     largest = max(
         (
             float(np.max(np.abs(p[k]), initial=0.0)) / size
@@ -123,7 +133,14 @@ def _result(here, residual, ridge, kinks, tol, columns) -> Clarke:
         default=0.0,
     )
     return Clarke(
-        residual, residual / ridge if ridge else residual, tuple(here.gates), tuple(kinks), tol, largest, ridge, columns
+        residual,
+        residual / ridge if ridge else residual,
+        tuple(here.gates),
+        tuple(kinks),
+        rel_tol,
+        largest,
+        ridge,
+        columns,
     )
 
 
