@@ -4,9 +4,8 @@ With class means mu_c, their unweighted mean m, M = (mu_c - m)_c (K, d), residua
 
     S_W = (1/N) sum (x - mu_y)(x - mu_y)',    S_B = M'M / K,    S = I - 11'/K.
 
-`collapse` reads whole arrays; `Accumulator` reads batches and ends with the same numbers. Both hand counts,
-means and a matrix R of rows with R'R = N S_W (`moments`) to the same formulas (`measures`), so that neither S_W nor S_B
-is ever
+`collapse` reads whole arrays; `Accumulator` reads batches and ends with the same numbers. Both hand counts, means and a
+matrix R of rows with R'R = N S_W (`moments`) to the same formulas (`measures`), so that neither S_W nor S_B is ever
 formed: the squares of a covariance would cost half the digits.
 
 No number changes when classes are renumbered, samples reordered, the feature space rotated, or features or classifier

@@ -103,15 +103,10 @@ def _layers(features, y_name: str, y, weights, b, gap, rank) -> LayerCollapse:
     arrays = [_features(f"features[{name!r}]", X) for name, X in zip(names, arrays, strict=True)]
     for name, X in zip(names, arrays, strict=True):
         if len(X) != len(arrays[0]):
-            raise ValueError(
-                f"features must have one row per sample in every layer; {names[0]!r} has {len(arrays[0])}, {name!r} has"
-                f" {len(X)}."
-            )
-    shapes = [(None, X.shape[1]) for X in arrays]
-    weights = [
-        None if A is None else arguments.array(f"weights[{l}]", A, shape=shape)
-        for l, (A, shape) in enumerate(zip(weights, shapes, strict=True))
-    ]
+            sizes = f"{names[0]!r} has {len(arrays[0])}, {name!r} has {len(X)}"
+            raise ValueError(f"features must have one row per sample in every layer; {sizes}.")
+    given = enumerate(zip(weights, arrays, strict=True))
+    weights = [A if A is None else arguments.array(f"weights[{l}]", A, shape=(None, X.shape[1])) for l, (A, X) in given]
     last = weights[-1]
     b = _bias(b, last)
     y, K = _classes(y_name, y, max(arrays, key=lambda X: X.shape[1]), last)
@@ -142,15 +137,13 @@ def _per_layer(weights, names: list[str]) -> list:
     if isinstance(weights, Mapping):
         unknown = sorted({str(name) for name in weights} - set(names))
         if unknown:
-            raise ValueError(
-                f"weights must be named after the layers of features, {', '.join(names)}; got {unknown[0]!r}."
-            )
+            known = ", ".join(names)
+            raise ValueError(f"weights must be named after the layers of features, {known}; got {unknown[0]!r}.")
         return [weights.get(name) for name in names]
     if _is_layers(weights):
         if len(weights) != len(names):
-            raise ValueError(
-                f"weights must hold one matrix (or None) per layer of features, {len(names)}; got {len(weights)}."
-            )
+            what = f"one matrix (or None) per layer of features, {len(names)}"
+            raise ValueError(f"weights must hold {what}; got {len(weights)}.")
         return list(weights)
     return [None] * (len(names) - 1) + [weights]
 

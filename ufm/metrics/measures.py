@@ -42,24 +42,13 @@ def measure(known: Moments, W, nc4, nc4_ties, gap, rank) -> Collapse:
         means = np.zeros_like(means)
     cdnv = _cdnv(M, sizes, known.squares / counts, notes)
     _note_singles(counts, nc1[0], cdnv, notes)
-    return Collapse(
-        *nc1,
-        nc1_quotient=_quotient(known, M),
-        nc2=_gap(M @ M.T, _simplex(K)),
-        **parts,
-        nc2_orthogonal=_gap(means @ means.T, np.eye(K) / np.sqrt(K)),
-        **_of_classifier(W, M, floor, notes),
-        nc4=nc4,
-        nc4_ties=nc4_ties,
-        cdnv=cdnv,
-        ranks=_ranks(
-            s[: min(K, d)], M.shape, np.concatenate([known.rows, np.sqrt(counts)[:, None] * known.means]), N, W
-        ),
-        spectrum=tuple((np.ldexp(s[: min(K - 1, d)], e) / np.sqrt(K)).tolist()),
-        counts=tuple(counts.tolist()),
-        d=d,
-        warnings=tuple(notes),
-    )
+    within = np.concatenate([known.rows, np.sqrt(counts)[:, None] * known.means])
+    means = {"nc2": _gap(M @ M.T, _simplex(K)), "nc2_orthogonal": _gap(means @ means.T, np.eye(K) / np.sqrt(K))}
+    numbers = {**means, **parts, **_of_classifier(W, M, floor, notes), "nc4": nc4, "nc4_ties": nc4_ties, "cdnv": cdnv}
+    spectrum = tuple((np.ldexp(s[: min(K - 1, d)], e) / np.sqrt(K)).tolist())
+    ranked = _ranks(s[: min(K, d)], M.shape, within, N, W)
+    about = {"ranks": ranked, "spectrum": spectrum, "counts": tuple(counts.tolist()), "d": d, "warnings": tuple(notes)}
+    return Collapse(*nc1, nc1_quotient=_quotient(known, M), **numbers, **about)
 
 
 @QUIET
@@ -106,16 +95,12 @@ def _nc1(s, Vt, R, N, K, d, gap, rank, notes) -> tuple[float, int, float]:
     r = kept
     if len(ratios) and ratios.max() >= gap:
         r = int(np.argmax(ratios)) + 1
-        notes.append(
-            f"the between-class spectrum has a gap: s_{r}/s_{r + 1} = {ratios.max():.1e}. NC1 by pseudo-inverse"
-            f" ({terms.sum():.3e}) is decided by its cutoff, which keeps {kept} directions; on the {r} before the gap"
-            f" it is {terms[:r].sum():.3e}"
-        )
+        cut = f"NC1 by pseudo-inverse ({terms.sum():.3e}) is decided by its cutoff, which keeps {kept} directions"
+        head = f"the between-class spectrum has a gap: s_{r}/s_{r + 1} = {ratios.max():.1e}. {cut}"
+        notes.append(f"{head}; on the {r} before the gap it is {terms[:r].sum():.3e}")
     elif s[0] / s[kept - 1] >= gap**2:
-        notes.append(
-            f"the between-class spectrum falls by {s[0] / s[kept - 1]:.1e} without a gap: NC1 depends on the rank,"
-            f" {kept} here"
-        )
+        fall = f"the between-class spectrum falls by {s[0] / s[kept - 1]:.1e} without a gap"
+        notes.append(f"{fall}: NC1 depends on the rank, {kept} here")
     r = r if rank is None else int(rank)
     return float(terms.sum()), r, float(terms[:r].sum())
 
@@ -131,10 +116,8 @@ def _of_classifier(W, M, floor: float, notes) -> dict:
     W = _unit(W)
     nc3 = _nc3(W, M, floor)
     if not np.any(W):
-        notes.append(
-            "W is zero: NC3, self-duality and the angles of its rows are 0/0, and without a bias all classes tie in"
-            " every prediction"
-        )
+        also = "without a bias all classes tie in every prediction"
+        notes.append(f"W is zero: NC3, self-duality and the angles of its rows are 0/0, and {also}")
     elif np.any(M) and math.isnan(nc3):
         notes.append("W does not see the class means (W M' = 0): NC3 is 0/0")
     parts = _parts(W, 0.0, "row of W that is zero", notes if np.any(W) else [])
@@ -149,21 +132,15 @@ def _nc3(W, M, floor: float) -> float:
 
 
 def _parts(A, floor: float, zero: str, notes) -> dict[str, float]:
-    """Equinorm, equiangularity and the distance from the simplex's angle, of the rows of A (K, d) of norm above the
-    floor."""
+    """Equinorm, equiangularity and the distance from the simplex's angle, of the rows of A (K, d) above the floor."""
     K, size = len(A), np.linalg.norm(A, axis=1)
     if not np.all(size > floor):
         notes.append(f"a {zero} has no direction: angles are undefined")
         return dict(zip(PARTS, (_ratio(np.std(size), np.mean(size)), math.nan, math.nan), strict=True))
     unit = A / size[:, None]
     cosines = (unit @ unit.T)[~np.eye(K, dtype=bool)]
-    return dict(
-        zip(
-            PARTS,
-            map(float, (np.std(size) / np.mean(size), np.std(cosines), np.mean(np.abs(cosines + 1 / (K - 1))))),
-            strict=True,
-        )
-    )
+    values = np.std(size) / np.mean(size), np.std(cosines), np.mean(np.abs(cosines + 1 / (K - 1)))
+    return dict(zip(PARTS, map(float, values), strict=True))
 
 
 def _cdnv(M, sizes, variance, notes) -> float:
@@ -178,29 +155,21 @@ def _cdnv(M, sizes, variance, notes) -> float:
 
 
 def _note_singles(counts, nc1: float, cdnv: float, notes) -> None:
-    single, named = (
-        int(np.sum(counts == 1)),
-        [name for name, value in (("NC1", nc1), ("CDNV", cdnv)) if not math.isnan(value)],
-    )
+    single = int(np.sum(counts == 1))
+    named = [name for name, value in (("NC1", nc1), ("CDNV", cdnv)) if not math.isnan(value)]
     if single == len(counts) and named:
-        notes.append(
-            f"every class has one sample: {' and '.join(named)} {'are' if len(named) > 1 else 'is'} zero by"
-            " construction"
-        )
+        verb = "are" if len(named) > 1 else "is"
+        notes.append(f"every class has one sample: {' and '.join(named)} {verb} zero by construction")
     elif 0 < single < len(counts):
-        notes.append(
-            f"{single} of {len(counts)} classes have one sample: their variation is zero by construction, not by"
-            " collapse"
-        )
+        why = "their variation is zero by construction, not by collapse"
+        notes.append(f"{single} of {len(counts)} classes have one sample: {why}")
 
 
 def _ranks(s, shape, rows, N: int, W) -> dict:
     """Ranks of M by its singular values, of X by rows with the same X'X, and of W; `machine` as numpy counts."""
     d = shape[1]
-    result = {
-        "class_means_centred": _ranks_of(s, shape),
-        "features": _ranks_of(_singular_values(triangle(rows), (N, d)), (N, d)),
-    }
+    rows = _singular_values(triangle(rows), (N, d))
+    result = {"class_means_centred": _ranks_of(s, shape), "features": _ranks_of(rows, (N, d))}
     return result if W is None else {**result, "W": _ranks_of(_singular_values(_unit(W), W.shape), W.shape)}
 
 

@@ -1,5 +1,4 @@
-"""What the metrics need of the features: counts, means and scatter of every class, and which classes are nearest or
-predicted.
+"""What the metrics need of the features: counts, means and scatter of every class, nearest and predicted classes.
 
 Arrays are divided by a power of two before anything is squared, which changes no digit: features of 1e-80 or 1e80 lose
 nothing.
@@ -15,18 +14,18 @@ from scipy.spatial.distance import cdist
 
 from ufm.numerics.content import ByContent
 
-ROUNDING = 1e-13  # numbers that differ by less than this part of what they were computed from do not differ
-LEAST = -1074  # exponent of the smallest float
-QUIET = np.errstate(
-    under="ignore"
-)  # what falls below the smallest float beside numbers of size 1 is zero, whatever the caller's numpy does about it
+ROUNDING = 1e-13
+"""Numbers that differ by less than this part of what they were computed from do not differ."""
+LEAST = -1074
+"""Exponent of the smallest float."""
+QUIET = np.errstate(under="ignore")
+"""What falls below the smallest float beside numbers of size 1 is zero, whatever the caller's numpy does about it."""
 CHUNK = 8192
 
 
 @dataclass(frozen=True, eq=False)
 class Moments(ByContent):
-    """Counts (K,), class means (K, d), rows R (any number, d) with R'R = N S_W, and squares (K,) = 4^-e sum |x -
-    mu_c|^2 of each class."""
+    """Counts (K,), class means (K, d), rows R with R'R = N S_W, and squares (K,) = 4^-e sum |x - mu_c|^2 per class."""
 
     counts: np.ndarray
     means: np.ndarray
@@ -64,8 +63,7 @@ def class_means(X: np.ndarray, labels: np.ndarray, K: int) -> np.ndarray:
 
 @QUIET
 def agreement(X, W, b, known: Moments) -> tuple[float, int]:
-    """(sum over samples of |A and B| / (|A| |B|), samples with a tie), A the classes of nearest mean, B those of
-    largest w_c x + b_c.
+    """(sum over samples of |A and B| / (|A| |B|), samples with a tie), A the nearest classes, B those of largest logit.
 
     Without ties that is the number of samples on which argmin_c |x - mu_c| and argmax_c w_c x + b_c agree. A tie,
     equality up to rounding, counts as if it were broken by chance: no answer depends on the numbers of the classes.

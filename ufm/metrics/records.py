@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import plain
+from ufm.numerics.tables import Column, Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,44 +54,29 @@ class Collapse(ByContent):
 
     def to_dict(self) -> dict:
         """Every field, ready for JSON: None where undefined."""
-        return {f.name: _json(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
     def __repr__(self) -> str:
+        sides = f"equinorm {self.equinorm:.2e}, equiangularity {self.equiangularity:.2e}, max angle {self.maxangle:.2e}"
+        inverse = f"rank {self.nc1_rank}; pseudo-inverse {self.nc1:.3e}, quotient {self.nc1_quotient:.3e}"
+        ties = f"; ties {self.nc4_ties:.3g}" if self.nc4_ties else ""
         rows = [
-            (
-                "NC1",
-                self.nc1_rank_aware,
-                f"rank {self.nc1_rank}; pseudo-inverse {self.nc1:.3e}, quotient {self.nc1_quotient:.3e}",
-            ),
-            (
-                "NC2",
-                self.nc2,
-                (
-                    f"equinorm {self.equinorm:.2e}, equiangularity {self.equiangularity:.2e}, max angle"
-                    f" {self.maxangle:.2e}"
-                ),
-            ),
+            ("NC1", self.nc1_rank_aware, inverse),
+            ("NC2", self.nc2, sides),
             ("NC3", self.nc3, f"self-duality {_number(self.self_duality)}"),
-            (
-                "NC4",
-                self.nc4,
-                "part of the samples where the nearest mean is the prediction"
-                + (f"; ties {self.nc4_ties:.3g}" if self.nc4_ties else ""),
-            ),
+            ("NC4", self.nc4, f"part of the samples where the nearest mean is the prediction{ties}"),
             ("CDNV", self.cdnv, "variability over distance, mean over pairs of classes"),
         ]
         lines = [f"  {name:<5} {_number(value):<10} {note}" for name, value, note in rows if value is not None]
         tolerances = ", ".join(next(iter(self.ranks.values()))["numerical"])
-        lines += [
-            f"  rank  {_ranks_line(r):<28} {name.replace('_', ' ')}; s > tol |s|, tol {tolerances}"
-            for name, r in self.ranks.items()
-        ]
+        ranks = [(_ranks_line(r), name.replace("_", " ")) for name, r in self.ranks.items()]
+        lines += [f"  rank  {said:<28} {name}; s > tol |s|, tol {tolerances}" for said, name in ranks]
         head = f"Collapse: {sum(self.counts)} samples, {len(self.counts)} classes, d={self.d}"
         return "\n".join([head, *lines, *(f"  warning: {text}" for text in self.warnings)])
 
 
-@dataclass(frozen=True, eq=False)
-class LayerCollapse(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerCollapse(ByContent, Shown):
     """DNC1-DNC3 of every layer, from the first to the last features.
 
     dnc1 = tr S_W / tr S_B; dnc2 = nc2 (simplex), with `orthogonal` = nc2_orthogonal beside it for layers behind a ReLU;
@@ -131,26 +117,20 @@ class LayerCollapse(ByContent):
     def to_dict(self) -> dict:
         """{name, layers: {layer: {dnc1, dnc2, orthogonal, dnc3, and every field of its Collapse}}}, ready for JSON."""
         columns = {"dnc1": self.dnc1, "dnc2": self.dnc2, "orthogonal": self.orthogonal, "dnc3": self.dnc3}
-        short = [{key: _json(value[l]) for key, value in columns.items()} for l in range(len(self))]
-        return {
-            "name": self.name,
-            "layers": {
-                n: {**row, **layer.to_dict()} for n, row, layer in zip(self.names, short, self.layers, strict=True)
-            },
-        }
+        rows = [{key: plain(value[l]) for key, value in columns.items()} for l in range(len(self))]
+        layers = {n: {**row, **layer.to_dict()} for n, row, layer in zip(self.names, rows, self.layers, strict=True)}
+        return {"name": self.name, "layers": layers}
 
-    def __repr__(self) -> str:
-        wide = max(5, *map(len, self.names))
-        lines = [f"{'layer':<{wide}}  {'d':>5}  {'DNC1':<9}  {'DNC2':<9}  {'(orth.)':<9}  {'DNC3':<9}  rank"]
-        for name, layer, dnc3 in zip(self.names, self.layers, self.dnc3, strict=True):
-            cells = "  ".join(f"{_number(v):<9}" for v in (layer.nc1_quotient, layer.nc2, layer.nc2_orthogonal, dnc3))
-            lines.append(f"{name:<{wide}}  {layer.d:>5}  {cells}  {layer.nc1_rank}")
-        notes = [
-            f"warning, {name}: {text}"
-            for name, layer in zip(self.names, self.layers, strict=True)
-            for text in layer.warnings
-        ]
-        return "\n".join([*lines, *([f"logits: {self.identity!r}"] if self.identity is not None else []), *notes])
+    def shown(self) -> list:
+        columns = [Column("layer", lambda row: row[0], side="<", width=5), Column("d", lambda row: row[1].d, width=5)]
+        for head, of in (("DNC1", "nc1_quotient"), ("DNC2", "nc2"), ("(orth.)", "nc2_orthogonal")):
+            columns.append(Column(head, lambda row, of=of: getattr(row[1], of), ".3e", 9, "<"))
+        columns.append(Column("DNC3", lambda row: row[2], ".3e", 9, "<"))
+        columns.append(Column("rank", lambda row: row[1].nc1_rank, side="<"))
+        rows = list(zip(self.names, self.layers, self.dnc3, strict=True))
+        notes = [f"warning, {name}: {text}" for name, layer, _ in rows for text in layer.warnings]
+        said = [] if self.identity is None else [f"logits: {self.identity!r}"]
+        return [(rows, columns, False), *said, *notes]
 
 
 def _number(value) -> str:
@@ -159,13 +139,3 @@ def _number(value) -> str:
 
 def _ranks_line(r: dict) -> str:
     return f"{'/'.join(str(count) for count in r['numerical'].values())} (stable {r['stable']:.3g})"
-
-
-def _json(value):
-    if isinstance(value, dict):
-        return {key: _json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -48,8 +48,7 @@ class Accumulator:
 
     @renamed(X_batch="features", y_batch="labels")
     def update(self, features, labels) -> Accumulator:
-        """Add samples, features (B, d) with labels (B,) in 0..K-1, of any classes; returns self. Refused batches change
-        nothing."""
+        """Add samples, features (B, d) with labels (B,) in 0..K-1; returns self. A refusal changes nothing."""
         X = arguments.array("features", features, shape=(None, self.d))
         y, _ = arguments.labels("labels", labels, len(X), self.K)
         return self._join(moments(X, y, self.K))
@@ -63,8 +62,7 @@ class Accumulator:
 
     @renamed(X_batch="features", W="weights")
     def agreeing(self, features, weights, b=None) -> float:
-        """How many samples of a batch have argmin_c |x - mu_c| = argmax_c <w_c, x> + b_c, with the means as they are
-        now: NC4 is their part of all.
+        """How many samples of a batch have argmin_c |x - mu_c| = argmax_c <w_c, x> + b_c: NC4 is their part of all.
 
         A sample with ties counts |A and B| / (|A| |B|), A and B the two sets of tied classes.
         """
@@ -85,8 +83,7 @@ class Accumulator:
         gap: float = 100.0,
         rank: int | None = None,
     ) -> Collapse:
-        """The Collapse of all samples seen, as `collapse` gives it at once; nc4 is agreeing / N and nc4_ties is ties /
-        N, or None.
+        """The Collapse of all samples seen; nc4 is agreeing / N and nc4_ties is ties / N, or None.
 
         Raises ValueError when a class has no sample yet.
         """
@@ -114,11 +111,9 @@ class Accumulator:
         step = part.means - self.means
         between = np.sqrt(self.counts * share)[:, None] * step
         e = max(self._e, part.e, exponent(between))
-        self._squares = (
-            np.ldexp(self._squares, 2 * (self._e - e))
-            + np.ldexp(part.squares, 2 * (part.e - e))
-            + np.sum(np.ldexp(between, -e) ** 2, axis=1)
-        )
+        squares = (self._squares, self._e), (part.squares, part.e)
+        old, new = (np.ldexp(values, 2 * (f - e)) for values, f in squares)
+        self._squares = old + new + np.sum(np.ldexp(between, -e) ** 2, axis=1)
         self._e = e
         self.means = self.means + share[:, None] * step
         self._rows = np.concatenate([self._rows, part.rows, between[(self.counts > 0) & (part.counts > 0)]])
@@ -128,7 +123,5 @@ class Accumulator:
         return self
 
     def __repr__(self) -> str:
-        return (
-            f"Accumulator(K={self.K}, d={self.d}): {int(self.counts.sum())} samples, {int(np.sum(self.counts == 0))}"
-            " classes without"
-        )
+        seen, without = int(self.counts.sum()), int(np.sum(self.counts == 0))
+        return f"Accumulator(K={self.K}, d={self.d}): {seen} samples, {without} classes without"

@@ -26,8 +26,7 @@ ALIASES = {"features": ("X", "features", "H", "x", "data"), "labels": ("y", "lab
 @named_arguments
 @dataclass(frozen=True, eq=False)
 class Data(ByContent):
-    """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2 of them, each with a sample; T (m, N) targets other
-    than labels.
+    """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2, each with a sample; T (m, N) other targets.
 
     >>> Data.mixture(K=3, n=[4, 4, 2], d=5, sigma=0.5, rng=0, exact=True)
     Data(mixture): 10 samples in R^5, 3 classes (4, 4, 2), within-class variation 0.25
@@ -47,26 +46,15 @@ class Data(ByContent):
         put("X", np.ascontiguousarray(arguments.array("X", self.X, ndim=2)))
         y = arguments.array("y", self.y, shape=(self.X.shape[1],))
         if not len(y) or np.any(y != np.round(y)) or y.min() < 0:
-            raise ValueError(
-                "y must hold integer classes 0, 1, ..., one per column of X (at least one). Data.from_arrays takes any"
-                " labels."
-            )
+            how = "one per column of X (at least one). Data.from_arrays takes any labels"
+            raise ValueError(f"y must hold integer classes 0, 1, ..., {how}.")
         put("y", y.astype(int))
-        put(
-            "K",
-            arguments.integer(
-                "K",
-                int(y.max()) + 1 if self.K is None else self.K,
-                2,
-                "Fewer than two classes leave nothing to separate.",
-            ),
-        )
+        K = int(y.max()) + 1 if self.K is None else self.K
+        put("K", arguments.integer("K", K, 2, "Fewer than two classes leave nothing to separate."))
         present = np.unique(self.y)
         if len(present) != self.K or present[-1] >= self.K:
-            raise ValueError(
-                f"y must use every class 0..{self.K - 1} and no other; it has {len(present)} different labels up to"
-                f" {present[-1]}."
-            )
+            has = f"it has {len(present)} different labels up to {present[-1]}"
+            raise ValueError(f"y must use every class 0..{self.K - 1} and no other; {has}.")
         if self.T is not None:
             put("T", arguments.array("T", self.T, shape=(None, self.N)))
         own(self, "X", "y", "T")
@@ -198,8 +186,7 @@ class Data(ByContent):
         return 2.0 * self.y - 1.0
 
     def targets(self, outputs: int) -> np.ndarray:
-        """T if given, else +-1 (1, N) for one output and two classes, else one-hot labels (K, N). ValueError if none
-        fits."""
+        """T if given, else +-1 (1, N) for one output and two classes, else one-hot labels (K, N); else ValueError."""
         if self.T is not None:
             if len(self.T) != outputs:
                 raise ValueError(f"the network must have one output per row of T, {len(self.T)}; got {outputs}.")
@@ -207,10 +194,8 @@ class Data(ByContent):
         if outputs == 1 and self.K == 2:
             return self.signs[None]
         if outputs != self.K:
-            raise ValueError(
-                f"the network must have one output per class, {self.K}{' (or one in all)' if self.K == 2 else ''}; got"
-                f" {outputs}."
-            )
+            also = " (or one in all)" if self.K == 2 else ""
+            raise ValueError(f"the network must have one output per class, {self.K}{also}; got {outputs}.")
         return np.eye(self.K)[:, self.y]
 
     def predicted(self, Z) -> np.ndarray:
@@ -240,16 +225,12 @@ class Data(ByContent):
         X = self.X - self.X.mean(axis=1, keepdims=True)
         size = np.sqrt(np.mean(X**2, axis=1, keepdims=True))
         floor = 1e-12 * np.max(np.abs(self.X), axis=1, keepdims=True)
-        return replace(
-            self,
-            X=np.where(size > floor, X / np.where(size > floor, size, 1.0), 0.0),
-            name=f"{self.name}, standardised",
-        )
+        X = np.where(size > floor, X / np.where(size > floor, size, 1.0), 0.0)
+        return replace(self, X=X, name=f"{self.name}, standardised")
 
     @renamed(tol="rel_tol")
     def whitened(self, rel_tol: float = 1e-10) -> Data:
-        """Principal coordinates (rank, N) with mean 0 and covariance the identity; singular values up to rel_tol s_1
-        are dropped."""
+        """Principal coordinates (rank, N), covariance the identity; singular values up to rel_tol s_1 are dropped."""
         X = self.X - self.X.mean(axis=1, keepdims=True)
         s, Vt = np.linalg.svd(X, full_matrices=False)[1:]
         rank = int(np.sum(s > arguments.nonnegative("rel_tol", rel_tol) * s[0])) if s[0] > 0 else 0
@@ -296,16 +277,11 @@ class Data(ByContent):
         return replace(self, T=T)
 
     def __repr__(self) -> str:
-        counts = (
-            f"x {self.counts[0]}"
-            if len(set(self.counts.tolist())) == 1
-            else f"({', '.join(map(str, self.counts[:8]))}{', ...' if self.K > 8 else ''})"
-        )
+        listed = f"({', '.join(map(str, self.counts[:8]))}{', ...' if self.K > 8 else ''})"
+        counts = f"x {self.counts[0]}" if len(set(self.counts.tolist())) == 1 else listed
         targets = "" if self.T is None else f", targets {len(self.T)} x {self.N}"
-        return (
-            f"Data({self.name}): {self.N} samples in R^{self.d}, {self.K} classes {counts}, within-class variation"
-            f" {self.tcv():.6g}{targets}"
-        )
+        head = f"Data({self.name}): {self.N} samples in R^{self.d}, {self.K} classes {counts}"
+        return f"{head}, within-class variation {self.tcv():.6g}{targets}"
 
 
 @renamed(Z="features", y="labels")
@@ -316,8 +292,7 @@ def class_means(features, labels) -> np.ndarray:
 
 
 def centred(Z, y) -> np.ndarray:
-    """Z (d, N) minus the mean of each column's class; the means are subtracted twice, so that their rounding is
-    gone."""
+    """Z (d, N) minus the mean of each column's class, subtracted twice, so that the means' rounding is gone."""
     for _ in range(2):
         Z = Z - class_means(Z, y)[:, y]
     return Z
@@ -325,8 +300,7 @@ def centred(Z, y) -> np.ndarray:
 
 @renamed(Z="features", y="labels")
 def tcv(features, labels) -> float:
-    """Total cluster variation of feature columns (d, N) about the means of their classes, labels (N,): (1/N) sum_i
-    |z_i - mean of its class|^2.
+    """Variation of columns (d, N) about the means of their classes (N,): (1/N) sum_i |z_i - mean of its class|^2.
 
     An upper bound of its minimum over all partitions into K clusters; every bound of `zang24` holds with any partition.
     Source: zang24.

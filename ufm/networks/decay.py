@@ -13,6 +13,7 @@ by two.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,14 +21,14 @@ import numpy as np
 
 from ufm.networks.network import Network
 from ufm.numerics import arguments
+from ufm.numerics.records import picked
 from ufm.numerics.words import named_arguments
 
 
 @named_arguments
 @dataclass(frozen=True)
 class Decay:
-    """kind `standard` or `ufm`; W one number or one per (head) matrix, in order; H the feature weight lam_H; head the
-    head's depth.
+    """kind `standard` or `ufm`; W one number or one per (head) matrix; H the feature weight lam_H; head: its depth.
 
     >>> Decay("ufm", W=5e-3, H=1e-6, head=3)
     Decay(kind='ufm', W=0.005, H=1e-06, head=3, bias=0.0)
@@ -42,30 +43,20 @@ class Decay:
     bias: float = 0.0
 
     def __post_init__(self):
-        put = object.__setattr__
+        put = functools.partial(object.__setattr__, self)
         arguments.choice("decay", self.kind, ("standard", "ufm"))
         many = isinstance(self.W, (list, tuple, np.ndarray))
-        put(
-            self,
-            "W",
-            tuple(arguments.nonnegative("W", w) for w in self.W) if many else arguments.nonnegative("W", self.W),
-        )
-        put(self, "H", arguments.nonnegative("H", self.H))
-        put(self, "bias", arguments.nonnegative("bias", self.bias))
+        W = tuple(arguments.nonnegative("W", w) for w in (self.W if many else (self.W,)))
+        put("W", W if many else W[0])
+        put("H", arguments.nonnegative("H", self.H))
+        put("bias", arguments.nonnegative("bias", self.bias))
         if self.kind == "ufm":
-            put(
-                self,
-                "head",
-                arguments.integer(
-                    "head", self.head if self.head is not None else 0, 1, "It counts the weight matrices of the head."
-                ),
-            )
+            put("head", arguments.integer("head", self.head or 0, 1, "It counts the weight matrices of the head."))
         elif self.H or self.head is not None:
             raise ValueError(f"H and head belong to decay 'ufm'; got H={self.H:g}, head={self.head} with 'standard'.")
 
     def lams(self, net: Network) -> tuple[float, ...]:
-        """(lam_1, ..., lam_L): the weight of every matrix, 0 below a ufm head. ValueError where the numbers do not fit
-        the network."""
+        """(lam_1, ..., lam_L): the weight of every matrix, 0 below a ufm head. ValueError where they do not fit."""
         count = net.L if self.kind == "standard" else self.head
         if count > net.L:
             raise ValueError(f"head must be at most the network's L={net.L} weight matrices; got head={self.head}.")
@@ -84,13 +75,8 @@ class Decay:
         return (*lams, *(self.bias for _ in net.biases), *(lams[s.end - 1] for s in net.skip if s.kind != "identity"))
 
     def to_dict(self) -> dict:
-        return {
-            "kind": self.kind,
-            "W": list(self.W) if isinstance(self.W, tuple) else self.W,
-            "H": self.H,
-            "head": self.head,
-            "bias": self.bias,
-        }
+        W = list(self.W) if isinstance(self.W, tuple) else self.W
+        return picked(self, "kind W H head bias") | {"W": W}
 
 
 def decay(spec) -> Decay:
@@ -102,8 +88,6 @@ def decay(spec) -> Decay:
     if isinstance(spec, Decay):
         return spec
     if isinstance(spec, str):
-        raise ValueError(
-            "decay must be a number, one per weight matrix, or a Decay such as Decay('ufm', W=5e-3, H=1e-6, head=3);"
-            f" got {spec!r}."
-        )
+        example = "Decay('ufm', W=5e-3, H=1e-6, head=3)"
+        raise ValueError(f"decay must be a number, one per weight matrix, or a Decay such as {example}; got {spec!r}.")
     return Decay("standard", spec)

@@ -19,6 +19,17 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.files import save_arrays
 from ufm.numerics.ranks import TOLERANCES, all_ranks
 from ufm.numerics.renamed import renamed
+from ufm.numerics.tables import Column, Shown
+
+COLUMNS = (
+    Column("layer", "name", side="<", width=8),
+    Column("d", "d", width=5),
+    Column("TCV", "tcv", ".3e", 10),
+    Column("ratio", "tcv_ratio", ".2e", 9),
+    Column("NC1", "nc1", ".2e", 9),
+)
+SMOOTH = ("stable", "effective")
+"""What is printed of a layer's features, and the ranks of its weight besides the counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +55,8 @@ class Layer(ByContent):
     tail: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class Layers(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Layers(ByContent, Shown):
     """All layers, first to last; prints as a table."""
 
     rows: tuple[Layer, ...]
@@ -61,27 +72,20 @@ class Layers(ByContent):
     def to_dict(self) -> dict:
         return {"K": self.K, "layers": [vars(row) for row in self.rows]}
 
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         at = [f"{tol:g}" for tol in self.tolerances]
-        ranks = f"ranks of W at {', '.join(at)}"
-        head = (
-            f"{'layer':<8} {'d':>5} {'TCV':>10} {'ratio':>9} {'NC1':>9}  {ranks:<32} {'stable':>7} {'effective':>9}"
-            f" {'tail > K':>9}"
-        )
-        lines = [head]
-        for row in self.rows:
-            line = f"{row.name:<8} {row.d:>5} {row.tcv:>10.3e} {row.tcv_ratio:>9.2e} {row.nc1:>9.2e}"
-            if row.weight is not None:
-                ranks = ", ".join(str(row.weight["numerical"][tol]) for tol in at)
-                line += f"  {ranks:<32} {row.weight['stable']:>7.3f} {row.weight['effective']:>9.3f} {row.tail:>9.2e}"
-            lines.append(line)
-        return "\n".join(lines)
+
+        def counts(row):
+            return row.weight and ", ".join(str(row.weight["numerical"][tol]) for tol in at)
+
+        ranks = Column(f"ranks of W at {', '.join(at)}", counts, side="<", width=32)
+        smooth = [Column(kind, lambda row, kind=kind: row.weight and row.weight[kind], ".3f") for kind in SMOOTH]
+        return [(self.rows, [*COLUMNS, ranks, *smooth, Column("tail > K", "tail", ".2e", 9)], False)]
 
 
 @renamed(y="labels")
 def layers(features, labels, weights=None, tolerances=TOLERANCES, names=None) -> Layers:
-    """A `Layers` of feature arrays, one per layer with samples as columns (d_l, N), labels (N,) in 0..K-1, and the
-    weights they enter.
+    """The layers of feature arrays, samples as columns (d_l, N), with labels (N,) in 0..K-1 and their weights.
 
     weights: as many matrices as layers or fewer; W_l (d_l, d_{l-1}) takes the l-th array of features.
 
@@ -96,11 +100,8 @@ def layers(features, labels, weights=None, tolerances=TOLERANCES, names=None) ->
     y, K = arguments.labels("labels", y, y.size)
     arguments.every_class("labels", np.unique(y), K)
     features = [arguments.array("features", Z, shape=(None, len(y))) for Z in features]
-    weights = (
-        []
-        if weights is None
-        else [arguments.array("weights", W, shape=(None, len(Z))) for W, Z in zip(weights, features, strict=False)]
-    )
+    pairs = zip([] if weights is None else weights, features, strict=False)
+    weights = [arguments.array("weights", W, shape=(None, len(Z))) for W, Z in pairs]
     names = [f"z^{l}" for l in range(len(features))] if names is None else list(names)
     if len(names) != len(features):
         raise ValueError(f"names must be one per layer, {len(features)}; got {len(names)}.")
@@ -110,8 +111,7 @@ def layers(features, labels, weights=None, tolerances=TOLERANCES, names=None) ->
 
 
 def diagnose(run, params=None, data: Data | None = None, tolerances=TOLERANCES) -> Layers:
-    """The layers of a `Training` (`diagnose(run)`, `diagnose(run, data=other)`), or of a network at parameters on
-    data."""
+    """The layers of a `Training` (data=...: on other data), or of a network at parameters on data."""
     if isinstance(run, Training):
         net, params, data = run.network, run.params, run.data if data is None else data
     else:
@@ -126,10 +126,8 @@ def export(path, net: Network, params, data: Data) -> None:
 
     `Data.load(path, features="features_2")` reads a layer back as data; any tool for collapse metrics reads the rest.
     """
-    Z = net.features(params, data)
-    arrays = {f"features_{l}": z.T for l, z in enumerate(Z)} | {
-        f"weight_{l}": W for l, W in enumerate(net.weights(params), 1)
-    }
+    arrays = {f"features_{l}": z.T for l, z in enumerate(net.features(params, data))}
+    arrays |= {f"weight_{l}": W for l, W in enumerate(net.weights(params), 1)}
     save_arrays(path, labels=data.y, **arrays)
 
 
@@ -147,16 +145,9 @@ def _layer(name, Z, y, W, K, tolerances) -> Layer:
     within, total = tcv(Z, y), float(np.mean(np.sum((Z - Z.mean(axis=1, keepdims=True)) ** 2, axis=0)))
     M = class_means(Z, y)
     nc = metrics.summary(Z.T, y)
-    weight = None if W is None else np.linalg.svd(W, compute_uv=False)
-    return Layer(
-        name=name,
-        d=len(Z),
-        tcv=within,
-        tcv_ratio=within / total if total > 0 else float("nan"),
-        nc1=nc["nc1"],
-        nc2=nc["nc2"],
-        means=all_ranks(np.linalg.svd(M - M.mean(axis=1, keepdims=True), compute_uv=False), tolerances),
-        features=all_ranks(np.linalg.svd(Z, compute_uv=False), tolerances),
-        weight=None if weight is None else all_ranks(weight, tolerances),
-        tail=None if weight is None else tail(weight, K),
-    )
+    s = None if W is None else np.linalg.svd(W, compute_uv=False)
+    ratio = within / total if total > 0 else float("nan")
+    means = all_ranks(np.linalg.svd(M - M.mean(axis=1, keepdims=True), compute_uv=False), tolerances)
+    ranks = means, all_ranks(np.linalg.svd(Z, compute_uv=False), tolerances)
+    weight = (None, None) if s is None else (all_ranks(s, tolerances), tail(s, K))
+    return Layer(name, len(Z), within, ratio, nc["nc1"], nc["nc2"], *ranks, *weight)

@@ -50,8 +50,7 @@ class Pass(NamedTuple):
 
 
 class Workspace:
-    """Arrays that passes over the same network write to again and again: fresh memory would cost as much as the
-    products."""
+    """Arrays that passes over one network write to again: fresh memory would cost as much as the products."""
 
     def __init__(self):
         self._arrays = {}
@@ -93,16 +92,13 @@ class Network:
         try:
             widths = tuple(self.widths)
         except TypeError:
-            raise ValueError(
-                f"widths must be a sequence (inputs, hidden layers, outputs); got widths={self.widths!r}."
-            ) from None
+            what = "a sequence (inputs, hidden layers, outputs)"
+            raise ValueError(f"widths must be {what}; got widths={self.widths!r}.") from None
         if len(widths) < 2:
             raise ValueError(f"widths must hold at least two sizes, inputs and outputs; got widths={widths!r}.")
         put("widths", tuple(arguments.integer("widths", d, 1) for d in widths))
-        put(
-            "activation",
-            _per_layer("activation", self.activation, self.L - 1, activations.activation, (str, Activation)),
-        )
+        kinds = activations.activation, (str, Activation)
+        put("activation", _per_layer("activation", self.activation, self.L - 1, *kinds))
         put("bias", _per_layer("bias", self.bias, self.L, _flag, (bool, np.bool_)))
         put("skip", self._skips(self.skip))
 
@@ -117,14 +113,11 @@ class Network:
             arguments.instance("skip", s, Skip)
             arguments.choice("skip kind", s.kind, KINDS)
             if not 0 <= s.start < s.end <= self.L:
-                raise ValueError(
-                    f"skip must run from a layer to a later one, 0 <= start < end <= L={self.L}; got {s!r}."
-                )
+                allowed = f"0 <= start < end <= L={self.L}"
+                raise ValueError(f"skip must run from a layer to a later one, {allowed}; got {s!r}.")
             if s.kind != "trainable" and self.widths[s.start] != self.widths[s.end]:
-                raise ValueError(
-                    f"skip kind {s.kind!r} needs equal widths at layers {s.start} and {s.end}; got"
-                    f" {self.widths[s.start]} and {self.widths[s.end]}. Use kind 'trainable'."
-                )
+                got = f"{self.widths[s.start]} and {self.widths[s.end]}. Use kind 'trainable'"
+                raise ValueError(f"skip kind {s.kind!r} needs equal widths at layers {s.start} and {s.end}; got {got}.")
             result.append(s)
         return tuple(result)
 
@@ -161,11 +154,8 @@ class Network:
         d = self.widths
         weights = [(f"W_{l}", (d[l], d[l - 1])) for l in range(1, self.L + 1)]
         biases = [(f"b_{l}", (d[l],)) for l in self.biases]
-        skips = [
-            (f"S_{j}", (d[s.end], d[s.start]) if s.kind == "trainable" else (d[s.end],))
-            for j, s in enumerate(self.skip, 1)
-            if s.kind != "identity"
-        ]
+        trained = [(j, s) for j, s in enumerate(self.skip, 1) if s.kind != "identity"]
+        skips = [(f"S_{j}", (d[s.end], d[s.start])[: 1 + (s.kind == "trainable")]) for j, s in trained]
         return (*weights, *biases, *skips)
 
     @property
@@ -196,8 +186,7 @@ class Network:
     # ------------------------------------------------------------------------------------------ parameters
 
     def init(self, rng=None, scale: float | Sequence[float] = 1.0) -> list[np.ndarray]:
-        """Gaussian weights of variance scale^2 g / fan-in (g = 2 before a ReLU or leaky ReLU, else 1), zero biases,
-        unit diagonals.
+        """Gaussian weights of variance scale^2 g / fan-in (g = 2 before a ReLU, else 1), zero biases, unit diagonals.
 
         scale: one number or one per weight matrix. Trainable skips are drawn with variance scale^2 / fan-in, scale that
         of the layer they end at.
@@ -258,8 +247,7 @@ class Network:
         return before, after
 
     def forward(self, params, X, work: Workspace | None = None) -> Pass:
-        """All pre-activations and layers at inputs X (d_0, N). With a workspace the arrays are its own, and `pre` is
-        not kept."""
+        """All pre-activations and layers at inputs X (d_0, N). A workspace lends its arrays, and `pre` is not kept."""
         pre, fired, post = [], [], [X]
         new = _fresh if work is None else work.array
         before, after = self._ending
@@ -281,8 +269,7 @@ class Network:
     def backward(
         self, params, run: Pass, dZ, at: dict | None = None, out=None, work: Workspace | None = None
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """(gradients in the order of the parameters, [delta^1, ..., delta^L]) from dZ (outputs, N), the gradient at the
-        logits.
+        """(gradients in the order of the parameters, [delta^1, ..., delta^L]) from dZ (outputs, N) at the logits.
 
         delta^l (d_l, N) is the gradient at a^l. `at` adds gradients at layers z^l: {l: (d_l, N)}. `out`: arrays to
         write to; `work`: the workspace of the forward pass.
@@ -297,22 +284,17 @@ class Network:
             dz = D[l] if at is None or l not in at else D[l] + at[l]
             for j in after.get(l, ()):
                 _unapply(self.skip[j], S[j], dS[j], dz, post, D)
-            delta = dz
-            if not self.activations[l - 1].linear:
-                delta = _through(
-                    self.activations[l - 1], dz, run.pre[l - 1], run.fired[l - 1], new(("delta", l), dz.shape)
-                )
+            s, delta = self.activations[l - 1], dz
+            if not s.linear:
+                delta = _through(s, dz, run.pre[l - 1], run.fired[l - 1], new(("delta", l), dz.shape))
             for j in before.get(l, ()):
                 _unapply(self.skip[j], S[j], dS[j], delta, post, D)
             np.matmul(delta, post[l - 1].T, out=grads[l - 1])
             if l in self.biases:
                 np.sum(delta, axis=1, out=self.bias_of(grads, l))
             if l > 1:
-                _add(
-                    D,
-                    l - 1,
-                    np.matmul(params[l - 1].T, delta, out=new(("back", l), (self.widths[l - 1], delta.shape[1]))),
-                )
+                back = new(("back", l), (self.widths[l - 1], delta.shape[1]))
+                _add(D, l - 1, np.matmul(params[l - 1].T, delta, out=back))
             deltas[l - 1] = delta
         return grads, deltas
 
@@ -348,16 +330,10 @@ class Network:
     def __repr__(self) -> str:
         kinds = [s.name for s in self.activations[:-1]]
         named = "linear" if not kinds else kinds[0] if len(set(kinds)) == 1 else "/".join(kinds)
-        bias = (
-            "no bias"
-            if not self.biases
-            else "bias"
-            if len(self.biases) == self.L
-            else f"bias in layers {', '.join(map(str, self.biases))}"
-        )
-        skips = "".join(f", {s.kind} skip {s.start}->{s.end}" for s in self.skip[:4]) + (
-            ", ..." if len(self.skip) > 4 else ""
-        )
+        some = f"bias in layers {', '.join(map(str, self.biases))}"
+        bias = "no bias" if not self.biases else "bias" if len(self.biases) == self.L else some
+        skips = "".join(f", {s.kind} skip {s.start}->{s.end}" for s in self.skip[:4])
+        skips += ", ..." if len(self.skip) > 4 else ""
         return f"Network {'-'.join(map(str, self.widths))}, {named}, {bias}{skips}; {self.size} parameters"
 
 

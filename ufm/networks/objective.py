@@ -22,8 +22,7 @@ from ufm.numerics.content import ByContent
 
 @dataclass(frozen=True, eq=False)
 class Objective(ByContent):
-    """F of a network on data. Methods take parameters as the network's list of arrays; `value_grad` takes the flat
-    vector.
+    """F of a network on data. Methods take the network's list of arrays; `value_grad` takes the flat vector.
 
     >>> from ufm.networks import Data, Network
     >>> data = Data.mixture(K=3, n=5, d=4, sigma=0.1, rng=0)
@@ -75,8 +74,7 @@ class Objective(ByContent):
         return np.repeat(lams, [int(np.prod(shape)) for shape in self.net.shapes])
 
     def fit_grad(self, x, X=None, Y=None) -> tuple[float, np.ndarray]:
-        """(mean loss + feature decay, its gradient (size,)) at the flat x, on all samples or on a batch of columns X,
-        Y.
+        """(mean loss + feature decay, its gradient (size,)) at the flat x, on all samples or on columns X, Y.
 
         On a batch of B samples the feature decay is scaled by N/B, so that its mean over batches is that of all
         samples.
@@ -126,8 +124,7 @@ class Objective(ByContent):
         return self.net.unpack(self.grad(self.net.pack(self.net.check(params))))
 
     def fit_gradients(self, params) -> list[np.ndarray]:
-        """The gradient of the mean loss (and of the feature decay, if there is one) for every parameter: G_l for
-        W_l."""
+        """The gradient of the mean loss (and of the feature decay) for every parameter: G_l for W_l."""
         return self.net.unpack(self.fit_grad(self.net.pack(self.net.check(params)))[1])
 
     def mean_loss(self, params) -> float:
@@ -135,8 +132,7 @@ class Objective(ByContent):
         return float(np.mean(self.loss.value(self.net.logits(params, self.data.X), self.Y)))
 
     def deltas(self, params) -> list[np.ndarray]:
-        """[delta^1, ..., delta^L], delta^l (d_l, N): column i is d l_i / d a^l_i, the loss of sample i not divided by
-        N."""
+        """[delta^1, ..., delta^L], delta^l (d_l, N): column i is d l_i / d a^l_i, not divided by N."""
         params = self.net.check(params)
         run = self.net.forward(params, self.data.X)
         return self.net.backward(params, run, self.loss.grad(run.logits, self.Y))[1]

@@ -1,11 +1,10 @@
 """The ways to train, each a function State -> State: one step, without memory outside the state, so that a saved state
 continues bit by bit.
 
-sgd        V <- momentum V + G + lam W,  W <- W - h V;  without momentum exactly  W <- (1 - h lam) W - h G
-lbfgs      quasi-Newton steps with a weak Wolfe line search
-flow       dx/dt = -grad F
-log_flow  dx/dt = -(|x|/|g|) g,  g = grad log(mean loss): the curve of gradient flow of the loss, with |dx| / |x| as its
-    clock
+    sgd       V <- momentum V + G + lam W,  W <- W - h V;  without momentum exactly  W <- (1 - h lam) W - h G
+    lbfgs     quasi-Newton steps with a weak Wolfe line search
+    flow      dx/dt = -grad F
+    log_flow  dx/dt = -(|x|/|g|) g,  g = grad log(mean loss): gradient flow of the loss in the clock |dx|/|x|
 """
 
 from __future__ import annotations
@@ -22,12 +21,13 @@ from ufm.solvers.lbfgs import next_iterate
 
 FIXED = ("heun", "rk4")
 ADAPTIVE = ("RK45", "DOP853")
+PAIRS = ("steps", "changes", "curvatures")
+"""How a state names the pairs of L-BFGS."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a run is: step, flat parameters x, what the method remembers (numbers and arrays), and why it ended, if it
-    did."""
+    """Where a run is: step, flat parameters x, what the method remembers, and why it ended, if it did."""
 
     step: int
     x: np.ndarray
@@ -49,13 +49,8 @@ def epoch_order(seed: np.random.SeedSequence, epoch: int, N: int) -> np.ndarray:
 
 def sgd(objective: Objective, settings: dict, seed, tol: float):
     """Gradient descent on all samples (batch None) or on `batch` of them, N // batch disjoint ones per epoch."""
-    N, lr, momentum, batch, steps = (
-        objective.data.N,
-        settings["lr"],
-        settings["momentum"],
-        settings["batch"],
-        settings["steps"],
-    )
+    N, steps, batch = objective.data.N, settings["steps"], settings["batch"]
+    lr, momentum = settings["lr"], settings["momentum"]
     per_epoch = 1 if batch is None else N // batch
     cache = {}
 
@@ -110,25 +105,12 @@ def lbfgs(objective: Objective, settings: dict, seed, tol: float):
             return state.end("converged", converged=True)
         if state.step >= settings["max_steps"]:
             return state.end(f"used its {settings['max_steps']} steps")
-        pairs = deque(
-            (
-                (
-                    (s, c, float(k))
-                    for s, c, k in zip(memory["steps"], memory["changes"], memory["curvatures"], strict=True)
-                )
-                if "steps" in memory
-                else ()
-            ),
-            maxlen=settings["pairs"],
-        )
+        old = zip(*(memory[name] for name in PAIRS), strict=True) if "steps" in memory else ()
+        pairs = deque(((s, c, float(k)) for s, c, k in old), maxlen=settings["pairs"])
         found, _ = next_iterate(objective, state.x, fun, grad, pairs)
         if found is None:
             return state.end(f"found no lower point after {state.step} steps")
-        kept = (
-            {"steps": [p[0] for p in pairs], "changes": [p[1] for p in pairs], "curvatures": [p[2] for p in pairs]}
-            if pairs
-            else {}
-        )
+        kept = dict(zip(PAIRS, map(list, zip(*pairs, strict=True)), strict=True)) if pairs else {}
         return state.at(found[0], fun=found[1], grad=found[2], **kept)
 
     return advance
@@ -138,14 +120,15 @@ def flow(objective: Objective, settings: dict, seed, tol: float):
     """dx/dt = -grad F to the end time, or to a gradient of norm tol."""
 
     gradient = _remembering(objective.grad)
-    return _integrate(
-        lambda x: -gradient(x), settings, lambda x: "converged" if np.linalg.norm(gradient(x)) <= tol else None
-    )
+
+    def arrived(x):
+        return "converged" if np.linalg.norm(gradient(x)) <= tol else None
+
+    return _integrate(lambda x: -gradient(x), settings, arrived)
 
 
 def log_flow(objective: Objective, settings: dict, seed, tol: float):
-    """The curve of gradient flow of the loss, in the clock |dx|/|x|: it goes on where the loss underflows, until its
-    logarithm is `floor`."""
+    """The curve of gradient flow of the loss, in the clock |dx|/|x|, until its logarithm is `floor`."""
     log_grad = _remembering(objective.log_grad)
 
     def field(x):
@@ -155,13 +138,9 @@ def log_flow(objective: Objective, settings: dict, seed, tol: float):
 
     def arrived(x):
         value, g = log_grad(x)
-        return (
-            f"reached log-loss {value:.6g} <= {settings['floor']:g}"
-            if value <= settings["floor"]
-            else None
-            if np.any(g)
-            else "converged"
-        )
+        if value <= settings["floor"]:
+            return f"reached log-loss {value:.6g} <= {settings['floor']:g}"
+        return None if np.any(g) else "converged"
 
     return _integrate(field, settings, arrived)
 
@@ -193,10 +172,8 @@ def _integrate(field, settings, arrived):
         if settings["integrator"] in FIXED:
             dt = min(h, end - t)
             dt = end - t if end - t - dt < 1e-9 * h else dt  # no sliver of a step at the end
-            x, memory = (
-                (_heun if settings["integrator"] == "heun" else _rk4)(field, state.x, dt),
-                {"time": end if dt == end - t else t + dt},
-            )
+            x = (_heun if settings["integrator"] == "heun" else _rk4)(field, state.x, dt)
+            memory = {"time": end if dt == end - t else t + dt}
         else:
             solver = cache.get("solver")
             if solver is None or solver.y is not state.x:

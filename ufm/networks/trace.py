@@ -1,5 +1,4 @@
-"""What is written down along a run: values, spectra of every weight matrix, within-class variation of every layer,
-balancedness."""
+"""What is written down along a run: values, spectra of every weight, variation of every layer, balancedness."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields
 
 NUMBERS = ("step", "epoch", "time", "fun", "loss", "log_loss", "grad_norm", "accuracy", "norm", "moved", "lr_sum")
+LAYERED = ("tcv", "tcv_ratio", "balance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Trace(ByContent):
         return len(self.rows)
 
     def __getattr__(self, name: str) -> np.ndarray:
-        if name in NUMBERS or name in ("tcv", "tcv_ratio", "balance"):
+        if name in (*NUMBERS, *LAYERED):
             return np.array([row[name] for row in self.rows])
         raise AttributeError(f"a Trace has {', '.join(NUMBERS)}, tcv, tcv_ratio, balance, spectra and x; not {name!r}")
 
@@ -66,7 +66,7 @@ class Trace(ByContent):
         """All columns as arrays for a file."""
         if not self.rows:
             return {}
-        result = {f"trace_{name}": getattr(self, name) for name in (*NUMBERS, "tcv", "tcv_ratio", "balance")}
+        result = {f"trace_{name}": getattr(self, name) for name in (*NUMBERS, *LAYERED)}
         result |= {f"trace_spectra_{l}": s for l, s in enumerate(self.spectra, 1)}
         return result | ({"trace_x": self.x} if "x" in self.rows[0] else {})
 
@@ -76,15 +76,9 @@ class Trace(ByContent):
         if "trace_step" not in arrays.values:
             return Trace(net)
         count = arrays.take("trace_step", len)
-        spectra, more = (
-            [f"trace_spectra_{l}" for l in range(1, net.L + 1)],
-            ("x",) if "trace_x" in arrays.values else (),
-        )
-        columns = {
-            name: arrays.take(f"trace_{name}", _records(count))
-            for name in (*NUMBERS, "tcv", "tcv_ratio", "balance", *more)
-        }
-        spectra = [arrays.take(name, _records(count)) for name in spectra]
+        names = (*NUMBERS, *LAYERED, *(("x",) if "trace_x" in arrays.values else ()))
+        columns = {name: arrays.take(f"trace_{name}", _records(count)) for name in names}
+        spectra = [arrays.take(f"trace_spectra_{l}", _records(count)) for l in range(1, net.L + 1)]
         rows = []
         for i in range(count):
             row = {name: column[i].item() if name in NUMBERS else column[i] for name, column in columns.items()}
@@ -111,38 +105,29 @@ def _records(count: int):
 
 
 def measure(objective: Objective, x, previous=None, keep: bool = False, **known) -> dict:
-    """One record at the flat parameters x; `previous` are those of the record before, `known` the step, epoch, time and
-    lr_sum."""
+    """One record at the flat x; `previous`: that of the record before, `known`: the step, epoch, time and lr_sum."""
     net, data = objective.net, objective.data
     fun, grad = objective.value_grad(x)
     params = net.unpack(x)
     layers = net.forward(params, data.X).post
     Z = layers[-1]
     loss = float(np.mean(objective.loss.value(Z, objective.Y)))
-    log_loss = (
-        log_mean(objective.loss, Z, objective.Y)[0]
-        if has_log(objective.loss)
-        else float(np.log(loss))
-        if loss > 0
-        else -np.inf
-    )
+    log_loss = log_mean(objective.loss, Z, objective.Y)[0] if has_log(objective.loss) else _log(loss)
     size = float(np.linalg.norm(x))
     within = np.array([tcv(z, data.y) for z in layers])
     total = np.array([np.mean(np.sum((z - z.mean(axis=1, keepdims=True)) ** 2, axis=0)) for z in layers])
     moved = float("nan") if previous is None else float(np.linalg.norm(x - previous)) / size if size else 0.0
     row = {"step": 0, "epoch": 0.0, "time": 0.0, "lr_sum": 0.0} | known
-    row |= {
-        "fun": fun,
-        "loss": loss,
-        "log_loss": log_loss,
-        "grad_norm": float(np.linalg.norm(grad)),
-        "norm": size,
-        "moved": moved,
-    }
+    row |= {"fun": fun, "loss": loss, "log_loss": log_loss, "grad_norm": float(np.linalg.norm(grad))}
+    row |= {"norm": size, "moved": moved}
     row |= {"accuracy": float(np.mean(data.predicted(Z) == data.y)), "spectra": tuple(spectra(net, params))}
     row |= {"tcv": within, "tcv_ratio": np.divide(within, total, out=np.full(len(within), np.nan), where=total > 0)}
     row["balance"] = np.array([np.linalg.norm(C) for C in balancedness(net, params)])
     return row | ({"x": np.array(x)} if keep else {})
+
+
+def _log(value: float) -> float:
+    return float(np.log(value)) if value > 0 else -np.inf
 
 
 def spectra(net: Network, params) -> list[np.ndarray]:

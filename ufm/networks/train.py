@@ -33,22 +33,14 @@ SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
     "lbfgs": {"max_steps": 10_000, "pairs": 10},
     "flow": {"time": 1e3, "integrator": "RK45", "rtol": 1e-6, "atol": 1e-9, "step": 1e-2, "max_steps": 1_000_000},
-    "log_flow": {
-        "time": 20.0,
-        "floor": -1e5,
-        "integrator": "heun",
-        "rtol": 1e-8,
-        "atol": 1e-10,
-        "step": 2e-3,
-        "max_steps": 20_000,
-    },
+    "log_flow": {"time": 20.0, "floor": -1e5, "integrator": "heun", "rtol": 1e-8, "atol": 1e-10, "step": 2e-3}
+    | {"max_steps": 20_000},
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Progress(ByContent):
-    """What a callback sees after every step: step, the flat x, the state's memory (lr_sum, time, ...) and the
-    objective."""
+    """What a callback sees after every step: step, the flat x, the state's memory and the objective."""
 
     step: int
     x: np.ndarray
@@ -88,19 +80,15 @@ def train(
     """Minimise F = (1/N) sum_i l(z_i, y_i) + decay over the parameters of a network.
 
     method and its settings:
-      `sgd`  lr, batch (None: all samples), epochs or steps, momentum, schedule (`constant`, `cosine`, MultiStep or a
-          function of the
-                  epoch). Each step is W <- (1 - h lam) W - h G with G the gradient of the batch's mean loss; with
-                  momentum V <- momentum V + G + lam W, W <- W - h V. An epoch is N // batch disjoint batches; on all
-                  samples it is one step.
+      `sgd`       lr, batch (None: all samples), epochs or steps, momentum, schedule (`constant`, `cosine`, MultiStep or
+                  a function of the epoch). A step is W <- (1 - h lam) W - h G, G the gradient of the batch's mean loss;
+                  with momentum V <- momentum V + G + lam W, W <- W - h V. An epoch is N // batch disjoint batches.
       `lbfgs`     max_steps, pairs (stored): to a gradient of norm tol.
       `flow`      dx/dt = -grad F: time, integrator (RK45, DOP853 with rtol, atol; heun, rk4 with step), max_steps.
       `log_flow`  the curve of gradient flow of the loss in the clock |dx|/|x|, which goes on where the loss underflows,
-      until its logarithm
-                  is `floor`: the same settings; losses ce, logistic and exponential, no decay. For smooth networks
-                  DOP853 is faster and sharper; at the kinks of a ReLU, and below a log-loss of about -1e6, where the
-                  flow is stiff, its steps become tiny, while heun and rk4 go on and slowly lose the invariants of the
-                  flow.
+                  until its logarithm is `floor`: the same settings; losses ce, logistic and exponential, no decay. For
+                  smooth networks DOP853 is faster and sharper; at the kinks of a ReLU, and below a log-loss of about
+                  -1e6, its steps become tiny, while heun and rk4 go on and slowly lose the invariants of the flow.
     decay: a number or one per weight matrix, lam_l in (lam_l/2)||W_l||^2, or a `Decay` (`Decay("ufm", W=, H=, head=)`).
     start: parameters; None for `net.init` at `scale`. tol: on the norm of the full gradient (not for batches).
     trace: record every that many steps (and at the end); keep: with the parameters. callback(Progress) may raise
@@ -146,13 +134,8 @@ class _Run:
 
     def __init__(self, objective, method, settings, seed, tol, every, keep, callback, checkpoint, checkpoint_every, x):
         self.objective, self.method, self.settings, self.seed, self.tol = objective, method, settings, seed, tol
-        self.every, self.keep, self.callback, self.checkpoint, self.checkpoint_every = (
-            every,
-            keep,
-            callback,
-            checkpoint,
-            checkpoint_every,
-        )
+        self.every, self.keep, self.callback = every, keep, callback
+        self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
         self.start, self.state = x, State(0, x)
         self.recorded = (Trace(objective.net), None)
         self.advance = METHODS[method](objective, settings, seed, tol)
@@ -164,9 +147,8 @@ class _Run:
                 raise ValueError(f"file {str(self.checkpoint)!r} belongs to a run from other starting parameters.")
             budget = self.settings.get("steps", self.settings.get("max_steps"))
             if state.step > budget:
-                raise ValueError(
-                    f"file {str(self.checkpoint)!r} has done {state.step} steps already; got a budget of {budget}."
-                )
+                done = f"has done {state.step} steps already; got a budget of {budget}"
+                raise ValueError(f"file {str(self.checkpoint)!r} {done}.")
             self.state, self.recorded = state, (trace, traced)
 
     def go(self, bar) -> None:
@@ -198,12 +180,7 @@ class _Run:
         memory, step = self.state.memory, self.state.step
         batch = self.settings.get("batch")
         epoch = step / (self.objective.data.N // batch) if batch else float(step)
-        known = {
-            "step": step,
-            "epoch": epoch,
-            "time": float(memory.get("time", 0.0)),
-            "lr_sum": float(memory.get("lr_sum", 0.0)),
-        }
+        known = {"step": step, "epoch": epoch, **{name: float(memory.get(name, 0.0)) for name in ("time", "lr_sum")}}
         return measure(self.objective, self.state.x, self.recorded[1], self.keep, **known)
 
     def save_now_and_then(self) -> None:
@@ -217,23 +194,14 @@ class _Run:
     def task(self) -> dict:
         """What a checkpoint must agree on; functions are named, and given anew by whoever goes on."""
         o = self.objective
-        words = {
-            key: value if isinstance(value, (int, float, str, type(None))) else repr(value)
-            for key, value in self.settings.items()
-        }
+        plain = (int, float, str, type(None))
+        words = {key: value if isinstance(value, plain) else repr(value) for key, value in self.settings.items()}
         if callable(self.settings.get("schedule")) and " at 0x" in words["schedule"]:
             words["schedule"] = "a function"
-        return {
-            "method": self.method,
-            "settings": words,
-            "network": o.net.to_dict(),
-            "data": o.data.fingerprint,
-            "loss": o.loss.name,
-            "decay": o.decay.to_dict(),
-            "rng": seed_record(self.seed),
-            "tol": self.tol,
-            "trace": [self.every, self.keep],
-        }
+        model = {"network": o.net.to_dict(), "data": o.data.fingerprint}
+        model |= {"loss": o.loss.name, "decay": o.decay.to_dict()}
+        used = {"rng": seed_record(self.seed), "tol": self.tol, "trace": [self.every, self.keep]}
+        return {"method": self.method, "settings": words, **model, **used}
 
     def result(self, began: float) -> Training:
         self.save()
@@ -245,27 +213,13 @@ class _Run:
         if self.every and trace.rows[-1:] and trace.rows[-1]["step"] < state.step:
             trace = trace.with_row(self.row())
         settings = self.task()["settings"] | {"tol": self.tol}
-        return Training(
-            network=net,
-            params=params,
-            loss_function=o.loss,
-            decay=o.decay,
-            fun=float(fun),
-            loss=o.mean_loss(params),
-            grad_norm=grad_norm,
-            accuracy=o.accuracy(params),
-            success=state.converged,
-            message=_sentence(state, grad_norm, self.tol, self.method, net.smooth),
-            method=self.method,
-            steps=state.step,
-            lr_sum=float(state.memory.get("lr_sum", 0.0)),
-            rng=seed_record(self.seed),
-            settings=settings,
-            trace=trace if self.every else None,
-            about_data=repr(o.data),
-            seconds=time.perf_counter() - began,
-            data=o.data,
-        )
+        values = {"fun": float(fun), "grad_norm": grad_norm}
+        values |= {"loss": o.mean_loss(params), "accuracy": o.accuracy(params)}
+        said = _sentence(state, grad_norm, self.tol, self.method, net.smooth)
+        how = {"success": state.converged, "message": said, "method": self.method, "steps": state.step}
+        how |= {"lr_sum": float(state.memory.get("lr_sum", 0.0)), "rng": seed_record(self.seed), "settings": settings}
+        kept = {"trace": trace if self.every else None, "about_data": repr(o.data), "data": o.data}
+        return Training(net, params, o.loss, o.decay, **values, **how, **kept, seconds=time.perf_counter() - began)
 
 
 def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: bool) -> str:
@@ -273,11 +227,8 @@ def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: b
         return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}"
     if state.converged or state.done.startswith(("interrupted", "stopped", "diverged")):
         return state.done
-    kinks = (
-        ""
-        if smooth or method != "lbfgs"
-        else " (minima of this network may lie on kinks of its activation, where no gradient is small)"
-    )
+    kinks = " (minima of this network may lie on kinks of its activation, where no gradient is small)"
+    kinks = "" if smooth or method != "lbfgs" else kinks
     return f"not converged: {state.done}; gradient norm {grad_norm:.2e} > {tol:g}{kinks}"
 
 
@@ -317,9 +268,8 @@ def _sgd_settings(result: dict, given: dict, objective: Objective) -> None:
         if result["batch"] > N:
             raise ValueError(f"batch must be at most the number of samples {N}; got batch={result['batch']}.")
     if given.get("steps") is not None and given.get("epochs") is not None:
-        raise ValueError(
-            f"steps and epochs say the same thing: give one; got steps={given['steps']}, epochs={given['epochs']}."
-        )
+        got = f"steps={given['steps']}, epochs={given['epochs']}"
+        raise ValueError(f"steps and epochs say the same thing: give one; got {got}.")
     epochs = result.pop("epochs")
     if result["steps"] is None:
         result["steps"] = epochs * (1 if result["batch"] is None else N // result["batch"])
@@ -329,6 +279,5 @@ def _log_flow_fits(objective: Objective) -> None:
     if not has_log(objective.loss):
         raise ValueError(f"method 'log_flow' needs loss ce, logistic or exponential; got loss={objective.loss.name!r}.")
     if any(objective.decay.of_parameters(objective.net)) or objective.decay.H:
-        raise ValueError(
-            f"method 'log_flow' is the flow of the loss alone and takes no decay; got {objective.decay!r}."
-        )
+        what = "the flow of the loss alone and takes no decay"
+        raise ValueError(f"method 'log_flow' is {what}; got {objective.decay!r}.")

@@ -18,7 +18,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.ranks import numerical_rank
-from ufm.numerics.records import own
+from ufm.numerics.records import own, picked
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,7 @@ class Training(ByContent):
 
     @property
     def E(self) -> float:
-        """sum_t lr_t lam, lam the decay of the weight matrices: the start's share in the end is prod(1 - lr_t lam),
-        about e^(-E).
+        """sum_t lr_t lam, lam the weights' decay: the start's share in the end is prod(1 - lr_t lam), about e^(-E).
 
         ValueError where the matrices have different decays. Source: gsgp22.
         """
@@ -103,50 +102,28 @@ class Training(ByContent):
     def _data(self, data):
         data = self.data if data is None else data
         if data is None:
-            raise ValueError(
-                f"data must be given: this run was read from a file, and was trained on {self.about_data}."
-            )
+            raise ValueError(f"data must be given: the run was read from a file; it was trained on {self.about_data}.")
         return data
 
     def save(self, path) -> None:
         """Write network, parameters, values and trace to an .npz file, atomically; the data stay with you. `load` reads
         it."""
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        header = {
-            **numbers,
-            "network": self.network.to_dict(),
-            "loss_function": self.loss_function.name,
-            "decay": self.decay.to_dict(),
-        }
+        header = {**picked(self, _NUMBERS), "loss_function": self.loss_function.name}
+        header |= {"network": self.network.to_dict(), "decay": self.decay.to_dict()}
         arrays = {f"param_{name}": A for name, A in zip(self.network.names, self.params, strict=True)}
         trace = {} if self.trace is None else self.trace.arrays() | {"trace": np.array(True)}
         save_arrays(path, ufm_training=np.array(json.dumps(header)), **arrays, **trace)
 
     def __repr__(self) -> str:
         ranks = ", ".join(str(numerical_rank(s, 1e-3)) for s in spectra(self.network, self.params))
-        return (
-            f"Training: F = {self.fun:.12g}, |grad| = {self.grad_norm:.2e}, mean loss {self.loss:.6g}, accuracy"
-            f" {self.accuracy:.4g}; {self.message}\n  {self.network!r}\n  {self.loss_function.name} on"
-            f" {self.about_data}\n  {self.method}, {self.steps} steps, {self.seconds:.3g} s; ranks of the weights (s >"
-            f" 1e-3 |W|) {ranks}; rng={self.rng}"
-        )
+        head = f"Training: F = {self.fun:.12g}, |grad| = {self.grad_norm:.2e}, mean loss {self.loss:.6g}, accuracy"
+        lines = [f"{head} {self.accuracy:.4g}; {self.message}", repr(self.network)]
+        ran = f"{self.method}, {self.steps} steps, {self.seconds:.3g} s; ranks of the weights (s > 1e-3 |W|) {ranks}"
+        lines += [f"{self.loss_function.name} on {self.about_data}", f"{ran}; rng={self.rng}"]
+        return "\n  ".join(lines)
 
 
-_NUMBERS = (
-    "fun",
-    "loss",
-    "grad_norm",
-    "accuracy",
-    "success",
-    "message",
-    "method",
-    "steps",
-    "lr_sum",
-    "rng",
-    "settings",
-    "about_data",
-    "seconds",
-)
+_NUMBERS = "fun loss grad_norm accuracy success message method steps lr_sum rng settings about_data seconds"
 
 
 def load(path) -> Training:
@@ -158,10 +135,6 @@ def load(path) -> Training:
     trace = Trace.read(net, arrays) if "trace" in arrays.values else None
     numbers = {name: header.number(name) for name in ("fun", "loss", "grad_norm", "accuracy", "lr_sum", "seconds")}
     words = {name: header.text(name) for name in ("message", "method", "about_data")}
-    rest = {
-        "success": header.truth("success"),
-        "steps": header.whole("steps"),
-        "rng": header.table("rng"),
-        "settings": header.table("settings"),
-    }
+    rest = {"success": header.truth("success"), "steps": header.whole("steps")}
+    rest |= {name: header.table(name) for name in ("rng", "settings")}
     return Training(net, params, header.take("loss_function", loss_of), decay, trace=trace, **numbers, **words, **rest)
