@@ -16,6 +16,7 @@ import ufm
 from ufm.cli import main
 from ufm.numerics import families
 from ufm.sweeps.workers import unordered
+from ufm.templates import TEMPLATES
 
 CLAIM = '''
 """2^x > x for x >= 0, from nobody's paper."""
@@ -144,6 +145,47 @@ def test_the_verbs_of_theory_are_in_python(folder):
 def test_what_the_verbs_of_theory_cannot_do_is_refused_by_name(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+KINDS = list(TEMPLATES.members())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_skeleton_is_written_once_and_runs(kind, tmp_path, clean, capsys):
+    assert main(["new", kind, "my_own", "--out", str(tmp_path / "new")]) == 0
+    file = tmp_path / "new" / "my_own.py"
+    said = capsys.readouterr().out
+    assert f"written: {file}" in said and f"--from {file}" in said
+    text = file.read_text()
+    assert not re.search(r"\bexample\b", text, re.IGNORECASE) and re.search(r"\b(my_own|MyOwn)\b", text)
+    ufm.use(file)
+    assert any("my_own" in name for name in TEMPLATES.get(kind).members())
+    assert main(["new", kind, "my_own", "--out", str(tmp_path / "new")]) == 2
+    assert "taken" in capsys.readouterr().err
+    families.forget()
+    assert main(["new", kind, "my_own", "--out", str(tmp_path / "new")]) == 2
+    assert "exists and is not overwritten" in capsys.readouterr().err and file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["los", "huber"], "Did you mean 'loss'"),
+        (["loss", "my-loss"], "name must be a Python identifier in small letters"),
+        (["loss", "Huber"], "name must be a Python identifier in small letters"),
+        (["loss", "../huber"], "name must be a Python identifier"),
+        (["loss", "class"], "stands for something else"),
+        (["loss", "loss"], "stands for something else in the skeleton of a loss"),
+        (["structure", "np"], "stands for something else in the skeleton of a structure"),
+        (["loss", "focal"], "there is a loss 'focal'"),
+        (["method", "adam"], "there is a method 'adam'"),
+        (["claim"], "the following arguments are required: NAME"),
+    ],
+)
+def test_a_skeleton_that_cannot_be_is_refused_and_nothing_is_written(words, said, tmp_path, clean, capsys):
+    assert main(["new", *words, "--out", str(tmp_path / "new")]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1 and not (tmp_path / "new").exists()
 
 
 def test_without_theory_its_verbs_are_missed_by_name(monkeypatch):

@@ -87,11 +87,11 @@ def _refused(why: str) -> int:
 
 def build():
     """The parser with every verb, those of other packages included."""
-    from ufm.cli import basins, certify, compare, identify, landscape, solve, sweep
+    from ufm.cli import basins, certify, compare, identify, landscape, new, solve, sweep
     from ufm.cli.parser import whole_parser
 
     parser, verbs = whole_parser()
-    for verb in (compare, solve, landscape, identify, certify, sweep, basins):
+    for verb in (compare, solve, landscape, identify, certify, sweep, basins, new):
         verb.add(verbs)
     for entry in _entry_points():
         entry.load()(verbs)

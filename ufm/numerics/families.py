@@ -32,6 +32,8 @@ from ufm.numerics import arguments, words
 
 FROM = "UFM_FROM"
 """Environment variable with the paths in use, so that processes started from here find the same members."""
+CONTRIBUTED = "ufm.contributed."
+"""How the names of the modules made of files in use begin."""
 
 _used: dict[str, tuple[str, ModuleType]] = {}
 """Absolute path of a file in use: (digest of its text, the module made of it). Like Python's own table of modules, it
@@ -157,7 +159,7 @@ def _take(file: str) -> None:
     if file in _running or (file in _used and _used[file][0] == digest):
         return
     stem = re.sub(r"\W", "_", Path(file).stem)
-    name = f"ufm.contributed.{stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+    name = f"{CONTRIBUTED}{stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)

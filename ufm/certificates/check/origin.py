@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ufm.numerics.families import CONTRIBUTED
+
 OWN = __name__.rpartition(".")[0]
 
 
@@ -19,4 +21,4 @@ def origin(thing) -> str:
     if module == OWN or module.startswith(OWN + "."):
         return ""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file).name if module.startswith("ufm_from_") and file else module
+    return Path(file).name if module.startswith(CONTRIBUTED) and file else module
