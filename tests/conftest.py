@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from ufm.demo import server
+from ufm.numerics import families
 
 
 def pytest_collection_modifyitems(items):
@@ -48,3 +49,12 @@ def stop_at(monkeypatch):
         monkeypatch.setattr(owner, name, stopped)
 
     return stop
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    """No file of contributions is in use before a test nor after it."""
+    monkeypatch.setenv(families.FROM, "")
+    families.forget()
+    yield
+    families.forget()

@@ -45,10 +45,8 @@ KIND = Kind("baseline", "F at zero, from below", "F(0) >= a number", make, appli
 
 
 @pytest.fixture
-def baseline(tmp_path, monkeypatch):
+def baseline(tmp_path, clean):
     """A file with a kind and its checker, in use."""
-    monkeypatch.setattr(families, "_used", {})
-    monkeypatch.setenv(families.FROM, "")
     file = tmp_path / "mine.py"
     file.write_text(BASELINE)
     families.use(file)
@@ -64,7 +62,7 @@ def test_the_words_are_the_families(capsys):
     assert ", ".join(kinds()) in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_kind_in_one_file_is_made_checked_and_named_as_trusted(baseline, tmp_path, capsys, monkeypatch):
+def test_a_kind_in_one_file_is_made_checked_and_named_as_trusted(baseline, tmp_path, capsys):
     problem = ufm.Problem(K=4, L=2, lam=0.02)
     proofs = ufm.certify(problem, ["baseline"])
     assert proofs.hold and proofs.check() and proofs[0].statement == "F(0) >= 1.3862 for K = 4"
@@ -79,8 +77,7 @@ def test_a_kind_in_one_file_is_made_checked_and_named_as_trusted(baseline, tmp_p
     assert main(["certify", "--check", str(file)]) == 0
     said = capsys.readouterr().out
     assert "stands: F(0) >= 1.3862 for K = 4 (baseline)" in said and "the checker 'value at zero' of mine.py" in said
-    families._used.clear()
-    monkeypatch.setenv(families.FROM, "")
+    families.forget()
     assert main(["certify", "--check", str(file)]) == 2  # its word is not known without the file
     assert "kind must be one of" in capsys.readouterr().err
 

@@ -71,14 +71,6 @@ def twice(value):
 
 
 @pytest.fixture
-def clean():
-    """What a test takes up is gone after it."""
-    families.forget()
-    yield
-    families.forget()
-
-
-@pytest.fixture
 def folder(tmp_path, clean):
     (tmp_path / "power.py").write_text(CLAIM)
     (tmp_path / "power_figure.py").write_text(FIGURE)

@@ -28,14 +28,6 @@ MORE = (Toy("second"), Toy("third"))
 """
 
 
-@pytest.fixture
-def clean(monkeypatch):
-    monkeypatch.setenv(families.FROM, "")
-    families.forget()
-    yield
-    families.forget()
-
-
 def test_a_file_in_use_adds_members_and_a_changed_one_is_read_again(tmp_path, clean):
     file = tmp_path / "toys.py"
     file.write_text(FILE)

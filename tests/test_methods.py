@@ -36,14 +36,6 @@ class Normalised(Descent):
 
 
 @pytest.fixture
-def clean(monkeypatch):
-    monkeypatch.setenv(families.FROM, "")
-    families.forget()
-    yield
-    families.forget()
-
-
-@pytest.fixture
 def contributed(tmp_path, clean):
     (tmp_path / "normalised.py").write_text(CONTRIBUTED)
     families.use(tmp_path / "normalised.py")

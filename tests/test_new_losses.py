@@ -83,9 +83,7 @@ def normal(*shape, seed=0):
 
 
 @pytest.fixture
-def contributed(tmp_path, monkeypatch):
-    monkeypatch.setattr(families, "_used", {})
-    monkeypatch.setenv(families.FROM, "")
+def contributed(tmp_path, clean):
     (tmp_path / "mine.py").write_text(FILE)
     families.use(tmp_path / "mine.py")
     return str(tmp_path / "mine.py")
