@@ -215,15 +215,22 @@ def point_of(name: str, value) -> FactorPoint | LogitPoint:
 
     Raises ValueError naming the argument for anything else.
     """
-    held = value
-    while not isinstance(held, (FactorPoint, LogitPoint)):
-        held = getattr(held, "point", None)
-        if held is None or callable(held):
-            raise ValueError(
-                f"{name} must be a point, or hold one as .point (Result, CriticalPoint, a row of a table); got"
-                f" {type(value).__name__}."
-            )
+    held = held_point(value)
+    if held is None:
+        raise ValueError(
+            f"{name} must be a point, or hold one as .point (Result, CriticalPoint, a row of a table); got"
+            f" {type(value).__name__}."
+        )
     return held
+
+
+def held_point(value) -> FactorPoint | LogitPoint | None:
+    """The point that a value is or holds, or None."""
+    while not isinstance(value, (FactorPoint, LogitPoint)):
+        value = getattr(value, "point", None)
+        if value is None or callable(value):
+            return None
+    return value
 
 
 def logit_point_of(name: str, value) -> LogitPoint:

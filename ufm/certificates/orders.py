@@ -14,7 +14,7 @@ from ufm.certificates.models import model as exact_model
 from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.numerics.content import ByContent
-from ufm.points import LogitPoint
+from ufm.points import LogitPoint, held_point, logit_point_of
 from ufm.problem import Problem
 
 DIGITS = (20, 40, 80, 160, 320, 540)
@@ -102,10 +102,10 @@ def enclosure(problem: Problem, structure: str, lam=None, digits: int = 30) -> E
 def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | None = None, lam=None) -> Certificate:
     """The certificate of F(left) < F(right) for two structures or points of one problem.
 
-    left, right: names of structures, or LogitPoints, critical or not (F is then its value at the rank they declare; the
-    statement calls them `point(name)`). lam: exact text(s), by default read from the problem's floats. The number of
-    digits doubles until the two enclosures part. A certificate that does not hold says why: the reverse is true, a
-    structure does not exist, or the order is undecided.
+    left, right: names of structures, or points (or what holds one), critical or not (F is then its value at the rank
+    they declare; the statement calls them `point(name)`). lam: exact text(s), by default read from the problem's
+    floats. The number of digits doubles until the two enclosures part. A certificate that does not hold says why: the
+    reverse is true, a structure does not exist, or the order is undecided.
 
     Raises ValueError for unknown names, points of different problems, or a missing problem.
 
@@ -114,7 +114,7 @@ def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | No
 
     Source: gk25 (who wins); ostrowski59 (points).
     """
-    left, right = (_resolved(side, problem) for side in (left, right))
+    left, right = (_resolved(name, side, problem) for name, side in (("left", left), ("right", right)))
     problem = _problem(left, right, problem)
     hope = f"{_label(left, 'left')} < {_label(right, 'right')}"
     why = unknown_loss(problem)
@@ -233,8 +233,10 @@ def _problem(left, right, problem: Problem | None) -> Problem:
     return problem
 
 
-def _resolved(side, problem: Problem | None):
-    """A structure without an enclosure of its own (`sel`) as the point it is."""
+def _resolved(name: str, side, problem: Problem | None):
+    """The point that a side is or holds; a structure without an enclosure of its own (`sel`) as the point it is."""
+    if held_point(side) is not None:
+        return logit_point_of(name, side)
     if problem is None or not isinstance(side, str) or scales.is_name(side):
         return side
     from ufm.structures import catalogue

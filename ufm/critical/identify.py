@@ -31,7 +31,7 @@ from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below
-from ufm.points import FactorPoint, LogitPoint
+from ufm.points import FactorPoint, LogitPoint, held_point
 from ufm.problem import Problem
 from ufm.structures import dnc, pairs, scales
 from ufm.structures.blocks import described, sees_shifts
@@ -152,8 +152,7 @@ def identify(Z=None, *, features=None, labels=None, weights=None, loss=None, mat
     nothing or too much is given.
     """
     tol = arguments.positive("match", match)
-    point = getattr(Z, "point", None)
-    Z = point if isinstance(point, (FactorPoint, LogitPoint)) else Z
+    Z = Z if (point := held_point(Z)) is None else point
     given = _read(Z, features, weights, labels, loss)
     if isinstance(Z, FactorPoint) and not Z.problem.linear and keeps_positive(Z.problem):
         return Identity(nonlinear_name(Z, tol), hidden_rank(Z), None, (), given.within, given.collapse, (), tol, given)

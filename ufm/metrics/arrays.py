@@ -12,6 +12,7 @@ from ufm.metrics.records import Collapse, LayerCollapse
 from ufm.numerics import arguments
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
+from ufm.points import FactorPoint, LogitPoint, held_point
 
 
 @named_arguments
@@ -38,7 +39,8 @@ def collapse(
 
     features, labels, weights are other names of X, y, W. Of several layers: features a list or a dict by name of arrays
     (N, d_l), weights the matrices (., d_l) that read each layer, as many as there are layers (None where unknown), or
-    the last one alone as an array. The answer is then a LayerCollapse.
+    the last one alone as an array. The answer is then a LayerCollapse, and that of a point too, or of what holds one
+    (`collapse(result)`).
 
     >>> import numpy as np
     >>> simplex = np.eye(3) - 1 / 3
@@ -52,6 +54,9 @@ def collapse(
     naming the argument for shapes that do not fit, entries that are not finite, K < 2, labels out of range, classes
     without samples, an argument given under both names, and a rank above that of the means.
     """
+    point = held_point(X)
+    if point is not None:
+        return _of_point(point, y, W, b, features, labels, weights, gap=gap, rank=rank)
     if (X is None) == (features is None):
         raise ValueError("collapse needs either X (N, d) or features, one array (N, d) or one per layer (N, d_l).")
     y_name, y = _either("y", y, "labels", labels)
@@ -68,6 +73,15 @@ def collapse(
     b = _bias(b, W)
     y, K = _classes(y_name, y, X, W)
     return _one(X, y, K, W, b, gap, rank)[0]
+
+
+def _of_point(point: FactorPoint | LogitPoint, *given, gap: float, rank: int | None) -> LayerCollapse:
+    """All layers of a point, whose problem has the labels and whose factors are the weights."""
+    if any(value is not None for value in given):
+        raise ValueError("X is a point, which has features, labels, weights and bias of its own: give it alone.")
+    point = point.lift() if isinstance(point, LogitPoint) else point
+    features, weights = [H.T for H in point.layers()], list(point.factors[1:])
+    return _layers(features, "labels", point.problem.labels, weights, point.b, gap, rank)
 
 
 def _either(name: str, value, other: str, second) -> tuple[str, object]:

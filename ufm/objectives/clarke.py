@@ -29,7 +29,7 @@ from ufm.numerics.renamed import renamed, renamed_to
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated
 from ufm.objectives.masks import solve_masks
-from ufm.points import FactorPoint, point_of
+from ufm.points import FactorPoint, LogitPoint, point_of
 
 TOL = 1e-9
 """Modulus of a pre-activation, relative to the largest of its layer, up to which it is on the kink."""
@@ -76,16 +76,15 @@ class Clarke(ByContent):
 
 @renamed(tol="rel_tol")
 def clarke(point, rel_tol: float = TOL) -> Clarke:
-    """min over masks of |grad F| at a FactorPoint, or what holds one; the norm of the gradient for linear and
+    """min over masks of |grad F| at a point, or what holds one; the norm of the gradient for linear and
     smooth activations.
 
     rel_tol >= 0 is relative to the largest pre-activation of the layer; 0 leaves only exact zeros free.
-    Raises ValueError for what is no FactorPoint, and for activations that are neither smooth nor piecewise linear with
+    Raises ValueError for what is no point, and for activations that are neither smooth nor piecewise linear with
     one kink at 0.
     """
     point = point_of("point", point)
-    arguments.instance("point", point, FactorPoint)
-    objective, x = merged(point)
+    objective, x = merged(point.lift() if isinstance(point, LogitPoint) else point)
     return at(objective, x, rel_tol, columns="classes" if objective.collapsed else "samples")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ufm.critical.classify import with_name
 from ufm.objectives.logits import schatten, value
 from ufm.plot.style import beside, colour, house_style, new_axes
-from ufm.points import LogitPoint
+from ufm.points import LogitPoint, logit_point_of
 
 
 def split(point: LogitPoint) -> tuple[float, float]:
@@ -24,14 +25,14 @@ def split(point: LogitPoint) -> tuple[float, float]:
     return value(point) - penalty, penalty
 
 
-def costs(points: Iterable[LogitPoint], ax=None):
+def costs(points: Iterable, ax=None):
     """One bar per point, its fit (dark) below its penalty (light), with F at its end and the rank beside its name.
 
-    Raises ValueError where there is nothing to draw.
+    points: of linear models, or what holds them. Raises ValueError where there is nothing to draw.
     """
-    points = list(points)
+    points = [with_name(logit_point_of("points", point)) for point in points]
     if not points:
-        raise ValueError("points must hold at least one LogitPoint; got none.")
+        raise ValueError("points must hold at least one point; got none.")
     with house_style():
         ax = new_axes(ax, figsize=(5, 0.8 + 0.45 * len(points)))
         for y, point in enumerate(points):

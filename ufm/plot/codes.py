@@ -6,18 +6,19 @@ import numpy as np
 
 from ufm.critical.identify import identify
 from ufm.plot.style import colour, house_style
-from ufm.points import LogitPoint
+from ufm.points import LogitPoint, logit_point_of
 
 
-def code(point: LogitPoint, ax=None, title: str | None = None):
-    """Class features V diag(s)^(1/2) of a LogitPoint of rank 2 (plane) or 3 (space), edges between nearest classes.
+def code(point, ax=None, title: str | None = None):
+    """Class features V diag(s)^(1/2) of a point, or of what holds one, of rank 2 (plane) or 3 (space), edges between
+    nearest classes.
 
     In space the convex hull is shaded. Points of other rank are refused: ValueError naming the rank.
     ax: axes of the right projection (3-D for rank 3), or None for a new figure.
     """
-    point = point.point if hasattr(point, "critical") else point
-    if not isinstance(point, LogitPoint) or point.rank not in (2, 3):
-        raise ValueError(f"point must be a LogitPoint of rank 2 or 3 to be drawn as a code; got {point!r}.")
+    point = logit_point_of("point", point)
+    if point.rank not in (2, 3):
+        raise ValueError(f"point must have rank 2 or 3 to be drawn as a code; got {point!r}.")
     X = _features(point)
     name = title if title is not None else point.name or identify(point).name
     with house_style():

@@ -6,7 +6,7 @@ import numpy as np
 
 from ufm.landscapes.table import Landscape
 from ufm.plot.style import apart, beside, colour, house_style, new_axes
-from ufm.points import FactorPoint, LogitPoint, class_logits
+from ufm.points import FactorPoint, LogitPoint, class_logits, point_of
 
 
 def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
@@ -38,11 +38,12 @@ def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
         return ax
 
 
-def logits(point: LogitPoint | FactorPoint, ax=None, title: str | None = None):
-    """Heat map of the class-mean logits: column c is the mean over class c, colours symmetric about zero."""
+def logits(point, ax=None, title: str | None = None):
+    """Heat map of the class-mean logits of a point, or of what holds one: column c is the mean over class c,
+    colours symmetric about zero."""
     with house_style():
         ax = new_axes(ax, figsize=(3.2, 3))
-        M = class_logits(point)
+        M = class_logits(point_of("point", point))
         M = M - M.mean(axis=0)
         reach = float(np.max(np.abs(M))) or 1.0
         image = ax.imshow(M, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
@@ -56,13 +57,13 @@ def logits(point: LogitPoint | FactorPoint, ax=None, title: str | None = None):
 def singular_values(points, ax=None):
     """Singular values of every factor (H_1, W_1, ..., W_L) against their number, one colour per point.
 
-    points: {name: LogitPoint or FactorPoint}. A balanced LogitPoint's factors have sqrt(Lam/lam_l) s^(1/D); markers
+    points: {name: point or what holds one}. A balanced LogitPoint's factors have sqrt(Lam/lam_l) s^(1/D); markers
     tell the factors apart where they differ.
     """
     with house_style():
         ax = new_axes(ax, figsize=(4, 3))
         for name, point in points.items():
-            spectra = factor_spectra(point)
+            spectra = factor_spectra(point_of("points", point))
             distinct = spectra if _differ(spectra) else spectra[:1]
             for l, s in enumerate(distinct):
                 look = {"marker": "osv^D*"[l % 6], "ms": 4, "lw": 0.8, "color": colour(name)}

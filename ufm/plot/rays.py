@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from ufm.critical.classify import with_name
 from ufm.objectives.logits import value
 from ufm.plot.style import house_style, new_axes, tints
-from ufm.points import LogitPoint
+from ufm.points import LogitPoint, logit_point_of
 
 
 def along_ray(point: LogitPoint, t) -> np.ndarray:
@@ -26,14 +29,15 @@ def along_ray(point: LogitPoint, t) -> np.ndarray:
     return np.array([value(p) for p in points])
 
 
-def ray(points: dict[str, LogitPoint], reach: float = 1.35, ax=None, samples: int = 400):
+def ray(points: Mapping[str, Any], reach: float = 1.35, ax=None, samples: int = 400):
     """F along the ray of every point against the size |Z| of the logits, with the points themselves marked.
 
-    points: {label: LogitPoint}; one colour per structure, later points of one colour lighter. reach: how far beyond the
-    point the ray goes. Raises ValueError where there is nothing to draw.
+    points: {label: point or what holds one}, linear models; one colour per structure, later points of one colour
+    lighter. reach: how far beyond the point the ray goes. Raises ValueError where there is nothing to draw.
     """
     if not points:
-        raise ValueError("points must hold at least one LogitPoint; got none.")
+        raise ValueError("points must hold at least one point; got none.")
+    points = {label: with_name(logit_point_of("points", point)) for label, point in points.items()}
     with house_style():
         ax = new_axes(ax, figsize=(5, 3.4))
         for (label, point), tint in zip(points.items(), tints(p.name for p in points.values()), strict=True):

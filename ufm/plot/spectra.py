@@ -6,12 +6,13 @@ import numpy as np
 
 from ufm.critical.measures import spectrum
 from ufm.plot.style import beside, colour, house_style, new_axes
+from ufm.points import point_of
 
 
 def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
     """Multiplicity (up, log) against eigenvalue (across) of the Hessian in all parameters, one row of stems per point.
 
-    points: {name: LogitPoint or CriticalPoint}, critical ones. Eigenvalues below `floor` times the largest are drawn at
+    points: {name: point or what holds one}, critical ones. Eigenvalues below `floor` times the largest are drawn at
     zero, hollow: flat directions. The axis is symmetric-logarithmic: linear within the power of ten below the ridge
     weight, logarithmic outside.
     """
@@ -21,7 +22,7 @@ def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
         found = {name: spectrum(point) for name, point in points.items()}
         axes = _rows(ax, len(found))
         size = max(abs(value) for rows in found.values() for value, _ in rows)
-        Lam = min(getattr(p, "point", p).problem.Lam for p in points.values())
+        Lam = min(point_of("points", p).problem.Lam for p in points.values())
         most = max(count for rows in found.values() for _, count in rows)
         for row, (name, rows) in zip(axes, found.items(), strict=True):
             tint = colour(name)

@@ -60,6 +60,5 @@ def start_of(start):
     if callable(start):
         return start
     raise ValueError(
-        "start must be None, a FactorPoint, a LogitPoint or a function from solvers.starts; got"
-        f" {type(start).__name__}."
+        f"start must be None, a point, what holds one, or a function from solvers.starts; got {type(start).__name__}."
     )

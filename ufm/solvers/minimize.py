@@ -18,7 +18,7 @@ from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.rows import BatchObjective
 from ufm.objectives.stationary import asked, asked_at, is_zero
-from ufm.points import LogitPoint
+from ufm.points import LogitPoint, held_point
 from ufm.problem import Problem
 from ufm.solvers.choices import check_start, objective_in, space_of, start_of
 from ufm.solvers.descent import descend
@@ -57,7 +57,7 @@ def minimize(
     file in use holds; their settings are the fields of their records. decay="decoupled" (gd, adam, sign, polar; adamw
     has no other) keeps the ridge out of the direction: x <- x - lr direction - lr lam x. The result is about F all the
     same: fun and grad_norm are those of F.
-    start: None for Gaussian N(0, 1/d), a FactorPoint, a LogitPoint, or one of `solvers.starts`.
+    start: None for Gaussian N(0, 1/d), anything that is a point or holds one, or one of `solvers.starts`.
     space: `factors` runs on all N columns at full width; `reduced` on one weighted column per class and (linear models)
     widths min(d, K), which has the same minima. Default: `reduced` for lbfgs and newton but for FactorPoint starts and
     models without s(t x) = t s(x), else `factors`. tol: on the norm of the full gradient; after a finish on kinks, of
@@ -75,6 +75,7 @@ def minimize(
     began = time.perf_counter()
     tol = arguments.positive("tol", tol)
     every = arguments.integer("trace", trace, 0)
+    start = held_point(start) or start
     space = space_of(problem, start, method, space)
     way = method_of(method, settings, problem, space)
     settings = way.settings

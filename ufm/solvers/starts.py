@@ -7,7 +7,7 @@ import numpy as np
 from ufm.numerics import arguments
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
-from ufm.points import FactorPoint, LogitPoint
+from ufm.points import FactorPoint, LogitPoint, point_of
 
 
 def gaussian(scale: float | None = None):
@@ -37,8 +37,10 @@ def balanced(scale: float = 1.0):
     return start
 
 
-def near(point: FactorPoint | LogitPoint, radius: float = 1e-3):
-    """A point, lifted if need be, plus Gaussian noise of norm about radius times its own norm (radius 0: itself)."""
+def near(point, radius: float = 1e-3):
+    """A point or what holds one, lifted if need be, plus Gaussian noise of norm about radius times its own norm (radius
+    0: itself)."""
+    point = point_of("point", point)
     radius = arguments.nonnegative("radius", radius)
 
     def start(objective: FactorObjective, draw: np.random.Generator) -> np.ndarray:

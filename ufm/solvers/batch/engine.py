@@ -24,7 +24,7 @@ from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.objectives.rows import BatchObjective
 from ufm.objectives.stationary import asked, asked_at
-from ufm.points import LogitPoint
+from ufm.points import LogitPoint, held_point
 from ufm.problem import Problem
 from ufm.solvers import choices, messages
 from ufm.solvers import lbfgs as single_lbfgs
@@ -78,6 +78,7 @@ def run_batch(
     """
     arguments.instance("problem", problem, Problem)
     index = _indices(starts)
+    start = held_point(start) or start
     space = choices.space_of(problem, start, method, space)
     way = method_of(method, settings, problem, space)
     settings = {"tol": arguments.positive("tol", tol), **way.settings}
