@@ -6,18 +6,21 @@ import argparse
 import datetime
 import functools
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.child import worker
 from benchmarks.jobs import JOBS, QUICK
-from benchmarks.machine import cpu, load, machine, told, versions
+from benchmarks.machine import QUIET, clocks, cpu, load, machine, others, told, versions
 from benchmarks.measure import header, line, rows, table
 from benchmarks.solves import F1
 
 __all__ = ["cpu", "main", "versions"]
 
+RESULTS = Path(__file__).parent / "results"
+"""Where tables of record are."""
 DESCRIPTION = (
     "Measure ufm and today's tools side by side and print one table of ratios. A tool whose package is missing is"
     " skipped with a word."
@@ -25,7 +28,8 @@ DESCRIPTION = (
 EXAMPLE = """examples:
   python -m benchmarks --quick
   python -m benchmarks --only solve --only gradient
-  python -m benchmarks --out benchmarks/results
+  python -m benchmarks --out /tmp/tables --only relu
+  python -m benchmarks --record
 
 Seconds are medians; the ratio is to the first row of each job, which is ours. See benchmarks/README.md."""
 
@@ -48,7 +52,15 @@ def main(argv=None) -> int:
     )
     parser.add_argument("--list", action="store_true", help="print the jobs' names and leave")
     parser.add_argument("--out", metavar="FOLDER", help="write the dated table there, as Markdown and JSON")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"the table of record: every job at full size, written to benchmarks/results; refused (exit 2) while the"
+        f" load average is above {QUIET}",
+    )
     options = parser.parse_args(argv)
+    if options.record and (options.quick or options.only or options.out):
+        parser.error("--record is every job at full size in one place; it takes no --quick, --only or --out.")
     names = (
         list(QUICK if options.quick else JOBS)
         if options.only is None
@@ -59,8 +71,15 @@ def main(argv=None) -> int:
     if options.list:
         print("\n".join(f"{name:<20}{JOBS[name](options.quick).what}" for name in names))
         return 0
+    began, before, start, found, loads = time.perf_counter(), load(), clocks(), [], {}
+    if before is not None and before > QUIET and not options.quick:
+        busy = f"the load average is {before:.2f}, above {QUIET}: seconds of a busy machine are no record"
+        if options.record:
+            parser.error(f"{busy}. Wait until the machine is quiet, or use --out FOLDER.")
+        print(f"warning: {busy}", file=sys.stderr)
+    if options.record:
+        options.out = RESULTS
     print(f"F1: {F1!r}\n\n{header()}")
-    began, before, found, loads = time.perf_counter(), load(), [], {}
     for name in names:
         job = JOBS[name](options.quick)
         print(f"\n[{name}] {job.what}", flush=True)
@@ -73,6 +92,7 @@ def main(argv=None) -> int:
             "load_before": before,
             "load_after": load(),
             "loads": loads,
+            "others": others(start, clocks()),
         }
         where = {
             **machine(),
@@ -97,6 +117,8 @@ def summary(where: dict) -> str:
         if busy
         else ""
     )
+    beside = where.get("others")
+    said += "" if beside is None else f"; other processes kept {beside:.2f} cores busy on average"
     return f"{told(where)}; {where['seconds']:.0f} s in all{said}."
 
 

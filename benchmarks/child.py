@@ -8,6 +8,7 @@ referee: VmHWM on Linux, because ru_maxrss would carry over the size of the pare
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from benchmarks.measure import MODULES, End, Tool, clock
+from benchmarks.measure import End, Tool, clock
 
 
 @contextmanager
@@ -56,15 +57,20 @@ def worker(job: str, tool: int, limit: float, quick: bool) -> Iterator[Callable]
         try:
             yield run
         finally:
-            process.kill()
-            process.communicate()
+            with contextlib.suppress(OSError):
+                process.stdin.close()  # its answers end, and it clears up
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
 
 
 def measured(tool: Tool, seed: int) -> tuple[float, float | None, End]:
     """(seconds, peak MiB, End) of one run in this process; what the End says itself goes before."""
-    for package in tool.needs:  # importing is a job of its own
-        if package != "gpu":
-            importlib.import_module(MODULES.get(package, package))
+    for module in tool.packages.values():  # importing is a job of its own
+        importlib.import_module(module)
     seconds, answer = clock(tool.prepare(seed))
     peak = peak_mib()
     end = tool.judge(answer)

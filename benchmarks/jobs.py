@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks import proofs, rates, scale, solves, startup
+from benchmarks import before, landscapes, proofs, rates, relu, scale, solves, startup
 from benchmarks.measure import Job
 
 JOBS: dict[str, Callable[[bool], Job]] = {
@@ -20,7 +20,10 @@ JOBS: dict[str, Callable[[bool], Job]] = {
     "compare": scale.compare,
     "compare-1000": scale.compare_thousand,
     "compare-wide": scale.compare_wide,
+    **landscapes.JOBS,
+    **relu.JOBS,
     "random-200": scale.random_start,
+    **before.JOBS,
     "gpu": scale.on_gpu,
     **proofs.JOBS,
     "imports": startup.imports,
@@ -43,6 +46,9 @@ QUICK = tuple(
         "compare-wide",
         "complete-V4",
         "critical-K10",
+        "single-vs-batch-F1",
+        "single-vs-batch-K50",
+        "single-vs-batch-census",
     )
 )
 """What `--quick` runs unless `--only` asks for others."""

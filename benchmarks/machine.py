@@ -6,8 +6,9 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import time
 
-PACKAGES = ("numpy", "scipy", "autograd", "torch", "pymanopt", "cvxpy", "python-flint")
+PACKAGES = ("numpy", "scipy", "autograd", "torch", "jax", "pymanopt", "cvxpy", "python-flint")
 
 
 def versions() -> dict[str, str]:
@@ -54,6 +55,33 @@ def blas() -> str:
 def load() -> float | None:
     """Mean number of running processes over the last minute."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+QUIET = 1.2
+"""The largest load at which a table of record is begun: what runs beside it takes at most a fifth of a core."""
+
+
+def clocks() -> tuple[float, float, float] | None:
+    """(seconds gone by, processor seconds of all processes and of what was taken from this machine, of this process and
+    those it waited for); None where the system does not tell."""
+    try:
+        with open("/proc/stat", encoding="utf-8") as file:
+            user, nice, system, _, _, irq, soft, steal, *_ = map(int, file.readline().split()[1:])
+    except (OSError, ValueError):
+        return None
+    return (
+        time.perf_counter(),
+        (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK"),
+        sum(os.times()[:4]),
+    )
+
+
+def others(before, after) -> float | None:
+    """Mean number of cores that other processes kept busy between two `clocks`."""
+    if before is None or after is None:
+        return None
+    gone, everybody, mine = (b - a for a, b in zip(before, after, strict=True))
+    return round(max(0.0, everybody - mine) / gone, 2) if gone > 0 else None
 
 
 def machine() -> dict:

@@ -38,7 +38,7 @@ class End:
 class Tool:
     """One way of doing a job: `prepare(seed)` gives the work that is timed, `judge` reads its answer.
 
-    needs: packages (or `gpu`) without which the tool is skipped with a word.
+    needs: packages, `gpu`, or `baseline` (an older version of ufm) without which the tool is skipped with a word.
     """
 
     name: str
@@ -48,15 +48,22 @@ class Tool:
 
     def absent(self) -> str:
         """Why the tool cannot run here; empty if it can."""
-        missing = [
-            name for name in self.needs if name != "gpu" and importlib.util.find_spec(MODULES.get(name, name)) is None
-        ]
+        missing = [name for name, module in self.packages.items() if importlib.util.find_spec(module) is None]
         if missing:
             return f"skipped: {' and '.join(missing)} not installed"
+        if "baseline" in self.needs:
+            from benchmarks.before import absent
+
+            return absent()
         return "not measured: no GPU at hand" if "gpu" in self.needs and not gpu() else ""
 
+    @property
+    def packages(self) -> dict[str, str]:
+        """Name -> module of the packages it needs."""
+        return {name: MODULES.get(name, name) for name in self.needs if name not in ("gpu", "baseline")}
 
-MODULES = {"python-flint": "flint", "PyTorch": "torch", "array-api-compat": "array_api_compat"}
+
+MODULES = {"python-flint": "flint", "PyTorch": "torch", "JAX": "jax", "array-api-compat": "array_api_compat"}
 
 
 def gpu() -> bool:

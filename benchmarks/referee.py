@@ -17,14 +17,28 @@ CLOSE = 1e-5
 
 
 def judge(problem: Problem, answer) -> End:
-    """The End of (point or flat factors, evaluations)."""
+    """The End of (point or flat factors, evaluations).
+
+    At kinks of ReLU the gradient norm is the smallest over the slopes there, as `classify` gives it.
+    """
     where, evaluations = answer
     objective = FactorObjective(problem)
     x = flat(objective, where)
+    if not problem.linear:
+        return _kinked(objective, x, evaluations)
     fun, grad = objective.value_grad(x)
     fun, grad_norm = float(fun), float(np.linalg.norm(grad))
     name, off = ("not converged", None) if grad_norm > CLOSE else nearest(objective, x, fun)
     return End(fun, grad_norm, evaluations, off, name)
+
+
+def _kinked(objective: FactorObjective, x, evaluations) -> End:
+    import ufm
+
+    point = objective.point(x)
+    critical = ufm.classify(point)
+    name = "not converged" if critical.grad_norm > CLOSE else ufm.identify(point).name
+    return End(float(objective.value(x)), critical.grad_norm, evaluations, name=name)
 
 
 def flat(objective: FactorObjective, where) -> np.ndarray:

@@ -3,6 +3,8 @@ once."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import ufm
@@ -30,6 +32,7 @@ def solve(quick: bool) -> Job:
         ours("ufm lbfgs, factor space", F1, space="factors"),
         peer("scipy L-BFGS-B, our gradient", F1, peers.scipy_lbfgsb),
         peer("scipy L-BFGS-B, autograd's gradient", F1, peers.autograd_lbfgsb, ("autograd",)),
+        jax_peer("scipy L-BFGS-B, JAX's compiled gradient", F1),
         peer("PyTorch LBFGS", F1, peers.torch_lbfgs, ("PyTorch",)),
         peer("pymanopt trust regions, product of factors", F1, peers.pymanopt_product, ("pymanopt", "autograd")),
         peer(
@@ -204,3 +207,14 @@ def peer(name: str, problem: ufm.Problem, function, needs: tuple[str, ...] = (),
         return lambda: function(problem, x0, **options)
 
     return Tool(name, prepare, lambda answer: judge(problem, answer), needs)
+
+
+def jax_peer(name: str, problem: ufm.Problem, **options) -> Tool:
+    """scipy on JAX's gradient from the same start; compiling is not timed."""
+    function = peer(name, problem, peers.jax_lbfgsb, ("JAX",), **options)
+
+    def prepare(seed: int):
+        peers.jax_gradient(problem)
+        return function.prepare(seed)
+
+    return replace(function, prepare=prepare)

@@ -13,15 +13,18 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import __main__ as command
-from benchmarks import batched, measure, rates, referee
+from benchmarks import batched, before, measure, peers, rates, referee
 from benchmarks.child import measured, worker
 from benchmarks.jobs import JOBS, QUICK
-from benchmarks.machine import machine
-from benchmarks.measure import End, Job, Tool, header, line, rows, table
+from benchmarks.landscapes import SIX_MSE
+from benchmarks.machine import machine, others
+from benchmarks.measure import End, Job, Row, Tool, header, line, rows, table
+from benchmarks.relu import FOUR, TEN
 from benchmarks.solves import F1, batch_factors
 from ufm import structures
 from ufm.objectives.factors import FactorObjective
 from ufm.problem import Problem
+from ufm.solvers import starts
 
 TORCH = importlib.util.find_spec("torch") is not None
 
@@ -58,7 +61,7 @@ def test_every_job_is_built_without_work_and_its_tools_have_names_that_fit(quick
         }
 
 
-@pytest.mark.parametrize("name", ["gradient-reduced", "gradient-full", "gemm", "naming", "random-200"])
+@pytest.mark.parametrize("name", ["gradient-reduced", "gemm", "naming", "random-200", "landscape", "profile", "relu"])
 def test_jobs_run_at_tiny_size_and_tools_on_one_point_agree(name):
     job = JOBS[name](True)
     job = Job(**{**vars(job), "tools": tuple(t for t in job.tools if not t.needs)})
@@ -66,7 +69,7 @@ def test_jobs_run_at_tiny_size_and_tools_on_one_point_agree(name):
     assert [row.tool for row in found] == [t.name for t in job.tools]
     assert all(row.seconds > 0 and row.repeats == 1 and not row.note.startswith(("failed", "skipped")) for row in found)
     assert found[0].ratio == 1.0
-    assert name == "random-200" or all(
+    assert name in ("random-200", "landscape", "relu") or all(
         row.agrees in ("", "1/1") for row in found
     )  # from a random start tools may end in other minima
 
@@ -77,6 +80,35 @@ def test_a_job_runs_in_processes_of_its_own():
         assert row.note == "skipped: python-flint not installed"
     else:
         assert row.note.startswith("proved; checked again") and row.peak_mib > 10
+
+
+def test_the_older_version_is_another_one_and_does_the_same_job():
+    if before.absent():
+        assert before.absent().startswith("skipped: ")
+        pytest.skip(before.absent())
+    job = JOBS["single-vs-batch-K6"](True)
+    new, old = rows("single", job, here(job))
+    assert (before.unpacked() / "ufm" / "__init__.py").is_file() and before.unpacked() != before.ROOT
+    assert old.tool == f"ufm at {before.BASELINE[:7]}" and old.agrees == "1/1"
+    assert new.grad_norm <= 1e-12 and old.grad_norm <= 1e-12 and new.seconds > 0 and old.seconds > 0
+
+
+def test_an_older_version_that_is_not_in_the_history_is_skipped_with_a_word(monkeypatch):
+    monkeypatch.setattr(before, "BASELINE", "f" * 40)
+    assert before.absent() == "skipped: commit fffffff is not in the history of this checkout"
+
+
+def test_formulas_of_the_peers_are_the_objective():
+    import autograd.numpy as anp
+    from autograd.scipy.special import logsumexp
+
+    for problem in (FOUR, TEN, SIX_MSE, F1):
+        objective = FactorObjective(problem)
+        x = starts.gaussian()(objective, np.random.default_rng(0))
+        value = peers.formula(problem, anp, logsumexp)(*objective.unpack(x)[0])
+        assert value == pytest.approx(float(objective.value(x)), rel=1e-12)
+    with pytest.raises(ValueError, match="activation must be linear or relu"):
+        peers.formula(Problem(K=3, L=2, lam=0.1, activation="tanh"), anp, logsumexp)
 
 
 # Rows
@@ -166,6 +198,37 @@ def test_the_dated_files_say_where_they_were_taken(tmp_path):
         and "not run: gpu." in text
     )
     assert data["date"] == "2026-01-02" and data["rows"][0]["tool"] == "ufm" and data["cores"] >= 1 and data["blas"]
+
+
+@pytest.mark.parametrize("words", [["--record"], ["--only", "naming"]])
+def test_a_busy_machine_gives_no_record_and_a_warning_elsewhere(words, monkeypatch, capsys):
+    monkeypatch.setattr(command, "load", lambda: 1.3)
+    monkeypatch.setattr(command, "rows", lambda *_: [])
+    if "--record" in words:
+        with pytest.raises(SystemExit) as stop:
+            command.main(words)
+        assert stop.value.code == 2
+    else:
+        assert command.main(words) == 0
+    assert "load average is 1.30, above 1.2" in capsys.readouterr().err
+
+
+def test_a_quiet_machine_gives_a_record_in_its_place(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "load", lambda: 0.4)
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(command, "rows", lambda name, *_: [Row(name, "what", "ufm", note="not run")])
+    assert command.main(["--record"]) == 0
+    said = capsys.readouterr()
+    (text,) = tmp_path.glob("*.md")
+    assert not said.err and "load average 0.4 to 0.4" in text.read_text() and "[single-vs-batch-F1]" in text.read_text()
+    with pytest.raises(SystemExit):
+        command.main(["--record", "--quick"])
+    assert "it takes no --quick" in capsys.readouterr().err
+
+
+def test_cores_that_others_keep_busy_are_counted_without_our_own():
+    assert others((10.0, 100.0, 5.0), (20.0, 118.0, 15.0)) == 0.8
+    assert others(None, (20.0, 118.0, 15.0)) is None and others((1.0, 0.0, 0.0), (3.0, 1.0, 1.1)) == 0.0
 
 
 def test_names_of_jobs_are_listed_and_checked(capsys):
