@@ -1,10 +1,10 @@
 """A name for anybody's end point: any logit matrix, array of factors, or (features, classifier) pair.
 
-The order of names, for every verb of the package: `zero`; a family of `critical.families` (dnc, pairs, blocks, circle,
-...) within `tol` whose rank agrees; under MSE what `structures.modes.mode_name` says of its spectrum; a known code by
-its pattern of equal logits (`geometry.code_name`); where some class permutation fixes the logits, `code(1+3+3)` by the
-sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models are read from all layers first
-(`relu_names`).
+The order of names, for every verb of the package: `zero`; a structure (dnc, pairs, blocks, circle, ...: every one of
+the family `structures.STRUCTURES`) within `tol` whose rank agrees; under MSE what `structures.modes.mode_name` says of
+its spectrum; a known code by its pattern of equal logits (`geometry.code_name`); where some class permutation fixes the
+logits, `code(1+3+3)` by the sizes of its orbits (`geometry.orbit_name`); `unnamed(rank=r)`. ReLU models are read from
+all layers first (`relu_names`).
 
 At a point of a linear model whose gradient vanishes nothing is left to tolerance: its rank is exact, and so are
 coincidences of logits. There shapes get the name that their structure has in that problem: `dnc(small)` on the small
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ufm import losses, metrics
-from ufm.critical.families import Fit, families
 from ufm.critical.geometry import code_name, orbit_name, uniform_distances
 from ufm.critical.relu_names import TOL, hidden_rank, nonlinear_name
 from ufm.numerics import arguments
@@ -33,11 +32,11 @@ from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below
 from ufm.points import FactorPoint, LogitPoint, held_point
 from ufm.problem import Problem
-from ufm.structures import dnc, pairs, scales
-from ufm.structures.blocks import described, sees_shifts
+from ufm.structures.block_fits import sees_shifts
+from ufm.structures.fits import Fit, Seen
 from ufm.structures.modes import decouples, mode_name
 from ufm.structures.relu_collapse import keeps_positive
-from ufm.structures.sel import sel
+from ufm.structures.structure import STRUCTURES, everyone
 
 ROUNDING = 1e-15
 """Relative error of a difference of logits, per class."""
@@ -79,7 +78,7 @@ class Identity(ByContent):
         Families at their best scales (ranks are not compared), known codes in their uniform shape, and `zero`, whose
         distance is 1.
         """
-        found = {"dnc": 1.0, "pairs": 1.0} if self.given.norm == 0 else _distances(self.given, self.match)
+        found = dict.fromkeys(STRUCTURES.first, 1.0) if self.given.norm == 0 else _distances(self.given, self.match)
         own = {} if self.distance is None else {self.name: self.distance}
         near = sorted((item for item in found.items() if item[0] not in own), key=lambda item: item[1])
         return (*own.items(), *near)[:3]
@@ -203,74 +202,10 @@ def _code(M: np.ndarray, tol: float, rank: int | None) -> tuple[str, float] | No
 
 
 def _fits(given: Given, tol: float) -> list[Fit]:
-    """The families fitted, with the names that the point's own problem has for them."""
-    problem, found = given.problem, list(families(given.M, given.counts, given.shifts))
-    if problem is None or not problem.linear:
-        return found
-    own = _collapse(given.M, problem, tol) if given.shifts else None
-    others = [_in_problem(fit, problem, tol, given.reach(tol)) for fit in found if own is None or fit.name != "dnc"]
-    return others if own is None else [own, *others]
-
-
-def _in_problem(fit: Fit, problem: Problem, tol: float, reach: float) -> Fit:
-    """The fit under the name that its structure has in the problem: `sel` for dnc with unequal counts, `(small)` on
-    small roots."""
-    if fit.name == "dnc" and not problem.balanced and not sees_shifts(problem):
-        fit = replace(fit, name="sel")
-        return _on_small_root(fit, sel, problem, tol)
-    if fit.free is not None and fit.proper and fit.free[0] <= reach:
-        return _on_roots(fit, problem, tol)
-    return _on_small_root(fit, pairs, problem, tol) if fit.name == "pairs" and problem.K % 2 else fit
-
-
-def _on_small_root(fit: Fit, maker, problem: Problem, tol: float) -> Fit:
-    """`name(small)` where the scales are those of the structure's small root."""
-    try:
-        small = maker(problem, "small")
-    except ValueError:
-        return fit
-    near = len(small.scales) == len(fit.scales) and np.allclose(fit.scales, small.scales, rtol=tol, atol=0)
-    return replace(fit, name=f"{fit.name}(small)") if near and fit.distance <= tol else fit
-
-
-def _on_roots(fit: Fit, problem: Problem, tol: float) -> Fit:
-    """Blocks whose parts are all on roots of their scale equations, `blocks(3,2)(large,small)`; others as they are."""
-    big = sorted(
-        zip((part for part in fit.members if len(part) > 1), fit.free[1], strict=True),
-        key=lambda pair: (-len(pair[0]), -pair[1]),
-    )
-    known, words = {}, []
-    for part, a in big:
-        counts = problem.counts[list(part)]
-        key = len(part), int(counts[0])
-        if key not in known:
-            known[key], _ = scales.scale_roots(*scales.simplex_pull(problem, *key), problem)
-        near = min(known[key], key=lambda root: abs(np.log(root / a)), default=None)
-        if near is None or np.ptp(counts) or abs(near - a) > tol * near:
-            return fit
-        words.append("large" if near == known[key][-1] else "small")
-    name, found = described(fit.name, [a for _, a in big], words, len(known) == 1)
-    members = (*(part for part, _ in big), *(part for part in fit.members if len(part) == 1))
-    return replace(fit, name=name, distance=fit.free[0], scales=found, members=members)
-
-
-def _collapse(M: np.ndarray, problem: Problem, tol: float) -> Fit | None:
-    """The ray of the problem's own dnc, where the loss sees shifts: any counts, any width, up to the order of classes
-    of one count."""
-    for root, name in (("small", "dnc(small)"), ("large", "dnc")):
-        try:
-            point = dnc(problem, root)
-        except ValueError:
-            continue
-        A = replace(point, b=None).class_logits()
-        order = np.empty(problem.K, dtype=int)
-        order[np.lexsort((-np.diag(M), problem.counts))] = np.lexsort((-np.diag(A), problem.counts))
-        A = A[np.ix_(order, order)]
-        t = float(np.vdot(A, M) / np.vdot(A, A))
-        if root == "large" or abs(t - 1) <= tol:
-            distance = float(np.linalg.norm(M - t * A) / np.linalg.norm(M))
-            return Fit.ray(name, distance, [t * a for a in point.scales], (tuple(range(problem.K)),), point.rank)
-    return None
+    """How far all structures are, under the names that they have in the point's own problem."""
+    problem = given.problem if given.problem is not None and given.problem.linear else None
+    seen = Seen(given.M, given.counts, given.shifts, problem, tol, given.reach(tol))
+    return [fit for structure in everyone() for fit in structure.fits(seen)]
 
 
 def _distances(given: Given, tol: float) -> dict[str, float]:
@@ -280,8 +215,6 @@ def _distances(given: Given, tol: float) -> dict[str, float]:
         found[fit.name] = min(fit.distance, found.get(fit.name, np.inf))
     for name, distance in uniform_distances(given.M):
         found.setdefault(name, distance)
-    if len(found) < 3:
-        found["pairs"] = min(found.values())  # two classes are one pair
     return found
 
 

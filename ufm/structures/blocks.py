@@ -13,6 +13,7 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.block_fits import block_name, described, matches, sees_shifts
 from ufm.structures.structure import Structure
 
 
@@ -65,41 +66,6 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
     order = np.argsort(-s, kind="stable")
     label, values = described(name, chosen, roots, problem.balanced)
     return with_bias(LogitPoint(problem, U[:, order], s[order], U[:, order], None, label, values), name)
-
-
-def sees_shifts(problem: Problem) -> bool:
-    """Whether a constant added to all logits of a sample changes F: the loss sees it, and no free bias takes it."""
-    return not problem.loss.shift_invariant and problem.bias != 0
-
-
-def described(
-    name: str, chosen: Sequence[float], words: Sequence[str], balanced: bool
-) -> tuple[str, tuple[float, ...]]:
-    """(name with the roots of its parts, scales) of parts of scales a_i on the roots `words`: `pairs`, `pairs(small)`,
-    `blocks(3,2)(large,small)`.
-
-    Scales are the a_i; of pairs b_i = a_i/2, one number where counts and roots are equal.
-    """
-    label = (
-        name
-        if set(words) == {"large"}
-        else f"{name}(small)"
-        if set(words) == {"small"}
-        else f"{name}({','.join(words)})"
-    )
-    values = tuple(a / 2 for a in chosen) if name == "pairs" else tuple(chosen)
-    return label, values[:1] if name == "pairs" and balanced and len(set(words)) == 1 else values
-
-
-def block_name(parts: Sequence[int]) -> str:
-    """`dnc` for one part (of a loss that sees shifts `dnc` has rank K, and the simplex is `blocks(K)`), `pairs` for
-    parts of 2 alone, else `blocks(6,2,2)`."""
-    parts = sorted(parts, reverse=True)
-    if len(parts) == 1:
-        return "dnc"
-    if set(parts) == {2}:
-        return "pairs"
-    return f"blocks({','.join(map(str, parts))})"
 
 
 def partitions(total: int, least: int = 2, most: int | None = None):
@@ -204,5 +170,6 @@ BLOCKS = Structure(
     "Z = blockdiag(a_1 S_{k_1}, ..., a_m S_{k_m}) (x) 1', S_k = I - 11'/k, rank sum (k_i - 1)",
     blocks,
     variants=variants,
+    matches=matches,
     colour="#56B4E9",
 )

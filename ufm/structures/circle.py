@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.state import own_numpy_state
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+from ufm.structures.fits import Fit, Seen, least_squares, on_small_root
 from ufm.structures.idempotent import one_mode
 from ufm.structures.structure import Structure
 
@@ -51,10 +54,23 @@ def frame(K: int) -> np.ndarray:
     return np.sqrt(2.0 / K) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
+def matches(seen: Seen) -> Iterator[Fit]:
+    """The cosine in the order of the angles that the two leading modes give."""
+    if seen.K < 5:
+        return
+    values, vectors = np.linalg.eigh(0.5 * (seen.M + seen.M.T))
+    angles = np.arctan2(vectors[:, -1] * np.sqrt(abs(values[-1])), vectors[:, -2] * np.sqrt(abs(values[-2])))
+    order = np.argsort(angles)
+    E = frame(seen.K) @ frame(seen.K).T
+    distance, (a,) = least_squares(seen.M[np.ix_(order, order)], [E])
+    yield on_small_root(Fit.ray("circle", distance, (a,), (tuple(order.tolist()),), 2), circle, seen)
+
+
 CIRCLE = Structure(
     "circle",
     "Z = a (2/K) cos(2 pi (i - j)/K) (x) 1', rank 2, K >= 5: the classes evenly on a circle",
     circle,
     variants=lambda problem: (),
+    matches=matches,
     colour="#CC79A7",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
 from ufm.structures.blocks import blocks
+from ufm.structures.fits import Fit, Seen, least_squares
 from ufm.structures.shifts import simplex_and_constant, two_scales
 from ufm.structures.structure import Structure
 
@@ -104,6 +106,49 @@ def variants(problem: Problem):
         yield "dnc(small)", lambda: replace(dnc(problem, "small"), name="dnc(small)")
 
 
+def matches(seen: Seen) -> Iterator[Fit]:
+    """Collapse under a loss that sees shifts, on the ray of the problem's own dnc where that is known; under others it
+    is the block of all classes."""
+    if not seen.shifts:
+        return
+    yield _own_ray(seen) or _any_ray(seen.M, seen.counts)
+
+
+def _own_ray(seen: Seen) -> Fit | None:
+    """The ray of the problem's own dnc: any counts, any width, up to the order of classes of one count."""
+    M, problem = seen.M, seen.problem
+    for root, name in (("small", "dnc(small)"), ("large", "dnc")) if problem is not None else ():
+        try:
+            point = dnc(problem, root)
+        except ValueError:
+            continue
+        A = replace(point, b=None).class_logits()
+        order = np.empty(problem.K, dtype=int)
+        order[np.lexsort((-np.diag(M), problem.counts))] = np.lexsort((-np.diag(A), problem.counts))
+        A = A[np.ix_(order, order)]
+        t = float(np.vdot(A, M) / np.vdot(A, A))
+        if root == "large" or abs(t - 1) <= seen.tol:
+            distance = float(np.linalg.norm(M - t * A) / np.linalg.norm(M))
+            return Fit.ray(name, distance, [t * a for a in point.scales], (tuple(range(problem.K)),), point.rank)
+    return None
+
+
+def _any_ray(M: np.ndarray, counts: np.ndarray) -> Fit:
+    """a (I - 11'/K) + c 11'/K, of one scale where a = c; for unequal counts a_c e_c (one a per count)."""
+    K, J, everyone = len(M), np.full((len(M), len(M)), 1.0 / len(M)), (tuple(range(len(M))),)
+    if len(set(counts.tolist())) == 1:
+        distance, (a, c) = least_squares(M, [np.eye(K) - J, J])
+        return Fit.ray("dnc", distance, (a, c) if abs(a - c) > 1e-9 * abs(a) else (a,), everyone, K)
+    basis = [np.diag((counts == count).astype(float)) for count in sorted(set(counts.tolist()))]
+    distance, found = least_squares(M, basis)
+    return Fit("dnc", distance, tuple(map(float, found)), everyone, K, min(found) > 0)
+
+
 DNC = Structure(
-    "dnc", "Z = a (I - 11'/K) (x) 1', rank K - 1: deep neural collapse", dnc, variants=variants, colour="#0072B2"
+    "dnc",
+    "Z = a (I - 11'/K) (x) 1', rank K - 1: deep neural collapse",
+    dnc,
+    variants=variants,
+    matches=matches,
+    colour="#0072B2",
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 from scipy import optimize
 
@@ -9,7 +12,9 @@ from ufm.numerics.state import own_numpy_state
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.block_fits import blocks_fit
 from ufm.structures.blocks import blocks
+from ufm.structures.fits import Fit, Seen, least_squares, on_small_root
 from ufm.structures.structure import Structure
 
 
@@ -175,11 +180,49 @@ def _apex_variants(problem: Problem):
         yield "pairs+apex", lambda: pairs_apex(problem)
 
 
+def _pairs_matches(seen: Seen) -> Iterator[Fit]:
+    """Pairs with a lone class, of one scale; without one they are blocks. Two classes are one pair, and called dnc."""
+    if seen.K == 2 and not seen.shifts:
+        yield replace(blocks_fit(seen.M, [[0, 1]], seen.counts, False), name="pairs", proper=False)
+    for P, lone, members in _odd_pairs(seen):
+        own = np.zeros(seen.K)
+        own[lone] = 1.0
+        up = own if seen.shifts else own - 1.0 / seen.K
+        distance, (b,) = least_squares(seen.M, [P + np.outer(up, own)])
+        yield on_small_root(Fit.ray("pairs", distance, (b,), members, seen.K // 2 + 1), pairs, seen)
+
+
+def _apex_matches(seen: Seen) -> Iterator[Fit]:
+    """Pairs and a lone class with a scale (and, centred, a direction) of its own."""
+    for P, lone, members in _odd_pairs(seen) if seen.K > 3 else ():
+        own, others = np.zeros(seen.K), np.ones(seen.K)
+        own[lone], others[lone] = 1.0, 0.0
+        up = own if seen.shifts else own - 1.0 / seen.K
+        u = up / np.linalg.norm(up)
+        more = [] if seen.shifts else [np.outer(u, others) / np.sqrt(seen.K - 1)]
+        distance, found = least_squares(seen.M, [P, np.outer(u, own), *more])
+        if min(found[:2]) > 0:
+            yield Fit("pairs+apex", distance, tuple(map(float, found)), members, seen.K // 2 + 1, True)
+
+
+def _odd_pairs(seen: Seen):
+    """(matrix of the pairs, the lone class, parts) of every proposed partition into pairs and one class."""
+    for parts in seen.partitions:
+        if [len(p) for p in parts].count(1) != 1 or {len(p) for p in parts} != {1, 2}:
+            continue
+        parts, P = sorted(parts, key=len, reverse=True), np.zeros((seen.K, seen.K))
+        for i, j in parts[:-1]:
+            P[i, i] = P[j, j] = 1.0
+            P[i, j] = P[j, i] = -1.0
+        yield P, parts[-1][0], tuple(map(tuple, parts))
+
+
 PAIRS = Structure(
     "pairs",
     "Z = blockdiag(b [[1, -1], [-1, 1]], ...) (x) 1', rank K/2; a lone class of odd K at b",
     pairs,
     variants=_pairs_variants,
+    matches=_pairs_matches,
     colour="#D55E00",
 )
 APEX = Structure(
@@ -187,5 +230,6 @@ APEX = Structure(
     "pairs of scale b and a lone class of odd K with a scale and a direction of its own, rank (K+1)/2, critical",
     pairs_apex,
     variants=_apex_variants,
+    matches=_apex_matches,
     colour="#E69F00",
 )

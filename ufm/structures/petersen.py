@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ufm.numerics import arguments
 from ufm.numerics.state import own_numpy_state
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+from ufm.structures.fits import Fit, Seen, least_squares, on_small_root
 from ufm.structures.idempotent import one_mode
 from ufm.structures.scales import helmert
 from ufm.structures.structure import Structure
@@ -42,10 +44,24 @@ def frame() -> np.ndarray:
     return pairs @ helmert(5) / np.sqrt(3.0)
 
 
+def matches(seen: Seen) -> Iterator[Fit]:
+    """The projection, where the three lowest logits of every class make Petersen's graph."""
+    if seen.K != CLASSES:
+        return
+    order = np.argsort(0.5 * (seen.M + seen.M.T) + 1e9 * np.eye(CLASSES), axis=1)
+    A, one = np.zeros((CLASSES, CLASSES)), np.eye(CLASSES)
+    for i in range(CLASSES):
+        A[i, order[i, :3]] = 1.0
+    if np.array_equal(A, A.T) and np.array_equal(A @ A + A - 2 * one, np.ones_like(A)):
+        distance, (a,) = least_squares(seen.M, [(A - 3 * one) @ (A - one) / 15.0])
+        yield on_small_root(Fit.ray("petersen", distance, (a,), (), 4), petersen, seen)
+
+
 PETERSEN = Structure(
     "petersen",
     "Z = a E (x) 1', E = (A - 3)(A - 1)/15 with A Petersen's graph, rank 4, K = 10",
     petersen,
     variants=lambda problem: (),
+    matches=matches,
     colour="#009E73",
 )

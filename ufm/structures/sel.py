@@ -13,7 +13,7 @@ problem is convex, and SEL its only solution. Sources: thrampoulidis22, ji22 (L 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,8 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import scales
+from ufm.structures.block_fits import blocks_fit, unequal
+from ufm.structures.fits import Fit, Seen, on_small_root
 from ufm.structures.structure import Structure
 from ufm.structures.zero import zero
 
@@ -171,10 +173,18 @@ def variants(problem: Problem):
             yield "sel(small)", lambda: replace(sel(problem, "small"), name="sel(small)")
 
 
+def matches(seen: Seen) -> Iterator[Fit]:
+    """The whole simplex, where the counts of a problem differ."""
+    if unequal(seen):
+        fit = blocks_fit(seen.M, [list(range(seen.K))], seen.counts, False)
+        yield on_small_root(replace(fit, name="sel"), sel, seen)
+
+
 SEL = Structure(
     "sel",
     "Z = a (I - 11'/K) Y, rank K - 1: collapse for unequal class counts, critical on its ray",
     sel,
     variants=variants,
+    matches=matches,
     colour="#44AA99",
 )

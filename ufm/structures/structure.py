@@ -21,6 +21,7 @@ from ufm.numerics.families import Family, modules_in
 from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
+from ufm.structures.fits import Fit, Seen, point_fit
 
 Point = LogitPoint | FactorPoint
 Maker = Callable[[], Point]
@@ -63,7 +64,7 @@ class Structure:
     variants: Callable[[Problem], Iterable[tuple[str, Maker]]] | None = None
     models: Callable[[Problem], bool] = linear
     exists: Callable[[Problem], str] | None = None
-    matches: Callable | None = None
+    matches: Callable[[Seen], Iterable[Fit]] | None = None
     colour: str | None = None
     enclosure: Callable | None = None
 
@@ -97,6 +98,14 @@ class Structure:
         for name, make in pairs:
             yield name, functools.partial(_refuse, reason) if reason else functools.partial(_made, name, make, problem)
 
+    def fits(self, seen: Seen) -> Iterator[Fit]:
+        """How far what is seen is from the structure's shapes, or from its points in the problem."""
+        if self.matches is not None:
+            yield from self.matches(seen)
+        elif seen.problem is not None:
+            for name, point in _points(self, seen.problem):
+                yield point_fit(name, point, seen)
+
     def missing(self, problem: Problem) -> str:
         """Why no point of the structure exists here; "" where one does."""
         reason = f"{self.name} is not a structure of this problem: {_kind(problem)}."
@@ -112,6 +121,19 @@ class Structure:
         return {"name": self.name, "doc": self.doc, "colour": self.colour, "enclosure": self.enclosure is not None}
 
 
+@functools.lru_cache(maxsize=256)
+def _points(structure: Structure, problem: Problem) -> tuple[tuple[str, LogitPoint], ...]:
+    """(name, point) of those of a structure that exist in a linear problem and are not zero."""
+    found = []
+    for name, make in structure.offers(problem):
+        try:
+            point = make()
+        except ValueError:
+            continue
+        found += [(name, point)] if point.rank else []
+    return tuple(found)
+
+
 def _refuse(reason: str):
     raise ValueError(reason)
 
@@ -120,7 +142,7 @@ def _made(name: str, make: Maker, problem: Problem) -> Point:
     point = make()
     if not isinstance(point, (LogitPoint, FactorPoint)) or point.problem != problem:
         raise ValueError(f"{name}: its maker must return a point of the problem it was given; got {point!r}.")
-    return point
+    return point.to_logits(tol=1e-9) if problem.linear and isinstance(point, FactorPoint) else point
 
 
 def _kind(problem: Problem) -> str:
