@@ -76,13 +76,13 @@ def test_signature_of_random_end_points_is_that_of_the_dense_hessian(K, n, extra
         assert (found.index, found.nullity) == (index, nullity)
 
 
-def test_twelve_block_types_of_figure_1_have_their_known_signatures():
+def test_structures_of_figure_1_have_their_known_signatures():
     minima = {
         name
         for name, p in structures.existing(F1)[0].items()
         if p.rank and classify(p, extremes=False).status == "local minimum"
     }
-    assert minima == {"dnc", "pairs", "blocks(6,2,2)", "blocks(8,2)"}
+    assert minima == {"dnc", "pairs", "blocks(6,2,2)", "blocks(8,2)", "petersen", "circle"}
     dnc, pairs = classify(structures.dnc(F1)), classify(structures.pairs(F1))
     assert (dnc.index, dnc.nullity, dnc.nullity_symmetry) == (0, 1170, 1170)  # 2 (9 70 - 45)
     assert (pairs.index, pairs.nullity, pairs.nullity_symmetry) == (0, 670, 670)

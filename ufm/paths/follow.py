@@ -160,16 +160,18 @@ class Branch(ByContent):
 @named_arguments
 @own_numpy_state
 def follow(
-    point: LogitPoint | Result,
+    point: LogitPoint | Result | str,
     lam: float,
     steps: int = 1000,
     *,
+    problem: Problem | None = None,
     back: float | None = None,
     max_step: float = 0.3,
     tol: float = 1e-12,
     progress: bool | None = None,
 ) -> Branch:
     """The branch through a critical point of a linear model, from its Lam up or down to the effective weight `lam`.
+    The point may be a structure's name, beside the problem it is made in.
 
     Every lam_l is multiplied by the same factor. Folds are passed: a branch that turns before `lam` is followed back
     until it meets `back` (default: the starting Lam). steps: most points; max_step: longest step in arclength, whose
@@ -186,10 +188,12 @@ def follow(
     ['bifurcation', 'bifurcation', 'fold']
     >>> branch.message
     'returned to its starting lam'
+    >>> follow("circle", 2e-4, problem=Problem(K=7, L=5, lam=1e-4)).rank
+    2
 
     Raises ValueError where the point is not critical, the model not linear, or an argument out of range.
     """
-    point = logit_point_of("point", point)
+    point = _begun(point, problem)
     target = np.log(arguments.positive("lam", lam))
     home = point.problem.Lam
     limit = np.log(home if back is None else arguments.positive("back", back))
@@ -208,6 +212,20 @@ def follow(
             f" back={back!r}."
         )
     return _Walk(start, target, limit, back is None, steps, max_step, tol).run(progress)
+
+
+def _begun(point, problem: Problem | None) -> LogitPoint:
+    """The point to follow; of a name, the structure in the problem."""
+    if isinstance(point, str):
+        if problem is None:
+            raise ValueError(f"problem is needed beside the name of a structure; got point={point!r}, problem=None.")
+        arguments.instance("problem", problem, Problem)
+        makers = structures.catalogue(problem)
+        return replace(makers[arguments.choice("point", point, makers)](), name=point)
+    point = logit_point_of("point", point)
+    if problem is not None and point.problem != problem:
+        raise ValueError("problem is that of the point, or goes with the name of a structure; got another one.")
+    return point
 
 
 def crossing(make_a: Callable | Branch, make_b: Callable | Branch, low: float, high: float) -> float:

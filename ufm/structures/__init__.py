@@ -10,12 +10,14 @@ facts, `structures.tetra(problem)` its point.
 from __future__ import annotations
 
 from ufm.structures.blocks import blocks, partitions
+from ufm.structures.circle import circle
 from ufm.structures.dnc import dnc
 from ufm.structures.graph_codes import graph_code, srg
 from ufm.structures.pairs import pairs, pairs_apex
+from ufm.structures.petersen import petersen
 from ufm.structures.relu_collapse import relu_dnc, relu_zero
 from ufm.structures.relu_pairs import relu_pairs
-from ufm.structures.structure import STRUCTURES, Structure, catalogue, existing, get
+from ufm.structures.structure import STRUCTURES, Structure, catalogue, existing, get, is_barrier
 from ufm.structures.zero import zero
 
 __all__ = [
@@ -23,13 +25,16 @@ __all__ = [
     "Structure",
     "blocks",
     "catalogue",
+    "circle",
     "dnc",
     "existing",
     "get",
     "graph_code",
+    "is_barrier",
     "pairs",
     "pairs_apex",
     "partitions",
+    "petersen",
     "relu_dnc",
     "relu_pairs",
     "relu_zero",

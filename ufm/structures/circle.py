@@ -66,11 +66,16 @@ def matches(seen: Seen) -> Iterator[Fit]:
     yield on_small_root(Fit.ray("circle", distance, (a,), (tuple(order.tolist()),), 2), circle, seen)
 
 
+def variants(problem: Problem):
+    if problem.K >= 5 and not problem.loss.quadratic:
+        yield "circle", lambda: circle(problem)
+
+
 CIRCLE = Structure(
     "circle",
     "Z = a (2/K) cos(2 pi (i - j)/K) (x) 1', rank 2, K >= 5: the classes evenly on a circle",
     circle,
-    variants=lambda problem: (),
+    variants=variants,
     matches=matches,
     colour="#CC79A7",
 )

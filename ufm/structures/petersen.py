@@ -57,11 +57,16 @@ def matches(seen: Seen) -> Iterator[Fit]:
         yield on_small_root(Fit.ray("petersen", distance, (a,), (), 4), petersen, seen)
 
 
+def variants(problem: Problem):
+    if problem.K == CLASSES and not problem.loss.quadratic:
+        yield "petersen", lambda: petersen(problem)
+
+
 PETERSEN = Structure(
     "petersen",
     "Z = a E (x) 1', E = (A - 3)(A - 1)/15 with A Petersen's graph, rank 4, K = 10",
     petersen,
-    variants=lambda problem: (),
+    variants=variants,
     matches=matches,
     colour="#009E73",
 )

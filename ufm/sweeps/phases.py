@@ -265,7 +265,7 @@ def _chosen(problem: Problem, names) -> list[str]:
     """The names asked for, each of them in the catalogue; by default all but barrier roots."""
     catalogue = structures.catalogue(problem)
     if names is None:
-        return [name for name in catalogue if "small" not in name]
+        return [name for name in catalogue if not structures.is_barrier(name)]
     for name in names:
         arguments.choice("names", name, catalogue)
     return list(dict.fromkeys(names))
