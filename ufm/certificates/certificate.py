@@ -95,6 +95,16 @@ def labelled(certificate: Certificate, label: str) -> Certificate:
     return replace(named, fingerprint=named._fingerprint())
 
 
+def sides(statement: str) -> tuple[str, str]:
+    """The names of the two sides of a statement: `point(circle) < dnc` -> circle, dnc."""
+    left, _, right = statement.partition(" < ")
+    return _plain(left), _plain(right)
+
+
+def _plain(side: str) -> str:
+    return side.removeprefix("point(").removesuffix(")") if side.startswith("point(") else side
+
+
 def certify_data(method: str, data: dict, kind: str, hope: str) -> Certificate:
     """The certificate of data: checked once by its checker, or refused with the reason.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from ufm.certificates.certificate import Certificate, certify_data, refused
+from ufm.certificates.certificate import Certificate, certify_data, refused, sides
 from ufm.certificates.check import order as checker
 from ufm.certificates.check import scales
 from ufm.certificates.check.rejected import Rejected
@@ -68,8 +68,8 @@ class Ranking(ByContent):
 
     def check(self) -> bool:
         """Whether every step proves what it says and the steps join to one chain."""
-        steps = [f"{a} < {b}" for a, b in zip(self.names, self.names[1:], strict=False)]
-        return [c.statement for c in self.certificates] == steps and all(c.check() for c in self.certificates)
+        steps = list(zip(self.names, self.names[1:], strict=False))
+        return [sides(c.statement) for c in self.certificates] == steps and all(c.check() for c in self.certificates)
 
     def __repr__(self) -> str:
         lines = [" < ".join(self.names) or "no structure"]
@@ -141,27 +141,30 @@ def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | No
 
 
 def orders(problem: Problem, lam=None, structures: Sequence[str] | None = None) -> Ranking:
-    """The certified ranking of all structures with a closed form that exist here, lowest loss first.
+    """The certified ranking of all structures that exist here, lowest loss first.
 
-    structures: names, by default the whole catalogue. Structures that do not exist, or have the loss of another as far
-    as can be told, are left out with the reason.
+    structures: names, by default the whole catalogue; those whose scales no checker encloses are compared as the points
+    that they are made. Structures that do not exist, or have the loss of another as far as can be told, are left out
+    with the reason.
 
     >>> orders(Problem(K=4, L=2, lam=0.05), structures=["zero", "dnc", "pairs"])
     pairs < dnc < zero
     """
     from ufm.structures import catalogue
 
-    names = [name for name in catalogue(problem) if scales.is_name(name)] if structures is None else list(structures)
+    makers = catalogue(problem)
+    names = list(makers) if structures is None else list(structures)
     for name in names:
-        _named("structures", name)
+        if name not in makers:
+            _named("structures", name)
     why = unknown_loss(problem)
     if why:
         return Ranking((), (), dict.fromkeys(names, why))
     model, values, left_out = exact_model(problem, lam), {}, {}
     for name in names:
         try:
-            values[name] = scales.enclose(model, name).loss
-        except Rejected as reason:
+            values[name] = scales.enclose(model, name).loss if scales.is_name(name) else _at(model, makers[name]())
+        except (Rejected, ValueError) as reason:
             left_out[name] = str(reason)
     chain, steps = [], []
     for name in sorted(values, key=lambda name: _key(values[name])):
@@ -178,10 +181,20 @@ def _key(ball):
     return Fraction(checker.rounded(ball, 30))
 
 
+def _at(model, point: LogitPoint):
+    """The ball of F at a point."""
+    return checker.point_value(model, _written(point, "left"))
+
+
+def _written(point: LogitPoint, where: str) -> dict:
+    """A point as its certificate states it."""
+    side = {"point": point.name or where, "U": _texts(point.U), "s": _texts(point.s), "V": _texts(point.right)}
+    return {**side, "b": None if point.b is None else _texts(point.b)}
+
+
 def _side(model, value, where: str, digits: int) -> dict:
     if isinstance(value, LogitPoint):
-        side = {"point": value.name or where, "U": _texts(value.U), "s": _texts(value.s), "V": _texts(value.right)}
-        side["b"] = None if value.b is None else _texts(value.b)
+        side = _written(value, where)
         ball = checker.point_value(model, side)
         return {**side, **_loss(ball, checker.worthwhile(ball, 20))}
     found = scales.enclose(model, value, digits=digits + checker.GUARD)

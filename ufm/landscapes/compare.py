@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ufm import structures
-from ufm.certificates.certificate import Certificate, refused
+from ufm.certificates.certificate import Certificate, refused, sides
 from ufm.certificates.global_bound import lower_bound
 from ufm.certificates.models import uncovered
 from ufm.landscapes.gather import STRUCTURE, Gathering, anything
@@ -219,7 +219,7 @@ def verdict(table: Landscape) -> str:
     if margin is not None:
         lead += f", {margin:.3g} below the next"
     if table.certified:
-        lead += f" (proved: {best.name} < {_few(_plain(c.statement.split(' < ')[1]) for c in table.certificates)})"
+        lead += f" (proved: {best.name} < {_few(sides(c.statement)[1] for c in table.certificates)})"
     if table.is_global and not problem.linear:
         return (
             f"{lead}; it meets the lower bound that holds for two classes (float64), so it is a global minimum up to"
@@ -248,11 +248,6 @@ def _shape(table: Landscape) -> dict:
         "missing": table.left_out,
         "starts": len(table.runs) if table.runs is not None else 0,
     }
-
-
-def _plain(side: str) -> str:
-    """The name in `point(name)`."""
-    return side.removeprefix("point(").removesuffix(")") if side.startswith("point(") else side
 
 
 def _few(names, most: int = 4) -> str:

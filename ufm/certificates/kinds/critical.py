@@ -6,16 +6,15 @@ from ufm.certificates.kind import Kind
 
 UP_TO = 12
 """Structures are certified critical by default up to this many classes; beyond, ask for a point."""
-NAMES = ("zero", "dnc", "pairs", "pairs+apex")
 
 
 def make(problem, lam=None):
-    """One certificate for every structure of the paper that exists."""
+    """One certificate for every structure that exists, for the point that bears its name."""
     from ufm import structures
     from ufm.certificates.certificate import labelled
 
     points, _ = structures.existing(problem)
-    return [labelled(point(points[name], lam), name) for name in NAMES if name in points]
+    return [labelled(point(points[name], lam), name) for name in structures.STRUCTURES.members() if name in points]
 
 
 def point(point, lam=None):
