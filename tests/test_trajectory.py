@@ -8,7 +8,8 @@ import pytest
 
 from ufm import structures
 from ufm.critical.classify import classify
-from ufm.paths.trajectory import Matcher, align, assignment, escape_rate, read_trajectory, swap_gains
+from ufm.numerics.groups import proposed_order
+from ufm.paths.trajectory import Matcher, align, escape_rate, read_trajectory, swap_gains
 from ufm.plot.connections import plateaus
 from ufm.problem import Problem
 from ufm.solvers import starts
@@ -189,7 +190,7 @@ def test_larger_structures_are_recognised_in_any_order():
         P, q = point.class_logits(), rng.permutation(12)
         M = P[np.ix_(q, q)] + 1e-3 * rng.standard_normal((12, 12))
         assert align(M, P)[1] == pytest.approx(np.linalg.norm(M - P[np.ix_(q, q)]), rel=1e-9)
-    assert sorted(assignment(M, P, np.zeros(12, dtype=int)).tolist()) == list(range(12))
+    assert sorted(proposed_order(M, P, np.zeros(12, dtype=int)).tolist()) == list(range(12))
 
 
 def test_singular_values_bound_distances_from_below():

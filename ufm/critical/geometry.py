@@ -107,9 +107,8 @@ def _around_axis(block: np.ndarray, C: np.ndarray, tol: float = 1e-3) -> str | N
     angles = [np.sort(np.mod(np.arctan2(*plane[ring].T), 2 * np.pi)) for ring in rings]
     if any(np.ptp(np.diff(np.append(a, a[0] + 2 * np.pi))) > tol for a in angles):
         return None
-    turn = (
-        np.mod(angles[-1][0] - angles[0][0], 2 * np.pi / m) * m / (2 * np.pi)
-    )  # 0 or 1: one above the other, 1/2: staggered
+    # 0 or 1: one above the other, 1/2: staggered
+    turn = np.mod(angles[-1][0] - angles[0][0], 2 * np.pi / m) * m / (2 * np.pi)
     twist = next((twist for twist in (0.0, 0.5, 1.0) if abs(turn - twist) < tol * m), None)
     return _ring_names(len(caps), len(rings), m).get(None if twist is None else twist % 1)
 
@@ -183,10 +182,8 @@ def _point_sets(k: int, uniform: bool = False):
         if k % a == 0 and 2 <= k // a <= a:
             b = k // a
             for t in (1.0,) if uniform else (0.5, 1.0, 2.0):
-                yield (
-                    f"simplex({a})xsimplex({b})",
-                    np.array([np.r_[np.eye(a)[i], t * np.eye(b)[j]] for i in range(a) for j in range(b)]),
-                )
+                X = [np.r_[np.eye(a)[i], t * np.eye(b)[j]] for i in range(a) for j in range(b)]
+                yield f"simplex({a})xsimplex({b})", np.array(X)
     v = int((1 + np.sqrt(1 + 8 * k)) / 2)
     if v * (v - 1) // 2 == k and v >= 5:
         yield f"triangular({v})", np.array([np.eye(v)[i] + np.eye(v)[j] for i, j in combinations(range(v), 2)])
@@ -204,8 +201,7 @@ def _point_sets(k: int, uniform: bool = False):
 
 
 def _heights(m: int, twist: float) -> list[float]:
-    """Half heights of two rings of m points of radius 1, turned by `twist` steps against each other, that give every
-    order of their distances.
+    """Half heights of two rings of m points of radius 1, turned by `twist` steps, that give every order of distances.
 
     Inside a ring squared distances are 4 sin^2(i pi/m), across 4 h^2 + 4 sin^2((j + twist) pi/m): they agree at the
     heights listed first, among them the uniform one (all edges equal); between two of these, and above the last,
@@ -220,8 +216,7 @@ def _heights(m: int, twist: float) -> list[float]:
 
 
 def uniform_distances(M: np.ndarray):
-    """(`code(...)`, relative distance of M from multiples of that code's Gram matrix) for known codes in their uniform
-    shape.
+    """(`code(...)`, relative distance of M from multiples of that code's Gram matrix) for known uniform codes.
 
     Classes are matched by a local search (scipy's quadratic assignment), so that a distance is an upper bound of the
     least over all orders.

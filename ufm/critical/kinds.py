@@ -38,16 +38,8 @@ class Ends(ByContent):
     @staticmethod
     def of(fun, rank, logits, b, first) -> Ends:
         """Single runs."""
-        n = len(fun)
-        return Ends(
-            np.asarray(fun),
-            np.asarray(rank),
-            np.asarray(logits),
-            b,
-            np.ones(n, dtype=int),
-            np.asarray(first),
-            np.zeros(n, dtype=bool),
-        )
+        ones, none = np.ones(len(fun), dtype=int), np.zeros(len(fun), dtype=bool)
+        return Ends(np.asarray(fun), np.asarray(rank), np.asarray(logits), b, ones, np.asarray(first), none)
 
     @staticmethod
     def joined(parts: Iterable[Ends], K: int) -> Ends:
@@ -55,17 +47,14 @@ class Ends(ByContent):
         parts = [part for part in parts if len(part)]
         if not parts:
             return Ends.of(np.zeros(0), np.zeros(0, dtype=int), np.zeros((0, K, K)), None, np.zeros(0, dtype=int))
-        return Ends(
-            *(
-                None if getattr(parts[0], f.name) is None else np.concatenate([getattr(p, f.name) for p in parts])
-                for f in fields(Ends)
-            )
-        )
+        columns = zip(*(part._columns() for part in parts), strict=True)
+        return Ends(*(None if column[0] is None else np.concatenate(column) for column in columns))
 
     def take(self, which) -> Ends:
-        return Ends(
-            *(None if value is None else value[which] for value in (getattr(self, f.name) for f in fields(Ends)))
-        )
+        return Ends(*(None if column is None else column[which] for column in self._columns()))
+
+    def _columns(self) -> list:
+        return [getattr(self, f.name) for f in fields(Ends)]
 
     def __len__(self) -> int:
         return len(self.fun)
@@ -78,8 +67,7 @@ class Ends(ByContent):
 
 
 def kinds(problem: Problem, ends: Ends, value: float = SAME, logits: float = SAME_LOGITS) -> tuple[Ends, np.ndarray]:
-    """(distinct ends in ascending F, for each given end the number of its own): counts are added, the representative is
-    that of the lowest start.
+    """(distinct ends in ascending F, the number of each given end): counts add up, the lowest start represents.
 
     value: chained differences of F, relative to 1 + |F|, below which two ends may be one; logits: as `same_point`'s
     tol.
@@ -115,20 +103,16 @@ def _split(problem, ends, forms, sizes, reach, level, tol: float) -> list[tuple[
     groups, seen, left = [], [], np.sort(level)
     while len(left):
         i = left[0]
-        near = (np.max(np.abs(forms[left] - forms[i]), axis=(1, 2)) <= tol * reach[i]) & np.all(
-            sizes[left] == sizes[i], axis=1
-        )
+        near = np.max(np.abs(forms[left] - forms[i]), axis=(1, 2)) <= tol * reach[i]
+        near &= np.all(sizes[left] == sizes[i], axis=1)
         near[0] = True
         home = next((g for g, rep in enumerate(seen) if _same(problem, ends, rep, i, tol)), None)
-        if flagged or (
-            home is None and seen and (rotates(problem) or all(_degenerate(problem, ends, j) for j in (i, seen[0])))
-        ):
+        open_ = home is None and bool(seen)
+        if flagged or (open_ and (rotates(problem) or all(_degenerate(problem, ends, j) for j in (i, seen[0])))):
             s = np.linalg.svd(forms[level], compute_uv=False)  # a continuum: the spectrum alone tells its ends apart
             alike = np.max(np.abs(s - s[level == (flagged or [i])[0]]), axis=1) <= tol * reach[i]
-            return [
-                (level[alike].tolist(), True),
-                *(_split(problem, ends, forms, sizes, reach, level[~alike], tol) if not alike.all() else []),
-            ]
+            rest = [] if alike.all() else _split(problem, ends, forms, sizes, reach, level[~alike], tol)
+            return [(level[alike].tolist(), True), *rest]
         if home is None:
             groups.append(left[near].tolist())
             seen.append(i)
@@ -154,8 +138,7 @@ def _degenerate(problem: Problem, ends: Ends, i: int) -> bool:
 
 
 def orders(M: np.ndarray, counts, rounds: int = 2) -> np.ndarray:
-    """Permutations p (B, K) of the classes such that M[p][:, p] is nearly always the same for P M P' as for M, M (B, K,
-    K)."""
+    """Permutations p (B, K) of the classes with M[p][:, p] nearly always the same for P M P' as for M, M (B, K, K)."""
     B, K, _ = M.shape
     reach = np.max(np.abs(M), axis=(1, 2), keepdims=True)
     A = M / np.where(reach > 0, reach, 1.0)

@@ -1,5 +1,4 @@
-"""How flat, how large, how fast: the whole Hessian spectrum at a critical point of a linear model, at any width and any
-n.
+"""How flat, how large, how fast: the whole Hessian spectrum at a critical point of a linear model, at any width and n.
 
 The splitting behind these numbers, dense or by irreducible blocks, is `ufm.critical.spectrum`.
 
@@ -29,7 +28,7 @@ from ufm.critical.spectrum import (
     within_blocks,
 )
 from ufm.critical.symmetry import EXACT
-from ufm.numerics import arguments
+from ufm.numerics import arguments, products
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below
@@ -39,8 +38,7 @@ from ufm.problem import Problem
 
 @dataclass(frozen=True)
 class Flatness:
-    """Measures of the Hessian in all parameters: trace, largest |eigenvalue|, root of the sum of squares, sum of
-    |eigenvalue|.
+    """Of the Hessian in all parameters: trace, largest |eigenvalue|, root of the sum of squares, sum of |eigenvalue|.
 
     parameters: their number. negative, zero: eigenvalues below and within `zero_below` of 0.
     """
@@ -55,10 +53,9 @@ class Flatness:
     zero_below: float
 
     def __repr__(self) -> str:
-        return (
-            f"Flatness: trace {self.trace:.6g}, spectral {self.spectral:.6g}, Frobenius {self.frobenius:.6g}, nuclear"
-            f" {self.nuclear:.6g}; {self.parameters} parameters, {self.negative} negative, {self.zero} zero"
-        )
+        norms = f"spectral {self.spectral:.6g}, Frobenius {self.frobenius:.6g}, nuclear {self.nuclear:.6g}"
+        counts = f"{self.parameters} parameters, {self.negative} negative, {self.zero} zero"
+        return f"Flatness: trace {self.trace:.6g}, {norms}; {counts}"
 
 
 def spectrum(point, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tuple[float, int]]:
@@ -90,17 +87,11 @@ def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
     """
     parts, values = _values(point, grad_tol)
     v, m = np.array([v for v, _ in values]), np.array([m for _, m in values])
-    zero = _zero_level(parts, float(np.max(np.abs(v))))
-    return Flatness(
-        trace=float(m @ v),
-        spectral=float(np.max(np.abs(v))),
-        frobenius=float(np.sqrt(m @ v**2)),
-        nuclear=float(m @ np.abs(v)),
-        parameters=int(np.sum(m)),
-        negative=int(np.sum(m[v < -zero])),
-        zero=int(np.sum(m[np.abs(v) <= zero])),
-        zero_below=zero,
-    )
+    size = float(np.max(np.abs(v)))
+    zero = _zero_level(parts, size)
+    norms = float(m @ v), size, float(np.sqrt(m @ v**2)), float(m @ np.abs(v))
+    counts = np.sum(m), np.sum(m[v < -zero]), np.sum(m[np.abs(v) <= zero])
+    return Flatness(*norms, *map(int, counts), zero)
 
 
 def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) -> int:
@@ -120,18 +111,14 @@ def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) ->
     """
     here = _critical(point, grad_tol).point
     dimension = gauge_nullity(here)
-    if check:
-        measured = _orbit_rank(here)
-        if measured != dimension:
-            raise ArithmeticError(
-                f"the orbit has dimension {dimension} by count but its tangent vectors have rank {measured}."
-            )
+    if check and (measured := _orbit_rank(here)) != dimension:
+        said = f"{dimension} by count but its tangent vectors have rank {measured}"
+        raise ArithmeticError(f"the orbit has dimension {said}.")
     return dimension
 
 
 def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
-    """max(0, -lowest eigenvalue): the exponential rate at which gradient flow leaves a strict saddle; 0 where there is
-    no descent to second order.
+    """max(0, -lowest eigenvalue): the exponential rate at which gradient flow leaves a strict saddle; 0 elsewhere.
 
     Gradient descent with learning rate lr leaves by a factor 1 + lr rate per step; momentum m by the larger root q of
     q^2 - (1 + m + lr rate) q + m = 0. The direction is `escape_direction`.
@@ -148,21 +135,16 @@ def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
 
 
 def escape_direction(point, *, grad_tol: float = 1e-6) -> FactorPoint | None:
-    """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point (coordinate frames), as a FactorPoint;
-    None where `escape_rate` is 0.
+    """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point, as a FactorPoint; None at rate 0.
 
     Raises ValueError as `spectrum` does, and for every core above CORE_LIMIT.
     """
     parts, values = _values(point, grad_tol)
     stratum = Stratum(parts.point)
-    if core_size(parts.point) > CORE_LIMIT:
-        raise ValueError(
-            f"the core of the Hessian has {core_size(parts.point)} coordinates, more than {CORE_LIMIT}; see escape_rate"
-            " for the rate alone."
-        )
-    candidates = [
-        c for c in (_core_lowest(stratum), _leaving_lowest(stratum), _within_lowest(stratum)) if c is not None
-    ]
+    if (size := core_size(parts.point)) > CORE_LIMIT:
+        more = f"more than {CORE_LIMIT}; see escape_rate for the rate alone"
+        raise ValueError(f"the core of the Hessian has {size} coordinates, {more}.")
+    candidates = [c for lowest in (_core_lowest, _leaving_lowest, _within_lowest) if (c := lowest(stratum)) is not None]
     if not candidates:
         return None
     lowest, build = min(candidates, key=lambda c: c[0])
@@ -175,25 +157,20 @@ def _critical(point, grad_tol: float) -> Dense | Split:
     grad_tol = arguments.positive("grad_tol", grad_tol)
     point = point_of("point", point)
     if not point.problem.linear:
-        raise ValueError(
-            f"the splitting of the Hessian needs a linear model; got activation={point.problem.activation.name!r}."
-        )
+        model = f"a linear model; got activation={point.problem.activation.name!r}"
+        raise ValueError(f"the splitting of the Hessian needs {model}.")
     logit = point.to_logits(rel_tol=1e-9) if isinstance(point, FactorPoint) else point
     stratum, split = Stratum(logit), Split.of(logit)
     exact = split is not None and split.deviation <= EXACT
     below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, split if exact else stratum)
     if norm > below + (0.0 if exact else stratum.rounding):
-        raise ValueError(
-            f"the point is not critical: its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of"
-            " the ridge's)."
-        )
+        why = f"its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's)"
+        raise ValueError(f"the point is not critical: {why}.")
     if exact or (split is not None and core_size(logit) > CORE_LIMIT):
         return split
     if core_size(logit) > CORE_LIMIT:
-        raise ValueError(
-            f"the core of the Hessian has {core_size(logit)} coordinates, more than {CORE_LIMIT}, and no class symmetry"
-            " splits it; see classify."
-        )
+        more = f"more than {CORE_LIMIT}, and no class symmetry splits it; see classify"
+        raise ValueError(f"the core of the Hessian has {core_size(logit)} coordinates, {more}.")
     return Dense(stratum)
 
 
@@ -293,18 +270,11 @@ def _orbit_rank(point: LogitPoint, limit: int = 4000, tol: float = 1e-9) -> int:
     problem = point.problem
     size, generators = sum(a * b for a, b in problem.shapes()), sum(d * (d - 1) // 2 for d in problem.widths)
     if max(size, generators) > limit:
-        raise ValueError(
-            f"check needs at most {limit} parameters and generators; this problem has {size} and {generators}."
-        )
+        most = f"{limit} parameters and generators"
+        raise ValueError(f"check needs at most {most}; this problem has {size} and {generators}.")
     factors = point.lift(rng=0).factors
-    rows = []
-    for l, d in enumerate(problem.widths):
-        for i, j in itertools.combinations(range(d), 2):
-            tangent = [np.zeros_like(A) for A in factors]
-            before, after = factors[l], factors[l + 1]
-            tangent[l][i], tangent[l][j] = before[j], -before[i]
-            tangent[l + 1][:, i], tangent[l + 1][:, j] = after[:, j], -after[:, i]
-            rows.append(np.concatenate([t.ravel() for t in tangent]))
+    pairs = ((l, i, j) for l, d in enumerate(problem.widths) for i, j in itertools.combinations(range(d), 2))
+    rows = [products.turned(factors, *pair) for pair in pairs]
     if not rows or not point.rank:
         return 0
     s = np.linalg.svd(np.array(rows), compute_uv=False)

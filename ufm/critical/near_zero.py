@@ -67,8 +67,10 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Count:
-    """index: its two ends; nullity: eigenvalues zero or not told from zero; least: modulus of the smallest other one;
-    zero: rounding and gradient."""
+    """index: its two ends; nullity: eigenvalues zero or not told from zero; least: modulus of the smallest other one.
+
+    zero: rounding and gradient.
+    """
 
     index: tuple[int, int]
     nullity: int
@@ -83,8 +85,7 @@ class Count:
 
 
 def third_bound(size: float, s: float, D: int) -> float:
-    """size (D/a)(3 + s): the third derivative in factor space where the Hessian is of size `size` and the largest
-    singular value s = a^D."""
+    """size (D/a)(3 + s): the third derivative in factor space, the Hessian being of size `size`, s = a^D largest."""
     return size * (3.0 + s) * (D / s ** (1.0 / D) if s > 0 else 1.0)
 
 
@@ -94,8 +95,7 @@ def unmeasured(found: Spectrum) -> float:
 
 
 def counted(found: Spectrum, loose: float, change=0.0, zero: float = 0.0) -> Count:
-    """Eigenvalues by sign: the least moduli are the zeros of symmetry, up to `loose` and the rest's own error, which is
-    `zero` or more.
+    """Eigenvalues by sign: the least moduli are the zeros of symmetry, up to `loose` and an error of at least `zero`.
 
     change: how much each value may be off besides rounding and the gradient.
     """
@@ -156,8 +156,7 @@ def _followed(here: Spectrum, loose: float, dense: Callable[[Stratum], Spectrum]
 
 
 def _step(here: Stratum, floor: bool) -> tuple[Stratum | None, bool]:
-    """(the stratum after a Newton step that lowers the gradient, whether the step was a full one); at rounding any full
-    step will do."""
+    """(the stratum after a Newton step that lowers the gradient, or any at rounding; whether the step was full)."""
     values, vectors = linalg.eigh(scaled_hessian(here)) if here.size else (np.zeros(0), np.zeros((0, 0)))
     g = vectors.T @ (here.scale * here.gradient())
     keep = np.abs(values) > ROUND * np.max(np.abs(values), initial=0.0)

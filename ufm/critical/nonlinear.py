@@ -26,7 +26,7 @@ from ufm.critical.near_zero import Spectrum, counted, third_bound, unmeasured
 from ufm.critical.point import CriticalPoint
 from ufm.critical.relu_names import RANK, class_layers, hidden_rank, name_of, rank_of
 from ufm.critical.signature import zero_below
-from ufm.numerics import arguments, interruption
+from ufm.numerics import arguments, interruption, products
 from ufm.numerics.content import ByContent
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.objectives.clarke import Clarke, clarke, kinked, merged
@@ -48,8 +48,7 @@ SAME = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class LocalMinimumTest(ByContent):
-    """What perturbed restarts did: how many came back to F (within `same`), ended lower or elsewhere; the lowest end;
-    all values in order."""
+    """What perturbed restarts did: how many came back to F (within `same`), ended lower; the lowest end; all values."""
 
     fun: float
     trials: int
@@ -63,20 +62,13 @@ class LocalMinimumTest(ByContent):
     rng: dict
 
     def __repr__(self) -> str:
-        found = (
-            f"lowest end F = {self.lowest:.12g}, lower by {self.fun - self.lowest:.2e}"
-            if self.lower
-            else "none ended lower"
-        )
-        return (
-            f"{self.returned} of {self.trials} restarts at relative distance {self.noise:g} came back to F ="
-            f" {self.fun:.12g}; {found}"
-        )
+        lower = f"lowest end F = {self.lowest:.12g}, lower by {self.fun - self.lowest:.2e}"
+        back = f"{self.returned} of {self.trials} restarts at relative distance {self.noise:g} came back to F"
+        return f"{back} = {self.fun:.12g}; {lower if self.lower else 'none ended lower'}"
 
 
 def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3, rng=None) -> LocalMinimumTest:
-    """Restarts of `minimize` from point + Gaussian noise of norm `noise` times the point's own; trial i draws from
-    child i of rng.
+    """Restarts of `minimize` from point + Gaussian noise of norm `noise` times the point's own, from children of rng.
 
     A lower end refutes a minimum at the scale of the noise; that all come back is evidence, not proof. Raises
     ValueError for what is no FactorPoint.
@@ -98,9 +90,8 @@ def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3,
     values, same = np.array([end.fun for end in ends]), SAME * max(abs(fun), 1e-12)
     best = ends[int(np.argmin(values))]
     returned, lower = int(np.sum(np.abs(values - fun) <= same)), int(np.sum(values < fun - same))
-    return LocalMinimumTest(
-        fun, trials, noise, returned, lower, best.fun, best.point, tuple(values.tolist()), same, seed_record(seed)
-    )
+    seen = returned, lower, best.fun, best.point, tuple(values.tolist()), same, seed_record(seed)
+    return LocalMinimumTest(fun, trials, noise, *seen)
 
 
 def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
@@ -111,16 +102,14 @@ def ranks(point: FactorPoint, tol: float = RANK) -> tuple[int, ...]:
 
 
 def model_rank(point: FactorPoint) -> int:
-    """The rank by which points of a nonlinear model are told apart: of the last hidden pre-activation, with kinks as in
-    `relu_names`."""
+    """The rank that tells points of a nonlinear model apart: of the last hidden pre-activation, as in `relu_names`."""
     return hidden_rank(point, RANK) if kinked(point.problem) else ranks(point, SMOOTH_RANK)[-2]
 
 
 def classify_nonlinear(
     point: FactorPoint, tolerances: dict, decreed: bool = False, restarts: int = 0, noise: float = 1e-3, rng=None
 ) -> CriticalPoint:
-    """`critical.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are taken to be
-    zero."""
+    """`critical.classify` for models that are not linear. decreed: eigenvalues up to the tolerance are zero."""
     objective, x = objective_of(point)
     try:
         kinks = _kinks(point)
@@ -134,53 +123,33 @@ def classify_nonlinear(
     tolerances |= {"rank": tol, "critical_below": critical_below(ridge, tolerances["gradient"], _rounding(point))}
     if kinks is not None:
         tolerances["kink"] = kinks.rel_tol
-    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    common = {
-        "point": point,
-        "fun": float(fun),
-        "grad_norm": grad_norm,
-        "rank": rank,
-        "name": getattr(point, "name", None),
-    }
-    common |= {"tolerances": tolerances, "ranks": found}
+    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": rank, "ranks": found}
+    common |= {"name": getattr(point, "name", None), "tolerances": tolerances}
     if grad_norm > tolerances["critical_below"]:
         said = "gradient norm" if kinks is None else f"Clarke residual ({kinks.count} kinks)"
-        return CriticalPoint(
-            **common,
-            **blank,
-            status="not critical",
-            why=f"{said} {grad_norm:.1e} exceeds {tolerances['critical_below']:.1e}",
-        )
+        why = f"{said} {grad_norm:.1e} exceeds {tolerances['critical_below']:.1e}"
+        return CriticalPoint.unsigned(**common, status="not critical", why=why)
     if kinks is not None and kinks.count:
         status, why = _stationary(point, kinks, restarts, noise, rng)
-        return CriticalPoint(**common, **blank, status=status, why=why)
+        return CriticalPoint.unsigned(**common, status=status, why=why)
     if objective.size > LIMIT or not (kinks is not None or point.problem.activation.smooth):
-        reason = (
-            f"the dense Hessian at most {LIMIT} coordinates"
-            if objective.size > LIMIT
-            else "a smooth activation or max(x, slope x)"
-        )
-        return CriticalPoint(
-            **common, **blank, status="unknown", why=f"the stratum theorem needs a linear model and {reason}"
-        )
+        large, what = objective.size > LIMIT, "a smooth activation or max(x, slope x)"
+        reason = f"the dense Hessian at most {LIMIT} coordinates" if large else what
+        why = f"the stratum theorem needs a linear model and {reason}"
+        return CriticalPoint.unsigned(**common, status="unknown", why=why)
     values = linalg.eigvalsh(objective.hessian(x))
     third = third_bound(float(np.max(np.abs(values))), float(np.max(np.abs(point.logits()))), point.problem.D)
     symmetry = rotations(point, kinks is not None)
     spectrum = Spectrum(None, values, np.ones(len(values), dtype=int), third, symmetry=symmetry, grad_norm=grad_norm)
     count = counted(spectrum, tolerances["eigenvalue"] * point.problem.Lam, zero=unmeasured(spectrum))
     if decreed:
-        count = counted(
-            spectrum, 0.0, zero=zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])
-        ).decreed()
+        zero = zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])
+        count = counted(spectrum, 0.0, zero=zero).decreed()
     tolerances["zero_below"], (low, high) = count.zero, count.index
     status = "strict saddle" if low else "degenerate" if high or count.nullity > symmetry else "local minimum"
-    blank |= {
-        "index": low if low == high else None,
-        "nullity": count.nullity,
-        "nullity_symmetry": min(symmetry, count.nullity),
-    }
-    blank |= {"lowest": float(values[0]), "highest": float(values[-1])}
-    return CriticalPoint(**common, **blank, status=status, index_range=(low, high))
+    seen = {"index": low if low == high else None, "index_range": (low, high), "status": status}
+    seen |= {"nullity": count.nullity, "nullity_symmetry": min(symmetry, count.nullity)}
+    return CriticalPoint(**common, **seen, lowest=float(values[0]), highest=float(values[-1]))
 
 
 class _TooManyKinks(Exception):
@@ -188,47 +157,31 @@ class _TooManyKinks(Exception):
 
 
 def _kinks(point: FactorPoint) -> Clarke | None:
-    """Slopes at kinks at which the gradient is least; None for a smooth activation. At collapse the least squares
-    splits into small ones."""
+    """Slopes at kinks at which the gradient is least; None for a smooth activation."""
     if not kinked(point.problem):
         return None
     if _kink_work(point) > LARGEST_KINK_WORK and not name_of(point).startswith(("zero", "dnc", "partial")):
-        raise _TooManyKinks(
-            "too many kinks to look for slopes at which the gradient vanishes; |grad| is that of slope 0"
-        )
+        why = "too many kinks to look for slopes at which the gradient vanishes; |grad| is that of slope 0"
+        raise _TooManyKinks(why)
     return clarke(point)
 
 
 def _kink_work(point: FactorPoint) -> int:
-    """Zero pre-activations of live neurons, times live weights: the size of the matrix that says how slopes act on the
-    gradient."""
+    """Zero pre-activations of live neurons, times live weights: the size of the matrix of slopes and gradient."""
     before, after = class_layers(point)
-    live = [np.any(M, axis=1) for M in after]
-    kinks = sum(
-        int(np.sum(np.abs(M[rows]) <= 1e-9 * np.max(np.abs(M), initial=0.0)))
-        for M, rows in zip(before, live, strict=True)
-    )
-    return kinks * sum(
-        int(np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0))) for A in point.factors[1:]
-    )
+    rows = [M[np.any(fired, axis=1)] for M, fired in zip(before, after, strict=True)]
+    reach = [1e-9 * np.max(np.abs(M), initial=0.0) for M in before]
+    kinks = sum(int(np.sum(np.abs(M) <= small)) for M, small in zip(rows, reach, strict=True))
+    live = (np.count_nonzero(np.any(A, axis=1)) * np.count_nonzero(np.any(A, axis=0)) for A in point.factors[1:])
+    return kinks * int(sum(live))
 
 
 def _without_slopes(point: FactorPoint, why: str) -> CriticalPoint:
     """The point as `unknown`, with the gradient of slope 0 at kinks."""
     objective, x = merged(point)
     fun, grad = objective.value_grad(x)
-    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
-    return CriticalPoint(
-        point,
-        float(fun),
-        float(np.linalg.norm(grad)),
-        hidden_rank(point),
-        **blank,
-        status="unknown",
-        name=None,
-        tolerances={},
-        why=why,
-    )
+    norm = float(np.linalg.norm(grad))
+    return CriticalPoint.unsigned(point, float(fun), norm, hidden_rank(point), status="unknown", why=why, name=None)
 
 
 def _rounding(point: FactorPoint) -> float:
@@ -240,19 +193,14 @@ def _rounding(point: FactorPoint) -> float:
 
 def rotations(point: FactorPoint, piecewise: bool) -> int:
     """Dimension of the orbit of the factors under rotations of neurons that change nothing: of H_1, on which no
-    activation acts, and, where the activation is piecewise linear, among hidden neurons that have the same slope at
-    every sample."""
+    activation acts, and, where that is piecewise linear, among hidden neurons of the same slope at every sample."""
     inputs, tangents = point.layers(), []
     for k, u in enumerate(inputs):
         slopes = u > 0
         for i, j in itertools.combinations(range(len(u)), 2):
             if k and not (piecewise and np.array_equal(slopes[i], slopes[j])):
                 continue
-            moved = [np.zeros_like(A) for A in point.factors]
-            rows, columns = point.factors[k], point.factors[k + 1]
-            moved[k][i], moved[k][j] = rows[j], -rows[i]
-            moved[k + 1][:, i], moved[k + 1][:, j] = columns[:, j], -columns[:, i]
-            tangents.append(np.concatenate([A.ravel() for A in moved]))
+            tangents.append(products.turned(point.factors, k, i, j))
     if not tangents:
         return 0
     s = np.linalg.svd(np.array(tangents), compute_uv=False)
@@ -263,13 +211,8 @@ def _stationary(point: FactorPoint, kinks: Clarke, restarts: int, noise: float, 
     """(status, why) of a Clarke-stationary point on kinks."""
     said = f"Clarke-stationary: residual {kinks.residual:.1e} with {kinks.count} kinks"
     if point.b is None and not any(A.any() for A in point.factors):
-        return (
-            "local minimum",
-            (
-                f"{said}; Z is of order |x|^(L+1) near zero and the ridge of order 2; a signature needs a linear model"
-                " or no kinks"
-            ),
-        )
+        near_zero = "Z is of order |x|^(L+1) near zero and the ridge of order 2; a signature needs a linear model"
+        return "local minimum", f"{said}; {near_zero} or no kinks"
     if not restarts:
         return "stationary", f"{said}; a signature needs a linear model or no kinks"
     test = local_minimum_test(point, restarts, noise, rng)

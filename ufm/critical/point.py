@@ -16,8 +16,8 @@ class CriticalPoint(ByContent):
     eigenvalues that are zero or not told from zero; nullity_symmetry: the zeros that symmetry explains. lowest,
     highest: extreme eigenvalues. None where not computed; `why` says the reason.
     status: `local minimum` (index 0, all zeros explained), `strict saddle` (index > 0 for certain), `degenerate`
-    (unexplained
-    zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu (`critical.nonlinear`):
+    (unexplained zeros: undecided to second order), `not critical`, or `unknown`. With relu or leaky_relu
+    (`critical.nonlinear`):
     grad_norm is the Clarke residual, a point on kinks is at best `stationary`, or `not a local minimum` where a restart
     from nearby ended lower; rank is that of the last hidden pre-activation, ranks those of H_1, all pre-activations and
     the output.
@@ -46,6 +46,13 @@ class CriticalPoint(ByContent):
         if self.index_range is None and self.index is not None:
             object.__setattr__(self, "index_range", (self.index, self.index))
 
+    @staticmethod
+    def unsigned(point, fun, grad_norm, rank, *, status: str, why: str, **more) -> CriticalPoint:
+        """A point whose index and nullity are not known; `why` says the reason."""
+        blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
+        more = {"name": getattr(point, "name", None), "tolerances": {}} | more
+        return CriticalPoint(point, fun, grad_norm, rank, **blank, status=status, why=why, **more)
+
     @property
     def descends(self) -> bool:
         """Whether there is negative curvature for certain."""
@@ -56,12 +63,10 @@ class CriticalPoint(ByContent):
         return Signature(self.index_range, self.nullity, self.nullity_symmetry)
 
     def __repr__(self) -> str:
-        said = f"index {self.signature.index}, nullity {self.signature.nullity} ({self.nullity_symmetry} by symmetry)"
-        said = self.why if self.index_range is None else said
-        return (
-            f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}; {said}; |grad| ="
-            f" {self.grad_norm:.1e}"
-        )
+        s = self.signature
+        counts = f"index {s.index}, nullity {s.nullity} ({self.nullity_symmetry} by symmetry)"
+        head = f"{self.name or 'unnamed'}: F = {self.fun:.12f}, rank {self.rank}, {self.status}"
+        return f"{head}; {self.why if self.index_range is None else counts}; |grad| = {self.grad_norm:.1e}"
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,8 @@ import numpy as np
 
 from ufm import structures
 from ufm.critical.same import same_value
-from ufm.numerics.graphs import (
-    Graph,
-    complete,
-    complete_multipartite,
-    components,
-    disjointness,
-    incidence,
-    simple_graphs,
-)
+from ufm.numerics import graphs
+from ufm.numerics.graphs import Graph, incidence
 from ufm.numerics.groups import canonical_order
 from ufm.objectives.clarke import merged
 from ufm.points import FactorPoint
@@ -54,16 +47,14 @@ def class_layers(point: FactorPoint) -> tuple[list[np.ndarray], list[np.ndarray]
 
 
 def hidden_rank(point: FactorPoint, tol: float = RANK) -> int:
-    """Rank of the last pre-activations M_L (singular values above tol of the largest); after the ReLU at L = 2, where
-    M_2 is not determined."""
+    """Rank of the last pre-activations M_L; after the ReLU at L = 2, where M_2 is not determined."""
     before, after = class_layers(point)
     M = after[-1] if point.problem.L <= 2 else before[-1]
     return rank_of(M, tol)
 
 
 def hidden_values(point: FactorPoint) -> list[float]:
-    """Singular values of the class means of the last hidden pre-activations, descending, zeros (1e-10 of the largest)
-    left out."""
+    """Singular values of the class means of the last hidden pre-activations, descending, zeros left out."""
     s = np.linalg.svd(class_layers(point)[0][-1], compute_uv=False)
     return s[s > 1e-10 * max(s[0], 1e-300)].tolist()
 
@@ -75,8 +66,7 @@ def rank_of(M: np.ndarray, tol: float = RANK) -> int:
 
 
 def name_of(point: FactorPoint, tol: float = TOL) -> str:
-    """`zero`, `dnc`, `dnc(small)`, `partial(m)`, `srg(r=5)`, `code(K3,3)+dnc(2)`, ..., or `unnamed(rank=r)`, r the rank
-    of the last pre-activations.
+    """`zero`, `dnc`, `dnc(small)`, `partial(m)`, `srg(r=5)`, `code(K3,3)+dnc(2)`, ..., or `unnamed(rank=r)`.
 
     DNC: Gram matrices diagonal over the fitted classes, for all layers after the ReLU and for l >= 3 before it, with
     equal entries where class counts are equal. Graph codes: s(M_{L-1}) has the Gram matrix of B and M_L that of 11' -
@@ -92,9 +82,8 @@ def name_of(point: FactorPoint, tol: float = TOL) -> str:
         if len(fitted) < point.problem.K:
             return f"partial({len(fitted)})"
         return "dnc(small)" if _is_small(point) else "dnc"
-    return (
-        _code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None
-    ) or f"unnamed(rank={hidden_rank(point)})"
+    name = _code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None
+    return name or f"unnamed(rank={hidden_rank(point)})"
 
 
 def nonlinear_name(point: FactorPoint, tol: float = TOL) -> str:
@@ -105,9 +94,8 @@ def nonlinear_name(point: FactorPoint, tol: float = TOL) -> str:
         return name
     objective, x = merged(point)
     fun, rank = float(objective.value(x)), hidden_rank(point)
-    return next(
-        (known for known, value, r in _structure_values(point.problem) if r == rank and same_value(fun, value)), name
-    )
+    known = _structure_values(point.problem)
+    return next((other for other, value, r in known if r == rank and same_value(fun, value)), name)
 
 
 @functools.lru_cache(maxsize=32)
@@ -171,8 +159,7 @@ def _parts(joined: np.ndarray) -> list[np.ndarray]:
 
 
 def _root(overlap: np.ndarray) -> Graph | None:
-    """The connected graph whose edges overlap so (2 on the diagonal, 1 for edges that meet), and have a disjoint pair;
-    None if unknown."""
+    """The connected graph whose edges overlap so (2 on the diagonal, 1 for edges that meet), or None if unknown."""
     K = len(overlap)
     degrees = sorted(overlap.sum(axis=0).tolist())
     order = None
@@ -188,11 +175,12 @@ def _root(overlap: np.ndarray) -> Graph | None:
 
 
 def _candidates(K: int):
-    named = [complete(r) for r in range(4, K) if r * (r - 1) // 2 == K]
-    named += [complete_multipartite(p, K // p) for p in range(2, int(np.sqrt(K)) + 1) if K % p == 0]
+    named = [graphs.complete(r) for r in range(4, K) if r * (r - 1) // 2 == K]
+    named += [graphs.complete_multipartite(p, K // p) for p in range(2, int(np.sqrt(K)) + 1) if K % p == 0]
     yield from named
     if K <= LARGEST_PART:
-        yield from (g for g in simple_graphs(K, 6) if len(components(g)) == 1 and disjointness(g).any())
+        small = graphs.simple_graphs(K, 6)
+        yield from (g for g in small if len(graphs.components(g)) == 1 and graphs.disjointness(g).any())
 
 
 def _same_frame(M: np.ndarray, graph: Graph, tol: float) -> bool:

@@ -17,9 +17,8 @@ checked on the entries.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from ufm.numerics.groups import automorphism_count, canonical_order, colours, evened, pattern
+from ufm.numerics.groups import automorphism_count, canonical_order, colours, evened, pattern, proposed_order
 from ufm.points import LogitPoint, logit_point_of, point_of
 from ufm.problem import Problem
 
@@ -138,10 +137,5 @@ def _aligned(A, B, labels, tol: float) -> bool:
         p, q = (canonical_order(colours(M, 0.1 * limit), labels) for M in (A, B))
         if np.max(np.abs(A[np.ix_(p, p)] - B[np.ix_(q, q)])) <= limit:
             return True
-    features = [
-        np.column_stack([np.sort(M, axis=1), np.sort(M.T, axis=1), 10 * np.diag(M), 1e6 * reach * np.array(labels)])
-        for M in (A, B)
-    ]
-    cost = np.linalg.norm(features[0][:, None] - features[1][None], axis=2)
-    _, q = linear_sum_assignment(cost)
+    q = proposed_order(A, B, np.array(labels))
     return bool(np.max(np.abs(A - B[np.ix_(q, q)])) <= limit)

@@ -54,65 +54,42 @@ def classify_linear(
     at = split if exact else stratum
     fun, grad_norm = (at.fun, at.grad_norm) if point is logit else (fun, grad_norm)
     named = getattr(point, "name", None)
-    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
+    common = {"rank": logit.rank, "tolerances": tolerances}
 
     def without(status: str, why: str) -> CriticalPoint:
-        return CriticalPoint(
-            point, fun, grad_norm, logit.rank, **blank, status=status, name=named, tolerances=tolerances, why=why
-        )
+        return CriticalPoint.unsigned(point, fun, grad_norm, status=status, why=why, **common)
 
-    below, norm = (
-        critical_below(stratum.ridge_norm, tolerances["gradient"]),
-        max(at.grad_norm, grad_norm if logit.rank else 0.0),
-    )
+    below, norm = critical_below(stratum.ridge_norm, tolerances["gradient"]), at.grad_norm
+    norm = max(norm, grad_norm) if logit.rank else norm
     below += stratum.rounding if norm > below and not exact else 0.0
     tolerances["critical_below"] = below
     if norm > below:
         return without("not critical", f"gradient norm {norm:.1e} exceeds {below:.1e}")
     found = _spectrum(stratum, split, exact)
     if found is None:
-        return without(
-            "unknown",
-            f"the stratum has {stratum.size} dimensions, too many to form its Hessian, and no class symmetry to"
-            " split it",
-        )
+        why = f"the stratum has {stratum.size} dimensions, too many to form its Hessian"
+        return without("unknown", f"{why}, and no class symmetry to split it")
     loose = tolerances["eigenvalue"] * logit.problem.Lam
     count = settled(found, counted(found, loose), loose, _dense if _formed(stratum) else None)
     if decreed and count.critical:
-        count = counted(
-            found, loose, zero=zero_below(logit.problem, found.size, found.grad_norm, tolerances["eigenvalue"])
-        ).decreed()
+        zero = zero_below(logit.problem, found.size, found.grad_norm, tolerances["eigenvalue"])
+        count = counted(found, loose, zero=zero).decreed()
     tolerances["zero_below"] = count.zero
     if not count.critical:
-        return without(
-            "not critical",
-            f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}",
-        )
+        why = f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}"
+        return without("not critical", why)
     symmetry = min(gauge_nullity(logit) + _loss_symmetry(stratum), count.nullity)
     low, high = count.index
     status = "strict saddle" if low else "local minimum" if high == 0 and count.nullity <= symmetry else "degenerate"
     lowest, highest = found.ends if found.ends else _extremes(stratum) if extremes else (None, None)
     index = low if low == high else None
-    numbers = (
-        point,
-        fun,
-        grad_norm,
-        logit.rank,
-        index,
-        count.nullity,
-        symmetry,
-        lowest,
-        highest,
-        status,
-        named,
-        tolerances,
-    )
-    return CriticalPoint(*numbers, index_range=(low, high))
+    seen = {"index": index, "nullity": count.nullity, "nullity_symmetry": symmetry, "index_range": (low, high)}
+    seen |= {"lowest": lowest, "highest": highest, "status": status, "name": named}
+    return CriticalPoint(point, fun, grad_norm, **common, **seen)
 
 
 def _seen(point, grad_tol: float) -> tuple[LogitPoint, float | None, float | None]:
-    """(logits, F, gradient norm) of a FactorPoint at its own factors; of rank 0 where these are zero up to their own
-    size and not critical besides."""
+    """(logits, F, gradient norm) of a FactorPoint; of rank 0 where it is zero up to its size, else not critical."""
     if isinstance(point, LogitPoint):
         return point, None, None
     objective, x = objective_of(point)
@@ -132,8 +109,7 @@ def _formed(stratum: Stratum) -> bool:
 
 
 def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | None:
-    """The eigenvalues with multiplicities: the whole by blocks, or those of the stratum's Hessian; None where neither
-    is possible."""
+    """The eigenvalues with multiplicities: the whole by blocks, or those of the stratum's Hessian, or None."""
     if exact or (split is not None and not _formed(stratum)):
         listed = spectrum_of(split, merge=0.0)
         values, copies = (np.array(column) for column in zip(*listed, strict=True))
@@ -141,45 +117,31 @@ def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | 
         joined = merged(listed)
         ends = (joined[0][0], joined[-1][0])
         third = third_bound(max(-ends[0], ends[1]), stratum.point.s[0], stratum.point.problem.D)
-        return Spectrum(
-            stratum, values, copies.astype(int), third, symmetry=symmetry, grad_norm=split.grad_norm, ends=ends
-        )
+        more = {"symmetry": symmetry, "grad_norm": split.grad_norm, "ends": ends}
+        return Spectrum(stratum, values, copies.astype(int), third, **more)
     return _dense(stratum) if _formed(stratum) else None
 
 
 def _dense(stratum: Stratum) -> Spectrum:
-    """The eigenvalues of the stratum's Hessian, of leaving the rank at D = 2, and within classes for a loss that is not
-    convex."""
+    """The eigenvalues of the stratum's Hessian, of leaving the rank at D = 2, and within classes without convexity."""
     values = linalg.eigvalsh(scaled_hessian(stratum)) if stratum.size else np.zeros(0)
     copies, certain = np.ones(len(values), dtype=int), np.zeros(len(values), dtype=bool)
     if not stratum.point.problem.loss.convex:
         within = [(v, m) for v, m in Dense(stratum).within() if m]
-        values, copies = (
-            np.append(values, [v for v, _ in within]),
-            np.append(copies, [m for _, m in within]).astype(int),
-        )
+        values = np.append(values, [v for v, _ in within])
+        copies = np.append(copies, [m for _, m in within]).astype(int)
         certain = np.zeros(len(values), dtype=bool)
     leaving, free, known = _leaving_rank(stratum)
     values, certain = np.append(values, leaving), np.append(certain, known)
     copies = np.append(copies, np.full(len(leaving), free, dtype=int))
-    third = third_bound(
-        np.max(np.abs(values), initial=0.0), np.max(stratum.point.s, initial=0.0), stratum.point.problem.D
-    )
-    return Spectrum(
-        stratum,
-        values,
-        copies,
-        third,
-        certain,
-        gauge_nullity(stratum.point),
-        _loss_symmetry(stratum),
-        stratum.grad_norm,
-    )
+    size, top = np.max(np.abs(values), initial=0.0), np.max(stratum.point.s, initial=0.0)
+    third = third_bound(size, top, stratum.point.problem.D)
+    zeros = gauge_nullity(stratum.point), _loss_symmetry(stratum)
+    return Spectrum(stratum, values, copies, third, certain, *zeros, stratum.grad_norm)
 
 
 def zero_below(problem: Problem, size: float, grad_norm: float, eig_tol: float = 1e-6) -> float:
-    """Modulus up to which an eigenvalue is zero: eig_tol Lam, plus rounding of the largest (`size`) and the gradient
-    norm."""
+    """Modulus up to which an eigenvalue is zero: eig_tol Lam, rounding of the largest (`size`), the gradient norm."""
     return eig_tol * problem.Lam + ROUND * size + grad_norm
 
 
@@ -195,8 +157,7 @@ def inertia(spectrum, zero: float) -> tuple[int, int]:
 
 
 def _leaving_rank(stratum: Stratum) -> tuple[np.ndarray, int, np.ndarray]:
-    """(eigenvalues, multiplicity, which are free of rounding) of the directions that raise the rank, at D = 2 only: one
-    for each sigma of G_perp.
+    """(eigenvalues, multiplicity, which are exact) of the directions that raise the rank: at D = 2, one per sigma_i.
 
     The lower eigenvalue of [[lam_0, -sigma], [-sigma, lam_1]] is (Lam - sigma)(Lam + sigma)/upper. Under a loss that
     does not see shifts 1'G = 0 and 1'U = 0, so that the least sigma is zero exactly.
@@ -238,9 +199,8 @@ def _loss_symmetry(stratum: Stratum) -> int:
 
 def _extremes(stratum: Stratum) -> tuple[float | None, float | None]:
     """Lowest and highest eigenvalue of the full Hessian, where its core is small."""
-    if core_size(stratum.point) > EXTREMES_LIMIT or (
-        not stratum.point.rank and stratum.size and stratum.point.problem.K**3 > COLUMN_LIMIT
-    ):
+    heavy = not stratum.point.rank and stratum.size and stratum.point.problem.K**3 > COLUMN_LIMIT
+    if core_size(stratum.point) > EXTREMES_LIMIT or heavy:
         return None, None
     values = spectrum_of(Dense(stratum))
     return values[0][0], values[-1][0]

@@ -2,14 +2,12 @@
 
 The Hessian in all parameters splits, at the balanced lift of a critical point of rank r, into
 
-    core            the Hessian at widths r on class columns (on sample columns where the point is not collapsed), and b
-    frames   per hidden layer l and unused direction (d_l - r of them), r pairs with eigenvalues 0 and lam_{l-1} + lam_l
-    unused corners  lam_l on (d_{l+1} - r)(d_l - r) entries of every middle factor, lam_0 and lam_L on what the first
-    and last
-                    layers' frames leave: (d_1 - r)(N - r) and (d_L - r)(K - r) entries
-    D = 2  there instead, per unused direction, [[lam_0, -sigma], [-sigma, lam_1]] for each singular value sigma of
-        G_perp
-    within classes  n_c - 1 copies per class of (1/N) P'H_c P + lam_0 on r rows, P = W_L ... W_1
+    core      the Hessian at widths r on class columns (sample columns where the point is not collapsed), and b
+    frames    per hidden layer l and unused direction (d_l - r of them), r pairs of eigenvalues 0 and lam_{l-1} + lam_l
+    corners   lam_l on (d_{l+1} - r)(d_l - r) entries of every middle factor, lam_0 and lam_L on what the first and last
+              layers' frames leave: (d_1 - r)(N - r) and (d_L - r)(K - r) entries
+    D = 2     there instead, per unused direction, [[lam_0, -sigma], [-sigma, lam_1]] for each sigma of G_perp
+    classes   n_c - 1 copies per class of (1/N) P'H_c P + lam_0 on r rows, P = W_L ... W_1
 
 because a product through an unused direction of layer l needs the factors on both of its sides and, for D >= 3, meets
 only U'G V = -diag(phi') between them. So the size is that of the core, r M + (L - 1) r^2 + K r, whatever the width
@@ -83,11 +81,8 @@ class Dense:
         return [(s, 1) for s in np.linalg.svd(self.stratum.G_perp, compute_uv=False)]
 
     def within(self) -> list[tuple[float, int]]:
-        return [
-            (v, self.point.problem.counts[c] - 1)
-            for c, block in within_blocks(self.stratum)
-            for v in linalg.eigvalsh(block)
-        ]
+        counts, blocks = self.point.problem.counts, within_blocks(self.stratum)
+        return [(v, counts[c] - 1) for c, block in blocks for v in linalg.eigvalsh(block)]
 
 
 def core_objective(point: LogitPoint) -> FactorObjective:
@@ -113,8 +108,7 @@ def within_blocks(stratum: Stratum):
 
 
 def within_class_block(stratum: Stratum, c: int) -> np.ndarray:
-    """(1/N) P'H_c P + lam_0 I (r, r), P = W_L ... W_1 in the frame of H_1: the Hessian along variation inside class
-    c."""
+    """(1/N) P'H_c P + lam_0 I (r, r), P = W_L ... W_1 in the frame of H_1: the Hessian along variation in class c."""
     problem, point = stratum.point.problem, stratum.point
     H = problem.loss.hessians(stratum.logits[:, [c]], stratum.fit.columns.Y[:, [c]])[0] / problem.N
     P = point.U * _gain(problem, point.s)
@@ -128,8 +122,7 @@ def _gain(problem: Problem, s):
 
 @dataclass(frozen=True, eq=False)
 class Split(ByContent):
-    """The parts of the spectrum by irreducible representations of the permutations of alike parts (m, k) of classes;
-    also F and its gradient.
+    """The parts of the spectrum by irreducible representations of the permutations of alike parts; F, its gradient.
 
     deviation: how far the point is from that symmetry, relative to its largest logit.
     """
@@ -173,15 +166,12 @@ class Split(ByContent):
             vectors = vectors if self.point.b is not None else []
             marks = [x for copy in matrices for _, *xs in copy for x in xs] + vectors
             here = self._invariant(marks)
-            found += [
-                (v, dimension)
-                for v in here.restricted([sum_of_terms(here.commutant, copy) for copy in matrices], vectors)
-            ]
+            copies = [sum_of_terms(here.commutant, copy) for copy in matrices]
+            found += [(v, dimension) for v in here.restricted(copies, vectors)]
         missing = core_size(self.point) - sum(m for _, m in found)
         if missing:
-            raise ArithmeticError(
-                f"the irreducible blocks miss {missing} of the {core_size(self.point)} coordinates of the core."
-            )
+            size = core_size(self.point)
+            raise ArithmeticError(f"the irreducible blocks miss {missing} of the {size} coordinates of the core.")
         return found
 
     def leaving(self) -> list[tuple[float, int]]:
@@ -223,10 +213,8 @@ class Invariant(ByContent):
     def fit(self) -> Fit:
         """The fit on one column per cell."""
         all_, first = self.point.problem.classes, self.commutant.first
-        return Fit(
-            self.point.problem.loss,
-            Columns(all_.Y[:, first], all_.weight[first], all_.scale[first], all_.copies[first]),
-        )
+        columns = Columns(all_.Y[:, first], all_.weight[first], all_.scale[first], all_.copies[first])
+        return Fit(self.point.problem.loss, columns)
 
     @functools.cached_property
     def G(self) -> Element:
@@ -268,14 +256,9 @@ class Invariant(ByContent):
     def gradient(self) -> np.ndarray:
         problem, flat = self.point.problem, self.commutant.flat
         (sums, P), (rests, R) = self.chains
-        parts = zip(
-            products.gradient(sums, P, self.G.Q),
-            products.gradient(rests, R, self.G.c[:, None, None]),
-            sums,
-            rests,
-            problem.lams,
-            strict=True,
-        )
+        onsums = products.gradient(sums, P, self.G.Q)
+        onrest = products.gradient(rests, R, self.G.c[:, None, None])
+        parts = zip(onsums, onrest, sums, rests, problem.lams, strict=True)
         rows = [flat(Element(X + lam * A, (x + lam * a)[:, 0, 0])) for X, x, A, a, lam in parts]
         if self.point.b is not None:
             rows.append(self._bias_part(self.G) + problem.bias * self.commutant.vector(self.point.b))
@@ -295,11 +278,8 @@ class Invariant(ByContent):
         (sums, P), (rests, R) = self.chains
         dZ, dP = products.directional(sums, P, dsums)
         dz, dR = products.directional(rests, R, drests)
-        db = (
-            None
-            if self.point.b is None
-            else (flat[..., problem.D * size :] / np.sqrt(commutant.n))[..., commutant.cell_of]
-        )
+        db = flat[..., problem.D * size :]
+        db = None if self.point.b is None else (db / np.sqrt(commutant.n))[..., commutant.cell_of]
         dG = commutant.element(self.fit.hvp(self.Z, self.point.b, commutant.columns(Element(dZ, dz[..., 0, 0])), db)[0])
         onsums = products.gradient_directional(sums, P, self.G.Q, dsums, dP, dG.Q)
         onrest = products.gradient_directional(rests, R, self.G.c[:, None, None], drests, dR, dG.c[..., None, None])
@@ -342,9 +322,8 @@ class Invariant(ByContent):
         U, s, V, _, t = self.frames
         X = self.G.Q - U @ (U.T @ self.G.Q)
         sigma = np.linalg.svd(X - (X @ V) @ V.T, compute_uv=False)[: len(X) - len(s)]
-        return [(v, 1) for v in sigma] + [
-            (abs(g), int(m)) for g, m, a in zip(self.G.c, self.commutant.copies, t, strict=True) if m and not a
-        ]
+        rest = zip(self.G.c, self.commutant.copies, t, strict=True)
+        return [(v, 1) for v in sigma] + [(abs(g), int(m)) for g, m, a in rest if m and not a]
 
     def within_class(self, c: int) -> list[tuple[float, int]]:
         """(eigenvalue, multiplicity) of (1/N) P'H_c P + lam_0; class c must be a cell of its own."""

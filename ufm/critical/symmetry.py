@@ -33,8 +33,7 @@ MOST_KINDS = 16
 
 @dataclass(frozen=True, eq=False)
 class Element(ByContent):
-    """A matrix of a commutant: Q (..., q, q) on cell sums, c (..., 2q) = (beta, alpha) on the rest; leading axes are a
-    batch."""
+    """A matrix of a commutant: Q (..., q, q) on cell sums, c (..., 2q) = (beta, alpha) on the rest; a batch of them."""
 
     Q: np.ndarray
     c: np.ndarray
@@ -45,8 +44,7 @@ class Element(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Commutant(ByContent):
-    """The K x K matrices that commute with permutations inside parts and of parts, for cells given as arrays (m, k) of
-    classes."""
+    """The K x K matrices that commute with permutations inside and of parts, cells being arrays (m, k) of classes."""
 
     cells: tuple[np.ndarray, ...]
 
@@ -75,8 +73,7 @@ class Commutant(ByContent):
 
     @functools.cached_property
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
-        """(mate, other): a class of the same part as `first` and one of another part of the cell; itself, or a mate,
-        where there is none."""
+        """(mate, other): a class of the same part as `first`, one of another part; itself or a mate where none is."""
         mate = np.array([cell[0, min(1, cell.shape[1] - 1)] for cell in self.cells])
         other = np.array([cell[1, 0] if len(cell) > 1 else m for cell, m in zip(self.cells, mate, strict=True)])
         return mate, other
@@ -126,8 +123,7 @@ class Commutant(ByContent):
         return x[self.first] * np.sqrt(self.n)
 
     def term(self, term) -> Element:
-        """x y' for ("outer", x, y), diag(x) for ("diagonal", x), sum over parts of x_part 1_part 1_part' for ("parts",
-        x)."""
+        """x y' for ("outer", x, y), diag(x) for ("diagonal", x), sum of x_part 1_part 1_part' for ("parts", x)."""
         kind, x, *y = term
         q = len(self.n)
         if kind == "outer":
@@ -148,8 +144,7 @@ class Commutant(ByContent):
 
 
 def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray, ...], float] | None:
-    """(kinds of alike parts, arrays (m, k) of classes; deviation from that symmetry) of a collapsed point, or None if
-    it has too little.
+    """(kinds of alike parts, arrays (m, k) of classes; deviation from that symmetry) of a collapsed point, or None.
 
     M: the point's matrix. tol: entries closer than this times the largest are equal. The deviation is relative to the
     largest.
@@ -162,9 +157,8 @@ def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray,
         return None
     first = np.array([part[0] for part in parts])
     inside = np.array([np.round(M[part[0], part[1]] / size, 6) if len(part) > 1 else 0.0 for part in parts])
-    alike = _swappable(
-        M[np.ix_(first, first)] / size, np.column_stack([labels[first], list(map(len, parts)), inside]), tol
-    )
+    seen = np.column_stack([labels[first], list(map(len, parts)), inside])
+    alike = _swappable(M[np.ix_(first, first)] / size, seen, tol)
     if len(alike) > MOST_KINDS:
         return None
     kinds = tuple(np.array([parts[i] for i in kind]) for kind in alike)
@@ -174,8 +168,7 @@ def kinds_of(point: LogitPoint, M, tol: float = 1e-9) -> tuple[tuple[np.ndarray,
 
 
 def _swappable(M, labels, tol: float) -> list[np.ndarray]:
-    """Parts of indices with equal labels (rows) whose transpositions seem to leave M alone, judged along two probes: to
-    be checked."""
+    """Parts of indices of equal labels whose transpositions seem to leave M alone, along two probes: to be checked."""
     probe = np.cos(np.outer(np.arange(1.0, len(M) + 1.0) ** 2, [1.0, np.sqrt(2.0)]))
     along, diagonal = np.hstack([M @ probe, M.T @ probe]), np.diag(M)
     parts, left = [], np.arange(len(M))
@@ -219,12 +212,8 @@ def representations(kinds, K: int):
     """
     one = [[_indicator(K, part) for part in kind] for kind in kinds]
     total = [sum(parts) for parts in one]
-    yield (
-        1,
-        [[("outer", x, y)] for x in total for y in total]
-        + [[(name, x)] for x in total for name in ("diagonal", "parts")],
-        total,
-    )
+    pairs = [[("outer", x, y)] for x in total for y in total]
+    yield 1, pairs + [[(name, x)] for x in total for name in ("diagonal", "parts")], total
     for t, (kind, parts) in enumerate(zip(kinds, one, strict=True)):
         yield from _of_parts(len(kind), parts, total)
         if kind.shape[1] > 1:

@@ -25,6 +25,15 @@ def padded(factors, shapes) -> list[np.ndarray]:
     return wide
 
 
+def turned(factors, l: int, i: int, j: int) -> np.ndarray:
+    """The tangent, flat, along which coordinates i and j of hidden layer l turn against each other: Z stays."""
+    moved = [np.zeros_like(A) for A in factors]
+    before, after = factors[l], factors[l + 1]
+    moved[l][i], moved[l][j] = before[j], -before[i]
+    moved[l + 1][:, i], moved[l + 1][:, j] = after[:, j], -after[:, i]
+    return np.concatenate([A.ravel() for A in moved])
+
+
 def suffixes(factors) -> list[np.ndarray | None]:
     """[P_1, ..., P_D] with P_l = A_D ... A_{l+1}; P_D is None and stands for the identity."""
     result = [None] * len(factors)

@@ -16,7 +16,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment, quadratic_assignment
+from scipy.optimize import quadratic_assignment
 
 from ufm import structures
 from ufm.critical.classify import classify
@@ -27,6 +27,7 @@ from ufm.critical.spectrum import coupling
 from ufm.numerics import arguments
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.groups import proposed_order
 from ufm.numerics.records import picked
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -280,7 +281,7 @@ def align(M, P, counts=None, start=None, exact: bool | None = None) -> tuple[np.
     labels = np.zeros(K, dtype=int) if counts is None else np.unique(counts, return_inverse=True)[1]
     if K <= EXACT if exact is None else exact:
         return _align_exactly(M, P, labels)
-    begins = [assignment(M, P, labels)] + ([] if start is None else [np.asarray(start)])
+    begins = [proposed_order(M, P, labels)] + ([] if start is None else [np.asarray(start)])
     found = [_swap(M, P, labels, q) for q in begins]
     return min(((q, float(np.linalg.norm(M - P[np.ix_(q, q)]))) for q in found), key=lambda pair: pair[1])
 
@@ -291,17 +292,6 @@ def _align_exactly(M, P, labels):
     overlap = np.einsum("ij,qij->q", M, P[every[:, :, None], every[:, None, :]])
     q = every[int(np.argmax(overlap))]
     return q, float(np.linalg.norm(M - P[np.ix_(q, q)]))
-
-
-def assignment(M, P, labels):
-    """Classes matched by their diagonal entry and sorted rows and columns."""
-    size = max(1e-300, float(np.max(np.abs(M), initial=0.0)), float(np.max(np.abs(P), initial=0.0)))
-    M, P = (
-        np.column_stack([np.sort(A, axis=1), np.sort(A.T, axis=1), np.sqrt(len(A)) * np.diag(A), 1e6 * size * labels])
-        for A in (M, P)
-    )
-    cost = np.sum((M[:, None] - P[None]) ** 2, axis=2)
-    return linear_sum_assignment(cost)[1]
 
 
 def _swap(M, P, labels, q):
