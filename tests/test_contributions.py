@@ -16,7 +16,7 @@ import ufm
 from ufm.cli import main
 from ufm.numerics import families
 from ufm.sweeps.workers import unordered
-from ufm.templates import TEMPLATES
+from ufm.templates import TEMPLATES, new
 
 CLAIM = '''
 """2^x > x for x >= 0, from nobody's paper."""
@@ -258,3 +258,41 @@ def test_objects_of_a_contributed_class_go_to_workers_that_were_started_before(t
     assert found == [module.Value(2), module.Value(4)]
     found = sorted(unordered(module.twice, [module.Value(1), module.Value(2)], 2), key=lambda value: value.x)
     assert found == [module.Value(2), module.Value(4)]
+
+
+def skeletons(folder, *kinds):
+    """One skeleton of each kind in the folder, called after it: the folder."""
+    for kind in kinds or KINDS:
+        new(kind, f"my_{kind}", folder)
+    return folder
+
+
+def test_what_was_written_with_a_contribution_says_that_it_needs_it(tmp_path, clean, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    skeletons(tmp_path / "own", "loss", "method", "certificate")
+    (tmp_path / "s.toml").write_text('[grid]\nloss = ["my_loss", "ce"]\n[fixed]\nK = 3\nlam = 0.1\nstarts = 0\n')
+    size = ["-K", "3", "--lam", "0.1"]
+    commands = (
+        ["basins", *size, "--loss", "my_loss(0.5)", "--starts", "2", "--out", "b.jsonl", "--save", "census.json"],
+        ["basins", *size, "--method", "my_method", "--starts", "2", "--out", "m.jsonl"],
+        ["solve", *size, "--loss", "my_loss", "--save", "point.npz"],
+        ["certify", *size, "--what", "my_certificate", "--save", "proofs.json"],
+        ["certify", "--check", "proofs.json"],
+    )
+    for words in commands:
+        assert main([*words, "--from", "own"]) == 0, words
+    ufm.landscape(ufm.Problem(K=3, lam=0.1, loss="my_loss"), 0).save("landscape.json")
+    families.forget()
+    capsys.readouterr()
+    for words in (*commands[:3], commands[4]):
+        assert main(words) == 2
+        captured = capsys.readouterr()
+        assert re.search(r"got (loss|method|kind)='my_\w+'.* --from FILE, ufm.use", captured.err)
+        assert captured.err.count("\n") == 1 and not captured.out
+    for file in ("census.json", "point.npz", "landscape.json"):
+        with pytest.raises(ValueError, match=f"{file}.* got loss='my_loss'.* --from FILE"):
+            ufm.load(file)
+    assert main(["sweep", "s.toml", "--jobs", "1"]) == 1  # another process may know it: the row is not kept
+    assert "got loss='my_loss'" in capsys.readouterr().out
+    assert main(["sweep", "s.toml", "--jobs", "2", "--from", "own"]) == 0
+    assert [row["problem"]["loss"] for row in ufm.sweep("s.toml", "s.jsonl").rows] == ["my_loss", "ce"]

@@ -82,7 +82,7 @@ def _proof(left, right, problem: Problem):
 
 def _value(problem: Problem, structure) -> float:
     from ufm import structures
-    from ufm.numerics.arguments import choice
+    from ufm.numerics.families import choice
     from ufm.objectives.logits import value
 
     if isinstance(structure, str):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from theory import references, registry
 from theory.claim import Claim
-from ufm.numerics import tables
+from ufm.numerics import families, tables
 from ufm.numerics.arguments import choice
 from ufm.numerics.words import named_arguments
 
@@ -110,7 +110,7 @@ def figure(
     from theory.figures import figure as figures
 
     known = figures.figures()
-    chosen = known[choice("figure", id, known)]
+    chosen = known[families.choice("figure", id, known)]
     if out is not None:
         figures.refuse_others_files(out, csv)
     elif csv:

@@ -31,7 +31,7 @@ def add_figure(verbs) -> None:
 
 def _figure(arguments) -> int:
     from ufm.cli import check_plot_file, read_integer
-    from ufm.numerics.arguments import choice
+    from ufm.numerics.families import choice
 
     known = figures()
     if arguments.list:

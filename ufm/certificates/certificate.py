@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
 from ufm.certificates.kind import kinds
-from ufm.numerics import balls
-from ufm.numerics.arguments import choice
+from ufm.numerics import balls, families
 from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields, read_json
 from ufm.numerics.files import write_atomically
@@ -162,7 +161,7 @@ def _read(entry: Fields) -> Certificate:
     for name in entry.values:
         if name not in known:
             entry.refuse(name, "is no field of a certificate")
-    entry.take("kind", lambda kind: choice("kind", kind, kinds()))
+    entry.take("kind", lambda kind: families.choice("kind", kind, kinds()))
     words = {
         name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
     }

@@ -8,7 +8,7 @@ from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
 from ufm.certificates.check import trusted
 from ufm.certificates.kind import Kind, kinds
-from ufm.numerics import arguments, balls
+from ufm.numerics import balls, families
 from ufm.numerics.renamed import places
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import WrongWord, named_arguments, suggestion
@@ -99,7 +99,7 @@ def _points(subject):
 
 def _of_points(points, words: list[str], lam) -> Iterator[Certificate]:
     known = {word: kind.point for word, kind in kinds().items() if kind.point is not None}
-    chosen = [known[arguments.choice("what", word, known)] for word in words] or [known["critical"]]
+    chosen = [known[families.choice("what", word, known)] for word in words] or [known["critical"]]
     for make in chosen:
         for point in points:
             yield labelled(make(point, lam), getattr(point, "name", None) or "")
@@ -107,7 +107,7 @@ def _of_points(points, words: list[str], lam) -> Iterator[Certificate]:
 
 def _of_problem(problem: Problem, words: list[str], lam, given: dict) -> Iterator[Certificate]:
     known = kinds()
-    chosen = [known[arguments.choice("what", word, known)] for word in words]
+    chosen = [known[families.choice("what", word, known)] for word in words]
     chosen = chosen or [kind for kind in known.values() if kind.default(problem)]
     chosen += [kind for kind in known.values() if kind not in chosen and any(name in given for name in kind.needs)]
     _require(chosen, problem, given)

@@ -95,7 +95,7 @@ def basins(
     wilson(0, 1, level)
     if scale is not None:
         settings["start"] = start_kinds.gaussian(scale)
-    if "pairs" in settings_of(METHODS.members()[arguments.choice("method", method, METHODS.members())]):
+    if "pairs" in settings_of(METHODS.get(method, "method")):
         settings.setdefault("pairs", PAIRS)
     began = time.perf_counter()
     seed_sequence(rng)

@@ -37,7 +37,7 @@ import numpy as np
 from ufm.losses import function as by_autograd
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent, same
-from ufm.numerics.families import Family, modules_in
+from ufm.numerics.families import Family, choice, modules_in
 from ufm.numerics.state import own_numpy_state
 
 
@@ -252,7 +252,7 @@ def loss(spec) -> Loss:
     match = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", spec) if isinstance(spec, str) else None
     if match is None:
         raise ValueError(f"loss must be a Loss or one of {', '.join(sorted(known_by))}; got loss={spec!r}.")
-    make = known_by[arguments.choice("loss", match[1], known_by)]
+    make = known_by[choice("loss", match[1], known_by)]
     if match[2] is None:
         return make()
     try:

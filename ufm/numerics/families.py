@@ -42,6 +42,18 @@ _running: set[str] = set()
 """Files that are being run: what they import may ask for members."""
 
 
+class Unknown(ValueError):
+    """A name that nothing has which is known here: it may be that of a contribution whose file is not in use."""
+
+
+def choice(said: str, name, known: Iterable[str]) -> str:
+    """One of the known names, or Unknown that lists the nearest and says how the files of others come in."""
+    try:
+        return arguments.choice(said, name, known)
+    except ValueError as mistake:
+        raise Unknown(f"{mistake} One from a file of your own needs that file: --from FILE, ufm.use(FILE).") from None
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of thing that can be contributed.
@@ -60,10 +72,10 @@ class Family:
         """Name -> member, those of `first` first and then by name. ValueError where two have one name."""
         return dict(self._found(_state()))
 
-    def get(self, name: str):
-        """The member of this name; ValueError that lists the nearest."""
+    def get(self, name: str, said: str = ""):
+        """The member of this name, `said` being the argument that has it; Unknown, which lists the nearest."""
         members = self.members()
-        return members[arguments.choice(self.name, name, members)]
+        return members[choice(said or self.name, name, members)]
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 (a family lives as long as the process)
     def _found(self, state) -> tuple[tuple[str, object], ...]:

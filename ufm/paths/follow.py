@@ -27,7 +27,7 @@ from scipy import linalg, optimize
 from ufm import structures
 from ufm.critical.classify import with_name
 from ufm.critical.signature import zero_below
-from ufm.numerics import arguments, interruption
+from ufm.numerics import arguments, families, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import picked
@@ -263,7 +263,7 @@ def structure_crossing(problem: Problem, first: str, second: str, low: float, hi
 def named_maker(problem: Problem, name: str) -> Callable[[float], LogitPoint]:
     """Lam -> the structure of this name; ValueError for unknown names now, and where it does not exist when called."""
     arguments.instance("problem", problem, Problem)
-    arguments.choice("structure", name, structures.catalogue(problem))
+    families.choice("structure", name, structures.catalogue(problem))
     return lambda lam: replace(structures.catalogue(at_lam(problem, lam))[name](), name=name)
 
 

@@ -28,7 +28,7 @@ def objective_in(problem: Problem, space: str) -> FactorObjective:
 def space_of(problem: Problem, start, method: str, space: str | None) -> str:
     """The space asked for, or the default: `reduced` unless the method, the start or the activation needs all
     factors."""
-    own = METHODS.members()[arguments.choice("method", method, METHODS.members())]
+    own = METHODS.get(method, "method")
     if space is None:
         whole = own.space == "factors" or not problem.activation.homogeneous or isinstance(start, FactorPoint)
         if isinstance(start, LogitPoint) and not start.collapsed:

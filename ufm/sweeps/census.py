@@ -10,7 +10,7 @@ import numpy as np
 from ufm.landscapes.basins import basins
 from ufm.landscapes.blocks import KIND, MACHINE
 from ufm.landscapes.table import NOT_CONVERGED, Landscape
-from ufm.numerics import arguments
+from ufm.numerics import arguments, families
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import picked
@@ -177,7 +177,7 @@ def _cell(problem: Problem, name: str, value, options: dict):
     if name in FIELDS:
         return replace(problem, **{name: tuple(value) if isinstance(value, list) else value}), options
     given = {**options, name: value}
-    method = arguments.choice("method", given.get("method", "lbfgs"), METHODS.members())
+    method = families.choice("method", given.get("method", "lbfgs"), METHODS.members())
     if name not in ("method", "space", "scale", "tol", "starts"):
         settings = {k: v for k, v in given.items() if k not in OWN and k not in MACHINE}
         space = choices.space_of(problem, None, method, given.get("space"))

@@ -23,7 +23,7 @@ from ufm.critical.classify import with_name
 from ufm.critical.same import SAME, free_name
 from ufm.landscapes.gather import is_critical, met
 from ufm.landscapes.sources.narrow import lowest_end
-from ufm.numerics import arguments, interruption
+from ufm.numerics import arguments, families, interruption
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import picked
@@ -223,7 +223,7 @@ def phase_diagram(
     if names is not None:
         every = set().union(*map(structures.catalogue, problems.values()))
         for name in names:
-            arguments.choice("names", name, every)
+            families.choice("names", name, every)
 
     @interruption.whole()
     def column(cell):
@@ -267,7 +267,7 @@ def _chosen(problem: Problem, names) -> list[str]:
     if names is None:
         return [name for name in catalogue if not structures.is_barrier(name)]
     for name in names:
-        arguments.choice("names", name, catalogue)
+        families.choice("names", name, catalogue)
     return list(dict.fromkeys(names))
 
 

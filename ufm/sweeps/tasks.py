@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ufm.numerics import interruption
+from ufm.numerics import families, interruption
 from ufm.numerics.records import fingerprint, picked
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.problem import Problem
@@ -52,7 +52,7 @@ class Verb(NamedTuple):
         return (*self.own, "method", "space", "tol", *known_settings()) if self.descends else self.own
 
 
-MACHINE = (MemoryError, OSError, ImportError)
+MACHINE = (MemoryError, OSError, ImportError, families.Unknown)
 """What says nothing of a cell: another machine, or another day, may do it."""
 
 

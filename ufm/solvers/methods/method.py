@@ -119,7 +119,7 @@ def method_of(name: str, given: dict, problem=None, space: str | None = None) ->
     ValueError naming a method or setting that is unknown, a value that is wrong, or what does not go with the problem
     or the space.
     """
-    method = METHODS.members()[arguments.choice("method", name, METHODS.members())]
+    method = METHODS.get(name, "method")
     refuse_unknown(name, given, settings_of(method))
     made = method(**given)
     if problem is not None:
