@@ -41,7 +41,7 @@ class Columns(ByContent):
 
 
 @named_arguments
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Problem:
     """Minimise over W_L, ..., W_1, H_1 (and b)
 
@@ -62,15 +62,32 @@ class Problem:
     """
 
     K: int
-    n: int | Sequence[int] = 1
-    d: int | Sequence[int] | None = None
-    L: int = 1
-    lam: float | Sequence[float] | None = None
-    loss: str | Loss = "ce"
-    activation: str | Activation = "linear"
-    bias: float | None = None
+    n: int | tuple[int, ...]
+    d: int | tuple[int, ...]
+    L: int
+    lam: float | tuple[float, ...]
+    loss: Loss
+    activation: Activation
+    bias: float | None
 
-    def __post_init__(self):
+    def __init__(
+        self,
+        K: int,
+        n: int | Sequence[int] = 1,
+        d: int | Sequence[int] | None = None,
+        L: int = 1,
+        lam: float | Sequence[float] | None = None,
+        loss: str | Loss = "ce",
+        activation: str | Activation = "linear",
+        bias: float | None = None,
+    ) -> None:
+        given = {"K": K, "n": n, "d": d, "L": L, "lam": lam, "loss": loss, "activation": activation, "bias": bias}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        """Every field as what it stands for, or a ValueError naming it."""
         put = functools.partial(object.__setattr__, self)
         put(
             "K",
@@ -135,7 +152,7 @@ class Problem:
 
     @property
     def N(self) -> int:
-        return self.K * self.n if self.balanced else sum(self.n)
+        return self.K * self.n if isinstance(self.n, int) else sum(self.n)
 
     @property
     def balanced(self) -> bool:
