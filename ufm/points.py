@@ -120,16 +120,14 @@ class LogitPoint(ByContent):
         put, K = object.__setattr__, self.problem.K
         s = arguments.array("s", self.s, ndim=1)
         if np.any(s <= 0):
-            raise ValueError(
-                f"s must hold the positive singular values only, the rank being declared; got {s.tolist()}."
-            )
+            what = "the positive singular values only, the rank being declared"
+            raise ValueError(f"s must hold {what}; got {s.tolist()}.")
         put(self, "s", s)
         put(self, "U", arguments.array("U", self.U, shape=(K, len(s))))
         put(self, "right", arguments.array("right", self.right, shape=(None, len(s))))
         if len(self.right) not in (K, self.problem.N):
-            raise ValueError(
-                f"right must have {K} rows (classes) or {self.problem.N} rows (samples); got {len(self.right)}."
-            )
+            rows = f"{K} rows (classes) or {self.problem.N} rows (samples)"
+            raise ValueError(f"right must have {rows}; got {len(self.right)}.")
         _check_frame("U", self.U)
         if self.right is not self.U:
             _check_frame("right", self.right)
@@ -282,9 +280,8 @@ def load(path) -> FactorPoint | LogitPoint:
             arguments.instance("name", name, str)
         return LogitPoint(problem, data["U"], data["s"], data["right"], b, name, tuple(scales.tolist()))
     except ValueError as error:
-        raise ValueError(
-            f"{data.where} does not hold a point: {str(error).removeprefix(data.where).lstrip(' ,')}"
-        ) from None
+        said = str(error).removeprefix(data.where).lstrip(" ,")
+        raise ValueError(f"{data.where} does not hold a point: {said}") from None
 
 
 def _save(path, kind: str, point: Any, arrays: dict) -> None:
@@ -312,10 +309,8 @@ def _check_frame(name: str, U: np.ndarray) -> None:
         v = np.cos(np.arange(1.0, 2 * r + 1).reshape(2, r).T ** 2)
         off = np.max(np.abs(U.T @ (U @ v) - v))
     if not off <= ORTHONORMAL:
-        raise ValueError(
-            f"{name} must have orthonormal columns; {name}'{name} is off the identity by {off:.2g}. points.from_matrix"
-            " takes any matrix of logits."
-        )
+        why = f"{name}'{name} is off the identity by {off:.2g}. points.from_matrix takes any matrix of logits"
+        raise ValueError(f"{name} must have orthonormal columns; {why}.")
 
 
 def _bias(problem: Problem, b) -> np.ndarray | None:

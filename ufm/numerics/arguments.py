@@ -23,8 +23,7 @@ WHOLE = 2**53
 
 
 def integer(name: str, value, least: int, why: str = "", most: int | None = None, beyond: str = "") -> int:
-    """An integer >= least (and <= most), or a ValueError naming it; why, beyond: a sentence more for what is too small,
-    too large."""
+    """An integer from least to most, or a ValueError naming it; why, beyond: a sentence on what is too small, large."""
     whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
     if isinstance(value, bool) or not whole or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}; got {name}={value!r}.{why and ' ' + why}")
@@ -78,9 +77,8 @@ def real(name: str, value) -> float:
     try:
         number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     except OverflowError:
-        raise ValueError(
-            f"{name} must be a finite real number; got {name} too large for a float, which ends at 1.8e308."
-        ) from None
+        large = f"{name} too large for a float, which ends at 1.8e308"
+        raise ValueError(f"{name} must be a finite real number; got {large}.") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite real number; got {name}={value!r}.")
     return number
@@ -124,26 +122,20 @@ def plain(name: str, value) -> np.ndarray:
     """The value as a numpy array of any kind but a masked one; a ValueError with the cause where it cannot be read."""
     import numpy as np
 
-    parts = (
-        [part for part in value if not isinstance(part, (int, float))] if isinstance(value, (list, tuple)) else [value]
-    )
+    several = isinstance(value, (list, tuple))
+    parts = [part for part in value if not isinstance(part, (int, float))] if several else [value]
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise ValueError(
-            f"{name} must be an array of real numbers; got a masked array, whose mask would be lost: fill it, or leave"
-            " the masked samples out."
-        )
+        masked = "a masked array, whose mask would be lost: fill it, or leave the masked samples out"
+        raise ValueError(f"{name} must be an array of real numbers; got {masked}.")
     try:
         if any(callable(getattr(part, step, None)) for part in parts for step in _TENSOR_STEPS):
-            return np.asarray(
-                [_of_tensor(part) for part in value] if isinstance(value, (list, tuple)) else _of_tensor(value)
-            )
+            return np.asarray([_of_tensor(part) for part in value] if several else _of_tensor(value))
         return np.asarray(value)
     except MemoryError:
         raise
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be an array of real numbers; got {type(value).__name__}: {_first_line(error)}"
-        ) from None
+        got = f"{type(value).__name__}: {_first_line(error)}"
+        raise ValueError(f"{name} must be an array of real numbers; got {got}") from None
     except Exception as error:  # the other library's own words for what it cannot give
         raise ValueError(f"{name} cannot be read as an array: {_first_line(error)}") from None
 
@@ -160,21 +152,17 @@ def labels(name: str, value, N: int, K: int | None = None, d: int = 1) -> tuple[
     if value is None:
         raise ValueError(f"{name} must hold the class, 0..K-1, of every sample; got None.")
     given = plain(name, value)
-    if given.dtype.kind in "UST" or (
-        given.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in given.flat)
-    ):
-        raise ValueError(
-            f"{name} must be an array of real numbers, the classes 0..K-1; got text like {str(given.flat[0])!r}."
-            f" {number}."
-        )
+    texts = (isinstance(item, (str, bytes)) for item in given.flat)
+    if given.dtype.kind in "UST" or (given.dtype.kind == "O" and any(texts)):
+        got = f"text like {str(given.flat[0])!r}. {number}"
+        raise ValueError(f"{name} must be an array of real numbers, the classes 0..K-1; got {got}.")
     if given.shape == (N, 1) or (given.ndim == 2 and len(given) == N):
         how = "its column, y[:, 0]" if given.shape[1] == 1 else "of one-hot rows Y.argmax(axis=1)"
         raise ValueError(f"{name} must have shape ({N},), the class of every sample; got {given.shape}: take {how}.")
     found = array(name, given, shape=(N,))
     if np.any(found != np.floor(found)) or np.any(found < 0) or np.any(found > 2**53):
-        raise ValueError(
-            f"{name} must hold integers 0..K-1; got values from {found.min():g} to {found.max():g}. {number}."
-        )
+        got = f"values from {found.min():g} to {found.max():g}. {number}"
+        raise ValueError(f"{name} must hold integers 0..K-1; got {got}.")
     classes = K if K is not None else int(found.max(initial=-1)) + 1
     if classes < 2:
         source = f"{name} has no other labels" if K is None else "one class leaves nothing to separate"
@@ -182,12 +170,8 @@ def labels(name: str, value, N: int, K: int | None = None, d: int = 1) -> tuple[
     if np.any(found >= classes):
         raise ValueError(f"{name} must lie in 0..{classes - 1} for K={classes} classes; got {int(found.max())}.")
     if K is None and classes > N:
-        size = (
-            f"means of {classes} classes in d={d} would take {8 * classes * d / 2**30:.3g} GiB"
-            if classes * d > 2**24
-            else ""
-        )
-        every_class(name, np.unique(found), classes, size)
+        size = f"means of {classes} classes in d={d} would take {8 * classes * d / 2**30:.3g} GiB"
+        every_class(name, np.unique(found), classes, size if classes * d > 2**24 else "")
     return found.astype(int), classes
 
 
@@ -198,16 +182,13 @@ def every_class(name: str, present, K: int, more: str = "") -> None:
     if len(present) < K:
         absent = np.setdiff1d(np.arange(min(K, len(present) + 6)), present)
         shown = ", ".join(map(str, absent[:5].tolist())) + (", ..." if K - len(present) > 5 else "")
-        how = "np.unique(y, return_inverse=True)[1] numbers the labels y that there are"
-        raise ValueError(
-            f"{name} must be integers 0..{K - 1} with every class present; there are none of"
-            f" {shown}{more and '; ' + more}. {how}."
-        )
+        how = f"{more and '; ' + more}. np.unique(y, return_inverse=True)[1] numbers the labels y that there are"
+        there = f"there are none of {shown}{how}"
+        raise ValueError(f"{name} must be integers 0..{K - 1} with every class present; {there}.")
 
 
 def _of_tensor(value):
-    """A tensor without its gradient, on the CPU, as an array; where numpy has no such kind of number (bfloat16), of its
-    floats."""
+    """A tensor without its gradient, on the CPU, as an array; of its floats where numpy has no such kind (bfloat16)."""
     import numpy as np
 
     for step in _TENSOR_STEPS:
@@ -241,18 +222,13 @@ def _floats(name: str, A: np.ndarray) -> np.ndarray:
 
     kind = A.dtype.kind
     what = "named fields (a structured array)" if A.dtype.names is not None else _KINDS.get(kind)
-    if (
-        what is None and A.dtype.type is not np.void
-    ):  # the kinds bool, integer, float, and those of other libraries (bfloat16)
+    if what is None and A.dtype.type is not np.void:  # bool, integer, float, and those of other libraries (bfloat16)
         with np.errstate(over="ignore"):  # beyond float64: refused as not finite
             return A.astype(float, copy=False)
     if kind == "O" and A.size:
         odd = [item for item in A.flat if not isinstance(item, numbers.Real)][:1]
-        what = (
-            f"objects, such as {type(odd[0]).__name__}"
-            if odd
-            else "objects that are all numbers; astype(float) makes an array of them"
-        )
+        numbers_only = "objects that are all numbers; astype(float) makes an array of them"
+        what = f"objects, such as {type(odd[0]).__name__}" if odd else numbers_only
         if odd and callable(getattr(odd[0], "toarray", None)):
             what = f"a sparse {type(odd[0]).__name__}: give its toarray()"
     raise ValueError(f"{name} must be an array of real numbers; got {what or 'raw bytes'} (dtype {A.dtype}).")
@@ -268,7 +244,5 @@ def choice(name: str, value, allowed) -> str:
     if value in allowed:
         return value
     hint = words.suggestion(value, allowed, 1)
-    raise ValueError(
-        f"{name} must be {words.known_names(value, allowed)}; got"
-        f" {name}={value!r}.{hint and f' {hint[0].upper()}{hint[1:]}'}"
-    )
+    hint = hint and f" {hint[0].upper()}{hint[1:]}"
+    raise ValueError(f"{name} must be {words.known_names(value, allowed)}; got {name}={value!r}.{hint}")

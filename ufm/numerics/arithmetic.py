@@ -83,10 +83,8 @@ def exact(text: str) -> Fraction:
     digits.
     """
     if not isinstance(text, str) or len(text) > LENGTH or not _EXACT.fullmatch(text):
-        raise ValueError(
-            f"{shown(text) if isinstance(text, str) else repr(text)} is not an exact number; write a decimal or a"
-            " quotient of integers."
-        )
+        given = shown(text) if isinstance(text, str) else repr(text)
+        raise ValueError(f"{given} is not an exact number; write a decimal or a quotient of integers.")
     return Fraction(_sized(text))
 
 

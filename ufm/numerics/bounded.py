@@ -7,8 +7,7 @@ from scipy import linalg
 
 
 def least_squares(J, target, low, high, steps: int = 50) -> np.ndarray:
-    """argmin |J m - target| over low <= m <= high, of least norm where that is free: projected Newton steps on what can
-    move (bertsekas82)."""
+    """argmin |J m - target| over low <= m <= high, of least norm, by projected Newton steps (bertsekas82)."""
     if J.shape[0] > J.shape[1]:  # the same problem with as many equations as masks
         Q, J = np.linalg.qr(J)
         target = Q.T @ target
@@ -30,8 +29,7 @@ def least_squares(J, target, low, high, steps: int = 50) -> np.ndarray:
 
 
 def _projected(J, target, m, gap, free, low, high):
-    """(m, J m - target) after the longest halved step, projected on the box, that lowers |J m - target|; None if none
-    does."""
+    """(m, J m - target) after the longest halved, projected step that lowers |J m - target|; None if none does."""
     step = np.zeros(len(m))
     size, pull = gap @ gap, (J.T @ gap)[free]
     fall = -(pull @ pull) / max(np.sum((J[:, free] @ pull) ** 2), 1e-300) * pull

@@ -1,10 +1,8 @@
 """Known spherical codes: K unit vectors x_c in R^r that lie far apart, as rows of an array (K, r).
 
-    rings(K)  caps and rings of m points in R^3, turned against one another or not (prisms, antiprisms, bipyramids,
-        1+3+3, ...)
+    rings(K)            caps and rings of m points in R^3, turned or not (prisms, antiprisms, bipyramids, 1+3+3, ...)
     icosahedron()       K = 12, R^3
-    half_cube(m)  K = 2^(m-1), R^m: the vertices of the m-cube with an even number of minus signs (m = 5: the Clebsch
-        graph)
+    half_cube(m)        K = 2^(m-1), R^m: vertices of the m-cube with an even number of minus signs (m = 5: Clebsch)
     cell_24()           K = 24, R^4: the roots of D_4
     least_energy(K, r)  a low state of sum 1/|x_c - x_d|^power (power 1: Thomson's problem; large powers: Tammes')
 
@@ -55,10 +53,8 @@ def library(K: int) -> tuple[tuple[str, np.ndarray], ...]:
 
 def icosahedron() -> np.ndarray:
     """The twelve vertices (0, +-1, +-golden) and their cyclic shifts, (12, 3)."""
-    golden = (1 + np.sqrt(5)) / 2
-    return _unit(
-        np.array([np.roll([0.0, a, b * golden], shift) for shift in range(3) for a in (1, -1) for b in (1, -1)])
-    )
+    golden, signs = (1 + np.sqrt(5)) / 2, list(itertools.product((1, -1), repeat=2))
+    return _unit(np.array([np.roll([0.0, a, b * golden], shift) for shift in range(3) for a, b in signs]))
 
 
 def half_cube(m: int) -> np.ndarray:
@@ -69,18 +65,12 @@ def half_cube(m: int) -> np.ndarray:
 
 def cell_24() -> np.ndarray:
     """(24, 4): +-e_i +- e_j."""
-    X = [
-        a * np.eye(4)[i] + b * np.eye(4)[j]
-        for i, j in itertools.combinations(range(4), 2)
-        for a in (1, -1)
-        for b in (1, -1)
-    ]
-    return _unit(np.array(X))
+    pairs = itertools.product(itertools.combinations(range(4), 2), (1, -1), (1, -1))
+    return _unit(np.array([a * np.eye(4)[i] + b * np.eye(4)[j] for (i, j), a, b in pairs]))
 
 
 def rings(K: int):
-    """(name, X (K, 3)) of every stack of equal rings of 3 to 8 points with 0, 1 or 2 caps: each ring turned by half a
-    step against the one below, or none.
+    """(name, X (K, 3)) of every stack of equal rings of 3 to 8 points with 0, 1 or 2 caps, turned by half steps or not.
 
     The z of rings and caps are those of equal steps in latitude.
     """
@@ -108,8 +98,7 @@ def _stack(sizes: list[int], turned: bool) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def least_energy(K: int, r: int, power: int = 1) -> np.ndarray:
-    """The lowest of a few local minima of sum over pairs of |x_c - x_d|^-power over unit vectors of R^r, (K, r); always
-    the same."""
+    """The lowest of a few local minima of sum |x_c - x_d|^-power over unit vectors of R^r, (K, r); always the same."""
     K, r, power = arguments.integer("K", K, 2), arguments.integer("r", r, 2), arguments.integer("power", power, 1)
     draw, off = np.random.default_rng(0), ~np.eye(K, dtype=bool)
 
@@ -123,10 +112,8 @@ def least_energy(K: int, r: int, power: int = 1) -> np.ndarray:
         pull = 2 * power * (terms / gap) @ X / total
         return np.log(total), ((pull - X * np.sum(pull * X, axis=1, keepdims=True)) / norm).ravel()
 
-    runs = [
-        optimize.minimize(energy, draw.standard_normal(K * r), jac=True, method="L-BFGS-B", options={"maxiter": 300})
-        for _ in range(ENERGY_STARTS)
-    ]
+    options = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 300}}
+    runs = [optimize.minimize(energy, draw.standard_normal(K * r), **options) for _ in range(ENERGY_STARTS)]
     return _unit(min(runs, key=lambda run: run.fun).x.reshape(K, r))
 
 

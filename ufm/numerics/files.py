@@ -49,8 +49,7 @@ def write_atomically(path, write, mode: str = "wb") -> None:
 
 
 def check_writable(path, name: str = "file") -> None:
-    """Refuse, before any work, a file that could not be written at its end: ValueError with the name of the
-    argument."""
+    """Refuse, before any work, a file that could not be written at its end: ValueError naming the argument."""
     found = _writable(path, name)
     if found is None or stat.S_ISREG(found.st_mode):
         try:
@@ -76,9 +75,8 @@ def _writable(path, name: str) -> os.stat_result | None:
     if found is None and not os.path.isdir(folder):
         raise ValueError(f"{name} cannot be written: it must lie in an existing folder; got {path!r}.")
     if found is not None and (stat.S_ISDIR(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
-        raise ValueError(
-            f"{name} cannot be written: it is a {'folder' if stat.S_ISDIR(found.st_mode) else 'socket'}; got {path!r}."
-        )
+        kind = "folder" if stat.S_ISDIR(found.st_mode) else "socket"
+        raise ValueError(f"{name} cannot be written: it is a {kind}; got {path!r}.")
     if found is None and (len(os.path.basename(os.fsencode(path))) > 255 or not os.path.basename(path)):
         raise ValueError(f"{name} cannot be written: it must have the name of a file; got {path!r}.")
     if found is not None and not os.access(path, os.W_OK):
@@ -89,11 +87,8 @@ def _writable(path, name: str) -> os.stat_result | None:
 def _created(name: str, path, found: os.stat_result | None, mode: str):
     """A new file, open, with the permissions and where possible the owner of the one whose place it takes."""
     try:
-        handle = os.open(
-            name,
-            os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0),
-            0o666 if found is None else stat.S_IMODE(found.st_mode),
-        )
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(name, flags, 0o666 if found is None else stat.S_IMODE(found.st_mode))
     except OSError as mistake:
         raise ValueError(f"file cannot be written: {os.fspath(path)!r}: {mistake.strerror}.") from None
     if found is not None and hasattr(os, "fchown"):
@@ -185,10 +180,8 @@ def load_arrays(path, alone: str | None = None) -> Named:
             if kind == b"\x93NUMPY":
                 return _read_single(where, path, stream, alone)
             if not kind.startswith(b"PK"):
-                what = (
-                    f"it is not an .npz of arrays{'' if kind else ' but empty'}; numpy.savez({path.stem + '.npz'!r},"
-                    " name=array, ...) writes one"
-                )
+                how = f"numpy.savez({path.stem + '.npz'!r}, name=array, ...) writes one"
+                what = f"it is not an .npz of arrays{'' if kind else ' but empty'}; {how}"
                 raise ValueError(f"{where} cannot be read: {what}.")
             return _read_archive(where, stream)
     except OSError as error:
@@ -198,10 +191,8 @@ def load_arrays(path, alone: str | None = None) -> Named:
 def _read_single(where: str, path: Path, stream, name: str | None) -> Named:
     if name is None:
         how = f"numpy.savez({path.stem + '.npz'!r}, name=numpy.load({str(path)!r}))"
-        raise ValueError(
-            f"{where} cannot be read: it is one array without a name (.npy), not an .npz of arrays; {how} gives it a"
-            " name."
-        )
+        what = "it is one array without a name (.npy), not an .npz of arrays"
+        raise ValueError(f"{where} cannot be read: {what}; {how} gives it a name.")
     return Named(where, {name: _entry(where, "the array", lambda: np.load(stream, allow_pickle=False))})
 
 
@@ -219,12 +210,8 @@ def _entry(where: str, what: str, read) -> np.ndarray:
     try:
         found = read()
     except Exception as error:
-        words = str(error)
-        why = (
-            "it holds Python objects, and only arrays of numbers or text are read"
-            if "pickle" in words
-            else f"it is damaged ({words})"
-        )
+        pickled = "it holds Python objects, and only arrays of numbers or text are read"
+        why = pickled if "pickle" in str(error) else f"it is damaged ({error})"
         raise ValueError(f"{where} cannot be read at {what}: {why}.") from None
     if not isinstance(found, np.ndarray):
         raise ValueError(f"{where} cannot be read: it is not an .npz of arrays, {what} is none.")

@@ -43,9 +43,8 @@ class Graph:
             raise ValueError(f"edges must be distinct pairs of two vertices, at least one; got {self.edges!r}.")
         missing = set(range(max(j for _, j in edges) + 1)) - {v for e in edges for v in e}
         if missing:
-            raise ValueError(
-                f"edges must cover every vertex from 0 on; vertices {sorted(missing)} have none in {self.edges!r}."
-            )
+            none = f"vertices {sorted(missing)} have none in {self.edges!r}"
+            raise ValueError(f"edges must cover every vertex from 0 on; {none}.")
         object.__setattr__(self, "edges", tuple(sorted(edges)))
 
     @property
@@ -54,8 +53,7 @@ class Graph:
 
     @property
     def name(self) -> str:
-        """`K5`, `K3,3`, `C5`, ...; parts of a disconnected graph joined by `+`; else `G(6; 443322)`, vertices and
-        degrees."""
+        """`K5`, `K3,3`, `C5`, ...; parts joined by `+`; else `G(6; 443322)`, vertices and degrees."""
         return graph_name(self)
 
     def __len__(self) -> int:
@@ -66,8 +64,7 @@ class Graph:
 
 
 def incidence(graph: Graph) -> np.ndarray:
-    """B (r, K): column e has ones at the two ends of edge e; B B' = degrees + adjacency, B'B = 2 I + adjacency of the
-    line graph."""
+    """B (r, K): column e has ones at the ends of edge e; B B' = degrees + adjacency, B'B - 2 I that of its line graph."""
     B = np.zeros((graph.vertices, len(graph)))
     for e, ends in enumerate(graph.edges):
         B[list(ends), e] = 1.0
@@ -165,8 +162,7 @@ def is_isomorphic(a: Graph, b: Graph) -> bool:
 
 
 def simple_graphs(edges: int, vertices: int | None = None) -> tuple[Graph, ...]:
-    """All simple graphs with the given number of edges on at most `vertices` vertices, none isolated, one of each
-    isomorphism class.
+    """All simple graphs of so many edges on at most `vertices` vertices, none isolated, one of each isomorphism class.
 
     >>> [len(simple_graphs(k)) for k in (1, 2, 3, 4, 5)]
     [1, 2, 5, 11, 26]
@@ -176,10 +172,8 @@ def simple_graphs(edges: int, vertices: int | None = None) -> tuple[Graph, ...]:
     edges = arguments.integer("edges", edges, 1)
     limit = 2 * edges if vertices is None else min(arguments.integer("vertices", vertices, 2), 2 * edges)
     if edges > MANY_EDGES and limit > LARGEST_ENUMERATION:
-        raise ValueError(
-            f"vertices must be at most {LARGEST_ENUMERATION} for more than {MANY_EDGES} edges; got edges={edges},"
-            f" vertices={vertices!r}."
-        )
+        most = f"{LARGEST_ENUMERATION} for more than {MANY_EDGES} edges"
+        raise ValueError(f"vertices must be at most {most}; got edges={edges}, vertices={vertices!r}.")
     return grown(edges, limit)
 
 
@@ -193,13 +187,10 @@ def grown(edges: int, limit: int) -> tuple[Graph, ...]:
     found: dict[int, tuple] = {}
     for graph in grown(edges - 1, limit):
         children = _children(graph, limit)
-        if children:
-            found |= {
-                key: child for key, child in zip(fingerprints(children), children, strict=True) if key not in found
-            }
-    return tuple(
-        sorted((Graph(e) for e in found.values()), key=lambda g: (g.vertices, [-k for k in _degrees(g)], g.edges))
-    )
+        fresh = zip(fingerprints(children) if children else (), children, strict=True)
+        found |= {key: child for key, child in fresh if key not in found}
+    graphs = (Graph(e) for e in found.values())
+    return tuple(sorted(graphs, key=lambda g: (g.vertices, [-k for k in _degrees(g)], g.edges)))
 
 
 def _children(graph: Graph, limit: int) -> list[tuple]:

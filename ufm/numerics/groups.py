@@ -62,9 +62,7 @@ def interchangeable(M: np.ndarray, labels, tol: float = 0.0) -> list[list[int]]:
         reps = np.array([part[0] for part in parts if labels[part[0]] == labels[i]], dtype=int)
         if len(reps):  # rows (and columns) swapped by i <-> r differ along the probe by (M_ii - M_ri)(p_i - p_r)
             shift = (M[i, i] - M[reps, i]) * (probe[i] - probe[reps])
-            near = (np.abs(rows[i] - rows[reps] - shift) <= slack) & (
-                np.abs(columns[i] - columns[reps] - shift) <= slack
-            )
+            near = np.maximum(np.abs(rows[i] - rows[reps] - shift), np.abs(columns[i] - columns[reps] - shift)) <= slack
             near &= (np.abs(diagonal[reps] - M[i, i]) <= tol) & (np.abs(M[i, reps] - M[reps, i]) <= tol)
             reps = reps[near]
         home = next((r for r in reps.tolist() if _swappable(M, i, r, tol)), None)
@@ -208,8 +206,7 @@ class _Refined:
 
 
 def _refine(C, start, fixed: tuple[int, ...]) -> np.ndarray:
-    """Cells of the coarsest stable colouring that starts from `start` and has the fixed points alone, named
-    canonically."""
+    """Cells of the coarsest stable colouring from `start` with the fixed points alone, named canonically."""
     n, size = len(C), int(C.max()) + 1 if C.size else 1
     cells = start + 0
     for k, point in enumerate(fixed):
@@ -227,8 +224,7 @@ def _refine(C, start, fixed: tuple[int, ...]) -> np.ndarray:
 
 
 def _row_ranks(keys: np.ndarray) -> np.ndarray:
-    """The place of each row among the different rows in lexicographic order: `np.unique(keys, axis=0,
-    return_inverse=True)`, several times faster."""
+    """The place of each row among the different rows in lexicographic order, as `np.unique` gives it, only faster."""
     order = np.lexsort(keys.T[::-1])
     ordered = keys[order]
     ranks = np.zeros(len(keys), dtype=int)

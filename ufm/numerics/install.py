@@ -31,8 +31,7 @@ def command(package: str, extra: str | None = None) -> str:
 
 
 def _requirements(extra: str | None) -> list[str]:
-    """The packages of an extra with their versions; none where no metadata are found, as in a checkout that was never
-    installed."""
+    """The packages of an extra with their versions; none where no metadata are found, as in a bare checkout."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:

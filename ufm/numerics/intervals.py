@@ -33,8 +33,7 @@ _FAR = 690.0
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """The set of x with lo <= x <= hi, entrywise; arrays of one shape, or numbers. Raises ValueError where lo > hi or
-    NaN."""
+    """The set of x with lo <= x <= hi, entrywise; arrays of one shape, or numbers. ValueError where lo > hi or NaN."""
 
     lo: np.ndarray
     hi: np.ndarray
@@ -130,9 +129,8 @@ class Interval:
         """log(1 + e^x)."""
         x = Interval(np.clip(self.lo, -_FAR, _FAR), np.clip(self.hi, -_FAR, _FAR))
         out = (1.0 + x.exp()).log()
-        return Interval(
-            np.where(self.lo < -_FAR, 0.0, np.maximum(out.lo, 0.0)), np.where(self.hi > _FAR, np.inf, out.hi)
-        )
+        below = np.where(self.lo < -_FAR, 0.0, np.maximum(out.lo, 0.0))
+        return Interval(below, np.where(self.hi > _FAR, np.inf, out.hi))
 
     def sum(self, axis=None) -> Interval:
         """The sum along an axis; n terms are off by at most (n-1) u sum|x|."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 
 def locked(file) -> bool | None:
-    """Lock an open file for this process: True if it is ours now, False if another has it, None where the system knows
-    no such locks."""
+    """Lock an open file for this process: False if another has it, None where the system knows no such locks."""
     try:
         import fcntl
     except ImportError:

@@ -49,14 +49,10 @@ def product(factors) -> np.ndarray:
 
 
 def gradient(factors, P, G, out=None) -> list[np.ndarray]:
-    """d<G, A_D ... A_1>/dA_l = P_l' R_l for every l, given P = suffixes(factors) and G of Z's shape; written to `out`
-    if given."""
+    """d<G, A_D ... A_1>/dA_l = P_l' R_l for every l, P being suffixes(factors), G of Z's shape; written to `out`."""
     R, last = G, len(factors) - 1
-    out = (
-        [np.empty(np.broadcast_shapes(A.shape[:-2], G.shape[:-2]) + A.shape[-2:]) for A in factors]
-        if out is None
-        else out
-    )
+    if out is None:
+        out = [np.empty(np.broadcast_shapes(A.shape[:-2], G.shape[:-2]) + A.shape[-2:]) for A in factors]
     for l, A in enumerate(factors):
         if l < last:
             np.matmul(_t(P[l]), R, out=out[l])

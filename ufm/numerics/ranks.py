@@ -79,13 +79,9 @@ def all_ranks(s, tolerances=TOLERANCES) -> dict:
     >>> all_ranks([1.0, 1.0], tolerances=(1e-3,))["numerical"]
     {'0.001': 2}
     """
-    return {
-        "numerical": {f"{tol:g}": numerical_rank(s, tol) for tol in tolerances},
-        "stable": stable_rank(s),
-        "effective": effective_rank(s),
-        "nuclear": nuclear_rank(s),
-        "participation": participation_rank(s),
-    }
+    smooth = {"stable": stable_rank(s), "effective": effective_rank(s)}
+    smooth |= {"nuclear": nuclear_rank(s), "participation": participation_rank(s)}
+    return {"numerical": {f"{tol:g}": numerical_rank(s, tol) for tol in tolerances}, **smooth}
 
 
 def _values(s) -> np.ndarray:

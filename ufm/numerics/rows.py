@@ -59,8 +59,7 @@ class Store:
         return _rows(data, self.path, self.name)
 
     def add(self, row: dict) -> None:
-        """Write one row; it survives the process's death from here on. ValueError if another file has taken the store's
-        place."""
+        """Write one row, which then survives the process's death. ValueError if another file has taken its place."""
         self._still_there()
         self._write(line(row))
         self.rows[row["key"]] = row
@@ -76,9 +75,8 @@ class Store:
             with contextlib.suppress(OSError):
                 self._file.truncate(self._end)
             if isinstance(mistake, OSError):
-                raise ValueError(
-                    f"{self.name} {str(self.path)!r} cannot take another row: {mistake.strerror}."
-                ) from None
+                why = mistake.strerror
+                raise ValueError(f"{self.name} {str(self.path)!r} cannot take another row: {why}.") from None
             raise
         self._end += len(content)
 
@@ -89,10 +87,8 @@ class Store:
                 return
             kept = free_name(self.path, "kept")
             kept.write_bytes(self._content())
-            raise ValueError(
-                f"{self.name} {str(self.path)!r} was replaced by another file while it was being written; its rows are"
-                f" kept in {str(kept)!r}."
-            )
+            how = f"was replaced by another file while it was being written; its rows are kept in {str(kept)!r}"
+            raise ValueError(f"{self.name} {str(self.path)!r} {how}.")
         self._file.close()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _opened(self.path, self.name)
@@ -132,21 +128,17 @@ def version_of(path) -> str | None:
 
 
 def fields(row: dict, path, **kinds) -> dict:
-    """The row, if it has these fields, name=type or types; ValueError naming the file, the row and the field
-    otherwise."""
+    """The row, if it has these fields, name=type or types; else a ValueError naming the file, the row and the field."""
     for name, kind in kinds.items():
         if name not in row or not isinstance(row[name], kind):
             said = "is missing" if name not in row else f"is {json.dumps(row[name])[:60]}"
-            raise ValueError(
-                f"store {str(path)!r}: row {str(row.get('key'))[:40]!r}: field {name!r} {said}; mend or delete that"
-                " line, or start anew."
-            )
+            where = f"store {str(path)!r}: row {str(row.get('key'))[:40]!r}: field {name!r}"
+            raise ValueError(f"{where} {said}; mend or delete that line, or start anew.")
     return row
 
 
 def set_aside(path, kind: str, *, name: str = "out") -> Path | None:
-    """Rename a store, of any version, to `path.bak` (`.bak2`, ...), and say where it is; None if there was nothing.
-    Other files are refused."""
+    """Rename a store to `path.bak` (`.bak2`, ...), and say where it is; None if there was nothing. Else refused."""
     path = Path(path)
     if not path.exists() or not path.stat().st_size:
         return None
@@ -174,9 +166,8 @@ def _opened(path: Path, name: str):
         raise ValueError(f"{name} must lie in an existing folder; got {str(path)!r}.")
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError(
-                f"{name} must be a file to which rows can be added and read back; {str(path)!r} is a {_what(path)}."
-            )
+            what = f"a file to which rows can be added and read back; {str(path)!r} is a {_what(path)}"
+            raise ValueError(f"{name} must be {what}.")
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         file = os.fdopen(handle, "r+b", buffering=0)
     except OSError as mistake:
@@ -198,11 +189,8 @@ def _head(kind: str) -> bytes:
 def _torn_head(data: bytes, kind: str) -> bool:
     """Whether a file without a whole line is empty, or begins as a store of this kind does."""
     start = b'{"ufm": "'
-    return (
-        not data
-        or data.startswith(start + kind.encode() + b'"')
-        or (len(data) > len(start) and _head(kind).startswith(data))
-    )
+    begun = data.startswith(start + kind.encode() + b'"')
+    return not data or begun or (len(data) > len(start) and _head(kind).startswith(data))
 
 
 def _known(first: bytes) -> bool:
@@ -217,20 +205,16 @@ def _refuse(first: bytes, path, kind: str, name: str, lines: int) -> None:
         raise ValueError(_foreign(first, path, kind, name))
     if head.get("version") != __version__:
         made = f"version {head['version']}" if head.get("version") else "a version that did not say which it was"
-        raise ValueError(
-            f"{name} {str(path)!r} holds {lines - ('ufm' in head)} rows made by {made}; this is {__version__}, whose"
-            " numbers may differ. Name another file, or start anew with --fresh (fresh=True), which keeps the old one"
-            " beside it."
-        )
+        rows = f"{lines - ('ufm' in head)} rows made by {made}; this is {__version__}, whose numbers may differ"
+        how = "Name another file, or start anew with --fresh (fresh=True), which keeps the old one beside it"
+        raise ValueError(f"{name} {str(path)!r} holds {rows}. {how}.")
 
 
 def _foreign(first: bytes, path, kind: str, name: str) -> str:
     head = _parsed(first) or {}
     what = f"a store of {head['ufm']!r}" if "ufm" in head else "something else"
-    return (
-        f"{name} {str(path)!r} is {what}, not a store of {kind!r}; it was left as it is. Name another file, or one that"
-        " does not exist yet."
-    )
+    left = f"not a store of {kind!r}; it was left as it is"
+    return f"{name} {str(path)!r} is {what}, {left}. Name another file, or one that does not exist yet."
 
 
 def _content_of(path, kind: str | None = None) -> bytes:

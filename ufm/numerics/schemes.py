@@ -36,47 +36,35 @@ class Scheme(ByContent):
     multiplicities: tuple[int, ...]
 
     def __post_init__(self):
-        put = object.__setattr__
-        put(self, "K", arguments.integer("K", self.K, 1))
-        put(
-            self,
-            "idempotents",
-            tuple(arguments.array("idempotents", E, shape=(self.K, self.K)) for E in self.idempotents),
-        )
+        put = functools.partial(object.__setattr__, self)
+        put("K", arguments.integer("K", self.K, 1))
+        shape, count = (self.K, self.K), len(self.idempotents)
+        put("idempotents", tuple(arguments.array("idempotents", E, shape=shape) for E in self.idempotents))
         own(self, "idempotents")
-        if len(self.multiplicities) != len(self.idempotents):
-            raise ValueError(
-                f"multiplicities must be one per idempotent, {len(self.idempotents)} here; got"
-                f" {len(self.multiplicities)}."
-            )
+        if len(self.multiplicities) != count:
+            got = len(self.multiplicities)
+            raise ValueError(f"multiplicities must be one per idempotent, {count} here; got {got}.")
         for E, m in zip(self.idempotents, self.multiplicities, strict=True):
             if abs(np.trace(E) - m) > 1e-8 * self.K:
-                raise ValueError(
-                    f"multiplicities must be the traces of the idempotents; got {m} where the trace is"
-                    f" {np.trace(E):.6g}."
-                )
+                where = f"got {m} where the trace is {np.trace(E):.6g}"
+                raise ValueError(f"multiplicities must be the traces of the idempotents; {where}.")
 
     @functools.cached_property
     def bases(self) -> tuple[np.ndarray, ...]:
         """Orthonormal columns (K, m_j) that span the range of each E_j."""
-        return tuple(
-            np.linalg.eigh(E)[1][:, self.K - m :] for E, m in zip(self.idempotents, self.multiplicities, strict=True)
-        )
+        pairs = zip(self.idempotents, self.multiplicities, strict=True)
+        return tuple(np.linalg.eigh(E)[1][:, self.K - m :] for E, m in pairs)
 
     @functools.cached_property
     def profile(self) -> tuple:
-        """The first columns K E_j e_1 with their order forgotten (of points and of idempotents): equal for two copies
-        of one scheme.
+        """The first columns K E_j e_1, their order forgotten (of points and idempotents): equal for copies of a scheme.
 
         The columns are the dual eigenvalues of the scheme; functions of the coefficients see nothing else.
         """
         rows = np.array([E[0] for E in self.idempotents]).reshape(-1, self.K)
         rows = np.round(self.K * rows, 6) + 0.0  # + 0.0 turns -0.0 into 0.0
-        orders = (
-            itertools.permutations(range(len(rows)))
-            if len(rows) <= 6
-            else [np.argsort(self.multiplicities, kind="stable")]
-        )
+        every = itertools.permutations(range(len(rows)))
+        orders = every if len(rows) <= 6 else [np.argsort(self.multiplicities, kind="stable")]
         return min(tuple(sorted(map(tuple, rows[list(order)].T))) for order in orders)
 
     def __repr__(self) -> str:
@@ -179,8 +167,7 @@ def hamming(m: int) -> Scheme:
 
 
 def johnson(v: int) -> Scheme:
-    """J(v, 2), the pairs from v things: B (pairs x things) spans E_0 + E_1, m_1 = v - 1; the rest is E_2, m_2 =
-    v(v-3)/2."""
+    """J(v, 2), the pairs from v things: B (pairs x things) spans E_0 + E_1, m_1 = v - 1; the rest is E_2."""
     v = arguments.integer("v", v, 4)
     pairs = list(itertools.combinations(range(v), 2))
     K = len(pairs)

@@ -1,5 +1,4 @@
-"""Stationarity of piecewise linear models (relu, leaky_relu), where minimisers sit on kinks and the gradient says
-nothing.
+"""Stationarity of piecewise linear models (relu, leaky_relu), whose minimisers sit on kinks, without a gradient.
 
 A hidden pre-activation within rel_tol of zero, relative to the largest of its layer, is on a kink: its slope may be
 any mask m in [slope, 1]. All others have the slope of their side. With Gamma_k the slopes of hidden layer k (rows:
@@ -68,10 +67,8 @@ class Clarke(ByContent):
         return int(sum(np.sum(k) for k in self.kinks))
 
     def __repr__(self) -> str:
-        return (
-            f"Clarke: residual {self.residual:.1e} (relative {self.relative:.1e}), {self.count} kinks (|pre-activation|"
-            f" <= {self.rel_tol:g} of its layer's largest)"
-        )
+        head = f"Clarke: residual {self.residual:.1e} (relative {self.relative:.1e}), {self.count} kinks"
+        return f"{head} (|pre-activation| <= {self.rel_tol:g} of its layer's largest)"
 
 
 @renamed(tol="rel_tol")
@@ -89,8 +86,7 @@ def clarke(point, rel_tol: float = TOL) -> Clarke:
 
 
 def merged(point: FactorPoint) -> tuple[FactorObjective, np.ndarray]:
-    """(objective, x) with one column per class where the samples of every class have equal features and s(t x) = t
-    s(x), else all samples."""
+    """(objective, x) with one column per class where samples of a class are equal and s(t x) = t s(x), else all."""
     problem = point.problem
     if problem.N > problem.K and problem.activation.homogeneous:
         H, labels = point.factors[0], problem.labels
@@ -109,38 +105,15 @@ def at(objective: FactorObjective, x, rel_tol: float = TOL, columns: str = "samp
     here = Gated.of(objective, x)
     slope = slope_of(objective.problem)
     if slope is None:
-        return _result(
-            here,
-            float(np.linalg.norm(here.gradient())),
-            ridge,
-            [np.zeros(p.shape, bool) for p in here.pres],
-            rel_tol,
-            columns,
-        )
-    kinks = here.near(rel_tol)
-    here = solve_masks(here, kinks, slope, masks)
-    return _result(here, float(np.linalg.norm(here.gradient())), ridge, kinks, rel_tol, columns)
-
-
-def _result(here, residual, ridge, kinks, rel_tol, columns) -> Clarke:
-    largest = max(
-        (
-            float(np.max(np.abs(p[k]), initial=0.0)) / size
-            for p, k, size in zip(here.pres, kinks, here.sizes, strict=True)
-            if size
-        ),
-        default=0.0,
-    )
-    return Clarke(
-        residual,
-        residual / ridge if ridge else residual,
-        tuple(here.gates),
-        tuple(kinks),
-        rel_tol,
-        largest,
-        ridge,
-        columns,
-    )
+        kinks = [np.zeros(p.shape, bool) for p in here.pres]
+    else:
+        kinks = here.near(rel_tol)
+        here = solve_masks(here, kinks, slope, masks)
+    residual = float(np.linalg.norm(here.gradient()))
+    seen = zip(here.pres, kinks, here.sizes, strict=True)
+    largest = max((float(np.max(np.abs(p[k]), initial=0.0)) / size for p, k, size in seen if size), default=0.0)
+    relative = residual / ridge if ridge else residual
+    return Clarke(residual, relative, tuple(here.gates), tuple(kinks), rel_tol, largest, ridge, columns)
 
 
 def slope_of(problem) -> float | None:
@@ -148,14 +121,11 @@ def slope_of(problem) -> float | None:
     s = problem.activation
     if s.smooth or problem.L == 1:
         return None
-    left = -s.value(np.array([-1.0, -2.0, -0.5, 1.0, 3.0]))
-    if (
-        not s.homogeneous
-        or left[0] >= 1
-        or not np.allclose(left, left[0] * np.array([1.0, 2.0, 0.5, 0, 0]) - np.array([0, 0, 0, 1.0, 3.0]), rtol=1e-12)
-    ):
+    seen, t = s.value(np.array([-1.0, -2.0, -0.5, 1.0, 3.0])), np.array([1.0, 2.0, 0.5])
+    expected = np.append(seen[0] * t, [1.0, 3.0])
+    if not s.homogeneous or -seen[0] >= 1 or not np.allclose(seen, expected, rtol=1e-12):
         raise ValueError(f"kinks are understood at 0 only, for max(x, slope x); got activation={s.name!r}.")
-    return float(left[0])
+    return float(-seen[0])
 
 
 def kinked(problem) -> bool:

@@ -1,5 +1,4 @@
-"""The model with the slopes of its hidden neurons as variables of their own: derivatives of F_Gamma, Gamma_k the slopes
-of hidden layer k.
+"""The model with the slopes of its hidden neurons as variables: derivatives of F_Gamma, Gamma_k those of layer k.
 
 F_Gamma agrees with F in value and pre-activations at x; where a pre-activation is zero the slope is free, elsewhere
 sigma' of it.
@@ -29,8 +28,7 @@ class Gated:
 
     @staticmethod
     def of(objective: FactorObjective, x, gates=None) -> Gated:
-        """With the true activations; or, gates given, the model whose activation of layer k is u -> Gamma_k u
-        entrywise."""
+        """With the true activations; or, gates given, the model whose activation of layer k is u -> Gamma_k u."""
         factors, b = objective.unpack(x)
         s = objective.problem.activation
         inputs, slopes, pres = [factors[0]], [], []
@@ -69,8 +67,7 @@ class Gated:
         return found[::-1]
 
     def rows(self, where) -> np.ndarray:
-        """Derivatives in x of the pre-activations at `where` (a boolean array per layer), (count, size), layer by
-        layer."""
+        """Derivatives in x of the pre-activations at `where` (a boolean array per layer), (count, size)."""
         blocks = [np.zeros((0, self.objective.size))]
         for k, mask in enumerate(where):
             a, c = np.nonzero(mask)
@@ -91,10 +88,8 @@ class Gated:
         dinputs = [tangents[0]]
         for W, dW, u, gate in zip(self.factors[1:-1], tangents[1:-1], self.inputs, self.gates, strict=False):
             dinputs.append(gate * (dW @ u + W @ dinputs[-1]))
-        result, dGb = o.backward_directional(
-            self.factors, self.b, self.Z, self.inputs, self.gates, tangents, db, dinputs
-        )
-        H = o.pack(result, dGb)
+        slopes = self.inputs, self.gates, tangents, db, dinputs
+        H = o.pack(*o.backward_directional(self.factors, self.b, self.Z, *slopes))
         H[np.diag_indices(o.size)] += o.ridge
         return 0.5 * (H + H.T)
 

@@ -1,5 +1,4 @@
-"""What holds at every stationary point of a homogeneous model, whatever the slopes at its kinks: balance, equal norms,
-the pull of the loss."""
+"""What holds at every stationary point of a homogeneous model, whatever the slopes at its kinks."""
 
 from __future__ import annotations
 

@@ -97,11 +97,8 @@ class LayerObjective:
         means, p = self._checked(means), self.problem
         W = self._hidden(means)
         first = np.sqrt(p.lams[0] * p.lams[1]) * float(np.sum(thin_svd(means[0] * np.sqrt(p.counts), tol=RANK).s))
-        costs = [
-            first,
-            first,
-            *(lam * float(np.sum(A**2)) for lam, A in zip(p.lams[2:-1], W or [], strict=W is not None)),
-        ]
+        later = (lam * float(np.sum(A**2)) for lam, A in zip(p.lams[2:-1], W or [], strict=W is not None))
+        costs = [first, first, *later]
         if W is None or min(costs) == 0:
             return means
         T = np.exp(np.mean(np.log(costs)))
@@ -147,8 +144,7 @@ class LayerObjective:
         return (Vt * roots).T * (s / (s * s + p.N * p.lams[-1])) @ U.T
 
     def _newton(self, u, most: int = 60) -> np.ndarray:
-        """argmin over W of g(W u) + (lam_L/2)||W||^2 for a convex loss: damped Newton on B, W = B U' with U the left
-        singular frame of u."""
+        """argmin over W of g(W u) + (lam_L/2)||W||^2 for a convex loss: damped Newton on B, W = B U'."""
         p = self.problem
         fit, roots, lam = Fit.of(p, True), np.sqrt(p.counts), p.lams[-1]
         svd = thin_svd(u * roots, tol=RANK)
@@ -171,9 +167,8 @@ class LayerObjective:
             for halvings in range(30):
                 trial = B + 0.5**halvings * step
                 value, after = at(trial)
-                if value <= fun + 1e-4 * 0.5**halvings * np.sum(grad * step) or np.linalg.norm(
-                    after
-                ) < 0.5 * np.linalg.norm(grad):
+                falls = value <= fun + 1e-4 * 0.5**halvings * np.sum(grad * step)
+                if falls or np.linalg.norm(after) < 0.5 * np.linalg.norm(grad):
                     break
             else:
                 break

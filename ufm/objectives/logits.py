@@ -136,16 +136,11 @@ class Stratum:
         largest, with signs that alternate at random."""
         p, s = self.point.problem, np.max(self.point.s, initial=0.0)
         Z = self.point.matrix()
-        off = np.where(np.cos(np.arange(1.0, Z.size + 1.0) ** 2).reshape(Z.shape) > 0, 1.0, -1.0) * np.max(
-            np.abs(Z), initial=0.0
-        )
+        off = np.where(np.cos(np.arange(1.0, Z.size + 1.0) ** 2).reshape(Z.shape) > 0, 1.0, -1.0)
+        off = off * np.max(np.abs(Z), initial=0.0)
         felt, _ = self.fit.hvp(Z, self.point.b, off, None if self.point.b is None else np.zeros(p.K))
-        return float(
-            np.finfo(float).eps
-            * (np.linalg.norm(self.G) + np.linalg.norm(felt))
-            * s ** ((p.D - 1.0) / p.D)
-            * np.sqrt(np.sum(p.lams) / p.Lam)
-        )
+        size = np.linalg.norm(self.G) + np.linalg.norm(felt)
+        return float(np.finfo(float).eps * size * s ** ((p.D - 1.0) / p.D) * np.sqrt(np.sum(p.lams) / p.Lam))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -248,8 +243,7 @@ class Stratum:
         return scale[:, None] * self.hessian(unit=unit) * scale
 
     def hessian(self, limit: int = 4000, unit: float = 1.0) -> np.ndarray:
-        """Dense Hessian of F_r in flat coordinates; refuses sizes above `limit`. unit: of A, B and C, times unit^(1/D),
-        and of singular values."""
+        """Dense Hessian of F_r in flat coordinates, up to size `limit`; unit: of singular values."""
         if self.size > limit:
             raise ValueError(f"a dense Hessian needs size <= limit={limit}; this stratum has {self.size} dimensions.")
         r, K, M = self.shape
@@ -313,7 +307,5 @@ def _sum_of_products(inner, outer) -> np.ndarray:
 
 def _linear_only(problem: Problem) -> None:
     if not problem.linear:
-        raise ValueError(
-            "logit space needs a linear model: the stratum theorem does not hold for"
-            f" activation={problem.activation.name!r}."
-        )
+        model = f"activation={problem.activation.name!r}"
+        raise ValueError(f"logit space needs a linear model: the stratum theorem does not hold for {model}.")

@@ -18,8 +18,7 @@ SWEEPS = 20
 
 
 def solve_masks(here: Gated, kinks, slope: float, start=None) -> Gated:
-    """The same point with the masks at kinks that make |grad F_Gamma| small: layer by layer from the top, then
-    together.
+    """The same point with the masks at kinks that make |grad F_Gamma| small: layer by layer, then together.
 
     Where that leaves a gradient, once more from masks in the middle of their range. start: masks to go on from instead.
     """
@@ -41,9 +40,8 @@ def solve_masks(here: Gated, kinks, slope: float, start=None) -> Gated:
 
 def _at(here: Gated, kinks, masks, slope: float) -> Gated:
     """With the given masks at kinks, clipped to their range."""
-    return here.with_gates(
-        [np.where(k, np.clip(m, slope, 1.0), g) for g, k, m in zip(here.gates, kinks, masks, strict=True)]
-    )
+    parts = zip(here.gates, kinks, masks, strict=True)
+    return here.with_gates([np.where(k, np.clip(m, slope, 1.0), g) for g, k, m in parts])
 
 
 def _settled(best: Gated, kinks, slope: float) -> Gated:
@@ -67,9 +65,8 @@ def _rows_masks(here: Gated, k: int, kinks, slope: float) -> Gated:
         free = kinks[j] & (signal[j] != 0)
         if free.any():
             rest = u[:, ~free] @ (gate[j] * signal[j])[~free] + lam * W[j]
-            gate[j, free] = bounded.least_squares(
-                u[:, free] * signal[j, free], -rest, np.full(free.sum(), slope), np.ones(free.sum())
-            )
+            J, ends = u[:, free] * signal[j, free], (np.full(free.sum(), slope), np.ones(free.sum()))
+            gate[j, free] = bounded.least_squares(J, -rest, *ends)
     return here.with_gates([*here.gates[:k], gate, *here.gates[k + 1 :]])
 
 
@@ -82,9 +79,8 @@ def _joint_masks(here: Gated, kinks, slope: float, size: float) -> Gated | None:
         return None
     J = (here.rows(live) * weight[:, None]).T
     now = gathered(here.gates, live)
-    step = bounded.least_squares(
-        J, -here.gradient(), slope - now, 1.0 - now
-    )  # the smallest step: masks are often not unique
+    # the smallest step: masks are often not unique
+    step = bounded.least_squares(J, -here.gradient(), slope - now, 1.0 - now)
     for halvings in range(8):
         there = here.with_gates(scattered(np.clip(now + 0.5**halvings * step, slope, 1.0), here.gates, live))
         if np.linalg.norm(there.gradient()) < size:

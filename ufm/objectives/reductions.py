@@ -10,10 +10,11 @@ A reduced problem has the same values at corresponding points, and every global 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from ufm.numerics import products
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 
@@ -45,7 +46,6 @@ class Reduction(ABC):
         return self._lift(problem, point)
 
 
-@dataclass(frozen=True)
 class Samples(Reduction):
     """n equal samples per class are one sample whose feature carries n times the ridge weight.
 
@@ -54,12 +54,8 @@ class Samples(Reduction):
     """
 
     def refuses(self, problem):
-        if not problem.balanced:
-            return (
-                f"class counts differ (n={problem.n}); collapsed points of unequal classes are carried by LogitPoint"
-                " itself"
-            )
-        return None
+        why = "collapsed points of unequal classes are carried by LogitPoint itself"
+        return None if problem.balanced else f"class counts differ (n={problem.n}); {why}"
 
     def _apply(self, problem):
         first, *rest = problem.lams
@@ -69,7 +65,6 @@ class Samples(Reduction):
         return FactorPoint(problem, (np.repeat(point.factors[0], problem.n, axis=1), *point.factors[1:]), point.b)
 
 
-@dataclass(frozen=True)
 class Width(Reduction):
     """Hidden width K is enough: no point of a linear model has rank above K. Source: gk25 (Lemma 1)."""
 
@@ -80,15 +75,9 @@ class Width(Reduction):
         return replace(problem, d=tuple(min(d, problem.K) for d in problem.widths))
 
     def _lift(self, problem, point):
-        shapes = problem.shapes()
-        padded = (
-            np.pad(A, [(0, a - A.shape[0]), (0, b - A.shape[1])])
-            for A, (a, b) in zip(point.factors, shapes, strict=True)
-        )
-        return FactorPoint(problem, tuple(padded), point.b)
+        return FactorPoint(problem, tuple(products.padded(point.factors, problem.shapes())), point.b)
 
 
-@dataclass(frozen=True)
 class Weights(Reduction):
     """Ridge weights per factor act only through their geometric mean: A_l -> sqrt(Lam/lam_l) A_l.
 
@@ -97,11 +86,8 @@ class Weights(Reduction):
     """
 
     def refuses(self, problem):
-        return (
-            None
-            if problem.activation.homogeneous
-            else f"it needs s(t x) = t s(x) and activation={problem.activation.name!r}"
-        )
+        why = f"it needs s(t x) = t s(x) and activation={problem.activation.name!r}"
+        return None if problem.activation.homogeneous else why
 
     def _apply(self, problem):
         return replace(problem, lam=problem.Lam)

@@ -29,14 +29,12 @@ ROUNDING = 2e-14
 
 
 def critical_below(ridge_norm: float, grad_tol: float = GRADIENT, rounding: float = 0.0) -> float:
-    """Gradient norm up to which a point is critical: grad_tol times that of the ridge alone, and its rounding; ROUNDING
-    where there is no ridge."""
+    """Gradient norm up to which a point is critical: grad_tol times the ridge's and its rounding, or ROUNDING."""
     return grad_tol * ridge_norm + rounding if ridge_norm > 0 else ROUNDING
 
 
 def asked(tol: float, ridge_norm):
-    """The gradient norm that success asks for: tol and GRADIENT times the ridge's own; tol alone where that vanishes.
-    Broadcasts."""
+    """The gradient norm that success asks for: tol and GRADIENT times the ridge's own; tol where that vanishes."""
     return np.where(np.asarray(ridge_norm) > 0, np.minimum(tol, GRADIENT * np.asarray(ridge_norm)), tol)
 
 
@@ -57,8 +55,7 @@ def converged(objective: FactorObjective, x, grad, tol: float) -> bool:
 
 
 def halts(objective: FactorObjective, x, norm, tol: float):
-    """Where a descent with gradient norms `norm` (...) at x (..., size) stops: at success, or at a tol above EARLY of
-    the ridge's own gradient."""
+    """Where a descent of gradient norms `norm` (...) at x (..., size) stops: at success, or at a tol above EARLY's."""
     ridge = np.linalg.norm(ridge_gradient(objective, x), axis=-1)
     return (norm <= tol) & ((norm <= asked_at(objective, x, tol)) | (tol >= EARLY * ridge))
 
