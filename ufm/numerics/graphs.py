@@ -64,7 +64,7 @@ class Graph:
 
 
 def incidence(graph: Graph) -> np.ndarray:
-    """B (r, K): column e has ones at the ends of edge e; B B' = degrees + adjacency, B'B - 2 I that of its line graph."""
+    """B (r, K): column e has ones at the ends of edge e; BB' = degrees + adjacency, B'B = 2 I + the line graph's."""
     B = np.zeros((graph.vertices, len(graph)))
     for e, ends in enumerate(graph.edges):
         B[list(ends), e] = 1.0
