@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import joblib
 import pytest
 
 import ufm
+from theory import registry, runs
 from ufm.cli import main
 from ufm.numerics import families
 from ufm.sweeps.workers import unordered
@@ -77,6 +78,16 @@ def folder(tmp_path, clean):
     return tmp_path
 
 
+KINDS = list(TEMPLATES.members())
+
+
+def skeletons(folder, *kinds):
+    """One skeleton of each kind in the folder, called after it: the folder."""
+    for kind in kinds or KINDS:
+        new(kind, f"my_{kind}", folder)
+    return folder
+
+
 def command(*words, **environment):
     """(exit code, output, errors) of the command line in a process of its own."""
     done = subprocess.run(
@@ -139,9 +150,6 @@ def test_what_the_verbs_of_theory_cannot_do_is_refused_by_name(call, said):
         call()
 
 
-KINDS = list(TEMPLATES.members())
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_skeleton_is_written_once_and_runs(kind, tmp_path, clean, capsys):
     assert main(["new", kind, "my_own", "--out", str(tmp_path / "new")]) == 0
@@ -190,34 +198,61 @@ def test_without_theory_its_verbs_are_missed_by_name(monkeypatch):
         ufm.verifi  # noqa: B018
 
 
-def test_a_package_contributes_through_its_entry_points(tmp_path):
-    """In a process of its own: entry points are read once."""
-    (tmp_path / "nobody.py").write_text(CLAIM)
-    (tmp_path / "nobody_figure.py").write_text(FIGURE)
-    facts = tmp_path / "nobody-1.dist-info"
+LIGHT = """
+    print(ufm.Problem(K=3, lam=0.1, loss="my_loss(0.5)").loss.name, *{"my_method"} & {*METHODS.members()})
+    print(ufm.structures.get("my_structure").name, *{"my_certificate"} & {*kinds()})
+"""
+THEORY = """
+    print(ufm.verify("mine")["mine:my_claim"].verdict, ufm.cite("mine:my_claim")[:17])
+    print(len(ufm.figure("my_figure", fast=True, fresh=True).axes))
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (LIGHT, "my_loss(0.5) my_method my_structure my_certificate"),
+        pytest.param(THEORY, "supported @unpublished{mine 1", marks=pytest.mark.slow),
+    ],
+)
+def test_a_package_contributes_through_its_entry_points(tmp_path, clean, asked, answer):
+    """A tiny distribution, in a process of its own: entry points are read once."""
+    skeletons(tmp_path)
+    facts = tmp_path / "mine-1.dist-info"
     facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: nobody\nVersion: 1\n")
-    (facts / "entry_points.txt").write_text(
-        "[ufm.claims]\npower = nobody:CLAIM\nlost = nobody_absent\n[ufm.figures]\nall = nobody_figure\n"
-    )
-    code = """
-        import warnings
-        import ufm
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            print(ufm.verify("nobody99")["nobody99:power"].verdict, ufm.cite("nobody-1")[:14])
-        print(*{str(w.message) for w in said if "nobody" in str(w.message)})
-    """
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text("""
+[ufm.losses]
+one = my_loss:MyLoss
+[ufm.structures]
+one = my_structure:MY_STRUCTURE
+[ufm.methods]
+all = my_method
+lost = mine_absent
+[ufm.certificates]
+all = my_certificate
+[ufm.claims]
+one = my_claim:MY_CLAIM
+[ufm.figures]
+all = my_figure
+""")
+    code = f"""
+import warnings
+import ufm
+from ufm.certificates.kind import kinds
+from ufm.solvers.methods.method import METHODS
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    {asked.strip()}
+    METHODS.members()
+print(*{{str(w.message) for w in said if "absent" in str(w.message)}})
+"""
     path = os.pathsep.join([str(tmp_path), str(Path(ufm.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": path},
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
     )
-    assert done.stdout.split("\n")[0] == "supported @misc{nobody99"
-    assert "ufm.claims: nobody_absent cannot be loaded: ModuleNotFoundError" in done.stdout
+    assert " ".join(done.stdout.split("\n")[:2]) == answer, done.stderr
+    assert "ufm.methods: mine_absent cannot be loaded: ModuleNotFoundError" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -260,13 +295,6 @@ def test_objects_of_a_contributed_class_go_to_workers_that_were_started_before(t
     assert found == [module.Value(2), module.Value(4)]
 
 
-def skeletons(folder, *kinds):
-    """One skeleton of each kind in the folder, called after it: the folder."""
-    for kind in kinds or KINDS:
-        new(kind, f"my_{kind}", folder)
-    return folder
-
-
 def test_what_was_written_with_a_contribution_says_that_it_needs_it(tmp_path, clean, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     skeletons(tmp_path / "own", "loss", "method", "certificate")
@@ -296,3 +324,106 @@ def test_what_was_written_with_a_contribution_says_that_it_needs_it(tmp_path, cl
     assert "got loss='my_loss'" in capsys.readouterr().out
     assert main(["sweep", "s.toml", "--jobs", "2", "--from", "own"]) == 0
     assert [row["problem"]["loss"] for row in ufm.sweep("s.toml", "s.jsonl").rows] == ["my_loss", "ce"]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A folder with one file of each kind."""
+    families.forget()
+    return skeletons(tmp_path_factory.mktemp("own"))
+
+
+CUBE = ["-K", "8", "-L", "3", "--lam", "1e-4"]
+SMALL = ["-K", "3", "--lam", "0.1"]
+
+
+@pytest.fixture
+def said(own, clean, capsys):
+    """What a verb prints, with the folder in use, where it succeeds."""
+
+    def run(*words):
+        assert main([*map(str, words), "--from", str(own)]) == 0, words
+        return " ".join(capsys.readouterr().out.split())
+
+    return run
+
+
+def test_a_structure_of_a_folder_is_listed_named_followed_proved_and_drawn(own, said, tmp_path):
+    assert "my_structure" in said("compare", *CUBE, "--starts", "0", "--plot", tmp_path / "duel.png")
+    assert (tmp_path / "duel.png").stat().st_size > 1000
+    problem = ufm.Problem(K=8, L=3, lam=1e-4)
+    point = ufm.structures.my_structure(problem)
+    assert ufm.identify(point).name == "my_structure" and ufm.classify(point).index == 2
+    [row] = [row for row in ufm.compare(problem, 0, prove=False) if row.name == "my_structure"]
+    assert row.rank == 3 and row.fun == pytest.approx(0.003921004334, abs=1e-12)
+    atlas = ufm.landscape(problem, 0, max_idempotents=0)
+    assert "my_structure" in [row.name for row in atlas]
+    atlas.save(tmp_path / "atlas.json")
+    assert ufm.load(tmp_path / "atlas.json")[1].name == atlas[1].name
+    assert ufm.follow("my_structure", 1.1e-4, problem=problem).lam[-1] == pytest.approx(1.1e-4)
+    assert ufm.plot.colour("my_structure") == ufm.structures.get("my_structure").colour
+
+
+def test_a_loss_of_a_folder_is_taken_by_every_verb_about_a_problem(said):
+    loss = ["--loss", "my_loss(0.5)", "--starts", "2"]
+    assert "my_loss(0.5)" in said("compare", *SMALL, *loss)
+    assert '"loss": "my_loss(0.5)"' in said("landscape", *SMALL, *loss, "--json")
+    assert "2 converged" in said("solve", *SMALL, *loss) and "2 converged" in said("basins", *SMALL, *loss)
+    assert "my_loss(1)" in said("compare", "--help")
+
+
+def test_a_method_of_a_folder_goes_down_in_every_verb_that_descends(said, tmp_path):
+    method = ["--method", "my_method", "--most", "0.5"]
+    assert "2 converged" in said("solve", *SMALL, *method, "--starts", "2", "--plot", tmp_path / "runs.png")
+    assert "descent by clipped gradients" in said("basins", *SMALL, *method, "--starts", "2")
+    assert "my_method" in said("solve", "--help") and "norm to which a longer" in said("basins", "--help")
+
+
+def test_a_kind_of_certificate_of_a_folder_is_made_and_checked_again(own, said, tmp_path, capsys):
+    pytest.importorskip("flint")
+    proofs = tmp_path / "proofs.json"
+    assert "min F <= 1.0986123" in said("certify", *SMALL, "--what", "my_certificate,order", "--save", proofs)
+    assert "stands: min F <= 1.0986123 (my_certificate)" in said("certify", "--check", proofs)
+    assert "my_certificate" in said("certify", "--help")
+    proofs.write_text(proofs.read_text().replace("1.0986123", "1.0986122"))
+    assert main(["certify", "--check", str(proofs), "--from", str(own)]) == 1
+    assert "FAILS" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_claims_and_figures_of_a_folder_run_in_two_processes_as_in_one(said, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "PATIENCE", 0.0)
+    for jobs in ("1", "2"):
+        assert "1 supported" in said("verify", "mine", "--jobs", jobs, "--resume", tmp_path / f"{jobs}.jsonl")
+        said("figure", "my_figure", "--fast", "--fresh", "--jobs", jobs, "--out", tmp_path / f"{jobs}.png")
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_claims_and_figures_of_a_folder_are_listed_and_audited(said):
+    assert "mine:my_claim" in said("verify", "--list") and "my_figure" in said("figure", "--list")
+    registry.audit(ufm.claims("mine"))
+    assert "20 cases" in repr(ufm.verify("mine:my_claim", jobs=1)["mine:my_claim"])
+
+
+def test_the_command_itself_takes_a_folder(own, tmp_path):
+    """Once in a process of its own, with worker processes that start from it."""
+    (tmp_path / "s.toml").write_text('[grid]\nloss = ["my_loss", "ce"]\n[fixed]\nK = 3\nlam = 0.1\nstarts = 0\n')
+    code, out, err = command("sweep", tmp_path / "s.toml", "--jobs", "2", "--json", f"--from={own}")
+    assert code == 0, err
+    assert [row["result"]["winner"] for row in json.loads(out)["rows"]] == ["dnc", "dnc"]
+
+
+def test_a_variable_that_names_no_file_is_said(own, clean, monkeypatch, capsys):
+    monkeypatch.setenv(families.FROM, str(own / "absent.py"))
+    assert main(["compare", *SMALL]) == 2
+    assert re.fullmatch(r"ufm: error: UFM_FROM must name a Python file .*absent\.py'\.\n", capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_dask_workers_take_a_folder(own, clean):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None)
+    with cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
+        ufm.use(own)
+        loss = ufm.Problem(K=3, lam=0.1, loss="my_loss").loss
+        assert list(unordered(repr, [loss])) == ["MyLoss(width=1.0)"]
