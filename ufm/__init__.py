@@ -28,7 +28,7 @@ FIRST_DAY = {
     "collapse": "ufm.metrics",
     "sweep": "ufm.sweeps.sweep",
     "plot": None,
-    "load": "ufm.landscapes.load",
+    "load": "ufm.landscapes.table",
     "use": "ufm.numerics.families",
 }
 """The first screen, as `dir(ufm)` and `import *` have it: name -> the module it lives in, None for a module. A name

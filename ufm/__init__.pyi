@@ -14,10 +14,10 @@ from ufm.critical.identify import identify as identify
 from ufm.landscapes.basins import basins as basins
 from ufm.landscapes.compare import compare as compare
 from ufm.landscapes.landscape import landscape as landscape
-from ufm.landscapes.load import load as load
 from ufm.landscapes.profile import profile as profile
 from ufm.landscapes.profile import relu_profile as relu_profile
 from ufm.landscapes.sources.graph_search import graph_search as graph_search
+from ufm.landscapes.table import load as load
 from ufm.losses import Loss as Loss
 from ufm.metrics import Accumulator as Accumulator
 from ufm.metrics import collapse as collapse

@@ -17,7 +17,7 @@ from ufm.critical.kinds import Ends, kinds
 from ufm.critical.point import CriticalPoint
 from ufm.critical.same import free_name, same_kind
 from ufm.landscapes.blocks import LOOSE, Run, store_for, stored_ends
-from ufm.landscapes.row import FUN, RANK, Row, flat, name_column, named
+from ufm.landscapes.row import FUN, RANK, Row, name_column, named
 from ufm.landscapes.table import NOT_CONVERGED, Landscape, View
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
@@ -288,7 +288,7 @@ def _foot(table: Landscape) -> list[str]:
 
 
 def _entry(_: Landscape, row: Row) -> dict:
-    return {**flat(row), "count": row.hits}
+    return {**row.flat(), "count": row.hits}
 
 
 def _shape(table: Landscape) -> dict:

@@ -17,6 +17,7 @@ from ufm.landscapes.sources.relu_search import LOW_RANK, low_rank_points
 from ufm.landscapes.sources.structures import closed_forms
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, balls, interruption
+from ufm.numerics.records import picked
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column
@@ -73,9 +74,8 @@ def compare(
     by_low_rank = _descends(problem, SEARCHED_K) and starts is None
     starts, note = _starts(problem, starts)
     known, reasons = structures.existing(problem)
-    search = _Search(
-        problem, max(starts, 0 if known else 1), seed, {"progress": progress, "trace": trace, **(search_options or {})}
-    )
+    options = {"progress": progress, "trace": trace, **(search_options or {})}
+    search = _Search(problem, max(starts, 0 if known else 1), seed, options)
     sources = [closed_forms(problem, known, child(seed, 2) if _descends(problem, REFINED_K) else None, progress)]
     sources += [search.ends()] if search.starts else []
     sources += (
@@ -85,15 +85,8 @@ def compare(
     found = Gathering(anything, extremes=True).collect(*sources)
     rows = _listed(found.rows(counted=(SEARCH, LOW_RANK)))
     said = [line for line in (note, *found.said[1:]) if line]
-    facts = {
-        "rng": seed_record(seed),
-        "left_out": reasons,
-        "interrupted": found.interrupted,
-        "runs": search.runs,
-        "note": "\n".join(said),
-    }
-    table = Landscape(problem, rows, DUEL, **facts)
-    table = _settled(table, prove)
+    ran = {"rng": seed_record(seed), "interrupted": found.interrupted, "runs": search.runs, "note": "\n".join(said)}
+    table = _settled(Landscape(problem, rows, DUEL, left_out=reasons, **ran), prove)
     return replace(table, seconds=time.perf_counter() - began)
 
 
@@ -142,13 +135,8 @@ def _extra(row: Row) -> bool:
 
 def _descends(problem: Problem, largest: int) -> bool:
     """Whether descent through kinks from structured starts applies, up to so many classes."""
-    return (
-        problem.activation.rectifies
-        and problem.L >= 2
-        and problem.bias is None
-        and problem.balanced
-        and 3 <= problem.K <= largest
-    )
+    deep = problem.activation.rectifies and problem.L >= 2
+    return deep and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
 
 
 def _starts(problem: Problem, starts) -> tuple[int, str]:
@@ -156,20 +144,15 @@ def _starts(problem: Problem, starts) -> tuple[int, str]:
     if starts is not None:
         return arguments.count("starts", starts, 0), ""
     if _descends(problem, SEARCHED_K):
-        return (
-            0,
-            (
-                f"search: {LOW_RANK_STARTS} starts of low rank (narrow Gaussian factors, graph codes under mse); pass"
-                " starts for random ones of full width."
-            ),
-        )
+        how = "narrow Gaussian factors, graph codes under mse"
+        searched = f"{LOW_RANK_STARTS} starts of low rank ({how}); pass starts for random ones of full width"
+        return 0, f"search: {searched}."
     starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0
     return starts, "" if starts else f"search: off by default at K={problem.K}; pass starts to search."
 
 
 def _prove(table: Landscape) -> tuple[Certificate, ...]:
-    """Orders of the winner against every other structure, and against the next distinct point if that was found by the
-    search."""
+    """Orders of the winner against every other structure, and against the next distinct point if a search found it."""
     from ufm.certificates.orders import order
 
     best = table.best
@@ -197,15 +180,11 @@ def _foot(table: Landscape) -> list[str]:
     lines += [f"{row.name} is also {', '.join(row.aliases)}" for row in table if row.aliases]
     lines += [f"not classified: {row.name}: {row.why}" for row in table if row.why and row.status == "unknown"]
     if not problem.linear and not problem.activation.smooth:
-        lines.append(
-            "rank: of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks;"
-            " `stationary` means it vanishes."
-        )
+        what = "of the last hidden pre-activations W_{L-1} s(...). |grad|: the smallest over slopes at kinks"
+        lines.append(f"rank: {what}; `stationary` means it vanishes.")
     if table.runs is not None:
-        lines.append(
-            f"search: {len(table.runs)} random starts, {sum(run.success for run in table.runs)} converged;"
-            f" rng={table.rng}"
-        )
+        done = sum(run.success for run in table.runs)
+        lines.append(f"search: {len(table.runs)} random starts, {done} converged; rng={table.rng}")
     lines += table.note.splitlines()
     lines += [f"not proved: {c.statement}: {c.why}" for c in table.certificates if not c.holds]
     lines += [f"interrupted {table.interrupted}: lower points may be missing"] if table.interrupted else []
@@ -221,33 +200,24 @@ def verdict(table: Landscape) -> str:
     if table.certified:
         lead += f" (proved: {best.name} < {_few(sides(c.statement)[1] for c in table.certificates)})"
     if table.is_global and not problem.linear:
-        return (
-            f"{lead}; it meets the lower bound that holds for two classes (float64), so it is a global minimum up to"
-            " rounding (sml23)."
-        )
+        meets = "it meets the lower bound that holds for two classes (float64)"
+        return f"{lead}; {meets}, so it is a global minimum up to rounding (sml23)."
     if table.is_global:
-        return (
-            f"{lead}; it meets the lower bound in float64, so it is a global minimum up to rounding (`ufm certify`"
-            " proves it)."
-        )
+        meets = "it meets the lower bound in float64, so it is a global minimum up to rounding"
+        return f"{lead}; {meets} (`ufm certify` proves it)."
     if table.lower_bound is not None:
         return f"{lead}; no point lies below {table.lower_bound:.12f} (float64 bound), so global optimality is open."
     return f"{lead}; global optimality is open."
 
 
 def _shape(table: Landscape) -> dict:
-    return {
-        "winner": table.best.name,
-        "margin": table.margin,
-        "certified": table.certified,
-        "proved": [c.statement for c in table.certificates if c.holds],
-        "not_proved": [{"statement": c.statement, "why": c.why} for c in table.certificates if not c.holds],
-        "lower_bound": table.lower_bound,
-        "lower_bound_arithmetic": None if table.lower_bound is None else "float",
-        "verdict": verdict(table),
-        "missing": table.left_out,
-        "starts": len(table.runs) if table.runs is not None else 0,
-    }
+    proofs = {"proved": [c.statement for c in table.certificates if c.holds]}
+    proofs |= {"not_proved": [{"statement": c.statement, "why": c.why} for c in table.certificates if not c.holds]}
+    bound = {"lower_bound": table.lower_bound}
+    bound |= {"lower_bound_arithmetic": None if table.lower_bound is None else "float"}
+    ran = {"missing": table.left_out, "starts": len(table.runs) if table.runs is not None else 0}
+    won = {"winner": table.best.name, **picked(table, "margin certified")}
+    return {**won, **proofs, **bound, "verdict": verdict(table), **ran}
 
 
 def _few(names, most: int = 4) -> str:

@@ -40,8 +40,7 @@ def write(path, verb: str, shape: dict, listed: str, rows: Sequence[Row], said: 
 
 
 def read(path, said: Sequence[str]) -> tuple:
-    """(view, problem, rows, what was said, runs) of a file; ValueError naming the file and the field when it is not
-    one."""
+    """(view, problem, rows, what was said, runs) of a file; else a ValueError naming the file and the field."""
     data = read_json(path, "a table of points")
     problem = data.take("problem", Problem.from_dict)
     view = data.take("verb", view_of)
@@ -61,14 +60,8 @@ def _row(row: Row) -> dict:
     own = {f.name: getattr(row.critical, f.name) for f in fields(CriticalPoint) if f.name != "point"}
     more = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.more.items()}
     arrays = [name for name, value in row.more.items() if isinstance(value, np.ndarray)]
-    return {
-        "critical": own,
-        "point": _point(row.critical.point),
-        "hits": row.hits,
-        "how": row.how,
-        "more": more,
-        "arrays": arrays,
-    }
+    point = _point(row.critical.point)
+    return {"critical": own, "point": point, "hits": row.hits, "how": row.how, "more": more, "arrays": arrays}
 
 
 def _point(point: LogitPoint | FactorPoint) -> dict:
@@ -99,11 +92,10 @@ def _read_point(problem: Problem, data: dict) -> LogitPoint | FactorPoint:
 def _runs(runs) -> dict | None:
     """What a table's runs say of themselves, under the name of their record; None for those that no file keeps."""
     kind = next((kind for kind in RUNS if kind.endswith(f":{type(runs).__name__}")), None)
-    return kind and {
-        "record": kind,
-        **{f.name: getattr(runs, f.name) for f in fields(runs)},
-        **({"ends": runs.ends.tolist()} if hasattr(runs, "ends") else {}),
-    }
+    if kind is None:
+        return None
+    ends = {"ends": runs.ends.tolist()} if hasattr(runs, "ends") else {}
+    return {"record": kind, **{f.name: getattr(runs, f.name) for f in fields(runs)}, **ends}
 
 
 def _read_runs(data: dict | None, rows: int):

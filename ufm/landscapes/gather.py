@@ -1,5 +1,4 @@
-"""Points from sources become rows: the one place that decides what a table lists, what is one point, and what it is
-called.
+"""Points from sources become rows: the one place that decides what a table lists, what is one point, and its name.
 
 A source is a generator of (how, point) or (how, point, times): how it was met, in a word or two; a point, or a
 CriticalPoint where the source knows its signature; how often. It returns, at its end, what it searched, in words. It
@@ -10,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ufm.critical.classify import classify
 from ufm.critical.identify import identify
@@ -32,10 +32,8 @@ SHARP = 1e-12
 that agree to 1e-5."""
 
 
-@dataclass(frozen=True)
-class Met:
-    """A point as it was met: its value and rank, and of a linear model its stratum, where the gradient is computed when
-    a rule asks for it."""
+class Met(NamedTuple):
+    """A point as it was met: value, rank, and of a linear model its stratum, whose gradient a rule may ask for."""
 
     point: LogitPoint | FactorPoint
     fun: float
@@ -45,8 +43,7 @@ class Met:
 
 @dataclass
 class Kind:
-    """One point so far: with its signature, the names that closed forms gave it, that of the source that knew the
-    signature, and how often it was met by whom."""
+    """One point so far: its signature, the names that closed forms gave it, its source's own, how often it was met."""
 
     critical: CriticalPoint
     names: list[str] = field(default_factory=list)
@@ -125,8 +122,7 @@ class Gathering:
                 raise
 
     def add(self, how: str, what, times: int = 1) -> None:
-        """Count a point as one of its kind, or list it as a kind of its own; None, or what the rule leaves out, is
-        passed over."""
+        """Count a point as one of its kind, or list it as a new one, unless it is None or the rule leaves it out."""
         if what is None:
             return
         one = met(what)
@@ -134,8 +130,7 @@ class Gathering:
             return
         kind = next((kind for kind in self.kinds if same_kind(one, kind.critical)), None)
         if kind is None:
-            critical = what if isinstance(what, CriticalPoint) else classify(one.point, extremes=self.extremes)
-            kind = Kind(critical)
+            kind = Kind(what if isinstance(what, CriticalPoint) else classify(one.point, extremes=self.extremes))
             self.kinds.append(kind)
         kind.how[how] = kind.how.get(how, 0) + times
         name = getattr(what, "name", None)

@@ -54,28 +54,22 @@ def landscape(
     """
     arguments.instance("problem", problem, Problem)
     if not problem.linear:
-        raise ValueError(
-            "landscape needs a linear model (the stratum theorem, by which points are listed rank by rank and"
-            f" classified, does not hold otherwise); got activation={problem.activation.name!r}. `compare` shows"
-            " structures and a search, and for relu `profile` the lowest found at each rank."
-        )
+        theorem = "the stratum theorem, by which points are listed rank by rank and classified, does not hold otherwise"
+        other = "`compare` shows structures and a search, and for relu `profile` the lowest found at each rank"
+        got = f"activation={problem.activation.name!r}"
+        raise ValueError(f"landscape needs a linear model ({theorem}); got {got}. {other}.")
     began = time.perf_counter()
     if decouples(problem):
         complete, scope = explain(problem)
         found = Gathering().collect(mode_points(problem), closed_forms(problem))
         return _table(problem, found, (MODES,), began, scope=scope, complete=complete)
     seed = seed_sequence(rng)
-    modes = (
-        (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0)
-        if max_idempotents is None
-        else arguments.integer("max_idempotents", max_idempotents, 0)
-    )
+    modes = 4 if problem.K <= 8 else 3 if problem.K <= 12 else 0
+    if max_idempotents is not None:
+        modes = arguments.integer("max_idempotents", max_idempotents, 0)
     starts = _default_starts(problem.K) if starts is None else arguments.count("starts", starts, 0)
-    sources = (
-        closed_forms(problem),
-        fixed_points(problem, modes, progress),
-        random_points(problem, starts, seed, progress),
-    )
+    searched = fixed_points(problem, modes, progress), random_points(problem, starts, seed, progress)
+    sources = (closed_forms(problem), *searched)
     found = Gathering(is_sharp).collect(*sources)
     ended = [f"interrupted {found.interrupted}"] * bool(found.interrupted)
     scope = f"Searched: {'; '.join([*found.said, *ended])}. Not claimed to be complete."
@@ -98,11 +92,8 @@ def _columns(table: Landscape) -> list[Column]:
 
 def _foot(table: Landscape) -> list[str]:
     minima, saddles = len(table.minima), len(table.saddles)
-    counted = (
-        f"{len(table)} critical points: {minima} local minima, {saddles} strict saddles,"
-        f" {len(table) - minima - saddles} other"
-    )
-    return [counted, table.scope]
+    kinds = f"{minima} local minima, {saddles} strict saddles, {len(table) - minima - saddles} other"
+    return [f"{len(table)} critical points: {kinds}", table.scope]
 
 
 def _shape(table: Landscape) -> dict:

@@ -120,8 +120,7 @@ def _narrow_searches(problem: Problem, ranks, starts: int, seed, progress) -> It
 
 
 def _polished(problem: Problem, point: LogitPoint) -> LogitPoint | None:
-    """The critical point of the same rank next to an end point, or None where there is none, or the widths do not admit
-    it."""
+    """The critical point of the same rank next to an end point, or None where there is none within the widths."""
     if point.rank > problem.max_rank:
         return None
     point = replace(point, problem=problem)
@@ -142,10 +141,8 @@ def _lowest(rows: list[Row]) -> list[Row]:
     names: list[str] = []
     for rank in sorted(found):  # of points that share a name only those listed are numbered
         names.append(free_name(found[rank].name.split("#")[0], set(names)))
-    return [
-        replace(found[rank], critical=named(found[rank].critical, name))
-        for rank, name in zip(sorted(found), names, strict=True)
-    ]
+    ranked = zip(sorted(found), names, strict=True)
+    return [replace(found[rank], critical=named(found[rank].critical, name)) for rank, name in ranked]
 
 
 def _in_words(row: Row, starts: int) -> Row:
@@ -179,12 +176,8 @@ def _foot(table: Landscape) -> list[str]:
 
 
 def _shape(table: Landscape) -> dict:
-    return {
-        "missing": list(table.missing),
-        "best": table.best.rank,
-        "reference": table.reference,
-        "starts": table.starts,
-    }
+    best = {"missing": list(table.missing), "best": table.best.rank}
+    return best | {"reference": table.reference, "starts": table.starts}
 
 
 PROFILE = View("profile", "entries", _columns, _foot, _shape, by="rank")

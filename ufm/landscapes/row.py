@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from ufm.critical.point import CriticalPoint
 from ufm.critical.relu_names import hidden_values
 from ufm.numerics.content import ByContent
+from ufm.numerics.records import picked
 from ufm.numerics.tables import Column
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -25,8 +26,7 @@ def name_column(head: str, width: int = 0) -> Column:
 
 @dataclass(frozen=True, eq=False)
 class Row(ByContent):
-    """One critical point of a table: the point with its signature, how often it was met, by which sources (and each how
-    often), and what else a verb knows of it.
+    """One critical point of a table: its signature, how often it was met, by which sources, what else a verb knows.
 
     Fields of the CriticalPoint and of `more` read as attributes of the row: row.name, row.fun, row.rank, row.index,
     row.share, ...
@@ -72,8 +72,12 @@ class Row(ByContent):
         return self.more.get("scales", getattr(self.critical.point, "scales", ()))
 
     def flat(self) -> dict:
-        """Everything plain that is known of the row."""
-        return flat(self)
+        """Everything plain that is known of the row: the fields that every verb's JSON has for a point."""
+        c = self.critical
+        own = picked(c, "name rank fun") | c.signature.to_dict() | picked(c, "status grad_norm")
+        own |= {"scales": list(self.scales), "singular_values": self.singular_values, "ranks": list(c.ranks)}
+        own |= picked(c, "lowest highest why") | {"hits": self.hits, "how": self.said, "sources": list(self.how)}
+        return own | {name: value for name, value in self.more.items() if not hasattr(value, "shape")}
 
     def __getattr__(self, name: str):
         if name.startswith("__") or name in ("critical", "more"):
@@ -82,41 +86,16 @@ class Row(ByContent):
 
     def __repr__(self) -> str:
         met = f"; hits {self.hits}" + (f" ({', '.join(self.how)})" if self.how else "")
-        rest = "".join(
-            f", {name.replace('_', ' ')} {value}" for name, value in self.more.items() if isinstance(value, int)
-        )
+        counts = ((name.replace("_", " "), value) for name, value in self.more.items() if isinstance(value, int))
+        rest = "".join(f", {name} {value}" for name, value in counts)
         return f"{self.critical!r}{met}{rest}"
 
 
 def spectrum_of(point: LogitPoint | FactorPoint) -> list[float]:
-    """Singular values of the logits, descending; of a nonlinear model those of the class means of the last hidden
-    pre-activations."""
+    """Singular values of the logits, or of the class means of a nonlinear model's last hidden pre-activations."""
     if isinstance(point, FactorPoint):
         return hidden_values(point)
     return sorted(point.s.tolist(), reverse=True)
-
-
-def flat(row: Row) -> dict:
-    """Everything plain that is known of a row: the fields that every verb's JSON has for a point."""
-    c = row.critical
-    own = {
-        "name": c.name,
-        "rank": c.rank,
-        "fun": c.fun,
-        **c.signature.to_dict(),
-        "status": c.status,
-        "grad_norm": c.grad_norm,
-    }
-    own |= {"scales": list(row.scales), "singular_values": row.singular_values, "ranks": list(c.ranks)}
-    own |= {
-        "lowest": c.lowest,
-        "highest": c.highest,
-        "why": c.why,
-        "hits": row.hits,
-        "how": row.said,
-        "sources": list(row.how),
-    }
-    return {**own, **{name: value for name, value in row.more.items() if not hasattr(value, "shape")}}
 
 
 def named(critical: CriticalPoint, name: str) -> CriticalPoint:

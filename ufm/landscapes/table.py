@@ -7,18 +7,20 @@ critical, what is the same, and what a point is called.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from ufm import points
 from ufm.critical.same import SAME
 from ufm.landscapes import files
-from ufm.landscapes.row import Row, flat
-from ufm.numerics import arguments
+from ufm.landscapes.row import Row
+from ufm.numerics import arguments, statistics
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import plain
-from ufm.numerics.statistics import wilson
-from ufm.numerics.tables import Column, data_frame, html_table, latex_table, text_lines
+from ufm.numerics.tables import Column, Shown, data_frame, latex_table
+from ufm.numerics.words import named_arguments
+from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
 SAID = ("scope", "complete", "rng", "left_out", "seconds", "interrupted", "lower_bound", "note")
@@ -47,8 +49,8 @@ class View:
     winner: Callable[[Landscape], object] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Landscape(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Landscape(ByContent, Shown):
     """Critical points of one problem, a row each: what `landscape`, `compare`, `profile` and `basins` return.
 
     problem, rows; scope: what was searched, in one sentence; complete: True only with a proof that nothing is missing;
@@ -102,10 +104,9 @@ class Landscape(ByContent):
     def _keyed(self, which) -> Row:
         known = {getattr(row, self.view.by): row for row in reversed(self.rows)}
         if which not in known:
-            raise ValueError(
-                f"{self.view.by} must be one of {sorted(known)}, where a critical point was found; got"
-                f" {self.view.by}={which!r}."
-            )
+            by = self.view.by
+            where = f"one of {sorted(known)}, where a critical point was found"
+            raise ValueError(f"{by} must be {where}; got {by}={which!r}.")
         return known[which]
 
     def __contains__(self, name) -> bool:
@@ -188,13 +189,11 @@ class Landscape(ByContent):
 
     def sort(self, key: str) -> Landscape:
         """Rows sorted by an attribute; None last."""
-        return replace(
-            self, rows=tuple(sorted(self.rows, key=lambda row: (getattr(row, key) is None, getattr(row, key))))
-        )
+        ordered = sorted(self.rows, key=lambda row: (getattr(row, key) is None, getattr(row, key)))
+        return replace(self, rows=tuple(ordered))
 
     def lowest_by(self, key: str) -> dict:
-        """{value of an attribute: the lowest row that has it}, ascending: lowest_by("rank") is the profile of the
-        table."""
+        """{value of an attribute: the lowest row that has it}, ascending: lowest_by("rank") is the table's profile."""
         found: dict = {}
         for row in self.rows:
             at = getattr(row, key)
@@ -207,12 +206,10 @@ class Landscape(ByContent):
     def share(self, name: str, level: float = 0.95) -> tuple[float, float, float]:
         """(share, low, high) of the starts that ended at a name, with Wilson's interval; a name nobody reached has
         share 0 with an interval too."""
-        starts = self._starts()
-        ended = sum(row.hits for row in self.rows)
-        count = (
-            starts - ended if name == NOT_CONVERGED else next((row.hits for row in self.rows if row.name == name), 0)
-        )
-        return count / starts, *wilson(count, starts, getattr(self.runs, "level", level))
+        starts, count = self._starts(), sum(row.hits for row in self.rows if row.name == name)
+        if name == NOT_CONVERGED:
+            count = starts - sum(row.hits for row in self.rows)
+        return statistics.share(count, starts, getattr(self.runs, "level", level))
 
     def shares(self, level: float = 0.95) -> dict[str, tuple[float, float, float]]:
         """{name: (share, low, high)} of every row that was met, most frequent first; starts without an end last, as
@@ -228,11 +225,8 @@ class Landscape(ByContent):
         for row in self.rows:
             if row.hits:
                 counts[row.rank] = counts.get(row.rank, 0) + row.hits
-        starts = self._starts()
-        return {
-            rank: (k / starts, *wilson(k, starts, getattr(self.runs, "level", level)))
-            for rank, k in sorted(counts.items())
-        }
+        starts, level = self._starts(), getattr(self.runs, "level", level)
+        return {rank: statistics.share(k, starts, level) for rank, k in sorted(counts.items())}
 
     def _starts(self) -> int:
         if self.runs is None:
@@ -248,14 +242,9 @@ class Landscape(ByContent):
     def to_dict(self) -> dict:
         """The verb's JSON shape."""
         entry = self.view.entry
-        rows = [entry(self, row) if entry else flat(row) for row in self.rows]
-        said = {
-            "problem": self.problem.to_dict(),
-            self.view.listed: rows,
-            **self.view.shape(self),
-            "interrupted": bool(self.interrupted),
-        }
-        return plain({**said, "rng": self.rng, "seconds": self.seconds})
+        rows = [entry(self, row) if entry else row.flat() for row in self.rows]
+        said = {"problem": self.problem.to_dict(), self.view.listed: rows, **self.view.shape(self)}
+        return plain({**said, "interrupted": bool(self.interrupted), "rng": self.rng, "seconds": self.seconds})
 
     def save(self, path) -> None:
         """Write the verb's own JSON and beside it every row in full, atomically; `Landscape.load` reads it. Of the runs
@@ -271,18 +260,21 @@ class Landscape(ByContent):
 
     def to_dataframe(self):
         """A pandas DataFrame, one row a point, all plain fields; needs pandas."""
-        return data_frame([flat(row) for row in self.rows])
+        return data_frame([row.flat() for row in self.rows])
 
     def to_latex(self) -> str:
         """The columns that are printed, as a booktabs table."""
         return latex_table(self.rows, self.view.columns(self))
 
-    def _repr_html_(self) -> str:
-        said = "<br>".join(map(html.escape, self.view.foot(self)))
-        return f"{html_table(self.rows, self.view.columns(self), repr(self.problem).splitlines()[0])}\n<p>{said}</p>"
-
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         foot = self.view.foot(self)
-        return "\n".join(
-            [repr(self.problem), "", *text_lines(self.rows, self.view.columns(self)), *([""] if foot else []), *foot]
-        )
+        return [repr(self.problem), "", (self.rows, self.view.columns(self)), *([""] if foot else []), *foot]
+
+
+@named_arguments
+def load(path) -> Landscape | FactorPoint | LogitPoint:
+    """The table written by `Landscape.save` (a .json file), else the point written by a point's `save` (.npz).
+
+    Raises ValueError naming the file, and the field that is missing or wrong.
+    """
+    return Landscape.load(path) if Path(path).suffix.lower() == ".json" else points.load(path)

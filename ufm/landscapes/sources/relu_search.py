@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ufm.critical.same import same_kind
-from ufm.landscapes.row import FUN, RANK, Row, flat, name_column
+from ufm.landscapes.row import FUN, RANK, Row, name_column
 from ufm.landscapes.sources.refine import COARSE, NOISE, SPARE, coarse, finished, one_each, refine, relu_only, value_of
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, interruption
@@ -151,7 +151,7 @@ def _foot(table: Landscape) -> list[str]:
 
 
 def _entry(table: Landscape, row: Row) -> dict:
-    return {**flat(row), "ratio": row.fun / table.reference}
+    return {**row.flat(), "ratio": row.fun / table.reference}
 
 
 def _shape(table: Landscape) -> dict:
