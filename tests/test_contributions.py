@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,7 @@ def folder(tmp_path, clean):
     return tmp_path
 
 
+ROOT = Path(__file__).resolve().parents[1]
 KINDS = list(TEMPLATES.members())
 
 
@@ -427,3 +429,37 @@ def test_dask_workers_take_a_folder(own, clean):
         ufm.use(own)
         loss = ufm.Problem(K=3, lam=0.1, loss="my_loss").loss
         assert list(unordered(repr, [loss])) == ["MyLoss(width=1.0)"]
+
+
+def test_the_pre_commit_hooks_are_the_linters_that_the_tests_install():
+    pinned = set(re.findall(r"(?:ruff|import-linter)==[\d.]+", (ROOT / "setup.cfg").read_text(encoding="utf-8")))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert len(pinned) == 2 and set(re.findall(r"[\w-]+==[\d.]+", hooks)) == pinned
+    checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert all(f".venv/bin/{words}" in checks for words in ("lint-imports", "ruff check", "ruff format --check"))
+    assert all(f"entry: {words}" in hooks for words in ("lint-imports", "ruff check", "ruff format --check"))
+
+
+@pytest.mark.parametrize(
+    "section", ["From the README", pytest.param("## Every kind", marks=pytest.mark.slow)], ids=["first", "all"]
+)
+def test_the_commands_of_the_page_work(section, tmp_path, clean, monkeypatch):
+    pytest.importorskip("flint")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "howto" / "contribute.md").read_text(encoding="utf-8")
+    block = re.search(r"```bash\n(.*?)```", page[page.index(section) :], re.DOTALL)
+    commands = [shlex.split(line)[1:] for line in block[1].splitlines()]
+    assert len(commands) >= 2
+    for words in commands:
+        assert main(words) == 0, words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_skeleton_says_to_type_next_works(kind, tmp_path, clean, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["new", kind, "my_own"])
+    lines = capsys.readouterr().out.split("next:\n")[1].splitlines()
+    for line in lines:
+        families.forget()
+        assert main(shlex.split(line)[1:]) == 0, line

@@ -94,7 +94,7 @@ def test_every_page_is_in_a_table_of_contents():
 
 @pytest.mark.parametrize(
     "page",
-    [*PAGES, ROOT / "README.md", ROOT / "benchmarks" / "README.md"],
+    [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_links_between_pages_lead_somewhere(page):

@@ -11,7 +11,12 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1]
-PAGES = {"README.md": "index.md", "benchmarks/README.md": "benchmarks.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 _OUTSIDE = re.compile(rf"\]\(((?:\.\./)+)({'|'.join(map(re.escape, PAGES))})(?=[#)])")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#:\s]+)\.md(?:#[^)\s]*)?\)")
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)

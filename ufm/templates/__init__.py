@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import keyword
 import re
 import shlex
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +115,8 @@ def skeleton(template: Template, name: str) -> str:
         raise ValueError(f"name must be a Python identifier in small letters, as huber or my_loss; got name={name!r}.")
     text = template.text()
     renamed = dict(zip(PLACEHOLDERS, (name, name.title().replace("_", ""), name.upper()), strict=True))
-    known = set(re.findall(r"\w+", text)) - set(PLACEHOLDERS)
+    words = tokenize.generate_tokens(io.StringIO(text).readline)
+    known = {word.string for word in words if word.type == tokenize.NAME} - set(PLACEHOLDERS)
     if keyword.iskeyword(name) or known & set(renamed.values()):
         raise ValueError(f"name stands for something else in the skeleton of a {template.kind}; got name={name!r}.")
     if template.called.format(name=name) in template.members():
