@@ -1,9 +1,11 @@
 """The vocabulary: which names there are, and that verbs rhyme."""
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -17,8 +19,12 @@ import ufm
 from ufm import networks
 from ufm.cli import main
 from ufm.networks import Data, Network
+from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import clarke
 from ufm.points import from_matrix
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "docs" / "_ext"))
+public_names = importlib.import_module("public_names")
 
 STUB = Path(ufm.__file__).with_suffix(".pyi")
 DESIGN = (
@@ -43,12 +49,18 @@ def test_all_other_names_are_there_and_known_to_suggestions():
 
 
 def test_type_checkers_read_the_same_names_from_the_same_places():
+    stub = ast.parse(STUB.read_text(encoding="utf-8")).body
     said = {
         alias.asname: (node.module, alias.name)
-        for node in ast.parse(STUB.read_text(encoding="utf-8")).body
+        for node in stub
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
+        if alias.asname
     }
+    named = {
+        node.target.id for node in ast.parse(STUB.read_text(encoding="utf-8")).body if isinstance(node, ast.AnnAssign)
+    }
+    assert set(ufm.INSTALLED) <= named
     homes = {name: home or "ufm" for name, home in {**ufm.FIRST_DAY, **ufm.LATER}.items()}
     homes |= {name: getattr(ufm, name).__module__ for name in ufm.INSTALLED}
     assert said == {name: (home, name) for name, home in homes.items()}
@@ -62,6 +74,49 @@ def test_help_shows_the_signature_and_the_docstring_of_the_verb_itself(name):
     parameters = inspect.signature(value).parameters.values()
     assert not {p.name for p in parameters} & {"args", "kwargs", "given"}
     assert isinstance(importlib.import_module(value.__module__), ModuleType)
+
+
+# ------------------------------------------------------------------------------------------ types
+
+
+def test_the_type_checker_reads_a_use_of_every_name():
+    used = (Path(__file__).parent / "typing" / "usage.py").read_text(encoding="utf-8")
+    names = {**ufm.FIRST_DAY, **ufm.LATER}.keys() - {"relu_profile", "solvers"} | set(ufm.INSTALLED)
+    assert [name for name in sorted(names) if not re.search(rf"\bufm\.{name}\b|\b{name}[.,]", used)] == []
+
+
+def _hinted():
+    """(where, function) of every public function, and of the public methods and constructors of every public class."""
+    for module, names in public_names.documented().items():
+        for name in names:
+            value = getattr(importlib.import_module(module), name)
+            if inspect.isclass(value):
+                for key, own in vars(value).items():
+                    call = getattr(own, "fget", None) or getattr(own, "func", None) or getattr(own, "__func__", own)
+                    made = key == "__init__" and not dataclasses.is_dataclass(value)
+                    if inspect.isfunction(call) and (made or not key.startswith("_")):
+                        yield f"{module}.{name}.{key}", call
+            elif inspect.isroutine(value):
+                yield f"{module}.{name}", value
+
+
+def _unhinted(call):
+    hints, names = inspect.unwrap(call).__annotations__, inspect.signature(call).parameters
+    wanted = [name for name in names if name not in ("self", "cls")] + ["return"] * (call.__name__ != "__init__")
+    return [name for name in wanted if name not in hints]
+
+
+def test_every_public_name_has_type_hints():
+    found = dict(_hinted())
+    bare = {where: m for where, call in found.items() if (m := _unhinted(call)) and ".solvers." not in call.__module__}
+    assert len(found) > 400 and bare == {}
+
+
+def test_a_missing_hint_is_seen():
+    def call(point, rng: int = 0):
+        return point
+
+    assert _unhinted(named_arguments(call)) == ["point", "return"]
 
 
 # ------------------------------------------------------------------------------------------ old spellings

@@ -6,10 +6,14 @@ import itertools
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ufm.numerics.arguments import short
 from ufm.numerics.arithmetic import number
+
+if TYPE_CHECKING:
+    from ufm.problem import Problem
 
 MOST = 100_000
 """So many points a grid from the command line may have."""
@@ -27,7 +31,7 @@ class Case:
 
     __slots__ = ("_values", "planted")
 
-    def __init__(self, planted: str = "", /, **values):
+    def __init__(self, planted: str = "", /, **values: Any):
         taken = [name for name in values if name.startswith("_") or hasattr(Case, name)]
         if taken:
             raise ValueError(f"a parameter of a case cannot be called {taken[0]!r}.")
@@ -50,19 +54,19 @@ class Case:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
-    def keys(self):
+    def keys(self) -> KeysView[str]:
         """The names of its parameters, in order; with `[]` it lets a function take `**case`."""
         return self._values.keys()
 
-    def get(self, name: str, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         """The value, or the default where the case does not name it."""
         return self._values.get(name, default)
 
-    def but(self, **values) -> Case:
+    def but(self, **values: Any) -> Case:
         """The same case with some values replaced or added."""
         return Case(self.planted, **{**self._values, **values})
 
-    def problem(self, **more):
+    def problem(self, **more: Any) -> Problem:
         """The Problem of those of K, n, d, L, lam, loss, activation, bias that the case names; `more` adds or
         replaces."""
         from ufm.problem import Problem
@@ -100,7 +104,7 @@ def _case(planted: str, values: dict) -> Case:
     return Case(planted, **values)
 
 
-def planted(reason: str, **values) -> Case:
+def planted(reason: str, **values: Any) -> Case:
     """A control inside the hypotheses that the check falsifies on purpose; `reason` says what is wrong in it.
 
     >>> planted("the exponent 2/D is replaced by 2/L", K=4, L=2, exponent="2/L").planted
@@ -143,7 +147,7 @@ def _entries(value) -> list:
     return [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, (int, float))]
 
 
-def grid(**values) -> list[Case]:
+def grid(**values: Any) -> list[Case]:
     """All combinations, the first name slowest. Lists, ranges and arrays run; a number, a word or a tuple is one value.
 
     >>> grid(K=range(4, 6), n=(1, 2), lam=[1e-2, 1e-3])

@@ -53,6 +53,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from theory.cases import USUAL, Case, floors, grid, planted, refuse_unknown, replaced, usual
 from theory.evidence import REFUTED, STRENGTHS, SUPPORTED, UNDECIDED, Evidence
@@ -258,14 +259,14 @@ class Claim(ByContent):
         inside = tuple(case for case in points if not self.violated(case))
         return inside, len(points) - len(inside)
 
-    def refuse_unknown(self, names) -> None:
+    def refuse_unknown(self, names: Iterable[str]) -> None:
         """ValueError for the first parameter that the claim does not have."""
         try:
             refuse_unknown(self.cases, names)
         except ValueError as mistake:
             raise ValueError(f"{self.id}: {mistake}") from None
 
-    def verify(self, **grids) -> Verdict:
+    def verify(self, **grids: Any) -> Verdict:
         """Evidence on every case and control, here and now. `theory.runs.verify` does many claims in parallel."""
         cases, outside = self.plan(grids)
         ran, controls = (

@@ -4,10 +4,14 @@ installed, else computed."""
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from theory.claim import Evidence
 from ufm.points import LogitPoint
 from ufm.problem import Problem
+
+if TYPE_CHECKING:
+    from ufm.certificates.certificate import Certificate
 
 ROUNDING = 1e-13
 """Of the size of F: how far two values may differ by rounding alone."""
@@ -39,7 +43,7 @@ def order(problem: Problem, left: str | LogitPoint, right: str | LogitPoint, not
     )
 
 
-def global_proof(problem: Problem):
+def global_proof(problem: Problem) -> Certificate | None:
     """The certificate about the global minimum, which may fail to hold; None without the extra [certify]."""
     try:
         from ufm.certificates.optimality import global_minimum

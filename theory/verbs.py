@@ -5,12 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from theory import references, registry
 from theory.claim import Claim
 from ufm.numerics import families, tables
 from ufm.numerics.arguments import choice
 from ufm.numerics.words import named_arguments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from theory.runs import Run
 
 Selection = str | Claim | Iterable[str | Claim]
 PACKAGE = ("ufm", "gk25")
@@ -62,8 +68,8 @@ def verify(
     jobs: int | None = None,
     progress: bool | None = None,
     resume: str | Path | None = None,
-    **grids,
-):
+    **grids: Any,
+) -> Run:
     """Every case and control of the claims, as `ufm verify` runs them; the verdicts, printed as a table.
 
     selection: as `claims` takes it; claims of slow pace are left out unless named by their id, or with `slow`. jobs,
@@ -99,7 +105,7 @@ def figure(
     cache: str | Path | None = None,
     fresh: bool = False,
     progress: bool | None = None,
-):
+) -> Figure:
     """A figure of a paper, as `ufm figure` draws it: the matplotlib Figure, which a notebook shows.
 
     out: also written there (pdf, png or svg), with a JSON record of settings and numbers beside it, and with csv the
@@ -120,7 +126,7 @@ def figure(
 
 
 @named_arguments
-def cite(thing=None) -> str:
+def cite(thing: Any = None) -> str:
     """BibTeX of what was used: a source key, the id of a claim or a figure, a claim, a verdict, a collection of these;
     anything with a `source`, as structures have; results of verbs cite the package.
 

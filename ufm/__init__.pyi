@@ -1,5 +1,8 @@
 """What `ufm` has, for type checkers and editors: the names that `__init__.py` loads when they are asked for."""
 
+from collections.abc import Callable
+from typing import Any
+
 from theory.verbs import cite as cite
 from theory.verbs import claims as claims
 from theory.verbs import figure as figure
@@ -39,3 +42,9 @@ __version__: str
 FIRST_DAY: dict[str, str | None]
 LATER: dict[str, str | None]
 INSTALLED: tuple[str, ...]
+
+# brought by an installed package, entry points of the group `ufm.verbs`
+claims: Callable[..., Any]
+verify: Callable[..., Any]
+figure: Callable[..., Any]
+cite: Callable[..., Any]

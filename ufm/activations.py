@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Activation(ByContent):
         """Whether it is x -> max(x, 0), by whatever name."""
         return self.slopes == (1.0, 0.0)
 
-    def on(self, xp) -> tuple[Callable, Callable]:
+    def on(self, xp: Any) -> tuple[Callable, Callable]:
         """(sigma, sigma') in the array namespace xp (PyTorch, JAX, any of the array API); ValueError for those that are
         known to numpy only, a user's own that is not homogeneous with slope 1."""
         if self == TANH:
@@ -61,7 +62,9 @@ class Activation(ByContent):
         )
 
     @staticmethod
-    def from_function(function, name="custom", homogeneous=False, smooth=True) -> Activation:
+    def from_function(
+        function: Callable, name: str = "custom", homogeneous: bool = False, smooth: bool = True
+    ) -> Activation:
         """The activation given as an entrywise function in `autograd.numpy`; derivatives by autograd.
 
         A function defined in a module, unlike a lambda, can be pickled, and the activation with it.

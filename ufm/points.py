@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ufm.numerics import arguments, products
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import load_arrays, save_arrays
+from ufm.numerics.hints import FileName, Rng
 from ufm.numerics.records import own
 from ufm.numerics.renamed import renamed
 from ufm.numerics.spectra import thin_svd
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.problem import Problem
+from ufm.problem import Columns, Problem
 
 
 @named_arguments
@@ -83,7 +85,7 @@ class FactorPoint(ByContent):
             raise ValueError(f"to_logits needs a linear model; got activation={self.problem.activation.name!r}.")
         return from_matrix(self.problem, self.product(), rank, rel_tol, collapse, self.b)
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """Write the problem, factors and bias to an .npz file."""
         named = {f"factor_{i}": A for i, A in enumerate(self.factors)}
         _save(path, "factors", self, named)
@@ -150,7 +152,7 @@ class LogitPoint(ByContent):
         return (self.right * self.problem.classes.scale[:, None])[self.problem.labels]
 
     @property
-    def columns(self):
+    def columns(self) -> Columns:
         """The problem's columns over which this point is stored: classes or samples."""
         return self.problem.classes if self.collapsed else self.problem.samples
 
@@ -172,7 +174,9 @@ class LogitPoint(ByContent):
             M = (self.U * self.s) @ (self.right.T @ member)
         return M if self.b is None else M + self.b[:, None]
 
-    def lift(self, widths=None, rng=None, frames=None) -> FactorPoint:
+    def lift(
+        self, widths: Sequence[int] | None = None, rng: Rng = None, frames: Sequence[np.ndarray] | None = None
+    ) -> FactorPoint:
         """Balanced factors A_l = sqrt(Lam/lam_l) Q_l diag(s)^(1/D) Q_{l-1}' whose product is Z.
 
         widths: hidden sizes (default the problem's; each at least the rank). Q_l are coordinate frames,
@@ -190,7 +194,7 @@ class LogitPoint(ByContent):
             frames = [frame(d, r, draw) for d in problem.widths]
         return FactorPoint(problem, balanced_factors(problem, [self.V, *frames, self.U], self.s), self.b)
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """Write the problem, U, s, right and bias to an .npz file."""
         _save(path, "logits", self, {"U": self.U, "s": self.s, "right": self.right})
 
@@ -220,6 +224,17 @@ def point_of(name: str, value) -> FactorPoint | LogitPoint:
             f" {type(value).__name__}."
         )
     return held
+
+
+class HasPoint(Protocol):
+    """Whatever holds a point: a Result, a CriticalPoint, a row of a table."""
+
+    @property
+    def point(self) -> Any: ...
+
+
+PointLike = FactorPoint | LogitPoint | HasPoint
+"""What every verb takes as a point."""
 
 
 def held_point(value) -> FactorPoint | LogitPoint | None:

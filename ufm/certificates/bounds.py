@@ -11,6 +11,7 @@ from ufm.certificates.check.scales import enclose
 from ufm.certificates.models import model
 from ufm.certificates.optimality import argument, bracketed, made, unproved
 from ufm.numerics import arguments, balls
+from ufm.numerics.hints import Exact
 from ufm.problem import Problem
 
 HOPE = "F >= a number for every Z"
@@ -18,7 +19,7 @@ TOL = 1e-4
 """How far below the minimum of the bounding function, relatively, the certified number lies at most."""
 
 
-def bound(problem: Problem, lam=None) -> Certificate:
+def bound(problem: Problem, lam: Exact = None) -> Certificate:
     """F >= a number, for every Z (and b), proved; margin: how far the best of zero, dnc and pairs lies above it.
 
     MSE, K = 2 and L = 1 give the minimum itself (rounded down). Cross-entropy with equal counts, K >= 3, L >= 2: a loss

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ufm.certificates.check import Checked, Rejected
@@ -14,6 +15,7 @@ from ufm.numerics import balls, families
 from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields, read_json
 from ufm.numerics.files import write_atomically
+from ufm.numerics.hints import FileName
 from ufm.numerics.records import fingerprint
 
 
@@ -144,13 +146,13 @@ def _versions() -> dict:
     return {"ufm": __version__, "python": platform.python_version(), "python-flint": arb}
 
 
-def save(certificates, path) -> None:
+def save(certificates: Iterable[Certificate], path: FileName) -> None:
     """Write certificates to one JSON file, atomically."""
     content = {"certificates": [c.to_dict() for c in certificates]}
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=1).encode()))
 
 
-def load(path) -> list[Certificate]:
+def load(path: FileName) -> list[Certificate]:
     """The certificates of a JSON file; ValueError naming the file and the field when it cannot be read. Nothing is
     checked yet."""
     return [_read(entry) for entry in read_json(path, "certificates").rows("certificates")]

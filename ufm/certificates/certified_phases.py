@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -19,6 +19,7 @@ from ufm.certificates.models import uncovered
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import Exact, FileName
 from ufm.problem import Problem
 
 ABSENT = "no dnc"
@@ -79,7 +80,7 @@ class CertifiedPhases(ByContent):
         """Whether every certificate passes its checker again."""
         return all(c.check() for c in self.certificates)
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """All certificates in one JSON file, for `certificate.load`."""
         certificate.save(self.certificates, path)
 
@@ -152,13 +153,13 @@ def absent_on(K: int, n: int, L: int, name: str, lam_low, lam_high, *, d=None, l
 def certified_phase_diagram(
     K: int | Iterable[int],
     L: int | Iterable[int],
-    lam=("1e-4", "1e-1"),
+    lam: Exact = ("1e-4", "1e-1"),
     names: Iterable[str] | None = None,
     *,
     cells: int = 8,
     splits: int = 8,
     n: int = 1,
-    d=None,
+    d: int | Sequence[int] | None = None,
     loss: str = "ce",
     progress: bool | None = None,
 ) -> CertifiedPhases:

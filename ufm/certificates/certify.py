@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
 from ufm.certificates.check import trusted
 from ufm.certificates.kind import Kind, kinds
 from ufm.numerics import balls, families
+from ufm.numerics.hints import FileName
 from ufm.numerics.renamed import places
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import WrongWord, named_arguments, suggestion
@@ -28,7 +30,7 @@ class Certificates(tuple):
         """Whether every proof among them passes its checker again, from the data alone."""
         return all(c.check() for c in self if c.holds)
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """Write them to one JSON file; `ufm certify --check FILE` reads it."""
         certificate.save(self, path)
 
@@ -46,13 +48,13 @@ class Certificates(tuple):
 @named_arguments
 @own_numpy_state
 def certify(
-    subject,
+    subject: Any,
     what: str | Sequence[str] | None = None,
     *,
     lam: str | float | Sequence[str | float] | None = None,
     group: str | Iterable | None = None,
     progress: bool | None = None,
-    **options,
+    **options: Any,
 ) -> Certificates:
     """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a
     comparison).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ufm.certificates.check import symmetric as proof
 from ufm.certificates.models import model, uncovered
 from ufm.numerics import arguments, arithmetic, balls, schemes
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.hints import Exact
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 
@@ -30,7 +32,7 @@ _BUILDERS = {
 }
 
 
-def complete(problem: Problem, group, lam=None, progress: bool | None = None) -> Certificate:
+def complete(problem: Problem, group: Any, lam: Exact = None, progress: bool | None = None) -> Certificate:
     """All nonzero critical points fixed by a group of class permutations, Z = Pi Z Pi': exactly so many, and none is
     missing.
 

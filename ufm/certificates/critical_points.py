@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -20,9 +21,10 @@ from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.losses import MSE, CrossEntropy
 from ufm.numerics import balls
+from ufm.numerics.hints import Exact
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import GRADIENT, critical_below
-from ufm.points import FactorPoint, LogitPoint, from_matrix
+from ufm.points import FactorPoint, LogitPoint, PointLike, from_matrix
 from ufm.solvers.newton import scaled_hessian
 
 MOVED = 1e-3
@@ -41,7 +43,7 @@ class _Undecided(Exception):
     """Why nothing is proved."""
 
 
-def critical(point, lam=None) -> Certificate:
+def critical(point: PointLike, lam: Exact = None) -> Certificate:
     """A critical point of rank r and index i lies at the given one, and no other of its rank within rho.
 
     point: LogitPoint, FactorPoint, or anything with `.point` (CriticalPoint, Result, a point of a landscape).
@@ -83,7 +85,7 @@ def critical(point, lam=None) -> Certificate:
     return refused("critical", hope, f"undecided: {why} {_smallest(stratum)}", METHOD)
 
 
-def certify_landscape(landscape, lam=None) -> list[Certificate]:
+def certify_landscape(landscape: Any, lam: Exact = None) -> list[Certificate]:
     """`critical` of every point of a landscape, in its order."""
     return [critical(point, lam) for point in landscape.points]
 

@@ -13,6 +13,7 @@ from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import decided, sealed
 from ufm.certificates.models import model, unknown_loss
 from ufm.numerics import arguments, balls, interruption
+from ufm.numerics.hints import Exact
 from ufm.points import FactorPoint, LogitPoint, from_matrix
 from ufm.problem import Problem
 
@@ -21,7 +22,9 @@ SLACK = (1e-15, 1e-12, 1e-9)
 """How far, relative to K, the dual is shrunk below the boundary of what is feasible: rounding of its norm."""
 
 
-def global_minimum(problem: Problem, lam=None, witness=None, progress: bool | None = None) -> Certificate:
+def global_minimum(
+    problem: Problem, lam: Exact = None, witness: LogitPoint | None = None, progress: bool | None = None
+) -> Certificate:
     """Which point is the global minimum, or an interval that contains the minimum, proved.
 
     MSE, any K, L, counts and widths: modes decouple (`check.modes`). K = 2, cross-entropy: a one-dimensional argument

@@ -14,6 +14,7 @@ from ufm.certificates.models import model as exact_model
 from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import Exact
 from ufm.points import LogitPoint, held_point, logit_point_of
 from ufm.problem import Problem
 
@@ -77,7 +78,7 @@ class Ranking(ByContent):
         return "\n".join(lines)
 
 
-def enclosure(problem: Problem, structure: str, lam=None, digits: int = 30) -> Enclosure:
+def enclosure(problem: Problem, structure: str, lam: Exact = None, digits: int = 30) -> Enclosure:
     """F, scales and singular values of a named structure, to `digits` proved digits.
 
     structure: `zero`, `dnc`, `pairs`, `blocks(6,2,2)`, `pairs+apex`; with `(small)` or `(large,small)` for other roots.
@@ -99,7 +100,9 @@ def enclosure(problem: Problem, structure: str, lam=None, digits: int = 30) -> E
     return Enclosure(structure, _stated(found.loss, digits), tuple(_stated(x, digits) for x in found.scales), values)
 
 
-def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | None = None, lam=None) -> Certificate:
+def order(
+    left: str | LogitPoint, right: str | LogitPoint, problem: Problem | None = None, lam: Exact = None
+) -> Certificate:
     """The certificate of F(left) < F(right) for two structures or points of one problem.
 
     left, right: names of structures, or points (or what holds one), critical or not (F is then its value at the rank
@@ -140,7 +143,7 @@ def order(left: str | LogitPoint, right: str | LogitPoint, problem: Problem | No
     return found if not why else refused("order", hope, f"{found.why} {why}", "order")
 
 
-def orders(problem: Problem, lam=None, structures: Sequence[str] | None = None) -> Ranking:
+def orders(problem: Problem, lam: Exact = None, structures: Sequence[str] | None = None) -> Ranking:
     """The certified ranking of all structures that exist here, lowest loss first.
 
     structures: names, by default the whole catalogue; those whose scales no checker encloses are compared as the points

@@ -18,8 +18,11 @@ THEOREMS = {
 CORNERS = {"gk25:thm1": [[6, 2], [4, 3]], "gk25:thm7": [[14, 4], [10, 5], [8, 6], [6, 8]]}
 """The set of (K, L) is the union of the quadrants K >= K_0, L >= L_0."""
 
+Span = int | range | tuple[int, int | None] | None
+"""An integer, a range, (low, high), (low, None) for no upper end; None for everything."""
 
-def theorem(name: str, K=None, L=None, exact: bool = False) -> Certificate:
+
+def theorem(name: str, K: Span = None, L: Span = None, exact: bool = False) -> Certificate:
     """A theorem on ranges of K and L, proved in integers.
 
     name: a key of THEOREMS. K, L: an integer, a range, (low, high) or (low, None) for no upper end; None is everything

@@ -14,13 +14,14 @@ from ufm.certificates.models import model as exact_model
 from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.hints import Exact
 from ufm.problem import Problem
 
 LIMIT = 2_000_000
 RANGE_LIMIT = 20_000_000
 
 
-def three_classes(problem: Problem, lam=None, limit: int = LIMIT, progress: bool | None = None) -> Certificate:
+def three_classes(problem: Problem, lam: Exact = None, limit: int = LIMIT, progress: bool | None = None) -> Certificate:
     """min F is attained at dnc, or at zero: K = 3, cross-entropy, linear layers, L >= 2, equal counts, no bias.
 
     Branch and bound over the six margins with outward rounding (`check.three_classes`); any n and widths, one lam or

@@ -9,9 +9,10 @@ from ufm.critical.nonlinear import classify_nonlinear
 from ufm.critical.point import CriticalPoint
 from ufm.critical.signature import classify_linear
 from ufm.numerics import arguments
+from ufm.numerics.hints import Rng
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.points import point_of
+from ufm.points import PointLike, point_of
 
 SYMMETRIC = 1e-6
 """Size in units of Lam up to which the zeros that symmetry explains are looked for."""
@@ -20,14 +21,14 @@ SYMMETRIC = 1e-6
 @named_arguments
 @own_numpy_state
 def classify(
-    point,
+    point: PointLike,
     *,
     grad_tol: float = 1e-6,
     eig_tol: float | None = None,
     extremes: bool = True,
     restarts: int = 0,
     noise: float = 1e-3,
-    rng=None,
+    rng: Rng = None,
 ) -> CriticalPoint:
     """The signature of what is a point or holds one: LogitPoint, FactorPoint, Result, CriticalPoint, row of a table.
 

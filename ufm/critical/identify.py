@@ -21,16 +21,18 @@ import numpy as np
 from ufm import losses, metrics
 from ufm.critical.geometry import code_name, orbit_name, uniform_distances
 from ufm.critical.relu_names import TOL, hidden_rank, nonlinear_name
+from ufm.losses import Loss
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.groups import evened
+from ufm.numerics.hints import Arrays
 from ufm.numerics.renamed import renamed, renamed_to
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below
-from ufm.points import FactorPoint, LogitPoint, held_point
+from ufm.points import FactorPoint, LogitPoint, PointLike, held_point
 from ufm.problem import Problem
 from ufm.structures.block_fits import sees_shifts
 from ufm.structures.fits import Fit, Seen
@@ -133,7 +135,15 @@ class Given(ByContent):
 @renamed(tol="match")
 @named_arguments
 @own_numpy_state
-def identify(Z=None, *, features=None, labels=None, weights=None, loss=None, match: float = TOL) -> Identity:
+def identify(
+    Z: PointLike | Arrays | None = None,
+    *,
+    features: Arrays | None = None,
+    labels: Arrays | None = None,
+    weights: Arrays | None = None,
+    loss: str | Loss | None = None,
+    match: float = TOL,
+) -> Identity:
     """Name a point, a Result, a logit matrix Z (K, N) or (K, K), or features X (N, d) with a classifier W (K, d).
 
     labels: class of every sample, 0..K-1 (default: equal blocks in order). The answer is the same after

@@ -32,7 +32,7 @@ from ufm.numerics import arguments, products
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below
-from ufm.points import FactorPoint, LogitPoint, point_of
+from ufm.points import FactorPoint, LogitPoint, PointLike, point_of
 from ufm.problem import Problem
 
 
@@ -58,7 +58,7 @@ class Flatness:
         return f"Flatness: trace {self.trace:.6g}, {norms}; {counts}"
 
 
-def spectrum(point, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tuple[float, int]]:
+def spectrum(point: PointLike, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tuple[float, int]]:
     """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters of the problem: width d, N samples, the
     bias.
 
@@ -76,7 +76,7 @@ def spectrum(point, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tup
     return spectrum_of(_critical(point, grad_tol), arguments.nonnegative("merge", merge))
 
 
-def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
+def flatness(point: PointLike, *, grad_tol: float = 1e-6) -> Flatness:
     """Trace, spectral norm, Frobenius norm and nuclear (trace) norm of the Hessian in all parameters, from `spectrum`.
 
     >>> from ufm.structures import zero
@@ -94,7 +94,7 @@ def flatness(point, *, grad_tol: float = 1e-6) -> Flatness:
     return Flatness(*norms, *map(int, counts), zero)
 
 
-def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) -> int:
+def solution_dimension(point: PointLike, *, check: bool = False, grad_tol: float = 1e-6) -> int:
     """sum_l (r d_l - r (r + 1)/2): dimension of the set of critical factors whose product is this Z.
 
     That set is the orbit of the balanced lift under rotations of the hidden layers, a product of Stiefel manifolds
@@ -117,7 +117,7 @@ def solution_dimension(point, *, check: bool = False, grad_tol: float = 1e-6) ->
     return dimension
 
 
-def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
+def escape_rate(point: PointLike, *, grad_tol: float = 1e-6) -> float:
     """max(0, -lowest eigenvalue): the exponential rate at which gradient flow leaves a strict saddle; 0 elsewhere.
 
     Gradient descent with learning rate lr leaves by a factor 1 + lr rate per step; momentum m by the larger root q of
@@ -134,7 +134,7 @@ def escape_rate(point, *, grad_tol: float = 1e-6) -> float:
     return -lowest if lowest < -_zero_level(parts, size) else 0.0
 
 
-def escape_direction(point, *, grad_tol: float = 1e-6) -> FactorPoint | None:
+def escape_direction(point: PointLike, *, grad_tol: float = 1e-6) -> FactorPoint | None:
     """The unit eigenvector of the lowest eigenvalue, at `lift()` of the point, as a FactorPoint; None at rate 0.
 
     Raises ValueError as `spectrum` does, and for every core above CORE_LIMIT.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ufm.numerics.content import ByContent
 from ufm.points import FactorPoint, LogitPoint
@@ -47,7 +48,16 @@ class CriticalPoint(ByContent):
             object.__setattr__(self, "index_range", (self.index, self.index))
 
     @staticmethod
-    def unsigned(point, fun, grad_norm, rank, *, status: str, why: str, **more) -> CriticalPoint:
+    def unsigned(
+        point: FactorPoint | LogitPoint,
+        fun: float | None,
+        grad_norm: float | None,
+        rank: int | None,
+        *,
+        status: str,
+        why: str,
+        **more: Any,
+    ) -> CriticalPoint:
         """A point whose index and nullity are not known; `why` says the reason."""
         blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
         more = {"name": getattr(point, "name", None), "tolerances": {}} | more

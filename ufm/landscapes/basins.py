@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ufm.landscapes.row import FUN, RANK, Row, name_column, named
 from ufm.landscapes.table import NOT_CONVERGED, Landscape, View
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import FileName, Rng
 from ufm.numerics.renamed import places
 from ufm.numerics.seeds import seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -49,7 +51,7 @@ CLASSIFIED = 400
 def basins(
     problem: Problem,
     starts: int | None = None,
-    rng=None,
+    rng: Rng = None,
     *,
     method: str = "lbfgs",
     space: str | None = None,
@@ -58,9 +60,9 @@ def basins(
     memory: float = 2**26,
     level: float = 0.95,
     progress: bool | None = None,
-    out=None,
+    out: FileName | None = None,
     fresh: bool = False,
-    **settings,
+    **settings: Any,
 ) -> Landscape:
     """Shares of the ends of `starts` runs (default 1000) from random starts, ends named and told apart modulo
     class permutation.

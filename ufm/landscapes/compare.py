@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ufm import structures
 from ufm.certificates.certificate import Certificate, refused, sides
@@ -17,6 +18,7 @@ from ufm.landscapes.sources.relu_search import LOW_RANK, low_rank_points
 from ufm.landscapes.sources.structures import closed_forms
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, balls, interruption
+from ufm.numerics.hints import Rng
 from ufm.numerics.records import picked
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -42,11 +44,11 @@ SEARCH = "search"
 def compare(
     problem: Problem,
     starts: int | None = None,
-    rng=None,
+    rng: Rng = None,
     *,
     trace: int = 0,
     progress: bool | None = None,
-    search_options=None,
+    search_options: Mapping[str, Any] | None = None,
     prove: bool | None = None,
 ) -> Landscape:
     """Every structure that exists for a problem with its value, rank and signature, the best of a short search, and the

@@ -14,6 +14,7 @@ from ufm.landscapes.sources.structures import closed_forms
 from ufm.landscapes.sources.symmetric import fixed_points
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments
+from ufm.numerics.hints import Rng
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column
@@ -27,7 +28,7 @@ from ufm.structures.modes import decouples, explain
 def landscape(
     problem: Problem,
     starts: int | None = None,
-    rng=None,
+    rng: Rng = None,
     *,
     max_idempotents: int | None = None,
     progress: bool | None = None,

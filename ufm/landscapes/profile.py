@@ -8,7 +8,7 @@ and at many low-rank points alike and says nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ufm import structures
@@ -21,6 +21,7 @@ from ufm.landscapes.sources.structures import closed_forms
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.hints import Rng
 from ufm.numerics.renamed import renamed_to
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -40,7 +41,12 @@ STATIONARY = 1e-6
 @named_arguments
 @own_numpy_state
 def profile(
-    problem: Problem, starts: int | None = None, rng=None, *, ranks=None, progress: bool | None = None
+    problem: Problem,
+    starts: int | None = None,
+    rng: Rng = None,
+    *,
+    ranks: Iterable[int] | None = None,
+    progress: bool | None = None,
 ) -> Landscape:
     """The lowest critical point found at each rank, ascending in rank; table[r] is that of rank r.
 
@@ -83,7 +89,12 @@ def profile(
 @renamed_to("profile")
 @named_arguments
 def relu_profile(
-    problem: Problem, starts: int = 12, rng=None, ranks=None, *, progress: bool | None = None
+    problem: Problem,
+    starts: int = 12,
+    rng: Rng = None,
+    ranks: Iterable[int] | None = None,
+    *,
+    progress: bool | None = None,
 ) -> Landscape:
     """`profile`, under the name it had for relu; goes with the next release."""
     return profile(problem, starts, rng, ranks=ranks, progress=progress)

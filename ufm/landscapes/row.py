@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ufm.critical.point import CriticalPoint
 from ufm.critical.relu_names import hidden_values
@@ -79,7 +80,33 @@ class Row(ByContent):
         own |= picked(c, "lowest highest why") | {"hits": self.hits, "how": self.said, "sources": list(self.how)}
         return own | {name: value for name, value in self.more.items() if not hasattr(value, "shape")}
 
-    def __getattr__(self, name: str):
+    if TYPE_CHECKING:  # fields of the CriticalPoint that `__getattr__` finds
+
+        @property
+        def point(self) -> LogitPoint | FactorPoint: ...
+
+        @property
+        def name(self) -> str: ...
+
+        @property
+        def fun(self) -> float: ...
+
+        @property
+        def grad_norm(self) -> float: ...
+
+        @property
+        def rank(self) -> int: ...
+
+        @property
+        def index(self) -> int | None: ...
+
+        @property
+        def nullity(self) -> int | None: ...
+
+        @property
+        def status(self) -> str: ...
+
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("critical", "more"):
             raise AttributeError(name)
         return self.more[name] if name in self.more else getattr(self.critical, name)

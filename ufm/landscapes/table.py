@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, overload
 
 from ufm import points
 from ufm.critical.same import SAME
@@ -17,6 +18,7 @@ from ufm.landscapes import files
 from ufm.landscapes.row import Row
 from ufm.numerics import arguments, statistics
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import FileName
 from ufm.numerics.records import plain
 from ufm.numerics.tables import Column, Shown, data_frame, latex_table
 from ufm.numerics.words import named_arguments
@@ -89,6 +91,12 @@ class Landscape(ByContent, Shown):
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
+    @overload
+    def __getitem__(self, which: slice) -> Landscape: ...
+
+    @overload
+    def __getitem__(self, which: str | int) -> Row: ...
+
     def __getitem__(self, which):
         """A row by name; by number, its place, or in a profile its rank; a slice gives a table."""
         if isinstance(which, slice):
@@ -147,7 +155,7 @@ class Landscape(ByContent, Shown):
         return next(row for row in self.rows if row.fun <= lowest + 1e-3 * SAME * (1 + abs(lowest)))
 
     @property
-    def winner(self):
+    def winner(self) -> Any:
         """The verb's answer: the best row, or in a census the name of the most frequent end."""
         return self.view.winner(self) if self.view.winner else self.best
 
@@ -183,7 +191,7 @@ class Landscape(ByContent, Shown):
         """The table of the rows for which keep(row) holds."""
         return replace(self, rows=tuple(row for row in self.rows if keep(row)))
 
-    def where(self, **wanted) -> Landscape:
+    def where(self, **wanted: Any) -> Landscape:
         """Rows with the given attributes, for example where(rank=3, index=0)."""
         return self.filter(lambda row: all(getattr(row, name) == value for name, value in wanted.items()))
 
@@ -246,19 +254,19 @@ class Landscape(ByContent, Shown):
         said = {"problem": self.problem.to_dict(), self.view.listed: rows, **self.view.shape(self)}
         return plain({**said, "interrupted": bool(self.interrupted), "rng": self.rng, "seconds": self.seconds})
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """Write the verb's own JSON and beside it every row in full, atomically; `Landscape.load` reads it. Of the runs
         behind the table the traces are not kept, nor certificates; the end of every start of a census is."""
         said = {name: getattr(self, name) for name in SAID}
         files.write(path, self.view.verb, self.to_dict(), self.view.listed, self.rows, said, self.runs)
 
     @staticmethod
-    def load(path) -> Landscape:
+    def load(path: FileName) -> Landscape:
         """The table written by `save`; ValueError naming the file and the field when it is not one."""
         view, problem, rows, said, runs = files.read(path, SAID)
         return Landscape(problem, rows, view, **said, runs=runs)
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> Any:
         """A pandas DataFrame, one row a point, all plain fields; needs pandas."""
         return data_frame([row.flat() for row in self.rows])
 
@@ -272,7 +280,7 @@ class Landscape(ByContent, Shown):
 
 
 @named_arguments
-def load(path) -> Landscape | FactorPoint | LogitPoint:
+def load(path: FileName) -> Landscape | FactorPoint | LogitPoint:
     """The table written by `Landscape.save` (a .json file), else the point written by a point's `save` (.npz).
 
     Raises ValueError naming the file, and the field that is missing or wrong.

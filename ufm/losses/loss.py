@@ -30,7 +30,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class Loss(ABC):
         """(value, grad); losses that share work between the two do it here."""
         return self.value(Z, Y), self.grad(Z, Y)
 
-    def value_grad_on(self, xp, Z, Y) -> tuple:
+    def value_grad_on(self, xp: Any, Z: Any, Y: Any) -> tuple:
         """(value, grad) in another array namespace xp (PyTorch, JAX, any of the array API). Optional: without it a loss
         runs on numpy only."""
         raise NotImplementedError
@@ -114,12 +114,12 @@ class Loss(ABC):
         """
         raise NotImplementedError
 
-    def prepared(self, Y) -> Callable:
+    def prepared(self, Y: np.ndarray) -> Callable:
         """`value_grad` as a function (Z, Y) for many calls with these labels (K, N), where something can be computed
         once."""
         return self.value_grad
 
-    def on(self, xp) -> Callable:
+    def on(self, xp: Any) -> Callable:
         """`value_grad_on` as a function (Z, Y) in the namespace; ValueError for losses that are known to numpy only."""
         if type(self).value_grad_on is Loss.value_grad_on:
             raise ValueError(

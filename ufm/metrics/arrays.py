@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,25 +11,26 @@ from ufm.metrics.measures import measure, stretch_gap
 from ufm.metrics.moments import Moments, agreement, moments
 from ufm.metrics.records import Collapse, LayerCollapse
 from ufm.numerics import arguments
+from ufm.numerics.hints import Arrays
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.points import FactorPoint, LogitPoint, held_point
+from ufm.points import FactorPoint, LogitPoint, PointLike, held_point
 
 
 @named_arguments
 @own_numpy_state
 def collapse(
-    X=None,
-    y=None,
-    W=None,
-    b=None,
+    X: PointLike | Arrays | None = None,
+    y: Arrays | None = None,
+    W: Arrays | None = None,
+    b: Arrays | None = None,
     *,
-    features=None,
-    labels=None,
-    weights=None,
+    features: Arrays | None = None,
+    labels: Arrays | None = None,
+    weights: Arrays | None = None,
     gap: float = 100.0,
     rank: int | None = None,
-):
+) -> Any:
     """NC1-NC4, CDNV and ranks of features X (N, d), labels y (N,) in 0..K-1 and, if given, a classifier W (K, d) with
     bias b (K,).
 

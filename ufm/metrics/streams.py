@@ -8,6 +8,7 @@ from ufm.metrics.measures import measure, triangle
 from ufm.metrics.moments import LEAST, QUIET, Moments, agreement, exponent, moments
 from ufm.metrics.records import Collapse
 from ufm.numerics import arguments
+from ufm.numerics.hints import Arrays
 from ufm.numerics.renamed import renamed
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
@@ -47,7 +48,7 @@ class Accumulator:
         self._squares, self._e = np.zeros(self.K), LEAST
 
     @renamed(X_batch="features", y_batch="labels")
-    def update(self, features, labels) -> Accumulator:
+    def update(self, features: Arrays, labels: Arrays) -> Accumulator:
         """Add samples, features (B, d) with labels (B,) in 0..K-1; returns self. A refusal changes nothing."""
         X = arguments.array("features", features, shape=(None, self.d))
         y, _ = arguments.labels("labels", labels, len(X), self.K)
@@ -61,7 +62,7 @@ class Accumulator:
         return self._join(Moments(other.counts, other.means, other._rows, other._squares, other._e))
 
     @renamed(X_batch="features", W="weights")
-    def agreeing(self, features, weights, b=None) -> float:
+    def agreeing(self, features: Arrays, weights: Arrays, b: Arrays | None = None) -> float:
         """How many samples of a batch have argmin_c |x - mu_c| = argmax_c <w_c, x> + b_c: NC4 is their part of all.
 
         A sample with ties counts |A and B| / (|A| |B|), A and B the two sets of tied classes.
@@ -69,14 +70,14 @@ class Accumulator:
         return self._agreement(features, weights, b)[0]
 
     @renamed(X_batch="features", W="weights")
-    def ties(self, features, weights, b=None) -> int:
+    def ties(self, features: Arrays, weights: Arrays, b: Arrays | None = None) -> int:
         """How many samples of a batch have two nearest means or two largest logits, up to rounding."""
         return self._agreement(features, weights, b)[1]
 
     @renamed(W="weights")
     def collapse(
         self,
-        weights=None,
+        weights: Arrays | None = None,
         agreeing: float | None = None,
         *,
         ties: int | None = None,

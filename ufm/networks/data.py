@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from ufm.numerics import arguments, install
 from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
+from ufm.numerics.hints import Arrays, FileName, Rng
 from ufm.numerics.records import own
 from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_sequence
@@ -67,10 +68,10 @@ class Data(ByContent):
         n: int | Sequence[int],
         d: int,
         sigma: float | Sequence[float] = 0.1,
-        rng=None,
+        rng: Rng = None,
         separation: float = 1.0,
-        means=None,
-        exact=False,
+        means: Arrays | None = None,
+        exact: bool = False,
     ) -> Data:
         """x = separation m_k + sigma_k g / sqrt(d), g standard Gaussian: the mean squared distance to the class's
         centre is sigma_k^2.
@@ -98,7 +99,7 @@ class Data(ByContent):
         return Data(np.concatenate(parts, axis=1), np.repeat(np.arange(K), counts), K, "mixture")
 
     @staticmethod
-    def separable(n: int, d: int, margin: float = 0.1, rng=None) -> Data:
+    def separable(n: int, d: int, margin: float = 0.1, rng: Rng = None) -> Data:
         """Two classes, n samples each, split by a hyperplane through 0: y u'x >= margin for a random unit u and labels
         y = -1, +1."""
         n, d = arguments.integer("n", n, 1), arguments.integer("d", d, 1)
@@ -113,7 +114,7 @@ class Data(ByContent):
         return Data(X, np.repeat([0, 1], n), 2, "separable")
 
     @staticmethod
-    def digits(classes=None, n: int | None = None, rng=None) -> Data:
+    def digits(classes: Iterable[int] | None = None, n: int | None = None, rng: Rng = None) -> Data:
         """The 8 x 8 handwritten digits bundled with scikit-learn, pixels divided by 16; n per class, random ones when
         rng is given.
 
@@ -129,7 +130,7 @@ class Data(ByContent):
 
     @staticmethod
     @renamed(X="features", y="labels")
-    def from_arrays(features, labels, name: str = "arrays") -> Data:
+    def from_arrays(features: Arrays, labels: Arrays, name: str = "arrays") -> Data:
         """Rows of features (N, d) are samples, as most libraries keep them; labels (N,) of any kind become 0..K-1 in
         sorted order (-1, +1 -> 0, 1)."""
         X, y = arguments.plain("features", features), arguments.plain("labels", labels)
@@ -141,7 +142,7 @@ class Data(ByContent):
 
     @staticmethod
     @renamed(X="features", y="labels")
-    def load(path, features: str | None = None, labels: str | None = None) -> Data:
+    def load(path: FileName, features: str | None = None, labels: str | None = None) -> Data:
         """The samples (rows of features) and labels of an .npz file, of the user or written by `save`, under the names
         given, or the usual ones.
 
@@ -158,7 +159,7 @@ class Data(ByContent):
             _pick(arrays, "features", features, path), _pick(arrays, "labels", labels, path), str(path)
         )
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """Write X as rows (N, d), y and what else there is to an .npz file that `load` and numpy read."""
         more = {} if self.T is None else {"T": self.T}
         save_arrays(path, ufm_data=np.array(json.dumps({"K": self.K, "name": self.name})), X=self.X.T, y=self.y, **more)
@@ -198,7 +199,7 @@ class Data(ByContent):
             raise ValueError(f"the network must have one output per class, {self.K}{also}; got {outputs}.")
         return np.eye(self.K)[:, self.y]
 
-    def predicted(self, Z) -> np.ndarray:
+    def predicted(self, Z: Arrays) -> np.ndarray:
         """Classes (N,) that logits Z (outputs, N) name: the largest, or the sign of one output."""
         return (Z[0] > 0).astype(int) if len(Z) == 1 else np.argmax(Z, axis=0)
 
@@ -238,7 +239,7 @@ class Data(ByContent):
             raise ValueError("X cannot be whitened: all samples are equal.")
         return replace(self, X=np.sqrt(self.N) * Vt[:rank], name=f"{self.name}, whitened")
 
-    def subset(self, classes=None, n: int | None = None, rng=None) -> Data:
+    def subset(self, classes: Iterable[int] | None = None, n: int | None = None, rng: Rng = None) -> Data:
         """The given classes, relabelled 0, 1, ... in their order, and n samples of each: the first, or random ones when
         rng is given."""
         classes = list(range(self.K) if classes is None else classes)
@@ -257,7 +258,7 @@ class Data(ByContent):
         y = np.repeat(np.arange(len(classes)), [len(part) for part in kept])
         return Data(self.X[:, index], y, len(classes), self.name, None if self.T is None else self.T[:, index])
 
-    def split(self, share: float, rng=None) -> tuple[Data, Data]:
+    def split(self, share: float, rng: Rng = None) -> tuple[Data, Data]:
         """Two parts, the first with the given share of every class (at least one sample each way)."""
         if not 0 < arguments.real("share", share) < 1:
             raise ValueError(f"share must lie strictly between 0 and 1; got share={share!r}.")
@@ -272,7 +273,7 @@ class Data(ByContent):
             for part in (first, ~first)
         )
 
-    def with_targets(self, T) -> Data:
+    def with_targets(self, T: Arrays) -> Data:
         """The same samples with targets T (m, N) for a network of m outputs."""
         return replace(self, T=T)
 
@@ -285,7 +286,7 @@ class Data(ByContent):
 
 
 @renamed(Z="features", y="labels")
-def class_means(features, labels) -> np.ndarray:
+def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean column of the features (d, N) in every class 0..K-1, (d, K)."""
     member = np.eye(int(np.max(labels)) + 1)[labels]
     return features @ (member / member.sum(axis=0))
@@ -299,7 +300,7 @@ def centred(Z, y) -> np.ndarray:
 
 
 @renamed(Z="features", y="labels")
-def tcv(features, labels) -> float:
+def tcv(features: np.ndarray, labels: np.ndarray) -> float:
     """Variation of columns (d, N) about the means of their classes (N,): (1/N) sum_i |z_i - mean of its class|^2.
 
     An upper bound of its minimum over all partitions into K clusters; every bound of `zang24` holds with any partition.

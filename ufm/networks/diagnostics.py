@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from ufm.networks.training import Training
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import save_arrays
+from ufm.numerics.hints import Arrays, FileName
 from ufm.numerics.ranks import TOLERANCES, all_ranks
 from ufm.numerics.renamed import renamed
 from ufm.numerics.tables import Column, Shown
@@ -84,7 +86,13 @@ class Layers(ByContent, Shown):
 
 
 @renamed(y="labels")
-def layers(features, labels, weights=None, tolerances=TOLERANCES, names=None) -> Layers:
+def layers(
+    features: Iterable[Arrays],
+    labels: Arrays,
+    weights: Iterable[Arrays] | None = None,
+    tolerances: Sequence[float] = TOLERANCES,
+    names: Sequence[str] | None = None,
+) -> Layers:
     """The layers of feature arrays, samples as columns (d_l, N), with labels (N,) in 0..K-1 and their weights.
 
     weights: as many matrices as layers or fewer; W_l (d_l, d_{l-1}) takes the l-th array of features.
@@ -110,7 +118,12 @@ def layers(features, labels, weights=None, tolerances=TOLERANCES, names=None) ->
     return Layers(rows, K, tuple(tolerances))
 
 
-def diagnose(run, params=None, data: Data | None = None, tolerances=TOLERANCES) -> Layers:
+def diagnose(
+    run: Training | Network,
+    params: Sequence[np.ndarray] | None = None,
+    data: Data | None = None,
+    tolerances: Sequence[float] = TOLERANCES,
+) -> Layers:
     """The layers of a `Training` (data=...: on other data), or of a network at parameters on data."""
     if isinstance(run, Training):
         net, params, data = run.network, run.params, run.data if data is None else data
@@ -121,7 +134,7 @@ def diagnose(run, params=None, data: Data | None = None, tolerances=TOLERANCES) 
     return layers(net.features(params, data), data.y, net.weights(params), tolerances)
 
 
-def export(path, net: Network, params, data: Data) -> None:
+def export(path: FileName, net: Network, params: Sequence[np.ndarray], data: Data) -> None:
     """Write features_0, ..., features_L (N, d_l), weight_1, ..., weight_L and labels (N,) to an .npz file.
 
     `Data.load(path, features="features_2")` reads a layer back as data; any tool for collapse metrics reads the rest.
@@ -131,7 +144,7 @@ def export(path, net: Network, params, data: Data) -> None:
     save_arrays(path, labels=data.y, **arrays)
 
 
-def tail(s, r: int) -> float:
+def tail(s: np.ndarray, r: int) -> float:
     """sqrt(sum_{i > r} s_i^2): the Frobenius distance to the matrices of rank at most r.
 
     >>> tail([5.0, 4.0, 3.0], 1)

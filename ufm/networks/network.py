@@ -20,6 +20,7 @@ import numpy as np
 from ufm import activations
 from ufm.activations import LINEAR, RELU, TANH, Activation
 from ufm.numerics import arguments
+from ufm.numerics.hints import Arrays, Rng
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.words import named_arguments
 
@@ -185,7 +186,7 @@ class Network:
 
     # ------------------------------------------------------------------------------------------ parameters
 
-    def init(self, rng=None, scale: float | Sequence[float] = 1.0) -> list[np.ndarray]:
+    def init(self, rng: Rng = None, scale: float | Sequence[float] = 1.0) -> list[np.ndarray]:
         """Gaussian weights of variance scale^2 g / fan-in (g = 2 before a ReLU, else 1), zero biases, unit diagonals.
 
         scale: one number or one per weight matrix. Trainable skips are drawn with variance scale^2 / fan-in, scale that
@@ -208,30 +209,30 @@ class Network:
                 result.append(scales[s.end - 1] / np.sqrt(shape[1]) * draw.standard_normal(shape))
         return result
 
-    def check(self, params) -> list[np.ndarray]:
+    def check(self, params: Sequence[np.ndarray]) -> list[np.ndarray]:
         """params as float64 arrays; ValueError naming the parameter whose shape is wrong or that is not finite."""
         params = list(params)
         if len(params) != len(self.layout):
             raise ValueError(f"params must be {len(self.layout)} arrays ({', '.join(self.names)}); got {len(params)}.")
         return [arguments.array(name, A, shape=shape) for A, (name, shape) in zip(params, self.layout, strict=True)]
 
-    def pack(self, params) -> np.ndarray:
+    def pack(self, params: Sequence[np.ndarray]) -> np.ndarray:
         """The flat vector (size,) of a list of parameters."""
         return np.concatenate([np.ravel(A) for A in params])
 
-    def unpack(self, x) -> list[np.ndarray]:
+    def unpack(self, x: np.ndarray) -> list[np.ndarray]:
         """The parameters in a flat vector, as views."""
         return [x[i:j].reshape(shape) for i, j, shape in zip(self._ends[:-1], self._ends[1:], self.shapes, strict=True)]
 
-    def weights(self, params) -> list[np.ndarray]:
+    def weights(self, params: Sequence[np.ndarray]) -> list[np.ndarray]:
         """[W_1, ..., W_L]."""
         return list(params[: self.L])
 
-    def bias_of(self, params, l: int):
+    def bias_of(self, params: Sequence[np.ndarray], l: int) -> np.ndarray | None:
         """b_l, or None."""
         return params[self.L + self.biases.index(l)] if l in self.biases else None
 
-    def skips_of(self, params) -> list:
+    def skips_of(self, params: Sequence[np.ndarray]) -> list:
         """S of every skip: a matrix, the vector of a diagonal, or None for the identity."""
         rest = iter(params[self.L + len(self.biases) :])
         return [None if s.kind == "identity" else next(rest) for s in self.skip]
@@ -246,7 +247,7 @@ class Network:
             (after if s.after else before).setdefault(s.end, []).append(j)
         return before, after
 
-    def forward(self, params, X, work: Workspace | None = None) -> Pass:
+    def forward(self, params: Sequence[np.ndarray], X: Arrays, work: Workspace | None = None) -> Pass:
         """All pre-activations and layers at inputs X (d_0, N). A workspace lends its arrays, and `pre` is not kept."""
         pre, fired, post = [], [], [X]
         new = _fresh if work is None else work.array
@@ -267,7 +268,13 @@ class Network:
         return Pass(pre, fired, post)
 
     def backward(
-        self, params, run: Pass, dZ, at: dict | None = None, out=None, work: Workspace | None = None
+        self,
+        params: Sequence[np.ndarray],
+        run: Pass,
+        dZ: np.ndarray,
+        at: dict | None = None,
+        out: Sequence[np.ndarray] | None = None,
+        work: Workspace | None = None,
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """(gradients in the order of the parameters, [delta^1, ..., delta^L]) from dZ (outputs, N) at the logits.
 
@@ -298,15 +305,15 @@ class Network:
             deltas[l - 1] = delta
         return grads, deltas
 
-    def logits(self, params, X) -> np.ndarray:
+    def logits(self, params: Sequence[np.ndarray], X: Arrays) -> np.ndarray:
         """Z (outputs, N) at inputs X (d_0, N)."""
         return self.forward(self.check(params), self.columns(X)).logits
 
-    def features(self, params, X) -> list[np.ndarray]:
+    def features(self, params: Sequence[np.ndarray], X: Arrays) -> list[np.ndarray]:
         """[z^0, z^1, ..., z^L]: entry l - 1 is the input of W_l, entry 0 is X and entry L the logits."""
         return self.forward(self.check(params), self.columns(X)).post
 
-    def columns(self, X) -> np.ndarray:
+    def columns(self, X: Arrays) -> np.ndarray:
         """X (d_0, N) checked; a `Data` stands for its X."""
         return arguments.array("X", getattr(X, "X", X), shape=(self.inputs, None))
 

@@ -7,6 +7,7 @@ grad_l F = G_l + lam_l W_l,   G_l = (1/N) sum_i delta^l_i (z^(l-1)_i)'     (bias
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,14 +67,16 @@ class Objective(ByContent):
         return self.net.size
 
     @functools.cached_property
-    def ridge(self):
+    def ridge(self) -> float | np.ndarray:
         """The decay of every coordinate: a number where all are equal, else (size,)."""
         lams = self.decay.of_parameters(self.net)
         if len(set(lams)) == 1:
             return lams[0]
         return np.repeat(lams, [int(np.prod(shape)) for shape in self.net.shapes])
 
-    def fit_grad(self, x, X=None, Y=None) -> tuple[float, np.ndarray]:
+    def fit_grad(
+        self, x: np.ndarray, X: np.ndarray | None = None, Y: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
         """(mean loss + feature decay, its gradient (size,)) at the flat x, on all samples or on columns X, Y.
 
         On a batch of B samples the feature decay is scaled by N/B, so that its mean over batches is that of all
@@ -93,7 +96,7 @@ class Objective(ByContent):
         self.net.backward(params, run, dZ, at, self.net.unpack(grad), self._work)
         return value, grad
 
-    def value_grad(self, x) -> tuple[float, np.ndarray]:
+    def value_grad(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """(F, gradient (size,)) at the flat vector x (size,)."""
         value, grad = self.fit_grad(x)
         if np.ndim(self.ridge) or self.ridge:
@@ -102,10 +105,10 @@ class Objective(ByContent):
             grad += penalty
         return value, grad
 
-    def grad(self, x) -> np.ndarray:
+    def grad(self, x: np.ndarray) -> np.ndarray:
         return self.value_grad(x)[1]
 
-    def log_grad(self, x) -> tuple[float, np.ndarray]:
+    def log_grad(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """(log of the mean loss, its gradient (size,)), accurate where the loss underflows; without decay."""
         params, grad = self.net.unpack(x), np.empty(self.size)
         run = self.net.forward(params, self.data.X, self._work)
@@ -115,29 +118,29 @@ class Objective(ByContent):
 
     # ------------------------------------------------------------------------------ on lists of parameters
 
-    def value(self, params) -> float:
+    def value(self, params: Sequence[np.ndarray]) -> float:
         """F."""
         return self.value_grad(self.net.pack(self.net.check(params)))[0]
 
-    def gradients(self, params) -> list[np.ndarray]:
+    def gradients(self, params: Sequence[np.ndarray]) -> list[np.ndarray]:
         """grad F for every parameter, decay included."""
         return self.net.unpack(self.grad(self.net.pack(self.net.check(params))))
 
-    def fit_gradients(self, params) -> list[np.ndarray]:
+    def fit_gradients(self, params: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The gradient of the mean loss (and of the feature decay) for every parameter: G_l for W_l."""
         return self.net.unpack(self.fit_grad(self.net.pack(self.net.check(params)))[1])
 
-    def mean_loss(self, params) -> float:
+    def mean_loss(self, params: Sequence[np.ndarray]) -> float:
         """(1/N) sum_i l(z_i, y_i)."""
         return float(np.mean(self.loss.value(self.net.logits(params, self.data.X), self.Y)))
 
-    def deltas(self, params) -> list[np.ndarray]:
+    def deltas(self, params: Sequence[np.ndarray]) -> list[np.ndarray]:
         """[delta^1, ..., delta^L], delta^l (d_l, N): column i is d l_i / d a^l_i, not divided by N."""
         params = self.net.check(params)
         run = self.net.forward(params, self.data.X)
         return self.net.backward(params, run, self.loss.grad(run.logits, self.Y))[1]
 
-    def accuracy(self, params) -> float:
+    def accuracy(self, params: Sequence[np.ndarray]) -> float:
         """Share of samples whose largest logit (or whose sign, for one output) is their label's."""
         return float(np.mean(self.data.predicted(self.net.logits(params, self.data.X)) == self.data.y))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,7 +56,7 @@ class Trace(ByContent):
         """The parameters of record i (where they were kept)."""
         return self.net.unpack(self.x[i])
 
-    def per_layer(self, function) -> np.ndarray:
+    def per_layer(self, function: Callable[[np.ndarray], float]) -> np.ndarray:
         """function(singular values (r,)) of every record and layer, (T, L): `trace.per_layer(stable_rank)`."""
         return np.array([[function(s) for s in row["spectra"]] for row in self.rows]).reshape(len(self), self.net.L)
 
@@ -130,12 +131,12 @@ def _log(value: float) -> float:
     return float(np.log(value)) if value > 0 else -np.inf
 
 
-def spectra(net: Network, params) -> list[np.ndarray]:
+def spectra(net: Network, params: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Singular values of every W_l, descending."""
     return [np.linalg.svd(W, compute_uv=False) for W in net.weights(params)]
 
 
-def balancedness(net: Network, params) -> list[np.ndarray]:
+def balancedness(net: Network, params: Sequence[np.ndarray]) -> list[np.ndarray]:
     """[C_1, ..., C_{L-1}], C_l = W_{l+1}' W_{l+1} - W_l W_l' (d_l, d_l).
 
     Constant along gradient flow between linear layers, on its diagonal across a ReLU. Under steps h with decay lam,

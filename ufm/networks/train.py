@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import check_writable
+from ufm.numerics.hints import FileName, Rng
 from ufm.numerics.records import own
 from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
@@ -64,18 +67,18 @@ def train(
     loss: str | Loss = "ce",
     method: str = "sgd",
     decay: float | Decay = 0.0,
-    rng=None,
+    rng: Rng = None,
     *,
-    start=None,
-    scale=1.0,
+    start: Sequence[np.ndarray] | None = None,
+    scale: float | Sequence[float] = 1.0,
     tol: float = 1e-8,
     trace: int = 0,
     keep: bool = False,
-    callback=None,
-    checkpoint=None,
+    callback: Callable | None = None,
+    checkpoint: FileName | None = None,
     checkpoint_every: int = 1000,
     progress: bool | None = None,
-    **settings,
+    **settings: Any,
 ) -> Training:
     """Minimise F = (1/N) sum_i l(z_i, y_i) + decay over the parameters of a network.
 

@@ -17,6 +17,7 @@ from ufm.networks.trace import Trace, spectra
 from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields
 from ufm.numerics.files import load_arrays, save_arrays
+from ufm.numerics.hints import FileName
 from ufm.numerics.ranks import numerical_rank
 from ufm.numerics.records import own, picked
 
@@ -105,7 +106,7 @@ class Training(ByContent):
             raise ValueError(f"data must be given: the run was read from a file; it was trained on {self.about_data}.")
         return data
 
-    def save(self, path) -> None:
+    def save(self, path: FileName) -> None:
         """Write network, parameters, values and trace to an .npz file, atomically; the data stay with you. `load` reads
         it."""
         header = {**picked(self, _NUMBERS), "loss_function": self.loss_function.name}
@@ -126,7 +127,7 @@ class Training(ByContent):
 _NUMBERS = "fun loss grad_norm accuracy success message method steps lr_sum rng settings about_data seconds"
 
 
-def load(path) -> Training:
+def load(path: FileName) -> Training:
     """The run written by `Training.save`; ValueError naming the file and the field when it cannot be read."""
     arrays = Fields(f"file {str(path)!r} does not hold a training run", load_arrays(path))
     header = arrays.document("ufm_training")

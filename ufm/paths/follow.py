@@ -35,9 +35,8 @@ from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
 from ufm.objectives.stationary import critical_below
-from ufm.points import LogitPoint, logit_point_of
+from ufm.points import LogitPoint, PointLike, logit_point_of
 from ufm.problem import Problem
-from ufm.solvers.result import Result
 
 ARRAYS = "lam fun grad_norm index smallest"
 """What a branch knows of every point."""
@@ -160,7 +159,7 @@ class Branch(ByContent):
 @named_arguments
 @own_numpy_state
 def follow(
-    point: LogitPoint | Result | str,
+    point: PointLike | str,
     lam: float,
     steps: int = 1000,
     *,

@@ -6,6 +6,7 @@ other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -24,6 +25,7 @@ from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.paths.descents import Descent, descend_both
 from ufm.paths.tree import Tree, disconnectivity
+from ufm.points import PointLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,7 +91,7 @@ class Network(ByContent, Shown):
 
 @named_arguments
 @own_numpy_state
-def connect(points, *, progress: bool | None = None) -> Network:
+def connect(points: Iterable[PointLike], *, progress: bool | None = None) -> Network:
     """The network of the minima and index-1 saddles in `points`: every saddle is descended on both sides.
 
     points: CriticalPoints, LogitPoints, or a Landscape. Ends that are among the minima given, up to class permutation,

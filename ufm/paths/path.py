@@ -12,6 +12,7 @@ from ufm.critical.point import CriticalPoint
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import Rng
 from ufm.numerics.records import picked
 from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
@@ -25,7 +26,7 @@ from ufm.paths.descents import reduced_objective
 from ufm.paths.gauge import align_gauge, aligned_lifts, class_logits_along
 from ufm.paths.strings import String, highest, respaced
 from ufm.paths.trajectory import align
-from ufm.points import LogitPoint, from_matrix, logit_point_of, point_of
+from ufm.points import LogitPoint, PointLike, from_matrix, logit_point_of, point_of
 from ufm.problem import Problem
 
 KINDS = ("straight", "balanced", "string")
@@ -99,8 +100,8 @@ class Path(ByContent):
 @named_arguments
 @own_numpy_state
 def path(
-    a,
-    b,
+    a: PointLike,
+    b: PointLike,
     kind: str = "string",
     *,
     permute: bool = False,
@@ -108,7 +109,7 @@ def path(
     rel_tol: float = 1e-3,
     max_steps: int = 5000,
     climb: bool = False,
-    rng=None,
+    rng: Rng = None,
     progress: bool | None = None,
 ) -> Path:
     """A path from a to b and the highest F on it.

@@ -13,6 +13,7 @@ ignores a constant added to a sample's logits, column means are removed first.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +29,14 @@ from ufm.numerics import arguments
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
 from ufm.numerics.groups import proposed_order
+from ufm.numerics.hints import Arrays
 from ufm.numerics.records import picked
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
-from ufm.points import LogitPoint, logit_point_of
+from ufm.points import LogitPoint, PointLike, logit_point_of
 from ufm.problem import Problem
 from ufm.solvers.result import Result, Trace
 
@@ -140,13 +142,13 @@ class Reading(ByContent, Shown):
 @named_arguments
 @own_numpy_state
 def read_trajectory(
-    run,
-    points=None,
+    run: Result | Trace | Arrays,
+    points: Iterable[PointLike] | Mapping[str, PointLike] | None = None,
     problem: Problem | None = None,
-    steps=None,
+    steps: Arrays | None = None,
     lr: float | None = None,
     *,
-    labels=None,
+    labels: Arrays | None = None,
     threshold: float = 0.05,
     progress: bool | None = None,
 ) -> Reading:

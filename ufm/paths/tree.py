@@ -8,6 +8,7 @@ import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import Arrays
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Tree(ByContent):
         return "\n".join(lines)
 
 
-def disconnectivity(minima, saddles, ends) -> Tree:
+def disconnectivity(minima: Arrays, saddles: Arrays, ends: Arrays) -> Tree:
     """The disconnectivity tree: i and j lie on one branch below E iff saddles of energy < E join them.
 
     minima (M,): energies. saddles (S,): energies. ends (S, 2): numbers 0..M-1 of the minima each saddle joins; several

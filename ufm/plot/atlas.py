@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ufm.landscapes.table import Landscape
 from ufm.plot.style import apart, beside, colour, house_style, new_axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def landscape(atlas: Landscape, ax=None, names: int = 8):
+
+def landscape(atlas: Landscape, ax: Axes | None = None, names: int = 8) -> Axes:
     """F against index of every classified point: filled for minima, size by rank, colour by structure.
 
     names: how many of the lowest minima are listed at the side, in order of value, pushed apart so that none overlap.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ufm.critical.classify import with_name
 from ufm.objectives.logits import schatten, value
 from ufm.plot.style import beside, colour, house_style, new_axes
-from ufm.points import LogitPoint, logit_point_of
+from ufm.points import LogitPoint, PointLike, logit_point_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def split(point: LogitPoint) -> tuple[float, float]:
@@ -25,7 +29,7 @@ def split(point: LogitPoint) -> tuple[float, float]:
     return value(point) - penalty, penalty
 
 
-def costs(points: Iterable, ax=None):
+def costs(points: Iterable[PointLike], ax: Axes | None = None) -> Axes:
     """One bar per point, its fit (dark) below its penalty (light), with F at its end and the rank beside its name.
 
     points: of linear models, or what holds them. Raises ValueError where there is nothing to draw.

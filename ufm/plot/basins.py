@@ -11,13 +11,16 @@ from ufm.landscapes.table import Landscape
 from ufm.plot.style import house_style, legend_beside, new_axes, tints
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+if TYPE_CHECKING:
     from ufm.sweeps.census import Census
 
 REST = "others"
 GREYS = {REST: "0.75", "not converged": "0.9"}
 
 
-def shares(found: Landscape, ax=None, most: int = 12):
+def shares(found: Landscape, ax: Axes | None = None, most: int = 12) -> Axes:
     """Bars of the most frequent ends with Wilson's intervals; one for what is not shown, one for not converged."""
     with house_style():
         rows = [(b.name, b.share, b.low, b.high) for b in found.rows[:most]]
@@ -37,7 +40,7 @@ def shares(found: Landscape, ax=None, most: int = 12):
         return ax
 
 
-def census(found: Census, ax=None, by: str = "name", kind: str = "stack", most: int = 6):
+def census(found: Census, ax: Axes | None = None, by: str = "name", kind: str = "stack", most: int = 6) -> Axes:
     """Shares over the parameter of a census.
 
     by: `name` or `rank`. kind: `stack` (a bar per value, filled up to 1) or `lines` (with Wilson intervals; over a

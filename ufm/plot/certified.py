@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from ufm.certificates.certified_phases import ABSENT, CertifiedPhases
 from ufm.plot.style import beside, colour, house_style, legend_beside, new_axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 NO_DNC, UNDECIDED = "#e6e6e6", "0.6"
 
 
-def certified_phases(diagram: CertifiedPhases, ax=None):
+def certified_phases(diagram: CertifiedPhases, ax: Axes | None = None) -> Axes:
     """lam (up, log scale) for every K (across, grouped by L): the colour of the structure proved to cost less than DNC,
     or DNC's own where it is proved to cost less than every structure compared; light grey where DNC does not exist,
     hatched where nothing is proved.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ufm.critical.identify import identify
 from ufm.plot.style import colour, house_style
-from ufm.points import LogitPoint, logit_point_of
+from ufm.points import LogitPoint, PointLike, logit_point_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def code(point, ax=None, title: str | None = None):
+def code(point: PointLike, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Class features V diag(s)^(1/2) of a point, or of what holds one, of rank 2 (plane) or 3 (space), edges between
     nearest classes.
 

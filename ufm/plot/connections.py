@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from ufm.paths.tree import Tree
 from ufm.plot.style import beside, colour, house_style, new_axes
 from ufm.solvers.result import Result, Trace
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = None, ax=None):
+
+def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """The disconnectivity tree, F upwards: a line from every minimum to the lowest saddle that joins it to others.
 
     names (M,): of the minima (a Network has its own). Components that nothing joins end in a dotted line. Lone minima
@@ -73,7 +77,7 @@ def _branches(ax, root) -> None:
             ax.plot([child.position] * 2, [child.energy, node.energy], **look)
 
 
-def paths(found, ax=None):
+def paths(found: Any, ax: Axes | None = None) -> Axes:
     """F along every path against the share of its length, ends named, tops marked (filled: refined to a saddle)."""
     found = [found] if isinstance(found, Path) else list(found)
     if not found or not all(isinstance(p, Path) for p in found):
@@ -97,7 +101,7 @@ def paths(found, ax=None):
         return ax
 
 
-def plateaus(reading: Reading, trace: Trace | Result | None = None, ax=None):
+def plateaus(reading: Reading, trace: Trace | Result | None = None, ax: Axes | None = None) -> Axes:
     """The loss (with a trace) or the distances along a run, its plateaus shaded in their colours and named."""
     if not isinstance(reading, Reading):
         raise ValueError(f"reading must be a Reading; got {type(reading).__name__}.")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
 from ufm.landscapes.table import Landscape
 from ufm.plot import parts
 from ufm.plot.style import house_style
 from ufm.points import LogitPoint
+from ufm.solvers.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def comparison(result: Landscape):
+def comparison(result: Landscape) -> Figure:
     """A Landscape in four panels: loss curves over the structures' values, DNC and the winner, singular values."""
     from ufm.plot.sheet import Sheet
 
@@ -25,7 +32,7 @@ def comparison(result: Landscape):
         return figure
 
 
-def runs(results, comparison: Landscape | None = None, names=()):
+def runs(results: Iterable[Result], comparison: Landscape | None = None, names: Sequence[str] = ()) -> Figure:
     """Runs of `solve`: loss curves, the best run's mean logits, and the singular values of each of its factors."""
     from ufm.plot.sheet import Sheet
 

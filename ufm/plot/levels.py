@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ufm.critical.same import short_name
 from ufm.landscapes.table import Landscape
 from ufm.plot.style import apart, colour, house_style, new_axes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def ladder(atlas: Landscape, ax=None, highest: float | None = None, labels: bool = True):
+
+def ladder(atlas: Landscape, ax: Axes | None = None, highest: float | None = None, labels: bool = True) -> Axes:
     """Every critical point as a rung at its rank (across) and value (up): thick for minima, thin for saddles.
 
     highest: points above it are left out (default: none). labels: names of the local minima, beside their rungs, pushed

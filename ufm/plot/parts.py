@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ufm.landscapes.table import Landscape
 from ufm.plot.style import apart, beside, colour, house_style, new_axes
-from ufm.points import FactorPoint, LogitPoint, class_logits, point_of
+from ufm.points import FactorPoint, LogitPoint, PointLike, class_logits, point_of
+from ufm.solvers.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
+def losses(runs: Iterable[Result], comparison: Landscape | None = None, ax: Axes | None = None, lines: int = 6) -> Axes:
     """F against step for runs that kept a trace, with horizontal lines at the values of structures.
 
     runs: Results or one Result; ends are coloured by name where `comparison` knows the value. lines: at most so many
@@ -38,7 +45,7 @@ def losses(runs, comparison: Landscape | None = None, ax=None, lines: int = 6):
         return ax
 
 
-def logits(point, ax=None, title: str | None = None):
+def logits(point: PointLike, ax: Axes | None = None, title: str | None = None) -> Axes:
     """Heat map of the class-mean logits of a point, or of what holds one: column c is the mean over class c,
     colours symmetric about zero."""
     with house_style():
@@ -54,7 +61,7 @@ def logits(point, ax=None, title: str | None = None):
         return ax
 
 
-def singular_values(points, ax=None):
+def singular_values(points: Mapping[str, PointLike], ax: Axes | None = None) -> Axes:
     """Singular values of every factor (H_1, W_1, ..., W_L) against their number, one colour per point.
 
     points: {name: point or what holds one}. A balanced LogitPoint's factors have sqrt(Lam/lam_l) s^(1/D); markers

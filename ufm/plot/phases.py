@@ -14,12 +14,14 @@ from ufm.paths.follow import Branch
 from ufm.plot.style import colour, house_style, legend_beside, new_axes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from ufm.sweeps.phases import PhaseDiagram
 
 MARKERS = {"fold": ">", "bifurcation": "o", "end": "X"}
 
 
-def plot_profile(profile: Landscape, ax=None, zero: bool = False):
+def plot_profile(profile: Landscape, ax: Axes | None = None, zero: bool = False) -> Axes:
     """Lowest F found against rank, one colour per structure; filled markers are local minima of the full problem.
 
     zero: also draw rank 0, which lies far above the rest at small lam. With relu the value of DNC is a line.
@@ -44,7 +46,7 @@ def plot_profile(profile: Landscape, ax=None, zero: bool = False):
         return ax
 
 
-def plot_branches(branches: Branch | Iterable[Branch], ax=None):
+def plot_branches(branches: Branch | Iterable[Branch], ax: Axes | None = None) -> Axes:
     """F against lam along branches: solid where the index is 0, else dashed; marks at folds, bifurcations and ends."""
     with house_style():
         ax = new_axes(ax, figsize=(5.6, 3.6))
@@ -65,7 +67,7 @@ def plot_branches(branches: Branch | Iterable[Branch], ax=None):
         return ax
 
 
-def plot_phases(diagram: PhaseDiagram, ax=None, lam: float | None = None):
+def plot_phases(diagram: PhaseDiagram, ax: Axes | None = None, lam: float | None = None) -> Axes:
     """Map of the winner over K (across) and L (up) at one lam (default: the least), one colour per structure.
 
     Numbers tell apart structures of one colour; unfinished cells stay white. Raises ValueError for a lam not in the

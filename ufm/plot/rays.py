@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ufm.critical.classify import with_name
 from ufm.objectives.logits import value
 from ufm.plot.style import house_style, new_axes, tints
-from ufm.points import LogitPoint, logit_point_of
+from ufm.points import LogitPoint, PointLike, logit_point_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def along_ray(point: LogitPoint, t) -> np.ndarray:
@@ -29,7 +32,7 @@ def along_ray(point: LogitPoint, t) -> np.ndarray:
     return np.array([value(p) for p in points])
 
 
-def ray(points: Mapping[str, Any], reach: float = 1.35, ax=None, samples: int = 400):
+def ray(points: Mapping[str, PointLike], reach: float = 1.35, ax: Axes | None = None, samples: int = 400) -> Axes:
     """F along the ray of every point against the size |Z| of the logits, with the points themselves marked.
 
     points: {label: point or what holds one}, linear models; one colour per structure, later points of one colour

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ufm.critical.measures import spectrum
 from ufm.plot.style import beside, colour, house_style, new_axes
-from ufm.points import point_of
+from ufm.points import PointLike, point_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def hessian_spectra(points: dict, ax=None, floor: float = 1e-9):
+def hessian_spectra(points: Mapping[str, PointLike], ax: Axes | None = None, floor: float = 1e-9) -> Axes:
     """Multiplicity (up, log) against eigenvalue (across) of the Hessian in all parameters, one row of stems per point.
 
     points: {name: point or what holds one}, critical ones. Eigenvalues below `floor` times the largest are drawn at

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from ufm.numerics.files import check_writable, write_atomically
+from ufm.numerics.hints import FileName
 from ufm.numerics.state import numpy_defaults
 from ufm.structures.structure import STRUCTURES, structure_of
 
@@ -109,7 +111,7 @@ def check_file(path) -> None:
     check_writable(path, "plot file")
 
 
-def save(figure, path) -> None:
+def save(figure: Any, path: FileName) -> None:
     """Write a figure to a file by its suffix (png, pdf, svg, ...), atomically and without dates in it.
 
     Raises ValueError naming the path when the format is unknown or the folder does not exist.

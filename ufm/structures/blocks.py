@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
     return with_bias(LogitPoint(problem, U[:, order], s[order], U[:, order], None, label, values), name)
 
 
-def partitions(total: int, least: int = 2, most: int | None = None):
+def partitions(total: int, least: int = 2, most: int | None = None) -> Iterator[tuple[int, ...]]:
     """Integer partitions of total with parts >= least, descending, lexicographically last first.
 
     >>> list(partitions(6))

@@ -30,6 +30,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import linalg, optimize
@@ -57,7 +58,7 @@ class Code:
 
 
 @own_numpy_state
-def graph_code(problem: Problem, parts, variant: str = "disjoint") -> FactorPoint:
+def graph_code(problem: Problem, parts: Any, variant: str = "disjoint") -> FactorPoint:
     """Explicit weights of graph codes on consecutive blocks of classes; classes left over are fitted by DNC where that
     lowers F, else at 0.
 

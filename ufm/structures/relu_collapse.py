@@ -24,6 +24,8 @@ derived here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ufm.numerics import arguments
@@ -38,7 +40,12 @@ SECOND = ("identity", "pairs", "etf")
 
 
 @own_numpy_state
-def relu_dnc(problem: Problem, root: str = "large", fitted=None, second="identity") -> FactorPoint:
+def relu_dnc(
+    problem: Problem,
+    root: str = "large",
+    fitted: int | Sequence[int] | None = None,
+    second: str | np.ndarray = "identity",
+) -> FactorPoint:
     """DNC with explicit weights: W_l = diag(sqrt(t_c/lam_l)), H_1 = diag(sqrt(t_c/(n_c lam_0))) (x) 1', t_c = Lam (n_c
     z_c^2)^(1/D), zero padded.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ufm.landscapes.table import NOT_CONVERGED, Landscape
 from ufm.numerics import arguments, families
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import FileName, Rng
 from ufm.numerics.records import picked
 from ufm.numerics.renamed import places
 from ufm.numerics.rows import set_aside
@@ -127,13 +129,13 @@ def _text(value) -> str:
 def census(
     problem: Problem,
     starts: int | None = None,
-    rng=None,
+    rng: Rng = None,
     *,
     over: dict,
-    out=None,
+    out: FileName | None = None,
     fresh: bool = False,
     progress: bool | None = None,
-    **options,
+    **options: Any,
 ) -> Census:
     """`basins` at every value of one parameter: over={"d": [20, 40, 70]}, {"lam": [...]}, {"method": [...]}, ...
 

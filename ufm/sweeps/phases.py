@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -26,6 +26,7 @@ from ufm.landscapes.sources.narrow import lowest_end
 from ufm.numerics import arguments, families, interruption
 from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import Rng
 from ufm.numerics.records import picked
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -192,9 +193,9 @@ def phase_diagram(
     *,
     starts: int = 0,
     grid: int = 20,
-    rng=None,
+    rng: Rng = None,
     progress: bool | None = None,
-    **problem_options,
+    **problem_options: Any,
 ) -> PhaseDiagram:
     """The lowest candidate on a grid of K, L and lam (default 1e-4, 1e-3, 1e-2, 0.1), and its boundaries in lam.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ufm.numerics import arguments
 from ufm.numerics.arithmetic import number
 from ufm.numerics.documents import read_toml
+from ufm.numerics.hints import FileName
 from ufm.numerics.records import picked
 from ufm.problem import Problem
 from ufm.sweeps.tasks import VERBS, Cell, as_arguments
@@ -42,7 +43,7 @@ class Spec:
     repeats: int
 
     @staticmethod
-    def read(source) -> Spec:
+    def read(source: Spec | Mapping | FileName) -> Spec:
         """From a Spec, a dict, or the path of a TOML file."""
         if isinstance(source, Spec):
             return source

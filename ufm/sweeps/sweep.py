@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ufm.numerics import install
 from ufm.numerics import rows as files
 from ufm.numerics.arguments import choice, workers
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import FileName
 from ufm.numerics.records import columns, csv_text
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
@@ -59,13 +62,13 @@ class Sweep(ByContent):
         choice("column", name, {key for line in table for key in line})
         return [line.get(name) for line in table]
 
-    def to_csv(self, path) -> None:
+    def to_csv(self, path: FileName) -> None:
         """Write the table as CSV, one header line, atomically."""
         from ufm.numerics.files import write_atomically
 
         write_atomically(path, lambda stream: stream.write(csv_text(self.table()).encode()))
 
-    def to_parquet(self, path) -> None:
+    def to_parquet(self, path: FileName) -> None:
         """Write the table as parquet. ImportError naming pyarrow where it is missing."""
         try:
             import pyarrow
@@ -78,7 +81,7 @@ class Sweep(ByContent):
         typed = {name: _typed([line.get(name) for line in table]) for name in columns(table)}
         write_atomically(path, lambda stream: pyarrow.parquet.write_table(pyarrow.table(typed), stream))
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """An xarray.Dataset with the grid's names (and repeat, if there are several) as dimensions.
 
         ImportError naming xarray where it is missing; ValueError for rows read without their spec.
@@ -122,8 +125,8 @@ class Sweep(ByContent):
 @named_arguments
 @own_numpy_state
 def sweep(
-    spec,
-    out=None,
+    spec: str | Spec | Mapping | FileName,
+    out: FileName | None = None,
     *,
     over: dict | None = None,
     fixed: dict | None = None,
@@ -176,7 +179,7 @@ def sweep(
     return Sweep(spec, rows, missing, path, interrupted, tuple(notes))
 
 
-def load(*paths) -> Sweep:
+def load(*paths: FileName) -> Sweep:
     """The rows of one or several stores (shards), equal keys once; in the order of their spec, and with what it lacks,
     where they have one spec.
 
