@@ -76,6 +76,30 @@ def test_help_shows_the_signature_and_the_docstring_of_the_verb_itself(name):
     assert isinstance(importlib.import_module(value.__module__), ModuleType)
 
 
+@pytest.mark.parametrize("verb", [ufm.compare, ufm.landscape, ufm.basins, ufm.profile, ufm.census])
+def test_verbs_about_a_problem_read_alike(verb):
+    """(problem, starts=None, rng=None, *, progress=None, ...)."""
+    parameters = list(inspect.signature(verb).parameters.values())
+    assert [(p.name, p.default) for p in parameters[:3]] == [
+        ("problem", inspect.Parameter.empty),
+        ("starts", None),
+        ("rng", None),
+    ]
+    assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters[3:])
+    assert next(p.default for p in parameters if p.name == "progress") is None
+
+
+def test_words_mean_one_thing():
+    """`tol` is a gradient norm and `memory` bytes; distances of a match and relative accuracies have names of their
+    own."""
+    functions = {where: inspect.signature(call).parameters for where, call in _hinted() if where.startswith("ufm.")}
+    tolerances = {where for where, names in functions.items() if "tol" in names and "solvers" not in where}
+    assert tolerances == {f"ufm.{name}" for name in ("minimize", "basins", "follow", "networks.train")}
+    assert {where for where, names in functions.items() if "memory" in names and "solvers" not in where} == {
+        "ufm.basins"
+    }
+
+
 # ------------------------------------------------------------------------------------------ types
 
 

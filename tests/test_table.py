@@ -218,11 +218,6 @@ def test_rows_are_selected(four):
     )
 
 
-def test_landscape_takes_starts_and_seed_by_name():
-    with pytest.raises(TypeError, match=r"by name only: landscape\(problem, starts=\.\.\., rng=\.\.\.\)"):
-        ufm.landscape(FOUR, 2, 0)
-
-
 # sources ---------------------------------------------------------------------------------------------------
 
 
