@@ -19,7 +19,7 @@ APART = ("figures", "templates")
 """Folders that hold other things than claims."""
 
 
-def family(package: ModuleType = theory) -> Family:
+def family(package: ModuleType = theory) -> Family[Claim]:
     """The claims of a package, and those that files in use and installed packages add."""
     return Family("claims", lambda: _modules(package), lambda value: isinstance(value, Claim), lambda claim: claim.id)
 
@@ -27,7 +27,7 @@ def family(package: ModuleType = theory) -> Family:
 CLAIMS = family()
 
 
-def claims(selection: Iterable[str] = (), known: Family = CLAIMS) -> list[Claim]:
+def claims(selection: Iterable[str] = (), known: Family[Claim] = CLAIMS) -> list[Claim]:
     """All claims, or those selected by id (`gk25:thm1`), source folder (`gk25`) or pattern (`gk25:thm*`), sorted as a
     reader would.
 
@@ -69,11 +69,13 @@ def matches(claim: Claim, wanted: str) -> bool:
     return wanted in (claim.id, claim.id.split(":")[0]) or fnmatch.fnmatchcase(claim.id, wanted)
 
 
-def paced(chosen: Iterable[Claim], selection: Iterable[str] = (), slow: bool = False) -> tuple[list, list]:
+def paced(
+    chosen: Iterable[Claim], selection: Iterable[str] = (), slow: bool = False
+) -> tuple[list[Claim], list[Claim]]:
     """(to run, left out): claims of slow pace are run where all are asked for, and where named by their id."""
-    chosen, selection = list(chosen), tuple(selection)
-    runs = [claim.pace == "quick" or slow or claim.id in selection for claim in chosen]
-    return tuple([c for c, now in zip(chosen, runs, strict=True) if now is want] for want in (True, False))
+    chosen, named = list(chosen), set(selection)
+    run = [claim for claim in chosen if claim.pace == "quick" or slow or claim.id in named]
+    return run, [claim for claim in chosen if claim not in run]
 
 
 def audit(found: Iterable[Claim], bibliography: dict | None = None) -> None:

@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def _bar(outcomes, total: int, progress: bool | None):
     return progress_bar(outcomes, total=total, desc="cases", progress=progress)
 
 
-def _outcomes(work: Sequence[tuple[Callable, Case, str]], jobs: int) -> Iterator[tuple[int, Outcome]]:
+def _outcomes(work: Sequence[tuple[Callable, Case, str]], jobs: int) -> Generator[tuple[int, Outcome], None, None]:
     """(position, outcome) as they come: here until the patience ends, then in parallel."""
     began, at = time.perf_counter(), 0
     while at < len(work) and (jobs == 1 or len(work) - at < 2 or time.perf_counter() - began < PATIENCE):
@@ -242,7 +242,7 @@ class Record:
         self._write(json.dumps(line) + "\n")
 
 
-def _unusable(path, mistake: Exception) -> ValueError:
+def _unusable(path, mistake: Exception | str) -> ValueError:
     return ValueError(f"file {str(path)!r} cannot be used as a record of finished cases: {mistake}")
 
 
@@ -279,7 +279,7 @@ def _source(check: Callable) -> str:
     check = inspect.unwrap(getattr(check, "func", check))
     file = getattr(sys.modules.get(getattr(check, "__module__", "")), "__file__", None)
     try:
-        content = Path(file).read_bytes()
+        content = Path(str(file)).read_bytes()
     except (TypeError, OSError):
         content = getattr(getattr(check, "__code__", None), "co_code", b"")
     return hashlib.sha256(content).hexdigest()

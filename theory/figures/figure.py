@@ -241,7 +241,7 @@ class Work:
             self._store.__exit__(*error)
 
 
-FIGURES = Family(
+FIGURES: Family[PaperFigure] = Family(
     "figures",
     lambda: modules_in("theory.figures"),
     lambda value: isinstance(value, PaperFigure),

@@ -13,8 +13,8 @@ def cell(case: dict) -> dict:
     """One point of the curve: a pure function of plain numbers."""
     from ufm import Problem, compare
 
-    winner = compare(Problem(K=4, L=2, lam=case["lam"]), 0, progress=False, prove=False).winner
-    return {"lam": case["lam"], "F": winner.fun, "name": winner.name}
+    best = compare(Problem(K=4, L=2, lam=case["lam"]), 0, progress=False, prove=False).best
+    return {"lam": case["lam"], "F": best.fun, "name": best.name}
 
 
 def data(work: Work) -> dict:

@@ -17,7 +17,10 @@ F1 = "-K 10 -n 5 -d 70 -L 2 --lam 2**-10"
 
 
 class Parser(argparse.ArgumentParser):
-    """Mistakes are one line on standard error and exit code 2."""
+    """Mistakes are one line on standard error and exit code 2. summary, example: what the overview says of a verb."""
+
+    summary = ""
+    example = ""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {one_line(message)}\n")
@@ -25,8 +28,8 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The help, with what options list of open families (`late`) read now: it takes longer than parsing may."""
         for action in self._actions:
-            if hasattr(action, "late"):
-                action.help = action.late()
+            late = getattr(action, "late", None)
+            action.help = late() if late else action.help
         return super().format_help()
 
     def parse_args(self, args=None, namespace=None):
@@ -93,7 +96,7 @@ class Use(argparse.Action):
     """`--from PATH`: the contributions in a file or folder are taken up."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        use(values)
+        use(str(values))
 
 
 def use_named(words: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ import contextlib
 import importlib.util
 import math
 from fractions import Fraction
+from typing import Any
 
 from ufm.numerics import arithmetic, install
 
@@ -69,7 +70,7 @@ def text(value) -> str:
     return repr(value)
 
 
-def ball(value):
+def ball(value) -> Any:
     """An arb containing the number an exact text, Fraction, integer, float (exactly) or arb stands for."""
     arb = flint().arb
     if isinstance(value, str):

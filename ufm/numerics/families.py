@@ -25,8 +25,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Generic, TypeVar, cast
 
 from ufm.numerics import arguments, words
 
@@ -54,8 +56,11 @@ def choice(said: str, name, known: Iterable[str]) -> str:
         raise Unknown(f"{mistake} One from a file of your own needs that file: --from FILE, ufm.use(FILE).") from None
 
 
+Member = TypeVar("Member")
+
+
 @dataclass(frozen=True)
-class Family:
+class Family(Generic[Member]):
     """One kind of thing that can be contributed.
 
     name: its plural, which is also the group of its entry points, `ufm.<name>`. own: names of the modules that hold
@@ -65,21 +70,21 @@ class Family:
     name: str
     own: Callable[[], Iterable[str]]
     member: Callable[[object], bool]
-    called: Callable[[object], str]
+    called: Callable[[Any], str]
     first: tuple[str, ...] = ()
 
-    def members(self) -> dict[str, object]:
+    def members(self) -> dict[str, Member]:
         """Name -> member, those of `first` first and then by name. ValueError where two have one name."""
         return dict(self._found(_state()))
 
-    def get(self, name: str, said: str = ""):
+    def get(self, name: str, said: str = "") -> Member:
         """The member of this name, `said` being the argument that has it; Unknown, which lists the nearest."""
         members = self.members()
         return members[choice(said or self.name, name, members)]
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 (a family lives as long as the process)
-    def _found(self, state) -> tuple[tuple[str, object], ...]:
-        found: dict[str, tuple[object, str]] = {}
+    def _found(self, state) -> tuple[tuple[str, Member], ...]:
+        found: dict[str, tuple[Member, str]] = {}
         for module, value in self._walk():
             name = self.called(value)
             if name in found and found[name][0] is not value:
@@ -91,7 +96,7 @@ class Family:
     def _place(self, name: str) -> int:
         return self.first.index(name) if name in self.first else len(self.first)
 
-    def _walk(self) -> Iterator[tuple[str, object]]:
+    def _walk(self) -> Iterator[tuple[str, Member]]:
         for name in self.own():
             yield from self._of(importlib.import_module(name))
         for _, module in _used.values():
@@ -103,7 +108,7 @@ class Family:
             elif value is not None and self.member(value):
                 yield entry.value, value
 
-    def _of(self, module: ModuleType) -> Iterator[tuple[str, object]]:
+    def _of(self, module: ModuleType) -> Iterator[tuple[str, Member]]:
         """The members of a module; a class that it only imports is another module's."""
         where = getattr(module, "__file__", module.__name__)
         for value in list(vars(module).values()):
@@ -111,7 +116,7 @@ class Family:
                 continue
             for one in value if isinstance(value, (tuple, list)) else (value,):
                 if self.member(one):
-                    yield where, one
+                    yield where, cast(Member, one)
 
 
 def modules_in(package: str) -> list[str]:
@@ -172,13 +177,15 @@ def _take(file: str) -> None:
         return
     stem = re.sub(r"\W", "_", Path(file).stem)
     name = f"{CONTRIBUTED}{stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    loader = SourceFileLoader(name, file)
+    spec = ModuleSpec(name, loader, origin=file)
+    spec.has_location = True
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
     sys.modules[name] = module
     _running.add(file)
     try:
-        exec(spec.loader.source_to_code(text, file), vars(module))  # as an import does, but past its cache on disk
+        exec(loader.source_to_code(text, file), vars(module))  # as an import does, but past its cache on disk
     except (Exception, SystemExit) as error:
         sys.modules.pop(name) if before is None else sys.modules.update({name: before})
         raise ValueError(f"from: {file} cannot be run: {type(error).__name__}: {error}") from error

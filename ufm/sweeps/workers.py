@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ufm.numerics import families
 from ufm.sweeps.worker import pickler
@@ -38,7 +39,7 @@ class WorkerDied(ChildProcessError):
         super().__init__(f"{DIED}.")
 
 
-def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> Iterator:
+def unordered(function: Callable, items: Iterable, jobs: int | None = None) -> Generator:
     """function(item) of every item, each as it is finished, in `jobs` processes (default: the cores) of one BLAS thread
     each.
 
@@ -74,7 +75,7 @@ class Carried:
     """A value that travels with the files in use, which are taken up before it is read: a process that was started
     earlier, or on another machine, knows the contributions too."""
 
-    value: object
+    value: Any
 
     def __reduce__(self):
         return _unpacked, (families.used(), pickler().dumps(self.value))

@@ -81,7 +81,7 @@ CERTIFICATE = Template(
         "ufm certify --check proofs.json --from {file}",
     ),
 )
-TEMPLATES = Family(
+TEMPLATES: Family[Template] = Family(
     "templates",
     lambda: ["ufm.templates"],
     lambda value: isinstance(value, Template),
@@ -114,7 +114,7 @@ def skeleton(template: Template, name: str) -> str:
     if not (isinstance(name, str) and name.isidentifier() and name.islower() and name.isascii()):
         raise ValueError(f"name must be a Python identifier in small letters, as huber or my_loss; got name={name!r}.")
     text = template.text()
-    renamed = dict(zip(PLACEHOLDERS, (name, name.title().replace("_", ""), name.upper()), strict=True))
+    renamed: dict[str, str] = dict(zip(PLACEHOLDERS, (name, name.title().replace("_", ""), name.upper()), strict=True))
     words = tokenize.generate_tokens(io.StringIO(text).readline)
     known = {word.string for word in words if word.type == tokenize.NAME} - set(PLACEHOLDERS)
     if keyword.iskeyword(name) or known & set(renamed.values()):
