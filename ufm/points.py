@@ -212,8 +212,7 @@ def class_logits(point: FactorPoint | LogitPoint) -> np.ndarray:
 
 
 def point_of(name: str, value) -> FactorPoint | LogitPoint:
-    """The point that a value is or holds: a FactorPoint or LogitPoint, or whatever has one as `.point` (a Result, a
-    CriticalPoint, a row of a table).
+    """The point that a value is or holds: a FactorPoint, a LogitPoint, or what has one as `.point` (a Result, a row).
 
     Raises ValueError naming the argument for anything else.
     """

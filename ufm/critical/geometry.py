@@ -24,8 +24,7 @@ LARGEST = 24
 
 
 def orbit_name(M: np.ndarray, tol: float) -> tuple[str, float] | None:
-    """(`code(1+3+3)`, relative distance of M from what its symmetry makes of it): orbit sizes of the class permutations
-    that fix M.
+    """(`code(1+3+3)`, relative distance of M from its pattern): orbit sizes of the class permutations that fix M.
 
     Their common pattern is within tol/2 of M, so that every one of them moves M by at most tol
     (`numerics.groups.pattern`). None where only the identity does, where all entries are one, and beyond `LARGEST`
@@ -142,8 +141,7 @@ def _known(rank: int, C: np.ndarray) -> str | None:
 
 
 def _census(C: np.ndarray) -> bytes:
-    """How often each colour is seen from each class, classes in order of what they see: equal for patterns that differ
-    by a permutation."""
+    """How often each class sees each colour, classes in order of what they see: equal up to a permutation."""
     rows = np.sort(C, axis=1)
     return rows[np.lexsort(rows.T)].tobytes()
 

@@ -59,8 +59,7 @@ class Flatness:
 
 
 def spectrum(point: PointLike, *, merge: float = MERGE, grad_tol: float = 1e-6) -> list[tuple[float, int]]:
-    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters of the problem: width d, N samples, the
-    bias.
+    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters: width d, N samples, the bias.
 
     point: a LogitPoint, FactorPoint, or anything with one as its `.point`. merge: eigenvalues closer than merge times
     the largest are one. grad_tol: largest gradient norm, relative to that of the ridge, of a critical point.

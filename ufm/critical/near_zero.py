@@ -41,8 +41,7 @@ NEARBY = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Eigenvalues at a point of a stratum, with multiplicities, in ascending order within each of their kinds: those of
-    two points stand side by side.
+    """Eigenvalues at a point of a stratum, with multiplicities, ascending within each of their kinds.
 
     third: a rough bound of the third derivative. certain: which values are free of rounding. gauge: zeros besides,
     known without numbers.

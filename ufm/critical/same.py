@@ -1,5 +1,4 @@
-"""When two points are one: up to gauge, class permutation and the symmetries of the loss; and how points of one name
-are told apart.
+"""When two points are one, up to gauge, class permutation and symmetries of the loss; how equal names are told apart.
 
 Two points are one when their values agree (`same_value`), their ranks agree, and
 
@@ -36,14 +35,12 @@ def same_value(a: float, b: float, tol: float = SAME) -> bool:
 
 
 def rotates(problem: Problem) -> bool:
-    """Whether rotations of the logits are symmetries of F, so that critical points form manifolds known by value and
-    spectrum (MSE)."""
+    """Whether rotations of the logits are symmetries of F: critical points are manifolds of one value and spectrum."""
     return problem.linear and problem.loss.quadratic
 
 
 def same_point(a, b, tol: float = SAME_LOGITS) -> bool:
-    """Whether b's class logits are a permutation P M P' of a's to tol (relative, entrywise), counts respected; see the
-    module.
+    """Whether b's class logits are a permutation P M P' of a's to tol (relative, entrywise), counts respected.
 
     a, b: anything that is a point or holds one. Values are the caller's business (`same_value`), ranks are compared.
     Under MSE with equal counts M and M' count as one. Up to K = 20 by canonical forms (exact at the tolerance); beyond,
@@ -105,8 +102,7 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def short_name(name: str) -> str:
-    """A name for a label in a picture: `code(antiprism(4)+pair)` as `antiprism(4)+pair`, `unnamed(rank=4, ...)` as
-    `rank 4`.
+    """A name for a label in a picture: `code(antiprism(4)+pair)` as `antiprism(4)+pair`, `unnamed(rank=4)` as `rank 4`.
 
     >>> short_name("code(1+3+3)#2"), short_name("unnamed(rank=4)")
     ('1+3+3#2', 'rank 4')

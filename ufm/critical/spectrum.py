@@ -48,8 +48,7 @@ AT_ONCE = 2_000_000
 
 
 def spectrum_of(parts: Dense | Split, merge: float = MERGE) -> list[tuple[float, int]]:
-    """[(eigenvalue, multiplicity)], ascending, of the Hessian in all parameters; eigenvalues closer than merge times
-    the largest are one."""
+    """[(eigenvalue, multiplicity)], ascending, of the whole Hessian; closer than merge times the largest are one."""
     found = [*parts.core(), *_unused(parts.point, parts.leaving()), *parts.within()]
     return merged([(float(v), int(m)) for v, m in found if m], merge)
 
@@ -196,8 +195,7 @@ def sum_of_terms(commutant: Commutant, copy) -> Element:
 
 @dataclass(frozen=True, eq=False)
 class Invariant(ByContent):
-    """F to second order at the balanced lift of a point, on factors that commute with a group of class permutations
-    that fix it.
+    """F to second order at a point's balanced lift, on factors that commute with class permutations that fix it.
 
     Hidden layers are the column space of Z inside R^K, so that every factor is a K x K matrix of the commutant. Flat
     coordinates are those of (H_1, W_1, ..., W_L), then of the bias along the cell sums; their inner product is that of
@@ -222,8 +220,7 @@ class Invariant(ByContent):
 
     @functools.cached_property
     def frames(self):
-        """(U, s, V, sign, t) with Z = U diag(s) V' on the cell sums and sign t on the rest; dead modes of U, V and t
-        are zero."""
+        """(U, s, V, sign, t), Z = U diag(s) V' on the cell sums, sign t on the rest; dead modes of U, V, t are zero."""
         E = self.commutant.element(self.Z)
         U, s, Vt = np.linalg.svd(E.Q)
         floor = 0.5 * np.min(self.point.s, initial=np.inf)

@@ -205,8 +205,7 @@ def _groups(rows) -> list[np.ndarray]:
 
 
 def representations(kinds, K: int):
-    """(dimension, copies of one vector among K x K matrices, copies among vectors (K,)) of every irreducible
-    representation that occurs.
+    """(dimension, copies of one vector among K x K matrices, among vectors (K,)) of every irreducible representation.
 
     A copy is a list of terms (see `Commutant.term`) to be added.
     """

@@ -1,5 +1,4 @@
-"""Questions to the real solver, one at a time, each in a process of its own: it ends when nobody waits for it, and it
-has a limit."""
+"""Questions to the real solver, one at a time, each in a process of its own that ends when nobody waits, in a limit."""
 
 from __future__ import annotations
 

@@ -112,8 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError(f"the question is not JSON: {mistake}") from None
 
     def _body(self, size: int) -> bytes:
-        """The question's bytes; TimeoutError when they have not all come within the server's patience, however they
-        drip."""
+        """The question's bytes; TimeoutError when they have not all come within the server's patience."""
         body, until = b"", time.monotonic() + self.server.patience
         while len(body) < size:
             left = until - time.monotonic()

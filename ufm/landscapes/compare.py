@@ -51,8 +51,7 @@ def compare(
     search_options: Mapping[str, Any] | None = None,
     prove: bool | None = None,
 ) -> Landscape:
-    """Every structure that exists for a problem with its value, rank and signature, the best of a short search, and the
-    winner.
+    """Every structure that exists for a problem: value, rank, signature; the best of a short search; the winner.
 
     F is reported at exact rank; index and nullity are those of the Hessian in the full factor space. Structures that
     are one point (under MSE rotations of the logits are symmetries) share a row, under the first name;

@@ -94,8 +94,7 @@ class Gathering:
         return len(self.kinds)
 
     def collect(self, *sources: Iterable) -> Gathering:
-        """Everything that the sources yield, in their order. Ctrl-C ends it and keeps what was found; `interrupted`
-        says how far it came."""
+        """Everything that the sources yield, in order; Ctrl-C ends it, and `interrupted` says how far it came."""
         try:
             for source in sources:
                 self._drain(iter(source))

@@ -101,8 +101,7 @@ def relu_profile(
 
 
 def _narrow_descents(problem: Problem, ranks, starts: int, seed, progress) -> Iterator[tuple]:
-    """The source for linear models: descents at widths r, r + 1, r + 2, and from known codes, polished at their
-    rank."""
+    """The source for linear models: descents at widths r, r + 1, r + 2, and from known codes, Newton at their rank."""
     jobs, done = [(r, i) for r in ranks for i in range(starts)], 0
     try:
         with interruption.whole():

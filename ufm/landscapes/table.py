@@ -7,7 +7,7 @@ critical, what is the same, and what a point is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -20,7 +20,7 @@ from ufm.numerics import arguments, statistics
 from ufm.numerics.content import ByContent
 from ufm.numerics.hints import FileName
 from ufm.numerics.records import plain
-from ufm.numerics.tables import Column, Shown, data_frame, latex_table
+from ufm.numerics.tables import Column, Listed, data_frame, latex_table
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -52,7 +52,7 @@ class View:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Landscape(ByContent, Shown):
+class Landscape(ByContent, Listed):
     """Critical points of one problem, a row each: what `landscape`, `compare`, `profile` and `basins` return.
 
     problem, rows; scope: what was searched, in one sentence; complete: True only with a proof that nothing is missing;
@@ -85,12 +85,6 @@ class Landscape(ByContent, Shown):
 
     # what is in it
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
     @overload
     def __getitem__(self, which: slice) -> Landscape: ...
 
@@ -106,7 +100,7 @@ class Landscape(ByContent, Shown):
             by_name |= {row.name: row for row in reversed(self.rows)}
             return by_name[arguments.choice("name", which, by_name)]
         if self.view.by == "position":
-            return self.rows[which]
+            return super().__getitem__(which)
         return self._keyed(which)
 
     def _keyed(self, which) -> Row:
@@ -220,8 +214,7 @@ class Landscape(ByContent, Shown):
         return statistics.share(count, starts, getattr(self.runs, "level", level))
 
     def shares(self, level: float = 0.95) -> dict[str, tuple[float, float, float]]:
-        """{name: (share, low, high)} of every row that was met, most frequent first; starts without an end last, as
-        `not converged`."""
+        """{name: (share, low, high)} of the rows that were met, most frequent first, `not converged` last."""
         met = sorted((row for row in self.rows if row.hits), key=lambda row: -row.hits)
         ended = sum(row.hits for row in met)
         names = [row.name for row in met] + [NOT_CONVERGED] * (self._starts() > ended)

@@ -31,8 +31,7 @@ def collapse(
     gap: float = 100.0,
     rank: int | None = None,
 ) -> Any:
-    """NC1-NC4, CDNV and ranks of features X (N, d), labels y (N,) in 0..K-1 and, if given, a classifier W (K, d) with
-    bias b (K,).
+    """NC1-NC4, CDNV and ranks of features (N, d), labels in 0..K-1 and, if given, a classifier (K, d) with bias (K,).
 
     The formulas stand at `Collapse`. The sum for NC1 runs over singular values of the class means, and a gap among them
     (a ratio s_i/s_{i+1} >= gap) says that the means have lower rank with noise on top: NC1 by pseudo-inverse is then

@@ -79,8 +79,7 @@ def agreement(X, W, b, known: Moments) -> tuple[float, int]:
 
 
 def nearest(X, known: Moments) -> np.ndarray:
-    """Which class means are nearest to every sample, (N, K) of bool: those whose distance exceeds the least by rounding
-    only."""
+    """Which class means are nearest to every sample, (N, K) of bool: within rounding of the least distance."""
     sizes = known.sizes
     e = exponent(X, sizes)
     X, means, sizes = np.ldexp(X, -e), np.ldexp(known.means, -e), np.ldexp(sizes, -e)

@@ -11,8 +11,7 @@ from ufm.numerics.tables import Column, Shown
 
 @dataclass(frozen=True, eq=False)
 class Collapse(ByContent):
-    """What `collapse` measured. A number that is 0/0 is NaN, with a sentence in `warnings`; what needs a classifier is
-    None without one.
+    """What `collapse` measured: NaN where it is 0/0, with a sentence in `warnings`; None where it lacks a classifier.
 
     nc1 = tr(pinv(S_B) S_W)/K = sum_{i<=r} |R v_i|^2 / (N s_i^2), M = sum s_i u_i v_i', over every s_i^2 > d eps s_1^2.
     nc1_rank_aware: the same sum over i <= nc1_rank, the singular values before the gap. nc1_quotient = tr S_W / tr S_B.

@@ -20,8 +20,7 @@ BUDGET = ("steps", "max_steps")
 
 
 def save(path, task: dict, state: State, trace: Trace | None, traced, start) -> None:
-    """Write what the run is (`task`, JSON-able), where it is, its trace, the last x recorded there and the x it began
-    from."""
+    """Write what the run is (`task`, JSON-able), where it is, its trace, the last x recorded and the first x."""
     arrays = {"x": state.x, "start": start, **(trace.arrays() if trace is not None else {})}
     if traced is not None:
         arrays["traced"] = traced

@@ -73,8 +73,7 @@ class Data(ByContent):
         means: Arrays | None = None,
         exact: bool = False,
     ) -> Data:
-        """x = separation m_k + sigma_k g / sqrt(d), g standard Gaussian: the mean squared distance to the class's
-        centre is sigma_k^2.
+        """x = separation m_k + sigma_k g / sqrt(d), g Gaussian: sigma_k^2 is the mean square distance to the centre.
 
         m_k: orthonormal where K <= d, else random unit vectors; or `means` (K, d). n, sigma: one number or one per
         class.
@@ -100,8 +99,7 @@ class Data(ByContent):
 
     @staticmethod
     def separable(n: int, d: int, margin: float = 0.1, rng: Rng = None) -> Data:
-        """Two classes, n samples each, split by a hyperplane through 0: y u'x >= margin for a random unit u and labels
-        y = -1, +1."""
+        """Two classes, n samples each: y u'x >= margin for a random unit vector u and labels y = -1, +1."""
         n, d = arguments.integer("n", n, 1), arguments.integer("d", d, 1)
         margin = arguments.positive("margin", margin)
         draw = generator(seed_sequence(rng))
@@ -115,8 +113,7 @@ class Data(ByContent):
 
     @staticmethod
     def digits(classes: Iterable[int] | None = None, n: int | None = None, rng: Rng = None) -> Data:
-        """The 8 x 8 handwritten digits bundled with scikit-learn, pixels divided by 16; n per class, random ones when
-        rng is given.
+        """scikit-learn's 8 x 8 handwritten digits, pixels divided by 16; n per class, random ones when rng is given.
 
         classes: the digits to keep, in the order of their new labels (default 0..9). ImportError without scikit-learn.
         """
@@ -143,8 +140,7 @@ class Data(ByContent):
     @staticmethod
     @renamed(X="features", y="labels")
     def load(path: FileName, features: str | None = None, labels: str | None = None) -> Data:
-        """The samples (rows of features) and labels of an .npz file, of the user or written by `save`, under the names
-        given, or the usual ones.
+        """The samples (rows of features) and labels of an .npz file, under the names given, or the usual ones.
 
         Exported features of any network are data too: `load("run.npz", features="layer3", labels="targets")`.
         ValueError lists the file's arrays.
@@ -240,8 +236,7 @@ class Data(ByContent):
         return replace(self, X=np.sqrt(self.N) * Vt[:rank], name=f"{self.name}, whitened")
 
     def subset(self, classes: Iterable[int] | None = None, n: int | None = None, rng: Rng = None) -> Data:
-        """The given classes, relabelled 0, 1, ... in their order, and n samples of each: the first, or random ones when
-        rng is given."""
+        """The given classes, relabelled 0, 1, ... in order, and n samples of each: the first, or random with rng."""
         classes = list(range(self.K) if classes is None else classes)
         if len(set(classes)) != len(classes) or any(c not in range(self.K) for c in classes):
             raise ValueError(f"classes must be different numbers among 0..{self.K - 1}; got {classes}.")

@@ -21,7 +21,7 @@ from ufm.numerics.files import save_arrays
 from ufm.numerics.hints import Arrays, FileName
 from ufm.numerics.ranks import TOLERANCES, all_ranks
 from ufm.numerics.renamed import renamed
-from ufm.numerics.tables import Column, Shown
+from ufm.numerics.tables import Column, Listed
 
 COLUMNS = (
     Column("layer", "name", side="<", width=8),
@@ -58,18 +58,12 @@ class Layer(ByContent):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Layers(ByContent, Shown):
+class Layers(ByContent, Listed):
     """All layers, first to last; prints as a table."""
 
     rows: tuple[Layer, ...]
     K: int
     tolerances: tuple[float, ...]
-
-    def __getitem__(self, i: int) -> Layer:
-        return self.rows[i]
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def to_dict(self) -> dict:
         return {"K": self.K, "layers": [vars(row) for row in self.rows]}

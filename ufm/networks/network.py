@@ -29,8 +29,7 @@ KINDS = ("identity", "diagonal", "trainable")
 
 @dataclass(frozen=True)
 class Skip:
-    """S z^start added to a^end (default) or, if `after`, to z^end; kind `identity`, `diagonal` (S = diag(v)) or
-    `trainable`."""
+    """S z^start added to a^end or, if `after`, to z^end; kind `identity`, `diagonal` (S = diag(v)) or `trainable`."""
 
     start: int
     end: int

@@ -1,5 +1,4 @@
-"""The objective of a network on data, F = (1/N) sum_i l(z_i, y_i) + decay, with all that a theorem about its layers
-needs.
+"""The objective of a network on data, F = (1/N) sum_i l(z_i, y_i) + decay, with what theorems about its layers need.
 
 grad_l F = G_l + lam_l W_l,   G_l = (1/N) sum_i delta^l_i (z^(l-1)_i)'     (biases, skips and feature decay alike)
 """

@@ -1,10 +1,9 @@
-"""The ways to train, each a function State -> State: one step, without memory outside the state, so that a saved state
-continues bit by bit.
+"""The ways to train, each a function State -> State without memory of its own, so that a saved run goes on bit by bit.
 
-    sgd       V <- momentum V + G + lam W,  W <- W - h V;  without momentum exactly  W <- (1 - h lam) W - h G
-    lbfgs     quasi-Newton steps with a weak Wolfe line search
-    flow      dx/dt = -grad F
-    log_flow  dx/dt = -(|x|/|g|) g,  g = grad log(mean loss): gradient flow of the loss in the clock |dx|/|x|
+sgd       V <- momentum V + G + lam W,  W <- W - h V;  without momentum exactly  W <- (1 - h lam) W - h G
+lbfgs     quasi-Newton steps with a weak Wolfe line search
+flow      dx/dt = -grad F
+log_flow  dx/dt = -(|x|/|g|) g,  g = grad log(mean loss): gradient flow of the loss in the clock |dx|/|x|
 """
 
 from __future__ import annotations

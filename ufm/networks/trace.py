@@ -14,13 +14,14 @@ from ufm.networks.network import Network
 from ufm.networks.objective import Objective
 from ufm.numerics.content import ByContent
 from ufm.numerics.documents import Fields
+from ufm.numerics.tables import Listed
 
 NUMBERS = ("step", "epoch", "time", "fun", "loss", "log_loss", "grad_norm", "accuracy", "norm", "moved", "lr_sum")
 LAYERED = ("tcv", "tcv_ratio", "balance")
 
 
-@dataclass(frozen=True, eq=False)
-class Trace(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(ByContent, Listed):
     """Records along a run, T of them; every column is an array whose first axis is the record.
 
     step, epoch, time (of a flow), fun, loss, log_loss (the logarithm of the mean loss, accurate where it underflows),
@@ -33,9 +34,6 @@ class Trace(ByContent):
 
     net: Network
     rows: tuple[dict, ...] = field(default=(), repr=False)
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def __getattr__(self, name: str) -> np.ndarray:
         if name in (*NUMBERS, *LAYERED):
@@ -86,12 +84,12 @@ class Trace(ByContent):
             rows.append(row | {"spectra": tuple(s[i] for s in spectra)})
         return Trace(net, tuple(rows))
 
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         if not self.rows:
-            return "Trace(0 records)"
+            return ["Trace(0 records)"]
         a, b = self.rows[0], self.rows[-1]
         ends = f"F {a['fun']:.6g} -> {b['fun']:.6g}, |grad| {a['grad_norm']:.2e} -> {b['grad_norm']:.2e}"
-        return f"Trace({len(self)} records, steps {a['step']}..{b['step']}, {ends})"
+        return [f"Trace({len(self)} records, steps {a['step']}..{b['step']}, {ends})"]
 
 
 def _records(count: int):

@@ -107,8 +107,7 @@ class Training(ByContent):
         return data
 
     def save(self, path: FileName) -> None:
-        """Write network, parameters, values and trace to an .npz file, atomically; the data stay with you. `load` reads
-        it."""
+        """Write network, parameters, values and trace to an .npz file, without the data; `load` reads it."""
         header = {**picked(self, _NUMBERS), "loss_function": self.loss_function.name}
         header |= {"network": self.network.to_dict(), "decay": self.decay.to_dict()}
         arrays = {f"param_{name}": A for name, A in zip(self.network.names, self.params, strict=True)}

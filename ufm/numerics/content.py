@@ -1,5 +1,4 @@
-"""Equality by content: two records are equal when their type and all their numbers are, also after pickling and
-copying.
+"""Equality by content: records are equal when their type and all their numbers are, also after pickling and copying.
 
 Arrays are equal when shapes and entries are (NaN equals NaN); functions, when their code and what it refers to is, so
 that a lambda that has travelled to another process and back is still the same. A dataclass declares itself with
@@ -15,8 +14,7 @@ import types
 
 
 class ByContent:
-    """A dataclass that equals another of its type with the same content, has a hash that agrees with this, and is
-    pickled by its fields alone."""
+    """A dataclass that equals another of its type and content, has a hash that agrees, and is pickled by its fields."""
 
     def __eq__(self, other):
         return same(self, other) if type(other) is type(self) else NotImplemented

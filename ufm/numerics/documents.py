@@ -1,5 +1,4 @@
-"""Files read back: whatever is wrong with one is a single ValueError that names the file and the field. Needs no numpy
-to start."""
+"""Files read back: whatever is wrong with one is a single ValueError naming file and field. Starts without numpy."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ class Fields:
         raise ValueError(f"{self.where}: field {name!r} {why}.") from None
 
     def take(self, name: str, make: Callable | None = None):
-        """The value of a field that must be there, as `make` reads it; what `make` raises becomes a sentence about the
-        field."""
+        """The value of a field that must be there, as `make` reads it; what `make` raises becomes a sentence."""
         if name not in self.values:
             self.refuse(name, "is missing")
         value = self.values[name]

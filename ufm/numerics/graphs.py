@@ -1,5 +1,4 @@
-"""Simple graphs as edge lists: named families, incidence matrices, and all graphs of a given number of edges up to
-isomorphism.
+"""Simple graphs as edge lists: named families, incidence matrices, and all graphs of so many edges up to isomorphism.
 
 `simple_graphs` grows graphs edge by edge and keeps one of each kind, told apart by `fingerprint`, a number that
 isomorphic graphs share. Two kinds with one fingerprint would be merged; that this does not happen follows from the

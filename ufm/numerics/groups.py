@@ -22,8 +22,7 @@ def colours(M: np.ndarray, tol: float) -> np.ndarray:
 
 
 def pattern(M: np.ndarray, tol: float) -> tuple[np.ndarray, float]:
-    """(colours C, |M - A|/|M|), A being M averaged over each colour: the coarsest colours for which that is at most
-    tol/2.
+    """(colours C, |M - A|/|M|), A being M averaged over each colour: the coarsest colours with that at most tol/2.
 
     A permutation P that keeps C keeps A, so |P M P' - M| <= 2 |M - A| <= tol |M|: what keeps the colours moves M itself
     by at most tol, however long the chains of near values are that became one colour. tol is relative and bounds the

@@ -1,5 +1,4 @@
-"""Ctrl-C in verbs: the outermost returns what it has, those inside it pass it on where a part would be taken for the
-whole.
+"""Ctrl-C in verbs: the outermost returns what it has; those inside pass it on where a part would pass for the whole.
 
 `minimize`, `multistart`, `landscape` and others end an interrupted run with a result that says so. A caller that keeps
 results (a cell of a sweep, a case of a claim, a certificate) must not keep such a one: it calls them within `whole()`,
@@ -16,8 +15,7 @@ _WHOLE = contextvars.ContextVar("whole", default=False)
 
 @contextlib.contextmanager
 def whole():
-    """Within, or in a function decorated with it: verbs that are interrupted raise KeyboardInterrupt in place of
-    returning a part."""
+    """Within, or in a function decorated with it, interrupted verbs raise KeyboardInterrupt: they return no part."""
     before = _WHOLE.set(True)
     try:
         yield

@@ -212,8 +212,7 @@ def _log(x):
 
 
 def _log1p(x):
-    """(below, above) log(1 + x), x >= 0. Up to x = .4 it is 2 atanh f, f = x/(2+x) <= .17 off by 2 u relative; the rest
-    as in `_log`.
+    """(below, above) log(1 + x), x >= 0: up to x = .4 2 atanh f, f = x/(2+x) <= .17 off by 2 u; else as in `_log`.
 
     Beyond, 1 + x is off by u relative, its logarithm by u absolute, less than 4e-16 relative. Below 1e-290, where
     floats begin to lose digits, x - x^2/2 < log(1 + x) < x lies between x and the float before.

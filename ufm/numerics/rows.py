@@ -117,8 +117,7 @@ def line(row: dict) -> bytes:
 
 
 def read(path, kind: str | None = None) -> list[dict]:
-    """The rows of a store, the first of equal keys; an unfinished last line is left out. ValueError naming a line that
-    is not one."""
+    """The rows of a store, the first of equal keys, without an unfinished last line. ValueError naming a bad line."""
     return _rows(_content_of(path, kind), path)
 
 

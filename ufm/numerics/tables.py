@@ -7,10 +7,11 @@ follows.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ufm.numerics import arguments
 from ufm.numerics.install import missing
 
 ESCAPES = {
@@ -29,8 +30,7 @@ ESCAPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its head, the attribute or function that says a row's value, the text of a value, least width, and
-    side (`<` or `>`).
+    """One column: its head, the attribute or function of a row, the text of a value, least width, side (`<` or `>`).
 
     latex: the head in LaTeX (default: the head, escaped).
     """
@@ -59,10 +59,9 @@ class Column:
 
 
 class Shown:
-    """What prints, and is shown by a notebook, as `shown()` says: texts and tables, each a tuple of the arguments of
-    `text_lines`, from top to bottom."""
+    """What prints, and shows itself in notebooks, by `shown()`: texts, and tables as arguments of `text_lines`."""
 
-    def shown(self) -> list:
+    def shown(self) -> list[Any]:
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -71,6 +70,25 @@ class Shown:
     def _repr_html_(self) -> str:
         parts = [f"<p>{html.escape(p)}</p>" if isinstance(p, str) else html_table(*p[:2]) for p in self.shown() if p]
         return "\n".join(parts)
+
+
+class Listed(Shown):
+    """A record that is the sequence of its `rows`: their number, one after the other, by place."""
+
+    rows: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
+
+    def __getitem__(self, which: Any) -> Any:
+        """A row by its place or, where rows have names, by name."""
+        if isinstance(which, str):
+            by_name = {row.name: row for row in reversed(self.rows)}
+            return by_name[arguments.choice("name", which, by_name)]
+        return self.rows[which]
 
 
 def text_lines(rows: Iterable, columns: Sequence[Column], rule: bool = True) -> list[str]:

@@ -1,5 +1,4 @@
-"""Names that people write: which known ones are near, and what neighbouring tools call the same thing. Needs no
-numpy."""
+"""Names that people write: which known ones are near, and what neighbouring tools call them. Needs no numpy."""
 
 from __future__ import annotations
 
@@ -60,8 +59,7 @@ SYNONYMS = {
 
 
 class WrongWord(TypeError, ValueError):
-    """A keyword that a function does not know: a TypeError as Python has it, a ValueError as every other bad input
-    here."""
+    """A keyword that a function does not know: a TypeError, as Python has it, and a ValueError, as bad input here."""
 
 
 def nearest(word, known: Iterable[str], most: int = 3, cutoff: float = 0.6) -> list[str]:
@@ -110,8 +108,7 @@ def known_names(word, known: Iterable[str]) -> str:
 
 
 def named_arguments(thing: Thing) -> Thing:
-    """The function (or the class, in place) whose unknown keywords are answered by a sentence that names the right
-    word.
+    """The function (or the class, in place), whose unknown keywords are answered by a sentence with the right word.
 
     >>> @named_arguments
     ... def search(starts=10, rng=None): ...

@@ -73,8 +73,7 @@ class Clarke(ByContent):
 
 @renamed(tol="rel_tol")
 def clarke(point, rel_tol: float = TOL) -> Clarke:
-    """min over masks of |grad F| at a point, or what holds one; the norm of the gradient for linear and
-    smooth activations.
+    """min over masks of |grad F| at a point, or what holds one; for linear and smooth activations |grad F|.
 
     rel_tol >= 0 is relative to the largest pre-activation of the layer; 0 leaves only exact zeros free.
     Raises ValueError for what is no point, and for activations that are neither smooth nor piecewise linear with

@@ -12,8 +12,7 @@ from ufm.points import FactorPoint
 
 @dataclass(frozen=True)
 class Identities:
-    """How far a point is from what holds at every stationary point of a homogeneous model, relative to T: necessary,
-    cheap, not sufficient.
+    """How far a point is from what holds at all stationary points of a homogeneous model, relative to T.
 
     first     lam_1 W_1' W_1 = lam_0 H_1 H_1'
     neurons   lam_l ||row j of W_l||^2 = lam_{l+1} ||column j of W_{l+1}||^2 for every hidden neuron

@@ -228,8 +228,7 @@ def _begun(point, problem: Problem | None) -> LogitPoint:
 
 
 def crossing(make_a: Callable | Branch, make_b: Callable | Branch, low: float, high: float) -> float:
-    """The effective Lam in [low, high] where F of two structures is equal: the root of F_a(Lam) - F_b(Lam), by Brent's
-    method to 1e-14.
+    """The effective Lam in [low, high] at which F of two structures is equal, by Brent's method to 1e-14.
 
     make_a, make_b: functions Lam -> LogitPoint, or Branches. Rounding of F leaves an error of about 1e-16 F / |slope of
     the difference|. Raises ValueError when the difference has one sign at both ends, or a structure does not exist in
@@ -425,8 +424,7 @@ class _Place:
         return _Place(LogitPoint(problem, left @ u, after, right @ vt.T, b), mu)
 
     def carry(self, t: _Tangent, there: _Place) -> _Tangent:
-        """The direction t of this place in the coordinates of another: the same dZ = X Z + Z Y', X and Y being those of
-        `moved`."""
+        """The direction t of this place in the coordinates of another: the same dZ = X Z + Z Y', as in `moved`."""
         A, B, C, db = self.blocks(t.y)
         (U, V), (U2, V2) = self.stratum.frames, there.stratum.frames
         s, s2, r = self.point.s, there.point.s, self.point.rank

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 
 def split(point: LogitPoint) -> tuple[float, float]:
-    """(g(Z), (D/2) Lam sum s_i^(2/D)): F of a linear model's point as fit and penalty. The bias, where there is one,
-    pays within the fit.
+    """(g(Z), (D/2) Lam sum s_i^(2/D)): F of a linear model's point as fit and penalty; a bias pays within the fit.
 
     >>> from ufm import Problem, structures
     >>> fit, penalty = split(structures.dnc(Problem(K=4, L=2, lam=0.01)))

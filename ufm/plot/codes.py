@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 
 def code(point: PointLike, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Class features V diag(s)^(1/2) of a point, or of what holds one, of rank 2 (plane) or 3 (space), edges between
-    nearest classes.
+    """Class features V diag(s)^(1/2) of a point of rank 2 (plane) or 3 (space), with edges between nearest classes.
 
     In space the convex hull is shaded. Points of other rank are refused: ValueError naming the rank.
     ax: axes of the right projection (3-D for rank 3), or None for a new figure.

@@ -46,8 +46,7 @@ def losses(runs: Iterable[Result], comparison: Landscape | None = None, ax: Axes
 
 
 def logits(point: PointLike, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Heat map of the class-mean logits of a point, or of what holds one: column c is the mean over class c,
-    colours symmetric about zero."""
+    """Heat map of the class-mean logits: column c is the mean over class c, colours symmetric about zero."""
     with house_style():
         ax = new_axes(ax, figsize=(3.2, 3))
         M = class_logits(point_of("point", point))

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 
 class Sheet(Figure):
-    """A Figure apart from pyplot's state, laid out without overlaps, that remembers matplotlib's settings at its
-    making.
+    """A Figure apart from pyplot's state, without overlaps, that remembers matplotlib's settings at its making.
 
     Ticks and labels are made when a figure is drawn, and take fonts, colours and `text.usetex` from the settings of
     that moment. Notebooks ask what a cell returns for `_repr_png_`: the figure, each of its axes and a `Column` of them

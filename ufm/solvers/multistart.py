@@ -12,6 +12,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Shown
 from ufm.numerics.words import named_arguments
 from ufm.objectives.clarke import kinked
 from ufm.problem import Problem
@@ -20,8 +21,8 @@ from ufm.solvers.minimize import minimize
 from ufm.solvers.result import Result
 
 
-@dataclass(frozen=True, eq=False)
-class Multistart(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Multistart(ByContent, Shown):
     """Results in the order of their starts. `best` is the lowest found: a sample, not a proof.
 
     `distinct(tol)` groups converged values. Ctrl-C keeps what was finished and the point then reached.
@@ -60,12 +61,12 @@ class Multistart(ByContent):
     def __iter__(self):
         return iter(self.results)
 
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         converged = sum(r.success for r in self.results)
         stopped = "interrupted after " if self.interrupted else ""
         lines = [f"Multistart: {stopped}{self.done} of {self.requested} starts, {converged} converged; rng={self.rng}"]
         lines += [f"  F = {fun:.12f}  x {hits}" for fun, hits in self.distinct()]
-        return "\n".join(lines)
+        return lines
 
 
 @renamed(memory="pairs")

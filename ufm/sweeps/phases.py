@@ -376,8 +376,7 @@ def _winners(problem, values, branches, low: float, high: float, grid: int, rng:
 
 
 def _boundaries(values, a: float, b: float, first: str, second: str, depth: int = 30) -> list[Boundary]:
-    """The boundaries inside [a, b], won by `first` at a and by `second` at b; a third winner at their crossing splits
-    the interval."""
+    """The boundaries inside [a, b], won by `first` at a, `second` at b; a third winner at their meeting splits it."""
     if first == second:
         return []
     lam, kind = _meeting(values[first], values[second], a, b)

@@ -33,8 +33,7 @@ def shard_path(path, shard: tuple[int, int]) -> Path:
 
 
 def mark(store, spec, share: tuple[int, int]) -> dict[str, dict]:
-    """Note in the store for which spec, and which share of its cells, rows will come; returns the specs noted by
-    others, by key."""
+    """Note in the store for which spec and which share of its cells rows will come; the specs of others, by key."""
     known = {key: row for key, row in store.rows.items() if "spec" in row}
     noted = {"spec": spec.to_dict(), "shard": list(share)}
     key = f"spec:{fingerprint(noted)[:16]}"

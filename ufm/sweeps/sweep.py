@@ -17,6 +17,7 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.hints import FileName
 from ufm.numerics.records import columns, csv_text
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Listed
 from ufm.numerics.words import named_arguments
 from ufm.sweeps import store as stores
 from ufm.sweeps.spec import Cell, Spec
@@ -27,8 +28,8 @@ KIND = "sweep"
 """What a store of rows says it is."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sweep(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep(ByContent, Listed):
     """Rows in the spec's order, of cells that ended. `complete` when every cell (of this shard) has a row that stays.
 
     missing: cells without one; a cell that failed for the machine's reasons (`again` in its row: no memory, no file, no
@@ -106,20 +107,14 @@ class Sweep(ByContent):
                 arrays[name][place] = line.get(name)
         return xarray.Dataset({name: (tuple(axes), _numeric(a)) for name, a in arrays.items()}, coords=axes)
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self):
-        return iter(self.rows)
-
-    def __repr__(self) -> str:
+    def shown(self) -> list:
         total, again = len(self.rows) + self.missing, sum("again" in r for r in self.rows)
         state = "complete" if self.complete else f"{self.missing} cells to do"
         where, done = f" in {self.path}" if self.path else "", total - self.missing - again
         stopped = f"; interrupted after {done} of {total - again} cells" if self.interrupted else ""
         trying = f" ({again} for the machine's reasons, tried again by the next run)" if again else ""
         head = f"Sweep: {len(self.rows)} rows, {len(self.failed)} failed{trying}; {state}{where}{stopped}"
-        return "\n".join([head, *self.notes])
+        return [head, *self.notes]
 
 
 @named_arguments
@@ -180,8 +175,7 @@ def sweep(
 
 
 def load(*paths: FileName) -> Sweep:
-    """The rows of one or several stores (shards), equal keys once; in the order of their spec, and with what it lacks,
-    where they have one spec.
+    """The rows of stores (shards), equal keys once; of one spec, in its order and with what it lacks.
 
     Rows of several specs or versions are joined and `notes` say so.
     """

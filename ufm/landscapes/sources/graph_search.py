@@ -16,9 +16,10 @@ from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.files import write_atomically
 from ufm.numerics.graphs import Graph, simple_graphs
-from ufm.numerics.records import plain
+from ufm.numerics.records import picked, plain
 from ufm.numerics.renamed import places
 from ufm.numerics.state import own_numpy_state
+from ufm.numerics.tables import Column, Listed
 from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint
 from ufm.problem import Problem
@@ -57,18 +58,11 @@ class Ranked(ByContent):
 
     def to_dict(self) -> dict:
         edges = [[list(e) for e in g.edges] for g in self.parts]
-        return {
-            "name": self.name,
-            "fun": self.fun,
-            "rho": self.rho,
-            "vertices": self.vertices,
-            "single": self.single,
-            "edges": edges,
-        }
+        return picked(self, "name fun rho vertices single") | {"edges": edges}
 
 
-@dataclass(frozen=True, eq=False)
-class GraphSearch(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class GraphSearch(ByContent, Listed):
     """The `best` cheapest codes, lowest first. `tried`: number of graphs with K edges; `alone`: F of K single classes
     (DNC or zero, whichever is less).
 
@@ -87,49 +81,24 @@ class GraphSearch(ByContent):
     def winner(self) -> Ranked:
         return self.rows[0]
 
-    def __iter__(self):
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, which):
-        if isinstance(which, str):
-            by_name = {row.name: row for row in reversed(self.rows)}
-            return by_name[arguments.choice("name", which, by_name)]
-        return self.rows[which]
-
     def to_dict(self) -> dict:
-        rest = {
-            "alone": self.alone,
-            "vertices": self.vertices,
-            "tried": self.tried,
-            "winner": self.winner.name,
-            "seconds": self.seconds,
-        }
+        rest = picked(self, "alone vertices tried") | {"winner": self.winner.name, "seconds": self.seconds}
         return plain({"problem": self.problem.to_dict(), "codes": [row.to_dict() for row in self.rows], **rest})
 
     def save(self, path) -> None:
         """Write `to_dict()` as JSON, atomically."""
         write_atomically(path, lambda stream: stream.write(json.dumps(self.to_dict()).encode()))
 
-    def __repr__(self) -> str:
-        width = max([len(row.name) for row in self.rows] + [9])
-        head = f"{'code':<{width}}  {'vertices':>8}  {'F':>16}  {'F/DNC':>8}  {'rho':>8}"
-        lines = [repr(self.problem), "", head, "-" * len(head)]
-        for row in self.rows:
-            rho = f"{row.rho:>8.5f}" if row.rho is not None else f"{'-':>8}"
-            lines.append(
-                f"{row.name:<{width}}  {row.vertices:>8}  {row.fun:>16.12f}  {row.fun / self.alone:>8.5f}  {rho}"
-            )
-        lines += [
-            "",
-            (
-                f"{self.tried} graphs with {self.problem.K} edges on at most {self.vertices} vertices, and splits into"
-                " smaller ones"
-            ),
+    def shown(self) -> list:
+        columns = [
+            Column("code", "name", side="<", width=9),
+            Column("vertices", "vertices", width=8),
+            Column("F", "fun", ".12f", 16),
+            Column("F/DNC", lambda row: row.fun / self.alone, ".5f", 8),
+            Column("rho", "rho", ".5f", 8),
         ]
-        return "\n".join(lines)
+        tried = f"{self.tried} graphs with {self.problem.K} edges on at most {self.vertices} vertices"
+        return [repr(self.problem), "", (self.rows, columns), "", f"{tried}, and splits into smaller ones"]
 
 
 @places("problem", "vertices", "best")
