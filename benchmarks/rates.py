@@ -14,9 +14,7 @@ import ufm
 from benchmarks import batched
 from benchmarks.measure import End, Job, Tool
 from benchmarks.solves import F1, batch_factors
-from ufm.numerics.arrays import namespace
 from ufm.objectives.factors import FactorObjective
-from ufm.objectives.rows import BatchObjective
 
 SLICE = 0.2
 """Seconds of calls in one run, whose median counts."""
@@ -84,12 +82,11 @@ def objective_of(problem: ufm.Problem, reduced: bool) -> FactorObjective:
 
 
 def our_gradient(objective: FactorObjective, blocks, columns):
-    batch = BatchObjective(objective, namespace())
     X = np.concatenate([A.reshape(len(A), -1) for A in blocks], axis=1)
     buffers = np.empty_like(X), np.empty_like(X)  # written into again and again, as the solvers do
 
     def run():
-        value, grad = batch.value_grad(X, None, buffers)
+        value, grad = objective.value_grad(X, None, buffers)
         return value, [grad]
 
     return run

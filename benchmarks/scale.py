@@ -19,7 +19,7 @@ from ufm.landscapes.table import Landscape
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers import starts
-from ufm.solvers.batch.engine import run_batch
+from ufm.solvers.batch import run_batch
 
 SIX = ufm.Problem(K=6, L=3, lam=1e-3)
 THOUSAND = ufm.Problem(K=1000, L=3, lam=1e-7)

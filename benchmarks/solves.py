@@ -12,12 +12,10 @@ from benchmarks import batched, peers
 from benchmarks.machine import cores
 from benchmarks.measure import End, Job, Tool
 from benchmarks.referee import judge
-from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
-from ufm.objectives.rows import BatchObjective
 from ufm.solvers import starts
-from ufm.solvers.batch.engine import run_batch
+from ufm.solvers.batch import run_batch
 
 F1 = ufm.Problem(K=10, n=5, d=70, L=2, lam=2**-10)
 """Figure 1 of gk25."""
@@ -174,13 +172,13 @@ def batch_factors(
     objective = objective or FactorObjective(problem)
     root = seed_sequence(seed)
     X = np.stack([starts.gaussian()(objective, generator(child(root, i))) for i in range(count)])
-    return BatchObjective(objective, namespace()).unpack(X)[0]
+    return objective.unpack(X)[0]
 
 
 def _batch_end(answer) -> End:
     """Mean value and largest gradient norm over the starts; nobody is converged, so ends have no names."""
     X, evaluations = answer
-    fun, grad = BatchObjective(FactorObjective(F1), namespace()).value_grad(np.ascontiguousarray(X))
+    fun, grad = FactorObjective(F1).value_grad(np.ascontiguousarray(X))
     return End(
         float(np.mean(fun)),
         float(np.max(np.linalg.norm(grad, axis=1))),

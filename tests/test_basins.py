@@ -18,9 +18,9 @@ from ufm.numerics.statistics import wilson
 from ufm.plot import basins as pictures
 from ufm.points import LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.batch import engine
-from ufm.solvers.batch.engine import run_batch
-from ufm.solvers.batch.finish import finish
+from ufm.solvers import batch as engine
+from ufm.solvers.batch import run_batch
+from ufm.solvers.finish import finish_all
 from ufm.solvers.minimize import minimize
 from ufm.solvers.starts import near
 from ufm.structures import dnc, existing, pairs
@@ -257,9 +257,9 @@ def test_newton_that_goes_elsewhere_is_not_an_end(monkeypatch):
 
 def test_finish_needs_points_of_a_linear_model():
     with pytest.raises(ValueError, match="linear model"):
-        finish(run_batch(Problem(K=3, L=2, lam=0.02, activation="tanh"), 1, 0), 1e-9)
+        finish_all(run_batch(Problem(K=3, L=2, lam=0.02, activation="tanh"), 1, 0), 1e-9)
     with pytest.raises(ValueError, match="keep='points'"):
-        finish(run_batch(Problem(K=3, L=2, lam=0.02, bias=0.1), 2, 0, "gd", steps=3, keep="numbers"), 1e-9)
+        finish_all(run_batch(Problem(K=3, L=2, lam=0.02, bias=0.1), 2, 0, "gd", steps=3, keep="numbers"), 1e-9)
 
 
 def test_ends_of_nonlinear_models_are_points_too():

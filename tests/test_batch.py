@@ -13,14 +13,13 @@ from ufm.losses import Loss
 from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.objectives.factors import FactorObjective
-from ufm.objectives.rows import BatchObjective
+from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
-from ufm.solvers import starts
-from ufm.solvers.batch import engine, newton
-from ufm.solvers.batch.engine import run_batch
-from ufm.solvers.batch.lbfgs import Rows
+from ufm.solvers import finish, lbfgs, newton, starts, strata
+from ufm.solvers.batch import rows_of, run_batch
 from ufm.solvers.descent import narrow
+from ufm.solvers.lbfgs import Rows
 from ufm.solvers.methods.gd import GradientDescent
 from ufm.solvers.minimize import minimize
 from ufm.solvers.multistart import multistart
@@ -115,31 +114,73 @@ def test_many_starts_of_one_problem_agree_with_minimize():
 
 
 def test_problems_too_large_for_dense_newton_take_the_single_path(monkeypatch):
-    monkeypatch.setattr(engine, "FORMED", 0)  # offers one by one
+    monkeypatch.setattr(newton, "FORMED", 0)  # offers one by one
     for name, space in (("deep", "reduced"), ("biased", "reduced"), ("biased", "factors")):
         gap, same, _ = difference(PROBLEMS[name], 4, 3, space=space)
         assert gap <= 1e-10 and same
-    monkeypatch.setattr(engine.single_lbfgs, "WIDE", 10)  # the width follows the rank: `minimize` for each row
+    monkeypatch.setattr(lbfgs, "WIDE", 10)  # the width follows the rank: each row alone
     for options in ({}, {"max_steps": 3}):
         gap, same, batch = difference(PROBLEMS["narrow"], 4, 3, **options)
         assert gap <= 1e-10 and same
         assert batch.done.all()
 
 
-def test_a_slip_in_the_batch_would_be_seen(monkeypatch):
-    hessian = newton.Strata.hessian
-    monkeypatch.setattr(newton.Strata, "hessian", lambda self: 1.01 * hessian(self))
-    gap, same, batch = difference(DEEP, 5, 3)
-    assert not same
-    monkeypatch.undo()
-    value_grad = BatchObjective.value_grad
-    monkeypatch.setattr(
-        BatchObjective,
-        "value_grad",
-        lambda self, X, *rest: (lambda f, g: (f, g + 1e-6 * X))(*value_grad(self, X, *rest)),
-    )
-    gap, same, batch = difference(PROBLEMS["relu"], 3, 3, max_steps=30)
-    assert gap > 1e-10
+def test_a_slip_among_companions_would_be_seen(monkeypatch):
+    parts = FactorObjective.parts
+
+    def slips(self, x, *rest):
+        fit, penalty, grad = parts(self, x, *rest)
+        return fit, penalty, grad + 1e-6 * x if x.ndim == 2 and len(x) > 1 else grad
+
+    monkeypatch.setattr(FactorObjective, "parts", slips)
+    gap, same, _ = difference(PROBLEMS["tanh"], 3, 3, max_steps=30)
+    assert gap > 1e-10 or not same
+
+
+def check_strata(problem, rank):
+    """Value, gradient, ridge and Hessian of many points at once are those of each as a Stratum."""
+    draw = np.random.default_rng(0)
+    U, Vt = (np.linalg.qr(draw.standard_normal((4, problem.K, rank)))[0] for _ in range(2))
+    s = np.sort(0.5 + draw.random((4, rank)))[:, ::-1]
+    b = None if problem.bias is None else draw.standard_normal((4, problem.K))
+    here = strata.Strata(problem, U, s, Vt.mT, b)
+    H = here.hessian(whole=True)
+    for i in range(4):
+        one = Stratum(LogitPoint(problem, U[i], s[i], Vt[i], None if b is None else b[i]))
+        numbers = [[a.fun, a.grad_norm, a.ridge_norm] for a in (one, here.take(np.array([i])))]
+        np.testing.assert_allclose(np.ravel(numbers[1]), numbers[0], rtol=1e-12)
+        values = np.linalg.eigvalsh(one.scaled_hessian())
+        np.testing.assert_allclose(np.linalg.eigvalsh(H[i]), values, rtol=0, atol=1e-11 * np.max(np.abs(values)))
+
+
+@pytest.mark.parametrize("name", ["deep", "biased", "mse", "focal", "imbalanced"])
+def test_many_strata_are_each_their_own(name, monkeypatch):
+    check_strata(PROBLEMS[name], 2)
+    hessian = strata.Strata.hessian
+    monkeypatch.setattr(strata.Strata, "hessian", lambda self, whole=False: (1 + 1e-8) * hessian(self, whole))
+    with pytest.raises(AssertionError):
+        check_strata(PROBLEMS[name], 2)
+
+
+def test_newton_for_many_ends_where_newton_for_one_does():
+    problem = Problem(K=6, n=2, d=9, L=3, lam=1e-3)
+    objective = FactorObjective(problem, True, (6, 6, 6))
+    ends = []
+
+    def ended(labels, x, nit, nfev, reason):
+        ends.extend(x)
+
+    X = np.stack([starts.gaussian()(objective, np.random.default_rng(i)) for i in range(6)])
+    lbfgs.lbfgs(objective, X, 1e-4, 500, 10, ended)
+    X = np.array(ends)
+    fun, saddles = objective.value_grad(X)[0], np.zeros(6, dtype=bool)
+    found = dict(finish.found_from(objective, X, fun, saddles, 1e-12, 2**28))
+    alone = [finish.finish(objective, x, f, 1e-12) for x, f in zip(X, fun, strict=True)]
+    assert set(found) == {i for i, (end, _) in enumerate(alone) if end is not None} and len(found) > 2
+    for i, at in found.items():
+        end, steps = alone[i]
+        assert at.steps == steps and at.fun == pytest.approx(end.fun, abs=1e-13)
+        np.testing.assert_allclose(at.point.matrix(), end.point.matrix(), atol=1e-9)
 
 
 def test_numbers_do_not_depend_on_chunks_threads_or_companions():
@@ -207,13 +248,13 @@ def test_the_gradient_is_that_of_the_factor_objective(name, collapsed):
         pytest.skip("samples do not merge")
     single = FactorObjective(problem, collapsed)
     X = np.random.default_rng(0).standard_normal((7, single.size))
-    value, grad = BatchObjective(single, namespace()).value_grad(X)
+    value, grad = single.value_grad(X)
     for i in range(7):
         one, slope = single.value_grad(X[i])
         assert value[i] == pytest.approx(one, rel=1e-14)
         np.testing.assert_allclose(grad[i], slope, atol=1e-14 * np.max(np.abs(slope)))
     weight = np.random.default_rng(1).random((7, len(single.fit.columns.weight)))
-    value, grad = BatchObjective(single, namespace()).value_grad(X, weight)
+    value, grad = single.value_grad(X, weight)
     one, slope = single.value_grad(X[3], weight[3])
     assert value[3] == pytest.approx(one, rel=1e-14)
     np.testing.assert_allclose(grad[3], slope, atol=1e-13 * np.max(np.abs(slope)))
@@ -299,13 +340,13 @@ def test_one_layer_stays_in_the_span_of_its_start_and_two_do_not():
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.5}, {"batch": 4}], ids=["plain", "momentum", "mini-batch"])
 def test_descent_of_one_wide_layer_runs_in_the_span(options):
     problem = Problem(K=3, n=(2, 3, 1), d=40, L=1, lam=(0.02, 0.03), bias=0.1)
-    single = BatchObjective(FactorObjective(problem), namespace())
-    small, X, lift = narrow(single, np.random.default_rng(0).standard_normal((2, single.single.size)))
-    assert small.single.shapes == [(9, 6), (3, 9)]
+    single = FactorObjective(problem)
+    small, X, lift = narrow(single, np.random.default_rng(0).standard_normal((2, single.size)))
+    assert small.shapes == [(9, 6), (3, 9)]
     gap, same, batch = difference(problem, 4, 1, **GD, **options)
     assert gap <= 1e-10
     assert batch[0].point.factors[0].shape == (40, 6)
-    assert narrow(BatchObjective(FactorObjective(DEEP), namespace()), X)[2] is None
+    assert narrow(FactorObjective(DEEP), X)[2] is None
 
 
 # other arrays ------------------------------------------------------------------------------------
@@ -330,8 +371,8 @@ def test_other_arrays_give_the_same_gradient(name):
     for xp in others():
         single, on = FactorObjective(PROBLEMS[name]), namespace(xp=xp)
         X = np.random.default_rng(0).standard_normal((5, single.size))
-        value, grad = BatchObjective(single, namespace()).value_grad(X)
-        there, slope = BatchObjective(single, on).value_grad(on.put_in(X))
+        value, grad = single.value_grad(X)
+        there, slope = FactorObjective(PROBLEMS[name], on=on).value_grad(on.put_in(X))
         np.testing.assert_allclose(on.take_out(there), value, rtol=1e-12)
         np.testing.assert_allclose(on.take_out(slope), grad, atol=1e-12 * np.max(np.abs(grad)))
 
@@ -412,10 +453,7 @@ def test_ctrl_c_keeps_finished_starts(threads, monkeypatch):
 
 def test_memory_bounds_the_chunk():
     large = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
-    sizes = [
-        engine._rows(BatchObjective(FactorObjective(large), namespace()), GradientDescent(), memory, 10**6, 1)
-        for memory in (2**20, 2**24, 2**28)
-    ]
+    sizes = [rows_of(FactorObjective(large), GradientDescent(), memory, 10**6, 1) for memory in (2**20, 2**24, 2**28)]
     assert sizes[0] == 1
     assert sizes[0] < sizes[1] <= sizes[2]
     for memory, rows in zip((2**24, 2**28), sizes[1:], strict=True):

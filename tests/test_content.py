@@ -20,7 +20,7 @@ from ufm.networks.data import Data
 from ufm.networks.network import Network
 from ufm.numerics.content import ByContent, same
 from ufm.numerics.seeds import seed_sequence
-from ufm.solvers.batch.engine import run_batch
+from ufm.solvers.batch import run_batch
 
 PROBLEM = ufm.Problem(4, n=2, L=2, lam=0.02)
 RELU = ufm.Problem(4, L=2, lam=0.02, activation="relu")
@@ -143,10 +143,10 @@ INNER = {
     "ufm.networks.steps.State",
     "ufm.numerics.intervals.Interval",
     "ufm.objectives.gated.Gated",
-    "ufm.solvers.batch.finish.Finished",
-    "ufm.solvers.batch.lbfgs.Rows",
-    "ufm.solvers.batch.newton.Ends",
-    "ufm.solvers.batch.newton.Strata",
+    "ufm.solvers.finish.Finished",
+    "ufm.solvers.lbfgs.Rows",
+    "ufm.solvers.strata.Ends",
+    "ufm.solvers.strata.Strata",
     "ufm.solvers.kinks.KinkEnd",
     "ufm.solvers.pieces.Piece",
 }

@@ -22,7 +22,7 @@ from ufm.landscapes import compare as compare_module
 from ufm.landscapes import gather
 from ufm.numerics import interruption
 from ufm.problem import Problem
-from ufm.solvers import minimize as minimize_module
+from ufm.solvers.methods.lbfgs import LBFGS
 from ufm.solvers.multistart import Multistart
 from ufm.sweeps import workers
 from ufm.sweeps.phases import phase_diagram
@@ -35,8 +35,8 @@ TOLD = ["-K", "4", "-L", "2", "--lam", ".02"]
 
 @pytest.fixture
 def ctrl_c(monkeypatch):
-    """Sets at which run of `minimize` Ctrl-C comes, in the midst of it."""
-    real, calls = minimize_module._run, []
+    """Sets at which run of a method Ctrl-C comes, in the midst of it."""
+    real, calls = LBFGS.run, []
 
     def at(number):
         calls.clear()
@@ -47,7 +47,7 @@ def ctrl_c(monkeypatch):
                 raise KeyboardInterrupt
             return real(*args)
 
-        monkeypatch.setattr(minimize_module, "_run", run)
+        monkeypatch.setattr(LBFGS, "run", run)
 
     return at
 

@@ -115,7 +115,7 @@ def test_a_wrong_newton_is_not_believed(monkeypatch):
     hessian = Gated.hessian
     monkeypatch.setattr(Gated, "hessian", lambda self: 3.0 * hessian(self))
     gradient = Gated.gradient
-    monkeypatch.setattr(pieces, "_merit", lambda here, _: 1e-17)  # Newton believes that every point will do
+    monkeypatch.setattr(pieces, "merit_of", lambda here, _: 1e-17)  # Newton believes that every point will do
     assert not minimize(SMALL["leaky"], rng=1).success
     assert Gated.gradient is gradient
 

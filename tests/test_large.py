@@ -25,9 +25,9 @@ from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.logits import Stratum, value
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
-from ufm.solvers import lbfgs as lbfgs_module
-from ufm.solvers import newton
+from ufm.solvers import finish, lbfgs, newton
 from ufm.solvers.minimize import minimize
+from ufm.solvers.result import Status
 
 
 def unfolded(values):
@@ -353,9 +353,9 @@ def test_narrow_descent_and_the_plain_one_end_at_minima_of_the_same_problem(monk
     problem = Problem(K=24, L=2, lam=1e-3)
     plain = minimize(problem, rng=1)
     seen = []
-    narrowed = lbfgs_module._narrowed
-    monkeypatch.setattr(lbfgs_module, "WIDE", 100)
-    monkeypatch.setattr(lbfgs_module, "_narrowed", lambda *a: seen.append(narrowed(*a)) or seen[-1])
+    narrowed = lbfgs.narrowed
+    monkeypatch.setattr(lbfgs, "WIDE", 100)
+    monkeypatch.setattr(lbfgs, "narrowed", lambda *a: seen.append(narrowed(*a)) or seen[-1])
     sizes = []
     narrow = minimize(problem, rng=1, callback=lambda at: sizes.append(at.x.size if at.x is not None else 0))
     assert any(s is not None for s in seen) and narrow.success
@@ -367,13 +367,13 @@ def test_two_factors_are_never_narrowed():
     objective = FactorObjective(Problem(K=10, L=1, lam=1e-3), True, (10,))
     point = structures.pairs(objective.problem)
     x = objective.lift(point)
-    assert lbfgs_module._narrowed(objective, x, objective.value(x)) is None
+    assert lbfgs.narrowed(objective, x, objective.value(x)) is None
     deep = FactorObjective(Problem(K=10, L=2, lam=1e-3), True, (10, 10))
     x = deep.lift(structures.pairs(deep.problem))
-    narrow, y = lbfgs_module._narrowed(deep, x, deep.value(x) + 1e-12)
+    narrow, y = lbfgs.narrowed(deep, x, deep.value(x) + 1e-12)
     assert narrow.widths == (5, 5) and narrow.value(y) == pytest.approx(deep.value(x), abs=1e-14)
-    assert lbfgs_module._narrowed(deep, x, deep.value(x) - 1e-6) is None  # F would rise
-    np.testing.assert_allclose(deep.logits(lbfgs_module._widened(deep, narrow, y)), deep.logits(x), atol=1e-13)
+    assert lbfgs.narrowed(deep, x, deep.value(x) - 1e-6) is None  # F would rise
+    np.testing.assert_allclose(deep.logits(lbfgs.widened(deep, narrow, y[None])[0]), deep.logits(x), atol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_newton_without_a_dense_hessian_ends_where_the_dense_one_does(problem, m
     dense, _, _ = newton.newton_on_stratum(rough, 1e-13)
     monkeypatch.setattr(newton, "FORMED", 0)
     free, steps, said = newton.newton_on_stratum(rough, 1e-13)
-    assert said == "converged" and steps < 12
+    assert said.status is Status.CONVERGED and steps < 12
     assert free.fun == pytest.approx(dense.fun, abs=1e-13)
     np.testing.assert_allclose(free.point.s, dense.point.s, rtol=1e-9)
 
@@ -397,11 +397,10 @@ def test_lanczos_sees_the_ends_of_the_spectrum_and_a_direction_of_descent(monkey
         values = np.linalg.eigvalsh(newton.scaled_hessian(stratum))
         np.testing.assert_allclose(newton.extreme_curvatures(stratum, 400), [values[0], values[-1]], rtol=1e-8)
     assert newton.extreme_curvatures(Stratum(saddle))[0] < 0 < newton.extreme_curvatures(Stratum(point))[0]
-    monkeypatch.setattr(lbfgs_module, "FORMED", 0)
-    assert lbfgs_module._stable(Stratum(point)) and not lbfgs_module._stable(Stratum(saddle))
     monkeypatch.setattr(newton, "FORMED", 0)
+    assert finish.stable(Stratum(point)) and not finish.stable(Stratum(saddle))
     off = LogitPoint(saddle.problem, saddle.U, saddle.s * np.linspace(0.98, 1.02, 15)[::-1], saddle.right)
-    assert newton._newton_direction(Stratum(off), to_minimum=False) is not None
+    assert newton.newton_direction(Stratum(off), to_minimum=False) is not None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from ufm import Problem, basins, minimize, multistart
 from ufm.objectives.factors import objective_of
 from ufm.objectives.stationary import GRADIENT, asked, is_zero
 from ufm.points import FactorPoint
-from ufm.solvers.batch.engine import run_batch
+from ufm.solvers.batch import run_batch
 
 
 @pytest.mark.parametrize("lam", [1e-13, 1e-18])

@@ -385,12 +385,12 @@ def test_cells_that_are_no_problem_fail_for_good_and_the_exit_code_says_so(tmp_p
 
 
 def test_no_room_for_one_run_is_no_result(monkeypatch):
-    from ufm.solvers.batch.engine import _Job
+    from ufm.solvers.runner import Chunk
 
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr(_Job, "_descend", full)
+    monkeypatch.setattr(Chunk, "run", full)
     with pytest.raises(MemoryError):
         basins(SMALL, 3, 0)
 

@@ -17,15 +17,14 @@ import numpy as np
 
 from ufm.critical.classify import classify
 from ufm.critical.identify import Identity, identify
-from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
-from ufm.objectives.rows import BatchObjective
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.descent import descend
 from ufm.solvers.methods.gd import GradientDescent
 from ufm.solvers.newton import newton_on_stratum
+from ufm.solvers.result import Status
 from ufm.solvers.starts import gaussian
 
 LR = 0.5
@@ -134,24 +133,25 @@ def named_ends(cell: dict) -> list[dict]:
     ]
 
 
+HAPPENED = {Status.CONVERGED: "rests", Status.DIVERGED: "diverged"}
+"""What a run that ended so is said to do; others move."""
+
+
 def advance(objective: FactorObjective, x, tol: float, steps: int):
     """(x after at most `steps` steps, {row: (what happened, steps)})."""
     rows, after = {}, np.array(x)
 
-    def ended(part, which, points, nit, nfev, sentence):
+    def ended(part, which, points, nit, nfev, reason):
         for i, v, taken in zip(which, points, nit, strict=True):
             after[part[i]] = v
-            rows[part[i]] = (
-                {"converged": "rests", "diverged": "diverged"}.get(sentence.split()[0], "moves"),
-                int(taken),
-            )
+            rows[part[i]] = HAPPENED.get(reason.status, "moves"), int(taken)
 
     together = max(1, CACHE // (8 * objective.size))
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(x), together):
             part = range(start, min(start + together, len(x)))
             descend(
-                BatchObjective(objective, namespace()),
+                objective,
                 np.array(x[start : part.stop]),
                 GradientDescent(lr=LR, steps=steps),
                 tol,
@@ -250,7 +250,7 @@ def name_end(point: LogitPoint) -> tuple[Identity, LogitPoint | None]:
     for level in (1e-9, 1e-6, 1e-4, 1e-3, 1e-2):
         keep = point.s > level * point.s[0]
         start = LogitPoint(point.problem, point.U[:, keep], point.s[keep], point.right[:, keep])
-        here, _, sentence = newton_on_stratum(start, tol=1e-12)
+        here, _, _ = newton_on_stratum(start, tol=1e-12)
         end = here.point
         if (
             here.grad_norm <= 1e-9 * max(here.ridge_norm, 1e-300)

@@ -13,7 +13,7 @@ from ufm.numerics.seeds import child, seed_sequence
 from ufm.objectives.logits import value
 from ufm.plot.style import colour
 from ufm.problem import Problem
-from ufm.solvers.batch.engine import run_batch
+from ufm.solvers.batch import run_batch
 from ufm.solvers.minimize import minimize
 from ufm.solvers.starts import gaussian
 

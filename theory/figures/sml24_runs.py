@@ -15,10 +15,8 @@ import contextlib
 import numpy as np
 
 from ufm.critical.relu_names import name_of
-from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective, objective_of
-from ufm.objectives.rows import BatchObjective
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.solvers.descent import descend
@@ -76,7 +74,7 @@ def _steps(objective: FactorObjective, x, steps: int):
             part[labels] = points
 
         way = GradientDescent(lr=LR, steps=steps)
-        descend(BatchObjective(objective, namespace()), part.copy(), way, 1e-12, None, ended)
+        descend(objective, part.copy(), way, 1e-12, None, ended)
     return out
 
 

@@ -16,10 +16,8 @@ import math
 import numpy as np
 
 from theory.claim import Case, Claim, Evidence, planted
-from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
-from ufm.objectives.rows import BatchObjective
 from ufm.problem import Problem
 from ufm.solvers.descent import descend
 from ufm.solvers.methods.gd import GradientDescent
@@ -66,7 +64,7 @@ def trajectory(
 
     start = gaussian(scale)(objective, draw)[None]
     way = GradientDescent(lr=lr, steps=steps)
-    descend(BatchObjective(objective, namespace()), start, way, 0.0, [draw], lambda *_: None, watch=watch)
+    descend(objective, start, way, 0.0, [draw], lambda *_: None, watch=watch)
     return found
 
 

@@ -22,6 +22,7 @@ from ufm.objectives.logits import value
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
 from ufm.solvers.newton import newton_on_stratum
+from ufm.solvers.result import Status
 from ufm.structures import existing
 
 APART = 1e-7
@@ -46,7 +47,7 @@ def skew(problem: Problem, tries: int = 8) -> LogitPoint | None:
     ends = []
     for start in sorted(starts, key=value)[:tries]:
         end, _, said = newton_on_stratum(start, 1e-11, 200, to_minimum=True)
-        ends += [end.point] if said == "converged" and end.point.rank == 1 else []
+        ends += [end.point] if said.status is Status.CONVERGED and end.point.rank == 1 else []
     return min(ends, key=value, default=None)
 
 

@@ -27,6 +27,7 @@ from ufm.objectives.logits import Stratum
 from ufm.points import FactorPoint, LogitPoint
 from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_factors
+from ufm.solvers.result import Status
 from ufm.solvers.starts import gaussian
 from ufm.structures import zero
 
@@ -100,7 +101,7 @@ def critical_factors(case) -> list[FactorPoint]:
             x, _, said = newton_on_factors(objective, start, 1e-11, 60)
         except LinAlgError:  # the run diverged
             continue
-        if said == "converged":
+        if said.status is Status.CONVERGED:
             found.append(objective.point(x))
     return found
 

@@ -30,7 +30,6 @@ from ufm.numerics.statistics import wilson
 from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
-from ufm.solvers import choices
 from ufm.solvers import starts as start_kinds
 from ufm.solvers.methods.method import METHODS, method_of, settings_of
 
@@ -68,7 +67,7 @@ def basins(
     class permutation.
 
     method, space and settings (lr, momentum, batch, betas, steps, max_steps, device, threads, ...) as in
-    `solvers.batch.engine.run_batch`: `lbfgs` and `newton` run by default on the exact reduction, which has the minima
+    `solvers.batch.run_batch`: `lbfgs` and `newton` run by default on the exact reduction, which has the minima
     of the problem but not the basins of gradient descent; `gd`, `adam` and the others run on all parameters.
     scale: standard deviation of the Gaussian start (None: 1/sqrt(width) of the factors that are run).
 
@@ -242,7 +241,7 @@ def _signed(run: Run, found: Ends, i: int) -> CriticalPoint:
 
 def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:
     """One sentence: what was run, from which starts, and what its shares say nothing about."""
-    objective = choices.objective_in(problem, space)
+    objective = start_kinds.objective_in(problem, space)
     width = max(shape[0] for shape in objective.shapes[:-1])
     scale = settings.get("scale")
     begin = f"Gaussian starts of scale {scale:g}" if scale is not None else "Gaussian starts of scale 1/sqrt(width)"

@@ -17,9 +17,9 @@ from ufm.numerics.rows import Store, fields
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.points import FactorPoint
 from ufm.problem import Problem
-from ufm.solvers import choices
-from ufm.solvers.batch import engine
-from ufm.solvers.batch.finish import finish
+from ufm.solvers import batch as batches
+from ufm.solvers import starts as start_kinds
+from ufm.solvers.finish import finish_all
 from ufm.solvers.methods.method import METHODS, method_of
 
 NEAR = 0.05
@@ -85,7 +85,7 @@ class Run:
     @staticmethod
     def of(problem, method, space, scale, tol, memory, settings) -> Run:
         """What is asked for, checked; without a seed."""
-        space = choices.space_of(problem, None, method, space)
+        space = start_kinds.space_of(problem, None, method, space)
         own = {name: value for name, value in settings.items() if name not in MACHINE}
         said = {**_named(method_of(method, own, problem, space).settings), "tol": tol, "scale": scale}
         return Run(
@@ -155,7 +155,7 @@ class Run:
 
     def _most(self) -> int:
         """Most starts in a block: memory for their points."""
-        size = choices.objective_in(self.problem, self.space).size
+        size = start_kinds.objective_in(self.problem, self.space).size
         most = BLOCK if METHODS.get(self.method).finished else DESCENTS
         return int(max(1, min(most, self.memory // (64 * size))))
 
@@ -181,7 +181,7 @@ class Run:
 
     def _batch(self, starts):
         with interruption.whole():
-            return engine.run_batch(
+            return batches.run_batch(
                 self.problem,
                 starts,
                 self.rng,
@@ -260,7 +260,7 @@ def _ends(run: Run, batch) -> Ends:
     if METHODS.get(run.method).finished or not run.exact:
         good, fun, rank, M, b = batch.success, batch.fun, batch.rank, batch.class_logits(), batch.biases()
     else:
-        at = finish(batch, run.tol)
+        at = finish_all(batch, run.tol)
         good, fun, rank, M, b = at.accepted & (at.moved <= NEAR), at.fun, at.rank, at.logits, at.b
     rows = np.flatnonzero(good)
     rank = np.asarray(rank) if problem.linear else np.full(len(fun), -1)

@@ -8,7 +8,6 @@ log_flow  dx/dt = -(|x|/|g|) g,  g = grad log(mean loss): gradient flow of the l
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,12 +15,10 @@ import numpy as np
 from ufm.networks.objective import Objective
 from ufm.networks.schedules import factor
 from ufm.numerics.seeds import child, generator
-from ufm.solvers.lbfgs import next_iterate
+from ufm.solvers.lbfgs import Walk
 
 FIXED = ("heun", "rk4")
 ADAPTIVE = ("RK45", "DOP853")
-PAIRS = ("steps", "changes", "curvatures")
-"""How a state names the pairs of L-BFGS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +101,13 @@ def lbfgs(objective: Objective, settings: dict, seed, tol: float):
             return state.end("converged", converged=True)
         if state.step >= settings["max_steps"]:
             return state.end(f"used its {settings['max_steps']} steps")
-        old = zip(*(memory[name] for name in PAIRS), strict=True) if "steps" in memory else ()
-        pairs = deque(((s, c, float(k)) for s, c, k in old), maxlen=settings["pairs"])
-        found, _ = next_iterate(objective, state.x, fun, grad, pairs)
-        if found is None:
+        stored = zip(memory.get("steps", ()), memory.get("changes", ()), strict=True)
+        walk = Walk(objective.value_grad, state.x, settings["pairs"], fun, grad, stored)
+        if not walk.step():
             return state.end(f"found no lower point after {state.step} steps")
-        kept = dict(zip(PAIRS, map(list, zip(*pairs, strict=True)), strict=True)) if pairs else {}
-        return state.at(found[0], fun=found[1], grad=found[2], **kept)
+        pairs = walk.stored()
+        kept = {"steps": [p[0] for p in pairs], "changes": [p[1] for p in pairs]} if pairs else {}
+        return state.at(walk.x, fun=walk.fun, grad=walk.grad, **kept)
 
     return advance
 

@@ -23,6 +23,9 @@ class Arrays:
     xp: ModuleType
     device: object = None
 
+    def __reduce__(self):
+        return (namespace, ()) if self.host else (namespace, (self.device, self.xp))
+
     @functools.cached_property
     def host(self) -> bool:
         """True for plain numpy, where results may be written into buffers."""
@@ -58,8 +61,11 @@ class Arrays:
         return self.xp.take(self.xp.concat([a, rows], axis=0), self.put_in(order), axis=0)
 
     def dot(self, a, b):
-        """Row by row inner products over the last axis."""
-        return self.xp.vecdot(a, b) if self.host else self.xp.vecdot(a, b, axis=-1)
+        """Row by row inner products over the last axis, whose leading axes broadcast."""
+        if self.host:
+            return np.vecdot(a, b)
+        a, b = self.xp.broadcast_arrays(a, b)
+        return self.xp.vecdot(a, b, axis=-1)
 
     def matmul(self, a, b, out=None):
         return np.matmul(a, b, out=out) if self.host else self.xp.matmul(a, b)
@@ -76,6 +82,9 @@ class Arrays:
         return "numpy" if self.host else self.xp.__name__.removeprefix("array_api_compat.") + where
 
 
+NUMPY = Arrays(np)
+
+
 def namespace(device=None, xp=None) -> Arrays:
     """The arrays meant by `device` or `xp`: nothing for numpy, a name like `torch`, `torch:cuda:0`, `cupy`, or a
     namespace.
@@ -83,11 +92,11 @@ def namespace(device=None, xp=None) -> Arrays:
     Raises ValueError for other devices, ImportError naming the package or the extra that is missing.
     """
     if xp is None and device in (None, "numpy"):
-        return Arrays(np)
+        return NUMPY
     if xp is np:
         if device not in (None, "numpy", "cpu"):
             raise ValueError(f"device must be None, 'numpy' or 'cpu' with xp=numpy; got device={device!r}.")
-        return Arrays(np)
+        return NUMPY
     if xp is None:
         package, _, where = str(device).partition(":")
         if package not in ("torch", "cupy"):

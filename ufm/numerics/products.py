@@ -1,4 +1,4 @@
-"""Chains of factors: Z = A_D ... A_2 A_1, its derivatives, with any leading batch axes.
+"""Chains of factors: Z = A_D ... A_2 A_1, its derivatives, with any leading batch axes, in any array namespace.
 
 Z has few rows and the factors are wide, so everything is done from the left with thin matrices:
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 
-def _t(a: np.ndarray) -> np.ndarray:
-    return np.swapaxes(a, -1, -2)
+def _t(a):
+    return a.mT
 
 
 def padded(factors, shapes) -> list[np.ndarray]:
@@ -50,16 +50,22 @@ def product(factors) -> np.ndarray:
 
 def gradient(factors, P, G, out=None) -> list[np.ndarray]:
     """d<G, A_D ... A_1>/dA_l = P_l' R_l for every l, P being suffixes(factors), G of Z's shape; written to `out`."""
-    R, last = G, len(factors) - 1
-    if out is None:
-        out = [np.empty(np.broadcast_shapes(A.shape[:-2], G.shape[:-2]) + A.shape[-2:]) for A in factors]
+    R, result = G, []
     for l, A in enumerate(factors):
-        if l < last:
-            np.matmul(_t(P[l]), R, out=out[l])
-            R = R @ _t(A)
+        if P[l] is None:
+            result.append(stored(R, None if out is None else out[l]))
         else:
-            out[l][...] = R
-    return out
+            result.append(_t(P[l]) @ R if out is None else np.matmul(_t(P[l]), R, out=out[l]))
+            R = R @ _t(A)
+    return result
+
+
+def stored(found, place):
+    """What was found, in its place if there is one."""
+    if place is None:
+        return found
+    place[...] = found
+    return place
 
 
 def directional(factors, P, tangents) -> tuple[np.ndarray, list[np.ndarray | None]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.numerics import products
+from ufm.numerics.arrays import NUMPY, Arrays
 from ufm.objectives.fit import Fit
 from ufm.points import FactorPoint, LogitPoint, balanced_factors, frame, from_matrix
 from ufm.problem import Columns, Problem
@@ -25,15 +26,22 @@ class FactorObjective:
     collapsed: one column per class, H_1 (d_1, K) holding sqrt(n_c) times the class's features; the
     value is that of all N samples with equal features within a class. widths: hidden sizes, default the
     problem's; for linear models min(d_l, K) has the same minima (`reductions.width`). columns: other targets,
-    weights and scales than the problem's (soft labels, regression), with columns.Y of shape (K, M).
+    weights and scales than the problem's (soft labels, regression), with columns.Y of shape (K, M). on: the arrays of
+    value_grad and logits (`numerics.arrays`); on numpy losses and activations are the problem's own objects, the
+    user's included, elsewhere those that say what they are there. A row's numbers do not depend on its companions.
     """
 
     problem: Problem
     collapsed: bool = False
     widths: Sequence[int] | None = None
     columns: Columns | None = None
+    on: Arrays = NUMPY
 
     def __post_init__(self):
+        if not self.on.host:  # refused before any work where a loss or an activation is known to numpy only
+            self.problem.loss.on(self.on.xp)
+            if not self.problem.linear:
+                self.problem.activation.on(self.on.xp)
         if self.columns is not None and self.columns.Y.shape[0] != self.problem.K:
             raise ValueError(f"columns.Y must have K={self.problem.K} rows; got shape {self.columns.Y.shape}.")
         if (
@@ -48,7 +56,9 @@ class FactorObjective:
 
     @functools.cached_property
     def fit(self) -> Fit:
-        return Fit.of(self.problem, self.collapsed) if self.columns is None else Fit(self.problem.loss, self.columns)
+        if self.columns is None:
+            return Fit.of(self.problem, self.collapsed, self.on)
+        return Fit(self.problem.loss, self.columns, self.on)
 
     @functools.cached_property
     def shapes(self) -> list[tuple[int, int]]:
@@ -65,7 +75,7 @@ class FactorObjective:
 
     @functools.cached_property
     def ridge(self):
-        """The weight of every coordinate: a number when all are equal, else (size,)."""
+        """The weight of every coordinate: a number when all are equal, else (size,), on the host."""
         problem = self.problem
         if isinstance(problem.lam, float) and problem.bias in (None, problem.lam):
             return problem.lam
@@ -75,21 +85,33 @@ class FactorObjective:
             parts.append(np.full(problem.K, problem.bias))
         return np.concatenate(parts)
 
+    @functools.cached_property
+    def _ridge(self):
+        """`ridge` in the namespace."""
+        return self.ridge if np.ndim(self.ridge) == 0 else self.on.put_in(self.ridge)
+
+    @functools.cached_property
+    def host(self) -> FactorObjective:
+        """The same on numpy."""
+        return self if self.on.host else FactorObjective(self.problem, self.collapsed, self.widths, self.columns)
+
     def unpack(self, x) -> tuple[list[np.ndarray], np.ndarray | None]:
-        """(factors, b) as views into x (..., size)."""
-        lead, ends = x.shape[:-1], self.ends
-        factors = [
-            x[..., i:j].reshape(lead + shape) for i, j, shape in zip(ends[:-1], ends[1:], self.shapes, strict=True)
-        ]
+        """(factors, b) of x (..., size); views on numpy."""
+        lead, ends = tuple(x.shape[:-1]), self.ends
+        places = zip(ends[:-1], ends[1:], self.shapes, strict=True)
+        if self.on.host:
+            factors = [x[..., i:j].reshape(lead + shape) for i, j, shape in places]
+        else:
+            factors = [self.on.xp.reshape(x[..., i:j], lead + shape) for i, j, shape in places]
         return factors, None if self.problem.bias is None else x[..., ends[-1] :]
 
     def pack(self, factors, b=None) -> np.ndarray:
         """The flat vector of factors and bias (zero if the problem has one and none is given)."""
-        lead = factors[0].shape[:-2]
-        parts = [A.reshape((*lead, -1)) for A in factors]
+        lead, xp = tuple(factors[0].shape[:-2]), self.on.xp
+        parts = [xp.reshape(A, (*lead, -1)) for A in factors]
         if self.problem.bias is not None:
-            parts.append(np.zeros((*lead, self.problem.K)) if b is None else b)
-        return np.concatenate(parts, axis=-1)
+            parts.append(self.on.zeros((*lead, self.problem.K)) if b is None else b)
+        return xp.concat(parts, axis=-1)
 
     def point(self, x) -> FactorPoint:
         """The FactorPoint of a flat vector; a collapsed one is spread over its samples."""
@@ -133,28 +155,42 @@ class FactorObjective:
         Z = products.product(factors) if self.problem.linear else self.forward(factors)[0]
         return self.fit.value(Z, b) + 0.5 * np.sum(self.ridge * x * x, axis=-1)
 
-    def value_grad(self, x, weight=None):
-        """(F, gradient), shapes (...) and (..., size); `weight` (M,) replaces the columns' weights (mini-batches)."""
-        if np.shape(x)[-1] != self.size:
-            raise ValueError(f"x must have {self.size} coordinates on its last axis; got shape {np.shape(x)}.")
+    def value_grad(self, x, weight=None, buffers=(None, None)):
+        """(F, gradient), shapes (...) and (..., size); `weight`, (M,) or (..., M), replaces the columns' weights
+        (mini-batches), buffers as in `parts`."""
+        if x.shape[-1] != self.size:
+            raise ValueError(f"x must have {self.size} coordinates on its last axis; got shape {tuple(x.shape)}.")
+        fit, penalty, grad = self.parts(x, weight, buffers)
+        return fit + 0.5 * self.on.dot(penalty, x), grad
+
+    def parts(self, x, weight=None, buffers=(None, None), whole: bool = True):
+        """(g (...), ridge times x, gradient of F, or of g unless whole); on numpy gradient and ridge are written to
+        `buffers` if given."""
+        if self.on.host and x.ndim == 2 and len(x) == 1:  # matrices multiply faster than stacks of one
+            alone = (None if a is None else a[0] for a in (weight if np.ndim(weight) == 2 else None, *buffers))
+            rows = next(alone)
+            fit, penalty, grad = self.parts(x[0], weight if rows is None else rows, tuple(alone), whole)
+            return np.array([fit]), penalty[None], grad[None]
+        host = self.on.host
         factors, b = self.unpack(x)
-        grad = np.empty(x.shape)
-        parts, bias_part = self.unpack(grad)
+        grad = (np.empty(x.shape) if buffers[0] is None else buffers[0]) if host else None
+        places, bias_place = self.unpack(grad) if host else (None, None)
         if self.problem.linear:
             P = products.suffixes(factors)
-            Z = factors[0] if P[0] is None else P[0] @ factors[0]
-            value, G, Gb = self.fit.value_grad(Z, b, weight)
-            products.gradient(factors, P, G, parts)
+            value, G, Gb = self.fit.value_grad(factors[0] if P[0] is None else P[0] @ factors[0], b, weight)
+            found = products.gradient(factors, P, G, places)
         else:
             Z, inputs, slopes = self.forward(factors)
             value, G, Gb = self.fit.value_grad(Z, b, weight)
-            for part, found in zip(parts, self.backward(factors, inputs, slopes, G), strict=True):
-                part[...] = found
-        if bias_part is not None:
-            bias_part[...] = Gb
-        penalty = self.ridge * x
-        grad += penalty
-        return value + 0.5 * (penalty @ x if x.ndim == 1 else np.einsum("...i,...i->...", penalty, x)), grad
+            found = self.backward(factors, inputs, slopes, G, places)
+        if not host:
+            grad = self.pack(found, Gb)
+        elif bias_place is not None:
+            bias_place[...] = Gb
+        penalty = np.multiply(self.ridge, x, out=buffers[1]) if host else self._ridge * x
+        if whole:
+            grad += penalty
+        return value, penalty, grad
 
     def grad(self, x):
         return self.value_grad(x)[1]
@@ -184,24 +220,30 @@ class FactorObjective:
 
     def forward(self, factors):
         """(Z, inputs of every weight, sigma' at every hidden pre-activation)."""
-        sigma = self.problem.activation
+        sigma, slope = self._activation
         inputs, slopes = [factors[0]], []
         for W in factors[1:-1]:
             pre = W @ inputs[-1]
-            slopes.append(sigma.derivative(pre))
-            inputs.append(sigma.value(pre))
+            slopes.append(slope(pre))
+            inputs.append(sigma(pre))
         return factors[-1] @ inputs[-1], inputs, slopes
 
-    def backward(self, factors, inputs, slopes, G):
+    @functools.cached_property
+    def _activation(self):
+        """(sigma, sigma') in the namespace."""
+        own = self.problem.activation
+        return (own.value, own.derivative) if self.on.host else own.on(self.on.xp)
+
+    def backward(self, factors, inputs, slopes, G, out=None):
         """Gradients in all factors of what has gradient G in the output: those of the forward pass with the given
-        slopes."""
+        slopes; written to `out` (numpy) if given."""
         result = [None] * len(factors)
         for l in range(len(factors) - 1, 0, -1):
             if l < len(factors) - 1:
                 G = G * slopes[l - 1]
-            result[l] = G @ np.swapaxes(inputs[l - 1], -1, -2)
-            G = np.swapaxes(factors[l], -1, -2) @ G
-        result[0] = G
+            result[l] = G @ inputs[l - 1].mT if out is None else np.matmul(G, inputs[l - 1].mT, out=out[l])
+            G = factors[l].mT @ G
+        result[0] = products.stored(G, None if out is None else out[0])
         return result
 
     def backward_directional(self, factors, b, Z, inputs, slopes, tangents, db, dinputs, dslopes=None):

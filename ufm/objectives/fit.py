@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufm.losses import Loss
+from ufm.numerics.arrays import NUMPY, Arrays
 from ufm.problem import Columns, Problem
 
 
@@ -17,31 +18,42 @@ class Fit:
 
     loss: Loss
     columns: Columns
+    on: Arrays = NUMPY
 
     @functools.cached_property
-    def _scaled(self) -> bool:
-        return bool(np.any(self.columns.scale != 1.0))
+    def _constants(self):
+        """(Y, weight, scale or None) as arrays of the namespace."""
+        columns, put = self.columns, self.on.put_in
+        scale = put(columns.scale) if np.any(columns.scale != 1.0) else None
+        return put(columns.Y), put(columns.weight), scale
+
+    @functools.cached_property
+    def _on_rows(self):
+        """The loss for many calls on arrays (rows, K, M)."""
+        return self.loss.prepared(self.columns.Y) if self.on.host else self.loss.on(self.on.xp)
 
     @staticmethod
-    def of(problem: Problem, collapsed: bool) -> Fit:
-        return Fit(problem.loss, problem.classes if collapsed else problem.samples)
+    def of(problem: Problem, collapsed: bool, on: Arrays = NUMPY) -> Fit:
+        return Fit(problem.loss, problem.classes if collapsed else problem.samples, on)
 
     def logits(self, Z, b):
         """The columns the loss sees: scale_j z_j + b."""
-        Z = Z * self.columns.scale if self._scaled else Z
+        scale = self._constants[2]
+        Z = Z if scale is None else Z * scale
         return Z if b is None else Z + b[..., :, None]
 
     def value(self, Z, b=None):
         return self.loss.value(self.logits(Z, b), self.columns.Y) @ self.columns.weight
 
     def value_grad(self, Z, b=None, weight=None):
-        """(g, dg/dZ, dg/db); the last is None without a bias. `weight` replaces the columns' own (mini-batches)."""
-        columns = self.columns
-        weight = columns.weight if weight is None else weight
-        value, grad = self.loss.value_grad(self.logits(Z, b), columns.Y)
-        grad = grad * weight
-        dZ = grad * columns.scale if self._scaled else grad
-        return value @ weight, dZ, None if b is None else np.sum(grad, axis=-1)
+        """(g, dg/dZ, dg/db); the last is None without a bias. `weight`, (M,) or (..., M), replaces the columns' own
+        (mini-batches)."""
+        Y, own, scale = self._constants
+        weight, loss = own if weight is None else weight, self._on_rows if Z.ndim == 3 else self.loss.value_grad
+        value, grad = loss(self.logits(Z, b), Y)
+        grad = grad * (weight if weight.ndim == 1 else weight[..., None, :])
+        dZ = grad if scale is None else grad * scale
+        return self.on.dot(value, weight), dZ, None if b is None else self.on.xp.sum(grad, axis=-1)
 
     def hvp(self, Z, b, dZ, db):
         """Derivative of (dg/dZ, dg/db) along (dZ, db)."""

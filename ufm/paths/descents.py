@@ -22,8 +22,10 @@ from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.paths.gauge import align_gauge, class_logits_along
 from ufm.points import LogitPoint, logit_point_of
-from ufm.solvers.lbfgs import finish, lbfgs
+from ufm.solvers.finish import finish
+from ufm.solvers.methods.lbfgs import LBFGS
 from ufm.solvers.newton import scaled_hessian
+from ufm.solvers.runner import run_on
 
 KEPT = 200
 """At most so many points of a descent are kept."""
@@ -196,8 +198,9 @@ def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: 
             end = found
             break
     else:
-        x, end, *_ = lbfgs(objective, record.x, tol)
-    point = end.point if end is not None else objective.to_logits(x, tol=1e-12, collapse=objective.collapsed)
+        point = run_on(objective, record.x, LBFGS(), tol).logit_point()
+    if end is not None:
+        point = end.point
     critical = classify(point)
     last = align_gauge(objective, objective.lift(point), record.x, 5, fresh=True)
     record(0, critical.fun, None, last)

@@ -17,65 +17,70 @@ methods whose steps are combinations of gradients (`spans`):
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ufm.numerics.arrays import namespace
 from ufm.objectives.factors import FactorObjective
-from ufm.objectives.rows import BatchObjective
 from ufm.objectives.stationary import halts
-from ufm.solvers.methods.descent import Descent
+from ufm.solvers.result import CONVERGED, Reason, Status
 
-NUMPY = namespace()
+if TYPE_CHECKING:
+    from ufm.solvers.methods.descent import Descent
 
 
 def descend(
-    objective: BatchObjective, X, method: Descent, tol: float, draws, ended, tick=lambda: None, watch=None
+    objective: FactorObjective, X, method: Descent, tol: float, draws, ended, tick=lambda *_: None, watch=None
 ) -> None:
     """Run every row of X (B, size) until `stationary.halts` (full batch), divergence or its last step.
 
-    draws: one generator per row, for its mini-batches. `ended(labels, x, nit, nfev, sentence)` receives rows as they
-    end; `tick()` is called every step and may raise; `watch(step, fun, grad, x)` sees the rows at every step.
+    draws: one generator per row, for its mini-batches. `ended(labels, x, nit, nfev, reason)` receives rows as they end;
+    `tick(labels, nit, x)` is called every step and may raise; `watch(labels, nit, fun, grad, x)` sees every iterate, as
+    numpy arrays, and returns the mask of rows to stop, or None.
     """
     on, xp, lr = objective.on, objective.on.xp, method.lr
     labels = np.arange(X.shape[0])
     x, last = X, X + 0.0
     state = method.init(on, objective, x)
-    apart = method.decay == "decoupled"
-    batches = (
-        None
-        if method.batch is None
-        else [minibatches(len(objective.single.fit.columns.weight), method.batch, draw) for draw in draws]
-    )
+    apart, steps = method.decay == "decoupled", method.steps
+    batches = None
+    if method.batch is not None:
+        batches = [minibatches(len(objective.fit.columns.weight), method.batch, draw) for draw in draws]
     buffers = (np.empty_like(X), np.empty_like(X)) if on.host else (None, None)
-    for step in range(method.steps + 1):
-        tick()
+    too_large = f"lr={lr:g} is too large here"
+
+    def end(mask, at, nit, reason):
+        index = np.flatnonzero(mask)
+        if len(index):
+            ended(labels[index], on.rows(at, index), np.full(len(index), nit), None, reason)
+
+    for step in range(steps + 1):
+        tick(labels, step, x)
         weight = None if batches is None else on.put_in(np.stack([next(batches[label]) for label in labels]))
         fit, penalty, own = objective.parts(x, weight, buffers, not apart)
         grad = own + penalty if apart else own
-        if watch is not None:
-            watch(step, on.take_out(fit + 0.5 * on.dot(penalty, x)), on.take_out(grad), on.take_out(x))
         square = on.take_out(on.dot(grad, grad))
-        bad = ~np.isfinite(square)
+        over = bad = ~np.isfinite(square)
+        if watch is not None:
+            stop = watch(labels, step, *map(on.take_out, (fit + 0.5 * on.dot(penalty, x), grad, x)))
+            if stop is not None and stop.any():
+                end(stop, x, step, Reason(Status.STOPPED))
+                over, bad = over | stop, bad & ~stop
         if bad.any():  # a square may overflow before the gradient and the value do
             finite = xp.isfinite(fit + 0.5 * on.dot(penalty, x)) & xp.all(xp.isfinite(grad), axis=-1)
-            bad = ~np.array(on.take_out(finite))
-        done = np.zeros(len(labels), dtype=bool) if batches is not None else ~bad & (square <= tol * tol)
-        if (low := np.flatnonzero(done)).size:
-            done[low] = halts(objective.single, on.take_out(on.rows(x, low)), np.sqrt(square[low]), tol)
-        if bad.any():
-            index = np.flatnonzero(bad)
-            ended(
-                labels[index],
-                on.rows(last, index),
-                np.full(len(index), max(step - 1, 0)),
-                None,
-                f"diverged at step {step}: lr={lr:g} is too large here",
-            )
-        if done.any():
-            index = np.flatnonzero(done)
-            ended(labels[index], on.rows(x, index), np.full(len(index), step), None, "converged")
-        if (bad | done).any():
-            index = np.flatnonzero(~(bad | done))
+            finite = np.array(on.take_out(finite))
+            over, bad = over & ~(bad & finite), bad & ~finite
+            end(bad, last, max(step - 1, 0), Reason(Status.DIVERGED, f"diverged at step {step}: {too_large}"))
+        small = square <= tol * tol
+        if batches is None and small.any():
+            low = np.flatnonzero(small & ~over)
+            done = np.zeros(len(labels), dtype=bool)
+            if len(low):
+                done[low] = halts(objective.host, on.take_out(on.rows(x, low)), np.sqrt(square[low]), tol)
+            end(done, x, step, CONVERGED)
+            over = over | done
+        if over.any():
+            index = np.flatnonzero(~over)
             labels = labels[index]
             if not len(labels):
                 return
@@ -83,14 +88,14 @@ def descend(
             penalty = on.rows(penalty, index)
             state = tuple(on.rows(part, index) for part in state)
             buffers = tuple(None if a is None else a[: len(index)] for a in buffers)
-        if step == method.steps:
+        if step == steps:
             break
-        move, state = method.direction(on, objective.single, own, state, step + 1)
+        move, state = method.direction(on, objective, own, state, step + 1)
         if apart:
             move = move + penalty
         move = np.multiply(move, lr, out=buffers[1]) if on.host else lr * move
         x, last = np.subtract(x, move, out=last) if on.host else x - move, x
-    ended(labels, x, np.full(len(labels), method.steps), None, f"used its {method.steps} steps")
+    ended(labels, x, np.full(len(labels), steps), None, Reason(Status.STEPS, f"used its {steps} steps"))
 
 
 def minibatches(size: int, batch: int, draw: np.random.Generator):
@@ -103,22 +108,60 @@ def minibatches(size: int, batch: int, draw: np.random.Generator):
             yield weight
 
 
-def narrow(objective: BatchObjective, X):
+def narrow(objective: FactorObjective, X):
     """(objective, X, lift) at width K + M for L = 1 where that halves the width, else what was given and None.
 
     `lift(labels, x)` takes rows of the narrow problem back to the width of the given one.
     """
-    single = objective.single
-    (d, M), (K, _) = single.shapes[0], single.shapes[-1]
-    if len(single.shapes) != 2 or d < 2 * (K + M):
+    whole = objective.host
+    (d, M), (K, _) = whole.shapes[0], whole.shapes[-1]
+    if len(whole.shapes) != 2 or d < 2 * (K + M):
         return objective, X, None
-    (H, W), b = BatchObjective(single, NUMPY).unpack(X)
-    Q = np.linalg.qr(np.concatenate([H, np.swapaxes(W, -1, -2)], axis=-1))[0]
-    small = FactorObjective(single.problem, single.collapsed, (K + M,))
-    across = np.swapaxes(Q, -1, -2)
+    (H, W), b = whole.unpack(X)
+    Q = np.linalg.qr(np.concatenate([H, W.mT], axis=-1))[0]
+    small = FactorObjective(whole.problem, whole.collapsed, (K + M,), on=objective.on)
 
     def lift(labels, x):
-        (H, W), b = BatchObjective(small, NUMPY).unpack(np.ascontiguousarray(x))
-        return single.pack([Q[labels] @ H, W @ across[labels]], b)
+        (H, W), b = small.host.unpack(np.ascontiguousarray(x))
+        return whole.pack([Q[labels] @ H, W @ Q[labels].mT], b)
 
-    return BatchObjective(small, objective.on), small.pack([across @ H, W @ Q], b), lift
+    return small, small.host.pack([Q.mT @ H, W @ Q], b), lift
+
+
+def gradient_flow(
+    objective: FactorObjective,
+    x,
+    tol: float,
+    time: float = 1e4,
+    integrator: str = "RK45",
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    watch=None,
+):
+    """(x, steps, evaluations, Reason) of dx/dt = -grad F(x) at the given time or where `stationary.halts`.
+
+    F falls along the exact flow; `rtol`, `atol` bound the integrator's local error. `watch(steps, fun, grad, x)` sees
+    every step and ends the run with True.
+    """
+    from scipy import integrate
+
+    classes = {"RK45": integrate.RK45, "DOP853": integrate.DOP853, "BDF": integrate.BDF, "LSODA": integrate.LSODA}
+    solver = classes[integrator](
+        lambda t, x: -objective.grad(x), 0.0, np.array(x, dtype=float), time, rtol=rtol, atol=atol
+    )
+    steps = 0
+    while True:
+        fun, grad = objective.value_grad(solver.y)
+        if watch is not None and watch(steps, fun, grad, solver.y):
+            return solver.y, steps, solver.nfev + steps, Reason(Status.STOPPED)
+        norm = np.linalg.norm(grad)
+        if norm <= tol and halts(objective, solver.y, norm, tol):
+            return solver.y, steps, solver.nfev + steps, CONVERGED
+        if solver.status == "finished":
+            reached = Reason(Status.TIME, f"reached its end time at t={solver.t:.6g}")
+            return solver.y, steps, solver.nfev + steps, reached
+        if solver.status != "running":
+            failed = Reason(Status.FAILED, f"the integrator failed at t={solver.t:.6g}")
+            return solver.y, steps, solver.nfev + steps, failed
+        solver.step()
+        steps += 1

@@ -6,18 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ufm.numerics import arguments, interruption
-from ufm.numerics.bars import progress_bar
+from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 from ufm.numerics.renamed import renamed
-from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Shown
 from ufm.numerics.words import named_arguments
-from ufm.objectives.clarke import kinked
 from ufm.problem import Problem
-from ufm.solvers.batch.engine import run_batch
-from ufm.solvers.minimize import minimize
+from ufm.solvers.batch import run_batch
 from ufm.solvers.result import Result
 
 
@@ -100,23 +97,8 @@ def multistart(
     seed = seed_sequence(rng)
     if widths is not None:
         return _narrow(problem, count, seed, method, _widths(problem, widths, method, options), progress, **options)
-    finished_alone = method == "lbfgs" and kinked(problem)
-    if (
-        count > 1
-        and method not in ("newton", "flow")
-        and not finished_alone
-        and not options.get("trace")
-        and options.get("callback") is None
-    ):
-        return _together(problem, count, seed, method, progress, **options)
-    return _one_by_one(problem, count, seed, method, progress, **options)
-
-
-def _together(problem, count, seed, method, progress, /, *, trace=0, callback=None, **options) -> Multistart:
-    """All starts as one batch; the numbers are those of `minimize` for each."""
-    arguments.integer("trace", trace, 0)
     runs = run_batch(problem, count, seed, method, progress=progress, **options)
-    return Multistart(tuple(runs.results()), count, seed_record(seed), not runs.done.all())
+    return Multistart(tuple(runs.reached()), count, seed_record(seed), not runs.done.all())
 
 
 def _widths(problem: Problem, widths, method: str, options: dict) -> list[int]:
@@ -145,7 +127,7 @@ def _narrow(problem, count, seed, method, widths, progress, **options) -> Multis
         if not index:
             continue
         batch = run_batch(replace(problem, d=width), index, seed, method, progress=progress, **options)
-        done += zip(index, batch.results(), strict=False)
+        done += zip(index, batch.reached(), strict=False)
         if not batch.done.all():
             interrupted = True
             break
@@ -160,19 +142,3 @@ def _narrow(problem, count, seed, method, widths, progress, **options) -> Multis
         seed_record(seed),
         interrupted,
     )
-
-
-def _one_by_one(problem, count, seed, method, progress, /, **options) -> Multistart:
-    done = []
-    try:
-        for i in progress_bar(range(count), desc="starts", progress=progress):
-            done.append(
-                minimize(
-                    problem, method=method, rng=child(seed, i), progress=progress if count == 1 else False, **options
-                )
-            )
-            if done[-1].interrupted:
-                break
-    except KeyboardInterrupt:
-        interruption.pass_on()
-    return Multistart(tuple(done), count, seed_record(seed), len(done) < count or done[-1].interrupted)

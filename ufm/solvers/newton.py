@@ -17,6 +17,7 @@ from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked, converged
 from ufm.points import LogitPoint
+from ufm.solvers.result import CONVERGED, Reason, Status
 
 FORMED = 1500
 """Largest stratum whose Hessian is formed for a Newton step."""
@@ -29,33 +30,35 @@ scaled_hessian = Stratum.scaled_hessian
 def newton_on_stratum(
     point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True
 ):
-    """(Stratum at the end, steps, sentence): Newton for critical points of F_r from a LogitPoint.
+    """(Stratum at the end, steps, Reason): Newton for critical points of F_r from a LogitPoint.
 
-    Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate. to_minimum: give up
+    Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate and ends the run with
+    True. to_minimum: give up
     where the Hessian has a negative eigenvalue, since Newton would go to a saddle there. drop: lower the rank when a
     singular value is pulled to zero; False stays on the stratum of the start.
     """
     here = Stratum(point)
     for steps in range(max_steps):
-        if watch is not None:
-            watch(steps, here)
+        if watch is not None and watch(steps, here):
+            return here, steps, Reason(Status.STOPPED)
         if here.grad_norm <= asked(tol, here.ridge_norm):
-            return here, steps, "converged"
+            return here, steps, CONVERGED
         lower = _without_dying_modes(here) if drop else None
         if lower is not None:
             here = lower
             continue
-        step = _newton_direction(here, to_minimum)
+        step = newton_direction(here, to_minimum)
         if step is None:
-            return here, steps, "Newton gave up: the Hessian has a direction of descent"
+            return here, steps, Reason(Status.STALLED, "Newton gave up: the Hessian has a direction of descent")
         after = _damped_step(here, step)
         if after is None:
-            return here, steps, f"Newton stalled at gradient norm {here.grad_norm:.2e}"
+            return here, steps, Reason(Status.STALLED, f"Newton stalled at gradient norm {here.grad_norm:.2e}")
         here = after
-    return here, max_steps, f"Newton used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
+    said = f"Newton used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
+    return here, max_steps, Reason(Status.STEPS, said)
 
 
-def _newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
+def newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
     """-H^+ g, with eigenvalues below 1e-11 of the largest counted as zero modes; Cholesky where it exists.
 
     None if the Hessian is indefinite and only a minimum will do.
@@ -150,19 +153,20 @@ def _without_dying_modes(here: Stratum) -> Stratum | None:
 def newton_on_factors(
     objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000, watch=None
 ):
-    """(x, steps, sentence): Newton in factor space with a dense Hessian, zero modes projected out.
+    """(x, steps, Reason): Newton in factor space with a dense Hessian, zero modes projected out.
 
     Declines, saying so, when the problem has more than `limit` coordinates.
     """
     if objective.size > limit:
-        return x, 0, f"Newton in factor space was not tried: {objective.size} coordinates, limit {limit}"
+        said = f"Newton in factor space was not tried: {objective.size} coordinates, limit {limit}"
+        return x, 0, Reason(Status.DECLINED, said)
     g = objective.grad(x)
     for steps in range(max_steps):
         norm = np.linalg.norm(g)
-        if watch is not None:
-            watch(steps, objective.value(x), g, x)
+        if watch is not None and watch(steps, objective.value(x), g, x):
+            return x, steps, Reason(Status.STOPPED)
         if norm <= tol and converged(objective, x, g, tol):
-            return x, steps, "converged"
+            return x, steps, CONVERGED
         values, vectors = linalg.eigh(objective.hessian(x), check_finite=False)
         keep = np.abs(values) > 1e-9 * np.max(np.abs(values))
         step = vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep])
@@ -172,6 +176,7 @@ def newton_on_factors(
             if np.linalg.norm(g_trial) < (1 - 1e-4 * 0.5**halvings) * norm:
                 break
         else:
-            return x, steps, f"Newton stalled at gradient norm {norm:.2e}"
+            return x, steps, Reason(Status.STALLED, f"Newton stalled at gradient norm {norm:.2e}")
         x, g = trial, g_trial
-    return x, max_steps, f"Newton used its {max_steps} steps; gradient norm {np.linalg.norm(g):.2e}"
+    said = f"Newton used its {max_steps} steps; gradient norm {np.linalg.norm(g):.2e}"
+    return x, max_steps, Reason(Status.STEPS, said)

@@ -77,7 +77,7 @@ def newton_on_piece(objective: FactorObjective, x, width: float, slope: float, w
 
 def _newton(here: Gated, kinks, most: int = 20) -> tuple[Gated | None, int]:
     """KKT steps until they gain nothing: (the end or None, steps)."""
-    merit = _merit(here, kinks)
+    merit = merit_of(here, kinks)
     for step in range(most):
         if merit <= 1e-16:
             break
@@ -88,7 +88,7 @@ def _newton(here: Gated, kinks, most: int = 20) -> tuple[Gated | None, int]:
     return (here if merit <= ENOUGH else None), step
 
 
-def _merit(here: Gated, kinks) -> float:
+def merit_of(here: Gated, kinks) -> float:
     """Gradient relative to the ridge's own and pre-activations at kinks relative to their layer's largest, as one
     norm."""
     ridge = max(np.linalg.norm(here.objective.ridge * here.x), 1e-300)
@@ -117,7 +117,7 @@ def _kkt_steps(here: Gated, kinks):
         change = np.where(heard, step[n:] / np.where(heard, signals, 1.0), 0.0)
         gates = scattered(gathered(here.gates, kinks) + change, here.gates, kinks)
         after = Gated.of(here.objective, here.x + step[:n], gates)
-        yield _merit(after, kinks), after
+        yield merit_of(after, kinks), after
 
 
 def _curvature(here: Gated, kinks, tol: float = 1e-7):

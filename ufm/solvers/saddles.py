@@ -13,6 +13,7 @@ from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked
 from ufm.points import LogitPoint
 from ufm.solvers.newton import newton_on_stratum, scaled_hessian
+from ufm.solvers.result import Reason, Status
 
 
 def find_saddle(
@@ -23,7 +24,7 @@ def find_saddle(
     radius: float = 0.3,
     ceiling: float = np.inf,
 ):
-    """(Stratum at the end, steps, sentence) of a search for a critical point of F_r of the given index from a
+    """(Stratum at the end, steps, Reason) of a search for a critical point of F_r of the given index from a
     LogitPoint.
 
     index 0 goes down to a minimum of the stratum. radius: longest step, relative to the length of the balanced factors.
@@ -33,15 +34,11 @@ def find_saddle(
     here = Stratum(point)
     for steps in range(max_steps):
         if not here.point.rank:
-            return here, steps, "ended at zero"
-        if here.fun > ceiling or here.size < index:
-            return (
-                here,
-                steps,
-                f"left the region below {ceiling:.6g}"
-                if here.fun > ceiling
-                else f"the stratum has fewer than {index} dimensions",
-            )
+            return here, steps, Reason(Status.STALLED, "ended at zero")
+        if here.fun > ceiling:
+            return here, steps, Reason(Status.STALLED, f"left the region below {ceiling:.6g}")
+        if here.size < index:
+            return here, steps, Reason(Status.DECLINED, f"the stratum has fewer than {index} dimensions")
         values, vectors = linalg.eigh(scaled_hessian(here), check_finite=False)
         g = vectors.T @ (here.scale * here.gradient())
         size = np.max(np.abs(values))
@@ -57,9 +54,10 @@ def find_saddle(
         step *= min(1.0, longest / length) if length else 1.0
         after = _move(here, here.scale * (vectors @ step))
         if after is None:
-            return here, steps, "the step left the stratum"
+            return here, steps, Reason(Status.STALLED, "the step left the stratum")
         here = after
-    return here, max_steps, f"used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
+    said = f"used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
+    return here, max_steps, Reason(Status.STEPS, said)
 
 
 def _move(here: Stratum, step) -> Stratum | None:

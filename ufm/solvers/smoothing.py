@@ -5,7 +5,6 @@ Source: chen12.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +12,10 @@ from scipy import linalg
 
 from ufm.activations import smoothed
 from ufm.objectives.factors import FactorObjective
-from ufm.solvers.lbfgs import next_iterate
+from ufm.solvers.lbfgs import Walk
 
-STEPS, MEMORY = 1500, 20
-"""L-BFGS steps on every rung, and memory."""
+STEPS, PAIRS = 1500, 20
+"""L-BFGS steps on every rung, and its pairs."""
 CURVED, NEWTON = 700, 150
 """Coordinates up to which Newton takes over from L-BFGS on a rung, and most of its steps, fewer above 200
 coordinates."""
@@ -27,19 +26,16 @@ NEAR, FLAT = 1e-3, 1e-9
 def descend(objective: FactorObjective, x, width: float, slope: float):
     """(x, steps, evaluations) of L-BFGS, then Newton, on the smoothed model."""
     soft = softened(objective, width, slope)
-    fun, grad = soft.value_grad(x)
-    pairs, nfev = deque(maxlen=MEMORY), 1
-    enough, steps = NEAR if objective.size <= CURVED else FLAT, 0
-    while steps < STEPS and np.linalg.norm(grad) > enough * np.linalg.norm(soft.ridge * x):
-        found, more = next_iterate(soft, x, fun, grad, pairs)
-        nfev += more
-        if found is None:
+    walk, steps = Walk(soft.value_grad, x, PAIRS), 0
+    enough = NEAR if objective.size <= CURVED else FLAT
+    while steps < STEPS and np.linalg.norm(walk.grad) > enough * np.linalg.norm(soft.ridge * walk.x):
+        if not walk.step():
             break
-        (x, fun, grad), steps = found, steps + 1
+        steps += 1
     if objective.size > CURVED:
-        return x, steps, nfev
-    x, more = _newton_descent(soft, x)
-    return x, steps + more, nfev + more
+        return walk.x, steps, walk.nfev
+    x, more = _newton_descent(soft, walk.x)
+    return x, steps + more, walk.nfev + more
 
 
 def softened(objective: FactorObjective, width: float, slope: float) -> FactorObjective:

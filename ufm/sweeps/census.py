@@ -24,7 +24,7 @@ from ufm.numerics.statistics import share
 from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
-from ufm.solvers import choices
+from ufm.solvers import starts as start_kinds
 from ufm.solvers.methods.method import METHODS, method_of
 
 SHOWN = 6
@@ -182,7 +182,7 @@ def _cell(problem: Problem, name: str, value, options: dict):
     method = families.choice("method", given.get("method", "lbfgs"), METHODS.members())
     if name not in ("method", "space", "scale", "tol", "starts"):
         settings = {k: v for k, v in given.items() if k not in OWN and k not in MACHINE}
-        space = choices.space_of(problem, None, method, given.get("space"))
+        space = start_kinds.space_of(problem, None, method, given.get("space"))
         method_of(method, settings, problem, space)
     elif name == "scale" and value is not None:
         arguments.positive("scale", value)

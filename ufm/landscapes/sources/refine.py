@@ -10,7 +10,6 @@ neurons, so that more starts end low; `solvers.kinks` then takes the end to a st
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +26,7 @@ from ufm.objectives.factors import FactorObjective
 from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.solvers.kinks import finish_on_kinks
-from ufm.solvers.lbfgs import next_iterate
+from ufm.solvers.lbfgs import Walk
 from ufm.structures import relu_collapse
 
 COARSE = (0.3, 0.1, 0.03, 0.01)
@@ -35,7 +34,7 @@ COARSE = (0.3, 0.1, 0.03, 0.01)
 on."""
 STEPS = 300
 """L-BFGS steps at each."""
-MEMORY = 20
+PAIRS = 20
 """Its memory."""
 SPARE = 2
 """Neurons that a start has beyond those it uses, where the widths allow."""
@@ -83,15 +82,11 @@ def coarse(small: Problem, factors, schedule) -> FactorPoint:
     x = FactorObjective(small).pack(factors)
     for eps in schedule:
         soft = FactorObjective(replace(small, activation=smooth_relu(eps)))
-        fun, grad = soft.value_grad(x)
-        pairs = deque(maxlen=MEMORY)
+        walk = Walk(soft.value_grad, x, PAIRS)
         for _ in range(STEPS):
-            if np.linalg.norm(grad) <= 1e-2 * small.Lam:
+            if np.linalg.norm(walk.grad) <= 1e-2 * small.Lam or not walk.step():
                 break
-            found, _ = next_iterate(soft, x, fun, grad, pairs)
-            if found is None:
-                break
-            x, fun, grad = found
+        x = walk.x
     return FactorObjective(small).point(x)
 
 

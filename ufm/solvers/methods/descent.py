@@ -10,7 +10,7 @@ a success only where the gradient of F is small. Source: loshchilov19.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ufm.numerics import arguments
 from ufm.solvers.methods.method import Method, fraction, one_of, setting, whole
@@ -23,7 +23,12 @@ def _batch(name: str, value) -> int | None:
 @dataclass(frozen=True)
 class Descent(Method):
     """Steps x <- x - lr direction of one length, on all rows at once, until the gradient is small or the steps are
-    used."""
+    used.
+
+    spans: whether its steps are combinations of gradients, so that at L = 1 they stay in the span of the start.
+    """
+
+    spans: ClassVar[bool] = False
 
     lr: float = setting(0.01, arguments.positive, "learning rate")
     batch: int | None = setting(None, _batch, "samples per step, drawn epoch by epoch (none: all)")
@@ -37,6 +42,23 @@ class Descent(Method):
     def direction(self, on, objective, grad, state: tuple, t: int) -> tuple[Any, tuple]:
         """(direction, state) of step t = 1, 2, ... from the gradient (rows, size), which may be written to."""
         raise NotImplementedError
+
+    def run(self, chunk) -> None:
+        from ufm.solvers import descent
+
+        objective, X, lift = chunk.objective, chunk.X, None
+        if self.spans and self.decay == "coupled" and chunk.watch is None:
+            objective, X, lift = descent.narrow(objective, X)
+        x, ended, tick = objective.on.put_in(X), chunk.ended, chunk.tick
+        if lift is not None:
+
+            def ended(labels, x, *said):
+                chunk.ended(labels, lift(labels, objective.on.take_out(x)), *said)
+
+            def tick(labels, nit, x):
+                chunk.tick(labels, nit, x, lift)
+
+        descent.descend(objective, x, self, chunk.tol, chunk.draws, ended, tick, chunk.watch)
 
     def check(self, problem, space: str) -> None:
         if self.batch is None:

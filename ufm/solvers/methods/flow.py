@@ -21,6 +21,21 @@ class Flow(Method):
     rtol: float = setting(1e-6, arguments.positive, "relative error per step")
     atol: float = setting(1e-9, arguments.positive, "absolute error per step")
 
+    def run(self, chunk) -> None:
+        import numpy as np
+
+        from ufm.solvers.descent import gradient_flow
+
+        label = np.zeros(1, dtype=int)
+        for part in chunk.alone():
+
+            def watch(nit, fun, grad, x, part=part):
+                part.tick(label, nit, x[None])
+                return part.watch is not None and part.watch(label, nit, [fun], [grad], x[None])[0]
+
+            x, nit, nfev, reason = gradient_flow(part.objective.host, part.X[0], part.tol, **self.settings, watch=watch)
+            part.ended(label, x[None], np.array([nit]), np.array([nfev]), reason)
+
     @property
     def every(self) -> int:
         return 10

@@ -16,7 +16,6 @@ class GradientDescent(Heavy):
     name = "gd"
     title = "gradient descent"
     spans = True
-    """Steps are combinations of gradients: at L = 1 they stay in the span of the start (`solvers.descent.narrow`)."""
 
     lr: float = setting(0.5, arguments.positive, "learning rate")
     momentum: float = setting(0.0, fraction, "momentum")

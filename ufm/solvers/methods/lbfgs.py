@@ -22,3 +22,12 @@ class LBFGS(Method):
 
     max_steps: int = setting(10_000, whole, "most steps")
     pairs: int = setting(10, whole, "stored pairs of L-BFGS")
+
+    @property
+    def arrays(self) -> int:
+        return 4 * self.pairs
+
+    def run(self, chunk) -> None:
+        from ufm.solvers import finish
+
+        finish.run_lbfgs(self, chunk)

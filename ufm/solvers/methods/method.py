@@ -76,6 +76,16 @@ class Method:
     def check(self, problem, space: str) -> None:
         """ValueError where the method cannot run on this problem in this space."""
 
+    def run(self, chunk) -> None:
+        """Take every row of a chunk (`solvers.runner.Chunk`) from chunk.X to its end: `chunk.tick` at every step,
+        `chunk.watch` where it is not None, `chunk.ended` where rows end."""
+        raise NotImplementedError
+
+    @property
+    def arrays(self) -> int:
+        """Arrays of the size of a start that are kept for it."""
+        return 4
+
     @property
     def every(self) -> int:
         """Steps between two records of a trace that is to be drawn: about four hundred records."""

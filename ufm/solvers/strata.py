@@ -1,6 +1,6 @@
 """Newton on the rank stratum for many points at once: starts of equal rank are a leading axis.
 
-The same steps as `solvers.newton` and the same acceptance as `solvers.lbfgs.finish`: gradient and Hessian of F_r are
+The same steps as `solvers.newton` and the same acceptance as `solvers.finish`: gradient and Hessian of F_r are
 assembled for all points of one rank together, each point is damped, loses modes and ends by itself. Runs in numpy on
 the host.
 """
@@ -238,12 +238,13 @@ def _outer_sums(inner, outer):
 
 @dataclass
 class Ends:
-    """Where Newton ended, per point: rank, U (K, r), s, Vt, b as lists; value, gradient norm, steps and acceptance as
-    arrays."""
+    """Where Newton ended, per point: rank, U (K, r), s, Vt, b as lists; value, gradient norm, that of the ridge's own,
+    steps and acceptance as arrays."""
 
     points: list
     fun: np.ndarray
     grad_norm: np.ndarray
+    ridge_norm: np.ndarray
     steps: np.ndarray
     accepted: np.ndarray
 
@@ -259,6 +260,7 @@ def finish(problem: Problem, Z, b, fun, tol: float, saddles, block: int, max_ste
         [None] * count,
         np.full(count, np.inf),
         np.full(count, np.inf),
+        np.zeros(count),
         np.zeros(count, dtype=int),
         np.zeros(count, dtype=bool),
     )
@@ -398,6 +400,7 @@ def _end(here: Strata, rows, steps, over, saddles, fun, tol, ends: Ends, offset:
         return
     at = offset + rows[index]
     ends.fun[at], ends.grad_norm[at], ends.steps[at] = here.fun[index], here.grad_norm[index], steps[index]
+    ends.ridge_norm[at] = here.ridge_norm[index]
     slack = 1e-9 * np.maximum(1.0, np.abs(fun[rows[index]]))
     good = (here.grad_norm[index] <= asked(tol, here.ridge_norm[index])) & (here.fun[index] <= fun[rows[index]] + slack)
     ask = np.flatnonzero(good & ~saddles[rows[index]])

@@ -1,0 +1,282 @@
+"""Newton's finish: from where a descent stands to the critical point it is going to, for one row or for many.
+
+The product is cut to the modes that live, Newton takes that to `tol` on the rank stratum. Accepted only if the value
+did not rise and no direction of descent is left on the stratum; otherwise the descent goes on to a smaller gradient. In
+factor space the point is lifted back in the frames where the descent stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from ufm.objectives.factors import FactorObjective
+from ufm.objectives.logits import Stratum
+from ufm.objectives.stationary import asked
+from ufm.points import LogitPoint
+from ufm.solvers import lbfgs, newton, strata
+from ufm.solvers.kinks import KINKED, finish_on_kinks, finished_on_kinks
+from ufm.solvers.newton import extreme_curvatures, living_modes, newton_on_stratum, scaled_hessian
+from ufm.solvers.result import CONVERGED, BatchResult, Reason, Status
+
+LATE_STAGE = 1e-4
+"""Gradient (sup norm, in units of Lam) up to which Newton is tried where it has to do without a dense Hessian."""
+BLOCK = 2**26
+"""Bytes of dense Hessians at a time."""
+HUGE = 1e8
+"""Logits beyond this are those of a run that diverged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An accepted end: its point, value, gradient norm and that of the ridge's own, and Newton's steps."""
+
+    point: LogitPoint
+    fun: float
+    grad_norm: float
+    ridge_norm: float
+    steps: int
+
+
+def found_from(objective: FactorObjective, X, fun, saddles, tol: float, memory: float) -> Iterator[tuple[int, Found]]:
+    """(row, where Newton ended) for the rows of X (B, size) that are accepted, on the host.
+
+    fun (B,): values; saddles (B,): take a saddle too. memory: bytes for dense Hessians.
+    """
+    problem = objective.problem
+    K, b = problem.K, objective.unpack(X)[1]
+    dimension = K * K + (0 if b is None else K)
+    if dimension > newton.FORMED or not (objective.collapsed or problem.loss.convex):
+        for i, x in enumerate(X):
+            stratum, steps = finish(objective, x, fun[i], tol, accept_saddle=bool(saddles[i]))
+            if stratum is not None:
+                yield i, Found(stratum.point, stratum.fun, stratum.grad_norm, stratum.ridge_norm, steps)
+        return
+    Z = class_columns(objective, X)
+    ends = strata.finish(problem, Z, b, fun, tol, saddles, _block(dimension, K, memory))
+    for i in np.flatnonzero(ends.accepted):
+        point = LogitPoint(problem, *_turned(ends.points[i]))
+        yield int(i), Found(point, ends.fun[i], ends.grad_norm[i], ends.ridge_norm[i], int(ends.steps[i]))
+
+
+def class_columns(objective: FactorObjective, X) -> np.ndarray:
+    """Class means of the logits without the bias times sqrt(n_c), (B, K, K), in the arithmetic of
+    points.from_matrix."""
+    problem, Z = objective.problem, objective.logits(X) * objective.fit.columns.scale
+    if not objective.collapsed and problem.N != problem.K:
+        Z = Z @ (problem.samples.Y.T / problem.counts)
+    return Z * np.sqrt(problem.counts)
+
+
+def _block(dimension: int, K: int, memory: float) -> int:
+    return max(1, int(min(memory, BLOCK) // (8 * (6 * dimension**2 + 4 * K**3))))
+
+
+def _turned(found):
+    U, s, Vt, b = found
+    return U, s, Vt.T, b
+
+
+def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle: bool = False):
+    """(Stratum, Newton steps) of the critical point that x is close to, or (None, 0) if the finish is not accepted."""
+    problem = objective.problem
+    convex = problem.loss.convex
+    point = objective.to_logits(x, collapse=True if convex or objective.collapsed else None, tol=1e-14)
+    start = living_modes(Stratum(point))
+    if (
+        Stratum(start).size > newton.FORMED
+        and not accept_saddle
+        and np.max(np.abs(objective.grad(x))) > LATE_STAGE * problem.Lam
+    ):
+        return None, 0
+    sharp = min(tol, 1e-9 * Stratum(start).ridge_norm)  # for tiny lam the stated tol alone would say little
+    end, steps, _ = newton_on_stratum(start, sharp, to_minimum=not accept_saddle)
+    slack = 1e-9 * max(1.0, abs(fun))
+    if end.grad_norm > asked(tol, end.ridge_norm) or end.fun > fun + slack:
+        return None, 0
+    if not accept_saddle and not stable(end):
+        return None, 0
+    return end, steps
+
+
+def stable(stratum: Stratum, tol: float = 1e-8) -> bool:
+    """No direction of descent: none on the stratum, and at D = 2 none leaving it."""
+    problem = stratum.point.problem
+    if stratum.size > newton.FORMED:
+        lowest, highest = extreme_curvatures(stratum)
+        if lowest < -tol * highest:
+            return False
+    elif stratum.size and linalg.eigvalsh(H := scaled_hessian(stratum), subset_by_index=[0, 0])[0] < -tol * np.max(
+        np.abs(H)
+    ):
+        return False
+    if problem.D == 2 and stratum.point.rank < problem.max_rank and stratum.G_perp.size:
+        return bool(np.linalg.norm(stratum.G_perp, 2) <= problem.Lam * (1 + 1e-7))
+    return True
+
+
+def lift_near(objective: FactorObjective, x, point: LogitPoint) -> np.ndarray:
+    """Balanced factors of the point in the frames nearest to those of x."""
+    factors, _ = objective.unpack(x)
+    right = point.right if objective.collapsed else point.V
+    frames, carried, root = [], right, point.s ** (-1.0 / objective.problem.D)
+    for A in factors[:-1]:
+        carried = (A @ carried) * root
+        U, _, Vt = np.linalg.svd(carried, full_matrices=False)
+        frames.append(U @ Vt)
+    return objective.lift(point, frames=frames)
+
+
+# L-BFGS and what finishes it
+
+
+def run_lbfgs(way, chunk) -> None:
+    """Every row of a chunk by L-BFGS (`way`: its settings), finished on the way and at the end by Newton on the stratum
+    (linear models), on kinks (relu, leaky_relu) or at the end by Newton in factors (smooth activations)."""
+    host = chunk.objective.on.host
+    if host and finished_on_kinks(chunk.problem, way.max_steps):
+        for part in chunk.alone():
+            _to_kinks(way, part)
+    elif host and chunk.job.reduced and chunk.objective.size > lbfgs.WIDE:
+        for part in chunk.alone():  # widths follow ranks, so that shapes differ
+            _down(way, part)
+    else:
+        _down(way, chunk)
+
+
+def _down(way, chunk) -> None:
+    on, problem = chunk.objective.on, chunk.problem
+    offer = chunk.offer if problem.linear and problem.Lam else None
+
+    def ended(labels, x, nit, nfev, reason):
+        if reason.status in (Status.STEPS, Status.STALLED):
+            _last_chance(chunk, labels, on.take_out(x), nit, nfev, reason)
+        else:
+            chunk.ended(labels, x, nit, nfev, reason)
+
+    X = on.put_in(chunk.X)
+    lbfgs.lbfgs(chunk.objective, X, chunk.tol, way.max_steps, way.pairs, ended, offer, chunk.tick, chunk.watch)
+
+
+def _last_chance(chunk, labels, x, nit, nfev, reason: Reason) -> None:
+    """Newton for rows that L-BFGS left: on the stratum, or in factors of a smooth nonlinear model."""
+    problem, host = chunk.problem, chunk.objective.host
+    if not problem.Lam:
+        said = Reason(reason.status, f"{reason}; without a ridge Newton cannot finish it")
+        chunk.ended(labels, x, nit, nfev, said)
+    elif problem.linear:
+        fun = host.value_grad(np.ascontiguousarray(x))[0]
+        left = np.flatnonzero(~chunk.offer(labels, x, fun, np.ones(len(labels), dtype=bool), nit, nfev))
+        if len(left):
+            chunk.ended(labels[left], x[left], nit[left], nfev[left], reason)
+    elif problem.activation.smooth:
+        for i in range(len(labels)):
+            end, steps, said = newton.newton_on_factors(host, x[i], chunk.tol)
+            if said.status is not Status.CONVERGED:
+                said = Reason(reason.status, f"{reason}; {said}")
+            chunk.ended(labels[[i]], end[None], nit[[i]] + steps, nfev[[i]], said)
+    else:
+        chunk.ended(labels, x, nit, nfev, reason)
+
+
+def _to_kinks(way, chunk) -> None:
+    """One row: L-BFGS until it is near a kink, then the finish on kinks."""
+    objective, ends = chunk.objective, []
+
+    def ended(labels, x, nit, nfev, reason):
+        ends.append((np.array(x), nit, nfev, reason))
+
+    lbfgs.lbfgs(objective, chunk.X, chunk.tol, KINKED, way.pairs, ended, None, chunk.tick, chunk.watch)
+    x, nit, nfev, reason = ends[0]
+    if reason.status is Status.STOPPED or not np.isfinite(objective.value(x[0])):
+        chunk.ended(np.zeros(1, dtype=int), x, nit, nfev, reason)
+        return
+    end = finish_on_kinks(objective, x[0], chunk.tol)
+    reached = end.clarke.residual <= asked(chunk.tol, end.clarke.ridge_norm)
+    said = f"{reason}; no smoothing of the kinks led to a stationary point"
+    why = CONVERGED if reached else Reason(reason.status, said)
+    chunk.ended_on_kinks(0, end, int(nit[0]) + end.steps, int(nfev[0]) + end.nfev, why)
+
+
+# ends of a census
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """Accepted rows (mask), and for them value, gradient norm, rank, class logits with the bias (B, K, K) and b (B, K)
+    or None.
+
+    moved (B,): how far the class logits went from where the descent stopped, relative to their norm there.
+    """
+
+    accepted: np.ndarray
+    fun: np.ndarray
+    grad_norm: np.ndarray
+    rank: np.ndarray
+    logits: np.ndarray
+    b: np.ndarray | None
+    moved: np.ndarray
+
+
+def finish_all(batch: BatchResult, tol: float) -> Finished:
+    """Newton for every end of a linear model's batch, accepted where gradient norm `tol` is reached, F did not rise and
+    no descent is left.
+
+    Ends are seen through their class means and modes that die are cut off, as at the end of `minimize`. Raises
+    ValueError for nonlinear models and batches that kept no points.
+    """
+    problem, K = batch.problem, batch.problem.K
+    if not problem.linear:
+        raise ValueError(
+            f"Newton on the rank stratum needs a linear model; got activation={problem.activation.name!r}."
+        )
+    M, b = batch.class_logits(), batch.biases()
+    Z = M if b is None else M - b[:, :, None]
+    with np.errstate(invalid="ignore"):
+        rows = np.flatnonzero((np.max(np.abs(M), axis=(1, 2)) <= HUGE) & np.isfinite(batch.fun) & batch.done)
+    count = len(M)
+    accepted, logits = np.zeros(count, dtype=bool), np.full((count, K, K), np.nan)
+    fun, grad_norm, rank = np.full(count, np.nan), np.full(count, np.inf), np.full(count, -1)
+    biases = None if b is None else np.full((count, K), np.nan)
+    for i, at, value, slope in _ends(batch, rows, Z, b, tol):
+        U, s, Vt, own = at
+        accepted[i], fun[i], grad_norm[i], rank[i] = True, value, slope, len(s)
+        logits[i] = (U * s) @ Vt * problem.classes.scale
+        if b is not None:
+            logits[i] += own[:, None]
+            biases[i] = own
+    moved = np.full(count, np.inf)
+    moved[rows] = np.linalg.norm(logits[rows] - M[rows], axis=(1, 2)) / np.maximum(
+        np.linalg.norm(M[rows], axis=(1, 2)), 1e-300
+    )
+    return Finished(accepted, fun, grad_norm, rank, logits, biases, moved)
+
+
+def _ends(batch: BatchResult, rows, Z, b, tol: float):
+    """(row, (U, s, Vt, b), value, gradient norm) of accepted rows."""
+    problem, K = batch.problem, batch.problem.K
+    dimension = K * K + (0 if b is None else K)
+    if dimension > newton.FORMED:
+        objective = FactorObjective(problem, True, tuple(min(d, K) for d in problem.widths))
+        for i in rows:
+            point = batch.logit_point(i)
+            x = objective.lift(point)
+            found, _ = finish(objective, x, batch.fun[i], tol)
+            if found is not None:
+                p = found.point
+                yield i, (p.U, p.s, p.right.T, p.b), found.fun, found.grad_norm
+        return
+    ends = strata.finish(
+        problem,
+        Z[rows] * np.sqrt(problem.counts),
+        None if b is None else b[rows],
+        batch.fun[rows],
+        tol,
+        np.zeros(len(rows), dtype=bool),
+        _block(dimension, K, BLOCK),
+    )
+    for j in np.flatnonzero(ends.accepted):
+        yield rows[j], ends.points[j], ends.fun[j], ends.grad_norm[j]
