@@ -145,11 +145,8 @@ def classify_nonlinear(
     if decreed:
         zero = zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])
         count = counted(spectrum, 0.0, zero=zero).decreed()
-    tolerances["zero_below"], (low, high) = count.zero, count.index
-    status = "strict saddle" if low else "degenerate" if high or count.nullity > symmetry else "local minimum"
-    seen = {"index": low if low == high else None, "index_range": (low, high), "status": status}
-    seen |= {"nullity": count.nullity, "nullity_symmetry": min(symmetry, count.nullity)}
-    return CriticalPoint(**common, **seen, lowest=float(values[0]), highest=float(values[-1]))
+    tolerances["zero_below"], ends = count.zero, {"lowest": float(values[0]), "highest": float(values[-1])}
+    return CriticalPoint.signed(**common, index=count.index, nullity=count.nullity, symmetry=symmetry, **ends)
 
 
 class _TooManyKinks(Exception):

@@ -48,6 +48,18 @@ class CriticalPoint(ByContent):
             object.__setattr__(self, "index_range", (self.index, self.index))
 
     @staticmethod
+    def signed(
+        point, fun: float, grad_norm: float, rank: int, index: tuple[int, int], nullity: int, symmetry: int, **more: Any
+    ) -> CriticalPoint:
+        """A point with the two ends of its index, its zeros, and how many of these symmetry explains; its status."""
+        low, high = index
+        status = "strict saddle" if low else "degenerate" if high or nullity > symmetry else "local minimum"
+        more = {"lowest": None, "highest": None} | more
+        zeros = {"nullity": nullity, "nullity_symmetry": min(symmetry, nullity), "index_range": index}
+        known = low if low == high else None
+        return CriticalPoint(point, fun, grad_norm, rank, known, **zeros, status=status, **more)
+
+    @staticmethod
     def unsigned(
         point: FactorPoint | LogitPoint,
         fun: float | None,

@@ -78,14 +78,11 @@ def classify_linear(
     if not count.critical:
         why = f"gradient norm {grad_norm:.1e}, and Newton's method finds no critical point nearby: {count.why}"
         return without("not critical", why)
-    symmetry = min(gauge_nullity(logit) + _loss_symmetry(stratum), count.nullity)
-    low, high = count.index
-    status = "strict saddle" if low else "local minimum" if high == 0 and count.nullity <= symmetry else "degenerate"
     lowest, highest = found.ends if found.ends else _extremes(stratum) if extremes else (None, None)
-    index = low if low == high else None
-    seen = {"index": index, "nullity": count.nullity, "nullity_symmetry": symmetry, "index_range": (low, high)}
-    seen |= {"lowest": lowest, "highest": highest, "status": status, "name": named}
-    return CriticalPoint(point, fun, grad_norm, **common, **seen)
+    common |= {"lowest": lowest, "highest": highest, "name": named}
+    symmetry = gauge_nullity(logit) + _loss_symmetry(stratum)
+    seen = {"index": count.index, "nullity": count.nullity, "symmetry": symmetry}
+    return CriticalPoint.signed(point, fun, grad_norm, **seen, **common)
 
 
 def _seen(point, grad_tol: float) -> tuple[LogitPoint, float | None, float | None]:

@@ -232,11 +232,9 @@ def _signed(run: Run, found: Ends, i: int) -> CriticalPoint:
     point, rank = found.point(problem, i), int(found.rank[i])
     if rank * (2 * problem.K - rank) <= CLASSIFIED:
         return classify(point, extremes=False)
-    blank = dict.fromkeys(("index", "nullity", "nullity_symmetry", "lowest", "highest"))
     why = "a census leaves large strata unclassified; classify(row) does it"
-    return CriticalPoint(
-        point, float(found.fun[i]), float("nan"), rank, **blank, status="unknown", name=None, tolerances={}, why=why
-    )
+    nan = float("nan")
+    return CriticalPoint.unsigned(point, float(found.fun[i]), nan, rank, status="unknown", why=why, name=None)
 
 
 def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:

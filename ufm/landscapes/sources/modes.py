@@ -37,16 +37,6 @@ def critical_point(family: Family) -> CriticalPoint:
             f" Lam={family.point.problem.Lam:.3g} is out of range."
         )
     tolerances = {"gradient": 1e-6, "critical_below": below, "double_root": DOUBLE, "zero_below": 0.0}
-    signature = family.index, family.nullity, family.nullity_symmetry
-    return CriticalPoint(
-        family.point,
-        family.fun,
-        stratum.grad_norm,
-        family.rank,
-        *signature,
-        None,
-        None,
-        family.status,
-        family.name,
-        tolerances,
-    )
+    index, said = (family.index, family.index), {"name": family.name, "tolerances": tolerances}
+    seen = {"index": index, "nullity": family.nullity, "symmetry": family.nullity_symmetry}
+    return CriticalPoint.signed(family.point, family.fun, stratum.grad_norm, family.rank, **seen, **said)
