@@ -115,8 +115,8 @@ class Loss(ABC):
         raise NotImplementedError
 
     def prepared(self, Y: np.ndarray) -> Callable:
-        """`value_grad` as a function (Z, Y) for many calls with these labels (K, N), where something can be computed
-        once."""
+        """`value_grad` as a function (Z, Y) of rows Z (B, K, N), for many calls with these labels (K, N), where
+        something can be computed once."""
         return self.value_grad
 
     def on(self, xp: Any) -> Callable:
