@@ -216,8 +216,7 @@ class Problem:
         return [(after, before) for before, after in itertools.pairwise(sizes)]
 
     def to_dict(self) -> dict:
-        """A JSON-able description; losses and activations by name, one of a user's that bears another's name as `user's
-        NAME`."""
+        """A JSON-able description; losses and activations by name, a user's own `NAME` as `user's NAME`."""
         return {
             "K": self.K,
             "n": self.n if self.balanced else list(self.n),

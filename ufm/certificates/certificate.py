@@ -55,8 +55,7 @@ class Certificate(ByContent):
         return self.examine()[0]
 
     def examine(self) -> tuple[str, str]:
-        """(what is wrong, a sentence, empty when the proof stands; the problem the proof is about, in words, as the
-        checker read it)."""
+        """(what is wrong, empty when the proof stands; the problem the proof is about, as the checker read it)."""
         if not self.holds:
             return f"not proved: {self.why}", ""
         if self.fingerprint != self._fingerprint():
@@ -153,8 +152,7 @@ def save(certificates: Iterable[Certificate], path: FileName) -> None:
 
 
 def load(path: FileName) -> list[Certificate]:
-    """The certificates of a JSON file; ValueError naming the file and the field when it cannot be read. Nothing is
-    checked yet."""
+    """The certificates of a JSON file, unchecked; ValueError naming file and field where it cannot be read."""
     return [_read(entry) for entry in read_json(path, "certificates").rows("certificates")]
 
 

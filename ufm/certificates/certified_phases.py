@@ -1,5 +1,4 @@
-"""Phase diagrams in which every coloured cell is proved: who costs less, DNC or a competitor, on whole intervals of
-lam."""
+"""Phase diagrams whose coloured cells are proved: who costs less, DNC or a competitor, on whole intervals of lam."""
 
 from __future__ import annotations
 
@@ -115,8 +114,7 @@ class CertifiedPhases(ByContent):
 def order_on(
     K: int, n: int, L: int, left: str, right: str, lam_low, lam_high, *, d=None, loss: str = "ce"
 ) -> Certificate:
-    """F(left) < F(right) for every effective ridge weight in [lam_low, lam_high], K classes of n samples, L linear
-    layers.
+    """F(left) < F(right) at every effective ridge weight in [lam_low, lam_high], K classes of n samples, L layers.
 
     left, right: zero, dnc, pairs, blocks(6,2,2), ... at their large roots. lam_low, lam_high: exact texts or numbers
     (`2**-10`, 0.01).
@@ -139,8 +137,7 @@ def order_on(
 
 
 def absent_on(K: int, n: int, L: int, name: str, lam_low, lam_high, *, d=None, loss: str = "ce") -> Certificate:
-    """The structure has no critical scale for any effective ridge weight in [lam_low, lam_high]; arguments as in
-    `order_on`.
+    """The structure has no critical scale at any effective ridge weight in [lam_low, lam_high]; else as `order_on`.
 
     >>> absent_on(4, 1, 2, "dnc", 0.2, 1).holds
     True

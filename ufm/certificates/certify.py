@@ -56,8 +56,7 @@ def certify(
     progress: bool | None = None,
     **options: Any,
 ) -> Certificates:
-    """Proofs in ball or interval arithmetic about a Problem, a point, or anything with `.points` (a landscape, a
-    comparison).
+    """Proofs in ball or interval arithmetic about a Problem, a point, or what has `.points` (a landscape).
 
     Of a problem, the words in `what` (default order, critical, global, and bound where no global proof applies):
       order         the strict order of all closed-form structures,  F(pairs) < F(dnc)

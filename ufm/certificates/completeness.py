@@ -33,8 +33,7 @@ _BUILDERS = {
 
 
 def complete(problem: Problem, group: Any, lam: Exact = None, progress: bool | None = None) -> Certificate:
-    """All nonzero critical points fixed by a group of class permutations, Z = Pi Z Pi': exactly so many, and none is
-    missing.
+    """All nonzero critical points fixed by a group of class permutations, Z = Pi Z Pi': so many, and none is missing.
 
         Z = sum_j mu_j E_j  (one orbit),  Z = blockdiag(sum_j mu_j E_j, sum_j nu_j E'_j) + u (x v_1 - y v_2)'
             (two orbits)
@@ -99,8 +98,7 @@ def complete(problem: Problem, group: Any, lam: Exact = None, progress: bool | N
 
 
 def groups(K: int, most: int = 4) -> list[str]:
-    """Names of the symmetry classes on K classes with at most `most` unknown modes (x, y counting as one): one orbit,
-    then two.
+    """Names of the symmetry classes on K classes with at most `most` unknown modes: one orbit, then two.
 
     >>> groups(4)
     ['S_4', 'S_2wrS_2', 'V_4', 'S_3+S_1', 'S_2+S_2']
@@ -116,8 +114,7 @@ def groups(K: int, most: int = 4) -> list[str]:
 
 
 def points(certificate: Certificate, problem: Problem) -> list[LogitPoint]:
-    """The critical points a completeness certificate lists, lowest loss first, named as
-    `ufm.landscapes.sources.symmetric` names them.
+    """The critical points a completeness certificate lists, lowest loss first, named as the symmetric source does.
 
     Scales are the active mu of orbit 1, of orbit 2, then x, y. Correct to rounding; the certificate's texts hold the
     proved digits. Raises ValueError for other certificates and for a problem that is not the certificate's.
@@ -178,8 +175,7 @@ def _frames(orbit, K: int) -> list[np.ndarray]:
 
 
 def _roots(system, rounds: int = 4) -> list:
-    """Enclosed roots: those that branch and prune meets, again until it meets no new one. The checker decides whether
-    they are all."""
+    """Enclosed roots that branch and prune meets, until it meets no new one. The checker decides."""
     if system.p == 1:
         return _convex_root(system)
     roots: list = []

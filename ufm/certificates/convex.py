@@ -1,5 +1,4 @@
-"""The only door to cvxpy: the plain model (L = 1) and its relatives as convex programmes, an independent witness of the
-solvers.
+"""The only door to cvxpy: the plain model (L = 1) and its relatives as convex programmes, an independent witness.
 
 convex_minimum   g(Z, b) + Lam |Z|_* + (bias/2)||b||^2          the plain model, also with other targets
 margin_minimum   |Z|_*  subject to margins of at least 1        its limit as lam -> 0
@@ -29,8 +28,7 @@ def convex_point(problem: Problem, solver: str = "CLARABEL", rel_tol: float = 1e
 def convex_minimum(
     problem: Problem, solver: str = "CLARABEL", columns: Columns | None = None
 ) -> tuple[float, np.ndarray]:
-    """(value, class logits without bias (K, K)) of  min over Z, b of  g(Z, b) + Lam |Z|_* + (bias/2)||b||^2,  L = 1,
-    width >= K.
+    """(value, class logits without bias) of min over Z, b of g(Z, b) + Lam |Z|_* + (bias/2)||b||^2, L = 1.
 
     One column per class, weighted, so that samples cost nothing. Cross-entropy (with smoothing) and MSE.
     columns: other targets, weights and scales than the problem's, as in `objectives.factors.FactorObjective`; then

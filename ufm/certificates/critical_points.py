@@ -218,8 +218,7 @@ def _rounded(value) -> str:
 
 
 def radius(place: Place) -> str:
-    """The largest power of ten, from 1e-1 down, with which Krawczyk's test passes with a third to spare. Raises
-    _Undecided."""
+    """The largest power of ten, from 1e-1 down, that passes Krawczyk's test by a third. Raises _Undecided."""
     probe = -12
     slope = balls.to_float(place.contraction(balls.ball(10) ** probe)) * 10.0**-probe
     largest_power = (

@@ -100,8 +100,7 @@ def _symmetrised(problem: Problem) -> float:
 
 
 def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
-    """The second bound from below, to tol: cells of (s_1, s_2) with the loss at their upper and the penalty at their
-    lower corner."""
+    """The second bound from below, to tol: cells of (s_1, s_2), loss at their upper, penalty at their lower corner."""
     K, p = problem.K, 2 / problem.D
     C = 0.5 * problem.D * problem.Lam * problem.n ** (1 / problem.D)
 

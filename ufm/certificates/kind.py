@@ -1,5 +1,4 @@
-"""What can be asked of `certify`: the kinds of certificate, one file each in `certificates/kinds`, or beside the
-package.
+"""What can be asked of `certify`: kinds of certificate, one file each in `certificates/kinds`, or beside the package.
 
 A file with a `Kind` at its top, in `certificates/kinds`, named with `--from FILE` (`ufm.use`), or behind an entry point
 of the group `ufm.certificates`, adds a word to `certify` and to the command line. A kind whose proofs no checker of the

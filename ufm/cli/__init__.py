@@ -1,5 +1,4 @@
-"""The command line: every verb one job in a file of its own, `--json` for programs, one line on standard error for
-mistakes.
+"""The command line: every verb one file, `--json` for programs, one line on standard error for mistakes.
 
 `parser` knows how a verb looks, `reading` turns words into problems, `writing` prints tables and JSON, `signals` hears
 Ctrl-C. Exit codes: 0 done, 2 usage or bad input, 130 interrupted, 143 ended by SIGTERM; `verify` adds 1 fails and 3
@@ -22,8 +21,7 @@ _HOME |= dict.fromkeys(("check_output", "print_json", "say", "show"), "writing")
 
 
 def __getattr__(name: str):
-    """What plugins need comes when it is asked for: until `main` listens to Ctrl-C, as little as possible is
-    imported."""
+    """What plugins need comes when it is asked for: until `main` listens to Ctrl-C, little is imported."""
     if name not in _HOME:
         raise AttributeError(f"module 'ufm.cli' has no attribute {name!r}")
     import importlib

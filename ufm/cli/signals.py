@@ -1,5 +1,4 @@
-"""Ctrl-C and SIGTERM on the command line: the verb ends, says how far it came, and the process is gone within two
-seconds.
+"""Ctrl-C and SIGTERM on the command line: the verb ends, says how far it came, and is gone within two seconds.
 
 Both raise KeyboardInterrupt, which verbs turn into what they have so far. Two things would swallow or garble it: an
 import, which is given a moment to end first, and a long computation outside Python, or one that does not listen; then

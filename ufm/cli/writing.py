@@ -37,8 +37,7 @@ def _unread(stream) -> bool:
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Write to standard output at once. Who stops reading misses the rest, and nothing else: files are still
-    written."""
+    """Write to standard output at once. Who stops reading misses the rest; files are still written."""
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
@@ -57,8 +56,7 @@ def show(value) -> None:
 
 
 def coloured(stream) -> bool:
-    """Whether the stream takes colour: a terminal that is not dumb, unless NO_COLOR is set; always where FORCE_COLOR
-    is."""
+    """Whether the stream takes colour: a terminal that is not dumb, without NO_COLOR; or FORCE_COLOR."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):

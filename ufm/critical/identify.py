@@ -332,8 +332,7 @@ def _rank(M: np.ndarray, tol: float = 1e-9) -> int:
 
 
 def _seen(means: np.ndarray, shifts: bool) -> np.ndarray:
-    """What the loss sees: as it is, or with every column's mean removed; what rounding leaves of equal entries is
-    zero."""
+    """What the loss sees: as it is, or with every column's mean removed, and zero for rounding."""
     if shifts:
         return means
     M = means - means.mean(axis=0)

@@ -46,8 +46,7 @@ def compressed(objective: FactorObjective, x, angle: float = ANGLE) -> tuple[Fac
 
 
 def _merged(W, V, u, angle: float):
-    """(W, V) of a hidden layer with inputs u: rows of W u with parallel columns of V become one neuron, |W_j| = |V_j|
-    throughout."""
+    """(W, V) of a hidden layer with inputs u: rows of W u with parallel columns of V become one neuron."""
     into, out = np.linalg.norm(W @ u, axis=1), np.linalg.norm(V, axis=0)
     size = into * out
     left = [j for j in np.argsort(-size) if size[j] > DEAD * np.max(size)]

@@ -63,8 +63,7 @@ def found_from(objective: FactorObjective, X, fun, saddles, tol: float, memory: 
 
 
 def class_columns(objective: FactorObjective, X) -> np.ndarray:
-    """Class means of the logits without the bias times sqrt(n_c), (B, K, K), in the arithmetic of
-    points.from_matrix."""
+    """Class means of the logits without the bias times sqrt(n_c), (B, K, K), as in points.from_matrix."""
     problem, Z = objective.problem, objective.logits(X) * objective.fit.columns.scale
     if not objective.collapsed and problem.N != problem.K:
         Z = Z @ (problem.samples.Y.T / problem.counts)
@@ -206,8 +205,7 @@ def _to_kinks(way, chunk) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """Accepted rows (mask), and for them value, gradient norm, rank, class logits with the bias (B, K, K) and b (B, K)
-    or None.
+    """Accepted rows (mask), and for them value, gradient norm, rank, class logits with the bias, b or None.
 
     moved (B,): how far the class logits went from where the descent stopped, relative to their norm there.
     """

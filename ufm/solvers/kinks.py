@@ -55,8 +55,7 @@ class KinkEnd:
 
 
 def _zero(objective: FactorObjective, x, fun: float, tol: float) -> KinkEnd | None:
-    """The point with all factors zero and its best bias, where F is no larger and stationary there: what runs that die
-    come to."""
+    """The point with all factors zero and its best bias, where F is no larger and stationary there."""
     factors, b = objective.unpack(x)
     nothing = [np.zeros_like(A) for A in factors]
     if b is not None:

@@ -216,8 +216,7 @@ class _Running:
         return x if self.objective is self.whole else widened(self.whole, self.objective, x)
 
     def on_their_way(self, rows: Rows, arrived: bool) -> list[Rows]:
-        """Iterate until every row has ended or is parked; those parked. arrived: whether the rows stand at points not
-        looked at yet."""
+        """Iterate until every row has ended or is parked. arrived: whether the rows stand at points not looked at."""
         on, xp, pool, parked = self.objective.on, self.objective.on.xp, Pool(), []
         alive = np.ones(len(rows), dtype=bool)
 
@@ -306,8 +305,7 @@ def _converged(objective: FactorObjective, X, square, small, tol: float) -> np.n
 
 
 def narrowed(objective: FactorObjective, x, fun: float) -> tuple[FactorObjective, np.ndarray] | None:
-    """(objective, x) at widths of the living rank, where that is at most half the width and F does not rise; None
-    otherwise."""
+    """(objective, x) at widths of the living rank, where that is at most half and F does not rise; or None."""
     problem = objective.problem
     if not problem.linear or problem.D < 3 or not objective.collapsed or not problem.Lam:
         return None
@@ -415,8 +413,7 @@ def _recursion(q, steps, changes, curvatures, gamma, dot, times):
 
 
 def _weak_wolfe(objective, rows: Rows, direction, t, alive, pool: Pool):
-    """(x, fun, grad, found): bisection on every row for a step that descends and flattens the slope; counts into
-    rows.nfev.
+    """(x, fun, grad, found): bisection on every row for a step that descends and flattens the slope.
 
     Rows not found keep meaningless x, fun and grad.
     """

@@ -1,5 +1,4 @@
-"""Many runs from random starts. Start i draws from child i of the seed, so result i does not depend on how many there
-are."""
+"""Many runs from random starts; start i draws from child i of the seed, whatever their number."""
 
 from __future__ import annotations
 

@@ -43,8 +43,7 @@ class Piece:
 
 
 def newton_on_piece(objective: FactorObjective, x, width: float, slope: float, wide: float = 1.0) -> Piece | None:
-    """The Piece of a minimum x of the model smoothed on |x| <= width, its kinks the pre-activations within wide * width
-    of zero.
+    """The Piece of a minimum x of the model smoothed on |x| <= width, kinks being within wide * width of zero.
 
     None where Newton fails or the system is too large.
     """
@@ -89,8 +88,7 @@ def _newton(here: Gated, kinks, most: int = 20) -> tuple[Gated | None, int]:
 
 
 def merit_of(here: Gated, kinks) -> float:
-    """Gradient relative to the ridge's own and pre-activations at kinks relative to their layer's largest, as one
-    norm."""
+    """Gradient relative to the ridge's own, and pre-activations at kinks to their layer's, as one norm."""
     ridge = max(np.linalg.norm(here.objective.ridge * here.x), 1e-300)
     off = [np.linalg.norm(p[k]) / max(size, 1e-300) for p, k, size in zip(here.pres, kinks, here.sizes, strict=True)]
     value = np.linalg.norm([np.linalg.norm(here.gradient()) / ridge, *off])
@@ -141,8 +139,7 @@ def _curvature(here: Gated, kinks, tol: float = 1e-7):
 
 
 def escape(piece: Piece, fun: float) -> np.ndarray | None:
-    """A lower point along +- the direction of negative curvature, pulled back to the kinks; None where none is
-    found."""
+    """A lower point along +- the direction of negative curvature, pulled back to the kinks; or None."""
     here, kinks = piece.here, piece.kinks
     back = np.linalg.pinv(here.rows(kinks), rcond=1e-9)
     length = 0.3 * np.linalg.norm(here.x)

@@ -51,8 +51,7 @@ class Reason:
         return self.text or str(self.status)
 
     def sentence(self, success: bool, grad_norm: float, tol: float, asked: float, measure: str = GRADIENT) -> str:
-        """The reason with the numbers that judge the end; asked: the gradient norm that success asks for, at most
-        tol."""
+        """The reason with the numbers that judge the end; asked: the gradient norm that success asks for."""
         itself = self.status in (Status.CONVERGED, Status.EARLY)
         if success:
             return f"converged to {measure} {grad_norm:.1e} <= {tol:g}" if itself else str(self)

@@ -44,8 +44,7 @@ def balanced(scale: float = 1.0):
 
 
 def near(point, radius: float = 1e-3):
-    """A point or what holds one, lifted if need be, plus Gaussian noise of norm about radius times its own norm (radius
-    0: itself)."""
+    """A point or what holds one, lifted if need be, plus Gaussian noise of norm about radius times its own."""
     point = point_of("point", point)
     radius = arguments.nonnegative("radius", radius)
 
@@ -82,8 +81,7 @@ def objective_in(problem: Problem, space: str, on: Arrays = NUMPY) -> FactorObje
 
 
 def space_of(problem: Problem, start, method: str, space: str | None) -> str:
-    """The space asked for, or the default: `reduced` unless the method, the start or the activation needs all
-    factors."""
+    """The space asked for, or `reduced` unless the method, the start or the activation needs all factors."""
     own = METHODS.get(method, "method")
     if space is None:
         whole = own.space == "factors" or not problem.activation.homogeneous or isinstance(start, FactorPoint)

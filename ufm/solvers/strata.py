@@ -21,8 +21,7 @@ from ufm.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """F_r to second order at B collapsed points of one rank r: U (B, K, r), s (B, r), Vt (B, r, K), b (B, K) or
-    None."""
+    """F_r to second order at B collapsed points of rank r: U (B, K, r), s (B, r), Vt (B, r, K), b or None."""
 
     problem: Problem
     U: np.ndarray
@@ -125,8 +124,7 @@ class Strata:
         return _t(U[:, :, self.rank :]) @ self._fit_grad[1] @ V[:, :, self.rank :]
 
     def hessian(self, whole: bool = False) -> np.ndarray:
-        """Transposes of the Hessians of F_r in scaled tangent coordinates, (B, size, size); LAPACK reads them without a
-        copy.
+        """Transposes of the Hessians of F_r in scaled coordinates, (B, size, size): LAPACK reads them as they are.
 
         Below the diagonal only, unless whole; above it some blocks are then zero.
         """

@@ -28,8 +28,7 @@ LEVELS = (1e-7, 1e-4)
 
 @dataclass(frozen=True)
 class Fit:
-    """The nearest matrix of a shape: its relative Frobenius distance, scales, parts (or cyclic order) of the classes,
-    and rank.
+    """The nearest matrix of a shape: its relative distance, scales, parts (or cyclic order) of the classes, and rank.
 
     proper: whether its scales are positive, so that it is that shape and not a smaller one. free: of blocks, the
     distance where every part may have a scale of its own, and those scales (larger parts first); else None.

@@ -59,8 +59,7 @@ class Code:
 
 @own_numpy_state
 def graph_code(problem: Problem, parts: Any, variant: str = "disjoint") -> FactorPoint:
-    """Explicit weights of graph codes on consecutive blocks of classes; classes left over are fitted by DNC where that
-    lowers F, else at 0.
+    """Explicit weights of graph codes on blocks of classes; those left over are fitted by DNC where that helps.
 
     parts: a Graph or a sequence of them. Widths: d_1 at least the ranks of all B, hidden ones their vertices, d_L their
     edges, plus one for every DNC class. Returns FactorPoint of the problem's own width. Raises ValueError with the
@@ -127,8 +126,7 @@ def rho(graph: Graph, L: int, variant: str = "disjoint") -> float:
 
 
 def code(problem: Problem, graph: Graph, variant: str = "disjoint") -> Code:
-    """The best scale of one graph code inside the problem's K classes; ValueError where its ray has no stationary
-    point."""
+    """The best scale of one graph code inside the problem's K classes; ValueError where its ray has none."""
     refuse(problem)
     arguments.instance("graph", graph, Graph)
     L, K, lam = problem.L, problem.K, problem.lams[-1]
@@ -172,8 +170,7 @@ def _minima(slope, grid: np.ndarray) -> list[float]:
 
 
 def _with_lowest(slope, grid: np.ndarray) -> np.ndarray:
-    """The grid and the minima of slope between its points, where it may dip below 0 for less than one step, as it does
-    near the fold."""
+    """The grid and the minima of slope between its points, where it may dip below 0 for less than a step."""
     values = slope(grid)
     dips = [i for i in range(1, len(grid) - 1) if 0 <= values[i] <= min(values[i - 1], values[i + 1])]
     found = [

@@ -85,8 +85,7 @@ def binodal(y: float, D: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ModeGroup(ByContent):
-    """m modes of equal y and weight: left (K, m), right (K, m) orthonormal; roots ascending, (small, large), one or
-    none.
+    """m modes of equal y and weight: left, right (K, m) orthonormal; roots ascending, (small, large), one or none.
 
     double: the one root is a double one. marginal: at D = 2, y stands exactly at the threshold N Lam/w.
     """
@@ -123,8 +122,7 @@ class ModeGroup(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Family(ByContent):
-    """One connected kind of critical points: how many modes of each group sit at zero, on the small and on the large
-    root.
+    """One connected kind of critical points: how many modes of each group are at zero, on the small or the large root.
 
     point: a representative, exact. counts: (n_0, n_small, n_large) of every group of `mode_groups` (a double root
     counts as large).
@@ -188,8 +186,7 @@ def mse_families(problem: Problem, limit: int = LIMIT) -> list[Family]:
 
 
 def family_count(problem: Problem) -> tuple[int, int]:
-    """(families, labelled choices of roots) without listing them: C(m+2, 2) and 3^m for m equal modes with two roots
-    each and no bottleneck.
+    """(families, labelled choices of roots) without listing them: C(m+2, 2), 3^m for m equal modes with two roots each.
 
     >>> unequal = Problem(K=4, n=(4, 3, 2, 1), L=2, lam=1e-3, loss="mse")
     >>> family_count(Problem(K=4, L=2, lam=0.01, loss="mse")), family_count(unequal)
@@ -230,8 +227,7 @@ def explain(problem: Problem) -> tuple[bool, str]:
 
 
 def mode_groups(problem: Problem) -> list[ModeGroup]:
-    """The singular modes of the labels, equal ones together, strongest first. Raises ValueError as `mse_families`
-    does."""
+    """The singular modes of the labels, equal ones together, strongest first; raises as `mse_families` does."""
     reason = _refusal(problem)
     if reason:
         raise ValueError(reason)

@@ -81,8 +81,7 @@ def relu_dnc(
 
 @own_numpy_state
 def relu_zero(problem: Problem) -> FactorPoint:
-    """All factors 0: Clarke-stationary, and a strict local minimum for L >= 2. Loss 1/2 under MSE, log K under
-    cross-entropy.
+    """All factors 0: Clarke-stationary, a strict minimum for L >= 2; loss 1/2 under MSE, log K under cross-entropy.
 
     A bias is where it minimises the loss: n_c/N/(1 + bias) under MSE, 0 for losses of differences of logits with equal
     counts; else ValueError.
@@ -116,8 +115,7 @@ def loss(problem: Problem, root: str = "large", fitted=None) -> float:
 
 
 def kappa(problem: Problem) -> np.ndarray:
-    """kappa_c = (N/n_c) (n_c prod lam)^(1/D), shape (K,): the only way in which n, K and lam enter the MSE loss of
-    DNC."""
+    """kappa_c = (N/n_c) (n_c prod lam)^(1/D), shape (K,): how n, K and lam enter the MSE loss of DNC."""
     n = problem.counts.astype(float)
     return problem.N / n * n ** (1 / problem.D) * problem.Lam
 
@@ -298,8 +296,7 @@ def keeps_positive(problem: Problem) -> bool:
 
 
 def rectified(problem: Problem) -> bool:
-    """Whether the model has hidden activations, and they keep nonnegative numbers: the models of structures through
-    ReLU layers."""
+    """Whether there are hidden activations, which keep nonnegative numbers: models of structures through ReLU."""
     return not problem.linear and keeps_positive(problem)
 
 

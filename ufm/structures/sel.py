@@ -1,5 +1,4 @@
-"""Simplex-encoded labels: the direction of collapse for unequal class counts, and the ridge weights at which classes
-merge.
+"""Simplex-encoded labels: the direction of collapse for unequal counts, and the ridge weights at which classes merge.
 
     SEL = (I - 11'/K) Y,  z_c = e_c - 1/K for every sample of class c,
         with singular values those of S diag(sqrt n), S = I - 11'/K.
@@ -75,8 +74,7 @@ def sel_multipliers(counts: Sequence[int], D: int = 2) -> np.ndarray:
 
 
 def step_spectrum(K: int, R: float, n: float = 1, majority: int | None = None) -> np.ndarray:
-    """Singular values of SEL with k = `majority` classes (default K // 2) of R n samples and K - k of n, descending,
-    (K-1,).
+    """Singular values of SEL with k = `majority` classes of R n samples and K - k of n, descending, (K-1,).
 
         sqrt(R n), k - 1 times;   sqrt(((K - k) R + k) n/K), once;   sqrt(n), K - k - 1 times.
 
@@ -88,8 +86,7 @@ def step_spectrum(K: int, R: float, n: float = 1, majority: int | None = None) -
 
 
 def step_cosines(K: int, R: float, majority: int | None = None) -> dict[str, float]:
-    """Cosines between the rows of W_L when Z is SEL at L = 1, where W W' = (Z Z')^(1/2), with k majority classes of R
-    times the samples.
+    """Cosines between the rows of W_L when Z is SEL at L = 1, with k majority classes of R times the samples.
 
         minority, minority:  (a k/K - 1)/(a k/K + K - k - 1),   a = sqrt(((K - k) R + k)/K),
 

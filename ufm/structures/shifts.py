@@ -68,8 +68,7 @@ def _changes(values: np.ndarray) -> np.ndarray:
 
 
 def _newton(problem: Problem, at: np.ndarray, sign: float, most: int = 80) -> tuple[float, float] | None:
-    """The solution near (log a, log |c|), to rounding; None where Newton's method, in steps of at most 1/2, does not
-    settle or leaves the grid."""
+    """The solution near (log a, log |c|), to rounding; None where Newton does not settle or leaves the grid."""
     K, p, w = problem.K, 2 / problem.D, problem.Lam * problem.n ** (1 / problem.D)
     e, Y = _column(K)
     directions = np.hstack([e, np.full((K, 1), sign / K)])

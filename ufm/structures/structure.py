@@ -188,8 +188,7 @@ def catalogue(problem: Problem) -> dict[str, Maker]:
 
 @own_numpy_state
 def existing(problem: Problem) -> tuple[dict[str, Point], dict[str, str]]:
-    """(points by name, reasons by name of those that do not exist here): LogitPoints of a linear model, FactorPoints
-    otherwise."""
+    """(points by name, reasons by name of those that are not): LogitPoints of a linear model, else FactorPoints."""
     points: dict[str, Point] = {}
     reasons: dict[str, str] = {}
     makers = catalogue(problem)

@@ -133,8 +133,7 @@ class Bound:
         return Interval.of(Fraction(self.K - 2, self.K)) * (-(factor * Interval(tau.hi, tau.hi))).softplus()
 
     def varied(self, s, T, Q, share: float) -> np.ndarray:
-        """(V) with x = share u and gamma guessed in floats, every hypothesis checked in intervals; 0 where one
-        fails."""
+        """(V) with x = share u and gamma guessed, every hypothesis checked in intervals; 0 where one fails."""
         K, M, top = self.K, Interval.of(2.0).sqrt() * Interval(s.hi, s.hi), Interval(T.hi, T.hi)
         at = share * T.hi / (K - 1)
         bend = self._gamma(at, M.hi)
@@ -184,8 +183,7 @@ def cover(bound: Bound, lower: str, most: int = MOST) -> int:
 
 
 def least(bound: Bound, guess: float, tol: float, most: int = MOST) -> float:
-    """A number that `cover` can show, within tol of the bound's minimum (relatively); guess: at least the minimum, or
-    near it.
+    """A number that `cover` can show, within tol of the bound's minimum; guess: at least the minimum, or near it.
 
     Where the minimum is nearly always, with two singular values (k = r <= 1), a grid improves the guess first.
     """
@@ -220,8 +218,7 @@ def _search(bound: Bound, target: float, tol: float | None, most: int) -> tuple[
 
 
 def start(bound: Bound, target: float) -> np.ndarray:
-    """Boxes (count, 6) = (s_lo, s_hi, r_lo, r_hi, k_lo, k_hi) that contain every point where the bound could be below
-    target.
+    """Boxes (count, 6) = (s_lo, s_hi, r_lo, r_hi, k_lo, k_hi) with every point where the bound may be below target.
 
     C s_1^p >= target beyond s_max; (N) >= target at r = K-2 below s_min, shown by the first box itself.
     """
@@ -239,8 +236,7 @@ def start(bound: Bound, target: float) -> np.ndarray:
 
 
 def contract(bound: Bound, boxes) -> np.ndarray:
-    """The boxes cut to what r/sqrt(K-2) <= k <= min(r, sqrt(r)) leaves of them, rounded outwards; the empty ones left
-    out."""
+    """The boxes cut to r/sqrt(K-2) <= k <= min(r, sqrt(r)), rounded outwards; the empty ones left out."""
     if not bound.ranks:
         return boxes
     boxes, wide, root = boxes.copy(), 1 + 1e-14, np.sqrt(bound.K - 2)

@@ -19,8 +19,7 @@ from ufm.numerics.families import Family, modules_in
 
 @dataclass(frozen=True)
 class Checked:
-    """What a proof shows: its kind and statement, by how much (None where there is no number), in which arithmetic,
-    about which problem.
+    """What a proof shows: its kind and statement, by how much (or None), in which arithmetic, about which problem.
 
     problem: in words; empty where the statement names what it is about. earlier: what versions before said of the same
     data, which is true as well.

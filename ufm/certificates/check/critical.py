@@ -197,8 +197,7 @@ class System:
         return [sum((long[place] for place in places[1:]), long[places[0]]) for places in self.free]
 
     def hessian(self, x):
-        """J(x): the second derivative of Phi in the unknowns, a symmetric matrix of balls that contains it on the box
-        x."""
+        """J(x): the second derivative of Phi in the unknowns, balls that contain it on the box x."""
         here = _Here(self, x)
         return self._fit_part(here) + self._bent_part(here)
 
@@ -350,8 +349,7 @@ class Place:
 
     @functools.cached_property
     def inverse(self):
-        """Y, an approximate inverse of J, read exactly: from floats, or from balls where J is nearly singular. Raises
-        Rejected."""
+        """Y, an approximate inverse of J, read exactly: from floats or, nearly singular, balls. Raises Rejected."""
         try:
             with np.errstate(all="ignore"):
                 Y = np.linalg.inv(floats(self.J))
@@ -417,8 +415,7 @@ class Place:
         return on_stratum + leaving
 
     def leaving(self) -> int | None:
-        """Negative directions that raise the rank: (d-r) #{sigma_i(G_perp) > Lam} at L = 1, 0 beyond; None if
-        unproved."""
+        """Negative directions that raise the rank: (d-r) #{sigma_i(G_perp) > Lam} at L = 1, else 0; None unproved."""
         model, r = self.system.model, self.system.r
         if model.L > 1 or model.d[0] == r:
             return 0

@@ -114,8 +114,7 @@ def reached(model: Model, name: str) -> bool:
 
 
 def bracket(model: Model, witness: dict) -> tuple[object, object | None, bool]:
-    """(lower ball, upper ball or None where the rank exceeds the width, whether the witness is the exact minimum
-    zero)."""
+    """(lower ball, upper ball or None where the rank exceeds the width, whether the witness is zero)."""
     A, B = _matrix(witness["A"], model.K), _matrix(witness["B"], model.K)
     b = [balls.ball(0)] * model.K if model.bias is None else [balls.ball(text) for text in witness["b"]]
     rank = len(witness["A"][0])

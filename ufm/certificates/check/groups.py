@@ -1,5 +1,4 @@
-"""Groups of class permutations, their orbitals, and the association schemes these form: in integers, eigenvalues in
-balls.
+"""Groups of class permutations, their orbitals, and their association schemes: in integers, eigenvalues in balls.
 
 Source: bannai84 (schemes).
 """
@@ -18,8 +17,7 @@ from ufm.numerics import balls
 
 
 def generators(name: str) -> list[list[int]]:
-    """Permutations of 0..K-1 that generate a group: S_k, D_k, V_4, S_kwrS_m, S_axS_b (a grid), H(m,2), J(v,2),
-    icosahedron, and `A+B`.
+    """Permutations that generate a group: S_k, D_k, V_4, S_kwrS_m, S_axS_b, H(m,2), J(v,2), icosahedron, and `A+B`.
 
     Points are numbered as in `ufm.numerics.schemes`; A+B is the direct product, B acting on the last points.
 
@@ -91,8 +89,7 @@ _FAMILIES = [
 
 
 def orbitals(perms: list[list[int]], K: int) -> np.ndarray:
-    """The orbits of ordered pairs (a, b), numbered from 0 in order of appearance with those of the pairs (a, a) first:
-    an integer matrix (K, K).
+    """The orbits of ordered pairs (a, b), numbered as they appear, those of pairs (a, a) first: integers (K, K).
 
     Raises Rejected unless every permutation is one of 0..K-1.
     """
@@ -115,8 +112,7 @@ def orbitals(perms: list[list[int]], K: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Orbit:
-    """A scheme on some of the classes: relations (k, k) integers 0..d, valencies, and for every idempotent its rank and
-    entries.
+    """A scheme on some classes: relations (k, k), valencies, and for every idempotent its rank and entries.
 
     entries[j][i]: the ball of E_j on relation i, m_j u_ij/k.
     """
@@ -148,8 +144,7 @@ class Class:
 
 
 def symmetry_class(group, order, K: int) -> Class:
-    """The class of a group: a name of `generators` or permutations of 0..K-1. order: for each orbit, how its
-    idempotents are numbered.
+    """The class of a group: a name of `generators` or permutations. order: how each orbit's idempotents are numbered.
 
     Raises Rejected unless there are one or two orbits, every orbital inside an orbit is symmetric, and one joins the
     orbits.
@@ -173,8 +168,7 @@ def symmetry_class(group, order, K: int) -> Class:
 
 
 def _orbit(points, names, order) -> Orbit:
-    """The scheme of one orbit, eigenvalues by exact algebra and isolated roots; its idempotents in the order asked
-    for."""
+    """The scheme of one orbit, eigenvalues by exact algebra and isolated roots; idempotents as asked for."""
     used = list(dict.fromkeys([*np.diag(names).tolist(), *names.ravel().tolist()]))
     relations = np.array([[used.index(v) for v in row] for row in names.tolist()])
     if not np.array_equal(relations, relations.T):

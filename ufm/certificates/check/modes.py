@@ -39,8 +39,7 @@ METHOD = "modes"
 
 @dataclass(frozen=True)
 class Mode:
-    """`size` equal modes y = sqrt(count), `places` of them within the width; the signs of the gain and of fold -
-    Lam."""
+    """`size` equal modes y = sqrt(count), `places` within the width; the signs of the gain and of fold - Lam."""
 
     count: int
     size: int
@@ -139,8 +138,7 @@ def _gain(model: Model, count: int):
 
 
 def _name(model: Model, found: list[Mode]) -> str:
-    """zero, dnc (every mode that has a root is on, as far as the width allows), or the modes that are on, as in
-    `ufm.structures.modes`."""
+    """zero, dnc (every mode with a root, as the width allows), or the modes that are on (`ufm.structures.modes`)."""
     if not any(g.on for g in found):
         return "zero"
     narrow_bias = model.bias is not None and model.max_rank < model.K

@@ -34,8 +34,7 @@ BITS = 256
 
 
 def check(data: dict) -> Checked:
-    """The statement of data {K, n, L, d, loss, claim, left, right, lam}: n samples per class, d widths, lam rising
-    exact texts.
+    """The statement of data {K, n, L, d, loss, claim, left, right, lam}: n samples a class, lam rising exact texts.
 
     claim `order`: left < right on [lam[0], lam[-1]], piece by piece. claim `absent`: the structure `left` does not
     exist there; right is None.
@@ -64,8 +63,7 @@ def check(data: dict) -> Checked:
 
 
 def piece_margin(problem, left: str, right: str, low: str, high: str) -> float | None:
-    """A positive number below V_right - V_left wherever right exists on [low, high]; None where it exists nowhere
-    there.
+    """A positive number below V_right - V_left where right exists on [low, high]; None where it exists nowhere.
 
     Raises Rejected where no positive one is found, or left is not shown to exist on all of it.
     """

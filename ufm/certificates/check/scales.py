@@ -48,8 +48,7 @@ _LOSS = re.compile(r"(\w+)(?:\(([^()]+)\))?")
 
 @dataclass(frozen=True)
 class Enclosed:
-    """Balls that contain the loss F, the scales (ordered as in `ufm.structures`) and the singular values with
-    multiplicities."""
+    """Balls that contain the loss F, the scales, and the singular values with multiplicities."""
 
     loss: object
     scales: tuple
@@ -211,8 +210,7 @@ def loss_kind(model: Model):
 
 
 def block_piece(model: Model, k: int, weight, stretch: int = 1) -> Piece:
-    """The pull on a column of a block of k classes at t = stretch times the variable: v as in the module's
-    docstring."""
+    """The pull on a column of a block of k classes at t = stretch times the variable: v of the module."""
     kind, smoothing = loss_kind(model)
     if kind == "mse":
         return _linear_piece(weight, balls.ball(1))
@@ -386,8 +384,7 @@ def _enclosure(equation: Equation, u, side: int, name: str):
 
 
 def _branch(equation: Equation, a, side: int) -> bool:
-    """Proved: G falls from e^a on (side 1), or rises up to it (-1); cell by cell on the stretch where its columns
-    disagree."""
+    """Proved: G falls from e^a on (side 1), or rises up to it (-1), on the stretch where columns disagree."""
     proved = equation.falls_from if side > 0 else equation.rises_until
     b, step = a, balls.ball(2) ** -10
     while step < 8:
@@ -625,8 +622,7 @@ def _largest(found, rank: int, name: str):
 
 
 def _apex(model: Model, name: str, start) -> Enclosed:
-    """m pairs and an apex: a zero of the gradient on the symmetric family (b, t_0, t_1), isolated by Krawczyk's
-    test."""
+    """m pairs and an apex: a zero of the gradient in (b, t_0, t_1), isolated by Krawczyk's test."""
     _odd_only(model, name)
     kind, _ = loss_kind(model)
     if model.K == 3:
@@ -647,8 +643,7 @@ def _apex(model: Model, name: str, start) -> Enclosed:
 
 
 def _apex_terms(model: Model, v):
-    """(F, gradient, Hessian)/Lam in v = (b, t_0, t_1): paired columns b(e_0 - e_1) + c t_1 u, lone t_0 u, c =
-    1/sqrt(K-1).
+    """(F, gradient, Hessian)/Lam in v = (b, t_0, t_1): columns b(e_0 - e_1) + c t_1 u, and t_0 u, c = 1/sqrt(K-1).
 
     With delta = u_K - u_1 = sqrt(K/(K-1)) the losses are log(1 + e^-2b + (K-3)e^-b + e^(-b + c delta t_1)), log(1 +
     (K-1)e^(-delta t_0)).
@@ -682,8 +677,7 @@ def _apex_terms(model: Model, v):
 
 
 def _apex_start(model: Model, name: str):
-    """The lowest end of Newton descents (with |Hessian|) in float64 from five starts: a guess, nothing is proved by
-    it."""
+    """The lowest end of Newton descents (with |Hessian|) from five starts: a guess in float64."""
     import numpy as np
 
     def terms(v):
@@ -724,8 +718,7 @@ def _apex_start(model: Model, name: str):
 
 
 def krawczyk(system: Callable, start, name: str) -> list:
-    """Balls with exactly one zero of v -> (g, H): x - Y g(x) + (1 - Y H(X))(X - x) lies inside X. Source:
-    krawczyk69."""
+    """Balls with one zero of v -> (g, H): x - Y g(x) + (1 - Y H(X))(X - x) lies inside X (krawczyk69)."""
     matrix = balls.flint().arb_mat
     x = [balls.ball(value).mid() for value in start]
     for _ in range(4 + 2 * _bits().bit_length()):

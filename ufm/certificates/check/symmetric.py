@@ -68,8 +68,7 @@ _FLOOR = 1e-300
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of an orbit: its share K_o/K of the fit, how many classes have each gap, and gaps[i][j] >= 0 for all
-    unknowns."""
+    """One column of an orbit: its share K_o/K, how many classes have each gap, and gaps[i][j] >= 0."""
 
     share: Fraction
     counts: tuple[int, ...]
@@ -78,8 +77,7 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """The equations of one choice of active modes; see the module. owner[j]: the column of unknown j; coupled: x, y are
-    the last two."""
+    """The equations of one choice of active modes. owner[j]: the column of unknown j; coupled: x, y are last."""
 
     p: Fraction
     Cp: object
@@ -203,8 +201,7 @@ def _system(model: Model, family: Class, modes, coupled: bool) -> System:
 
 
 def _gap(family: Class, o: int, i, label):
-    """d(z_label - z_i)/d(unknown) in a column of orbit o; i: a relation, or None for the other orbit. Never
-    negative."""
+    """d(z_label - z_i)/d(unknown) in a column of orbit o; i: a relation, or None for the other orbit."""
     owner, j = label
     orbit = family.orbits[o]
     if owner != o:
@@ -220,8 +217,7 @@ def _gap(family: Class, o: int, i, label):
 
 
 def enclose(system: System, start) -> list:
-    """Balls t = log mu that contain exactly one root, near the start (numbers): Newton's method, then Krawczyk's
-    operator. Rejected where it fails."""
+    """Balls t = log mu with exactly one root, near the start, by Krawczyk's operator. Rejected where it fails."""
     arb, size = balls.flint().arb, system.size
     t = [balls.ball(value).mid() for value in start]
     try:
@@ -287,8 +283,7 @@ def _rounded(end) -> decimal.Decimal:
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """What branch and prune left: nothing (all roots are the known ones), boxes (low, high) with another root, boxes
-    undecided."""
+    """What branch and prune left: nothing, boxes (low, high) with another root, boxes undecided."""
 
     missing: list = field(default_factory=list)
     undecided: list = field(default_factory=list)
@@ -321,8 +316,7 @@ def _up(x, terms: int):
 
 
 class _Search:
-    """The interval side of a system: gaps as floats from below and above, known roots, and boxes (B, k) of t = log
-    mu."""
+    """The interval side of a system: gaps from below and above, known roots, boxes (B, k) of t = log mu."""
 
     def __init__(self, system: System, roots):
         self.system, self.k = system, system.size
@@ -478,8 +472,7 @@ class _Search:
         return float(t.hi[np.argmax(below)]) if np.any(below) else high
 
     def shave(self, lo, hi):
-        """The box without end slices where an equation has no root; None when nothing is left. Slices halve towards
-        both ends."""
+        """The box without end slices where an equation has no root, or None. Slices halve towards both ends."""
         ends = 2.0 ** -np.arange(14.0, 0.0, -1.0)
         cuts = np.concatenate([ends, 1 - ends[-2::-1]])
         for _ in range(8):

@@ -1,5 +1,4 @@
-"""Theorems for all K and L: a ratio of integers below 1 at a few corners, and polynomials that carry it to all larger K
-and L.
+"""Theorems for all K and L: ratios below 1 at a few corners, and polynomials that carry them to all larger K and L.
 
 Both theorems set a competitor with the logits of pairs against DNC at the same scale b > 0, with D = L + 1.
 
@@ -82,8 +81,7 @@ def sides(theorem: str, K: int, L: int) -> tuple[int, int]:
 
 
 def steps(theorem: str, corners, exact: bool) -> list[dict]:
-    """The argument as data: what each step says and the integers that show it. `check` writes it again and verifies
-    every step.
+    """The argument as data: what each step says and the integers that show it. `check` verifies every step.
 
     corners: [[K, L], ...] with L rising and K falling. exact: also show that R > 1 everywhere else.
     """

@@ -1,5 +1,4 @@
-"""Three classes under cross-entropy, L >= 2, equal counts: the global minimum by branch and bound in interval
-arithmetic.
+"""Three classes, cross-entropy, L >= 2, equal counts: the global minimum by branch and bound in intervals.
 
 Normal form: with class means Z (3 x 3), p = 2/D and C = (D/2) Lam n^(1/D),
 
@@ -95,8 +94,7 @@ class Case:
 
 
 def dnc_case(L: int, C_low: str, C_high: str | None = None) -> Case:
-    """dnc at one C, or on a range: goal is the tangent of F(DNC) at the middle, taken at the ends. Raises DoesNotExist
-    without dnc."""
+    """dnc at one C, or on a range: goal is the tangent of F(DNC) at the middle. Raises DoesNotExist."""
     with balls.precision(BITS):
         ends = (C_low,) if C_high is None else (C_low, C_high)
         middle = C_low if C_high is None else f"(({C_low})+({C_high}))/2"
@@ -223,8 +221,7 @@ def least_shares(lo, hi) -> np.ndarray:
 
 
 def curvature(lo, hi, s, case: Case) -> np.ndarray:
-    """Below the curvature of F in the directions of each column, (3, boxes), where s_2 >= s > 0, for every C of the
-    case."""
+    """Below the curvature of F along each column, (3, boxes), where s_2 >= s > 0, for every C of the case."""
     bend = case.C[-1] * case.p * (1.0 - case.p) / Interval.of(s).power(2.0 - case.p)
     return (Interval.of(least_shares(lo, hi)) * THIRD - bend).lo
 
@@ -285,8 +282,7 @@ def near_the_claim(lo, hi, case: Case) -> np.ndarray:
 
 
 def too_costly_by_taylor(lo, hi, case: Case) -> np.ndarray:
-    """F > goal at every C by F >= F(m) - sum |dF/dm| h - (1/2) sum_c (curvature)_- |dz_c|^2 about the middle m, where
-    s_2 > 0."""
+    """F > goal at every C by F >= F(m) - sum |dF/dm| h - (1/2) sum_c (curvature)_- |dz_c|^2, where s_2 > 0."""
     V = volume(lo, hi)
     full = V > TINY
     done = np.zeros(V.shape, bool)

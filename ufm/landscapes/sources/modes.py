@@ -1,5 +1,4 @@
-"""The complete list under MSE as a source: families of critical points, one for each choice of roots
-(`structures.modes`)."""
+"""The complete list under MSE as a source: families of critical points, one a choice of roots (`structures.modes`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Minima of low rank that random starts of full width hardly ever reach: descents in narrow models, and from known
-codes.
+"""Minima of low rank that random starts hardly ever reach: descents in narrow models, and from known codes.
 
 From K = 12 on, descents at full width end at ranks above the best one (K = 16, L = 2, lam = 1e-3: 20 and 200 of them at
 2.2 % above the Clebsch code), while half of the descents in a model of width 6 find it. Their ends are critical points
@@ -43,8 +42,7 @@ PER_START = 2
 
 @dataclass(frozen=True, eq=False)
 class LowRankEnds(ByContent):
-    """Ends of narrow descents (`narrow`, from random starts) and of descents from known codes (`from_codes`, name and
-    Result)."""
+    """Ends of narrow descents (`narrow`) and of descents from known codes (`from_codes`, name and Result)."""
 
     narrow: Multistart
     from_codes: tuple[tuple[str, Result], ...]
@@ -111,8 +109,7 @@ def low_rank_ends(
 
 
 def lowest_end(problem: Problem, starts: int, seed: np.random.SeedSequence) -> Result | None:
-    """The converged end of least F from random starts, joined where it `pays` by those of `low_rank_ends`; None if none
-    converged."""
+    """The converged end of least F from random starts and, where it `pays`, `low_rank_ends`; or None."""
     runs = multistart(problem, starts, seed, progress=False)
     if runs.interrupted:
         raise KeyboardInterrupt

@@ -77,8 +77,7 @@ def refine(point: FactorPoint, rng=None, noise: float = NOISE) -> Row:
 
 
 def coarse(small: Problem, factors, schedule) -> FactorPoint:
-    """Descent with the smoothed ReLU at each eps in turn, to gradients of 1e-2 Lam: the fine part is left to
-    `solvers.kinks`."""
+    """Descent with the smoothed ReLU at each eps in turn, to gradients of 1e-2 Lam; `solvers.kinks` ends it."""
     x = FactorObjective(small).pack(factors)
     for eps in schedule:
         soft = FactorObjective(replace(small, activation=smooth_relu(eps)))
@@ -112,8 +111,7 @@ def value_of(point: FactorPoint) -> float:
 
 
 def one_each(problem: Problem) -> Problem:
-    """The problem with one sample per class (equal counts) and the same ridge weight everywhere: the same values at
-    collapsed points."""
+    """The problem with one sample per class and one ridge weight: the same values at collapsed points."""
     few = reductions.samples.apply(problem) if problem.balanced else problem
     return reductions.weights.apply(few)
 
@@ -140,8 +138,7 @@ def reduced(point: FactorPoint) -> tuple[Problem, list[np.ndarray]]:
 
 
 def lifted(problem: Problem, point: FactorPoint) -> FactorPoint:
-    """A point of `one_each(problem)`, of any smaller widths, in the given problem: zero padded, weights and samples
-    restored."""
+    """A point of `one_each(problem)`, of smaller widths, in the given problem: padded, weights restored."""
     fewer = point.problem.N != problem.N
     few = reductions.samples.apply(problem) if fewer else problem
     wide = relu_collapse.embedded(reductions.weights.apply(few), point.factors)

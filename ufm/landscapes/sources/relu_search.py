@@ -1,5 +1,4 @@
-"""A search for low-rank competitors of DNC in deep ReLU models: descents through kinks (`refine`) from starts of low
-rank.
+"""A search for low-rank competitors of DNC in deep ReLU models: descents through kinks from starts of low rank.
 
 Starts: graph codes plus noise, and Gaussian weights of width r in all layers but the last. Values of a search are upper
 bounds on the minimum, no more.

@@ -27,16 +27,14 @@ RUNS = 6
 
 
 def tolerance(problem: Problem) -> float:
-    """Gradient norm asked of every point: 1e-12, and for small ridge weights 1e-7 Lam, since gradients are of that
-    size."""
+    """Gradient norm asked of every point: 1e-12, and 1e-7 Lam where that is less."""
     return min(1e-12, 1e-7 * problem.Lam)
 
 
 def search(
     problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None
 ) -> Iterator[tuple[str, LogitPoint | None]]:
-    """(how, point) for every run, `RUNS * starts` of them: the critical point reached, with gradient norm at most
-    `tolerance`, or None.
+    """(how, point) for every run, `RUNS * starts` of them: the critical point reached, or None.
 
     starts: saddle searches; twice as many descents, half of them narrow, and three times as many Newton runs, which are
     cheap. how: `descent`, `narrow descent`, `newton` or `saddle search`.
@@ -95,8 +93,7 @@ def _descent(problem: Problem, seed: np.random.SeedSequence) -> Result:
 
 
 def random_point(problem: Problem, draw: np.random.Generator, size: float) -> LogitPoint:
-    """A random LogitPoint of random rank: row-centred Gaussian class logits of Frobenius norm about `size`, on all
-    class scales."""
+    """A random LogitPoint of random rank: row-centred Gaussian class logits of norm about `size`."""
     K, r = problem.K, int(draw.integers(1, problem.max_rank + 1))
     A, B = draw.standard_normal((K, r)), draw.standard_normal((K, r))
     if problem.loss.shift_invariant:
@@ -111,8 +108,7 @@ def random_point(problem: Problem, draw: np.random.Generator, size: float) -> Lo
 
 
 def between(points: list[LogitPoint], draw: np.random.Generator) -> LogitPoint:
-    """A point on the segment between two found points, low ones first, in the rank of the higher, one of them permuted
-    at random."""
+    """A point on the segment between two found ones, in the higher's rank, one permuted at random."""
     problem = points[0].problem
     i, j = sorted(draw.choice(min(len(points), 12), 2, replace=False))
     order = np.arange(problem.K)
@@ -127,8 +123,7 @@ def between(points: list[LogitPoint], draw: np.random.Generator) -> LogitPoint:
 
 
 def _ceiling(problem: Problem) -> float:
-    """max(1, D/2) g(0), which no critical point of a convex loss exceeds: Lam sum s^(2/D) = -<G, Z> <= g(0) - g(Z)
-    there."""
+    """max(1, D/2) g(0), which no critical point of a convex loss exceeds: Lam sum s^(2/D) = -<G, Z> there."""
     if not problem.loss.convex or problem.bias is not None:
         return np.inf
     empty = np.zeros((problem.K, 0))

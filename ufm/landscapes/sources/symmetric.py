@@ -120,8 +120,7 @@ def symmetric_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPo
 
 
 def survey(problem: Problem, max_idempotents: int = 4, progress: bool | None = None) -> Survey:
-    """Every symmetry class of this module on the K classes: `scheme_points`, `two_orbit_points` and `block_points`,
-    joined.
+    """Every symmetry class on the K classes: `scheme_points`, `two_orbit_points` and `block_points`, joined.
 
     Points equal up to class permutation (value to 1e-11, rank, singular values, sorted entries of Z) are listed once.
     max_idempotents: largest number of nontrivial modes of a class, x and y counting as one.
@@ -180,8 +179,7 @@ def scheme_roots(problem: Problem, scheme: Scheme) -> list[Roots]:
 
 
 def two_orbit_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPoint]:
-    """The critical points found in every class of two orbits, for each way to split K = K_1 + K_2 and each pair of
-    schemes.
+    """The critical points found in every class of two orbits, for each split K = K_1 + K_2 and pair of schemes.
 
     Points with x = y = 0 are direct sums; names read `code(S_3+S_2:1|1|xy)`. Scales are the active mu of orbit 1, of
     orbit 2, then x, y. Raises ValueError as `scheme_points`, and for losses that are not shift invariant (their
@@ -248,8 +246,7 @@ def a_priori_box(problem: Problem) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """One column of an orbit: its share K_i/K of the fit, its label, and dZ/d(unknown) as rows of `directions` (k,
-    K)."""
+    """One column of an orbit: its share K_i/K, its label, and dZ/d(unknown) as rows of `directions` (k, K)."""
 
     share: float
     label: int
@@ -346,8 +343,7 @@ class System:
         return (low, t[min(alive[-1] + 1, len(t) - 1)]) if len(alive) else (low, low - 1.0)
 
     def solve(self) -> tuple[np.ndarray, bool | None]:
-        """(roots in t (R, k) sorted, paired): Newton from rounds of starts until two rounds bring nothing new and the
-        signs pair up."""
+        """(roots in t (R, k) sorted, paired): Newton from rounds of starts until two bring nothing new."""
         low, high = self.box
         if np.any(low > high):
             return np.zeros((0, len(low))), True if self._signed else None
@@ -402,8 +398,7 @@ def _starts(system: System, number: int) -> np.ndarray:
 
 
 def _lattice(first: int, size: int, k: int) -> np.ndarray:
-    """Points first, ..., first + size - 1 of the Kronecker sequence of the generalised golden ratio in [0, 1)^k.
-    Source: roberts18."""
+    """Points first, ..., first + size - 1 of a Kronecker sequence (golden ratio) in [0, 1)^k (roberts18)."""
     ratio = 2.0
     for _ in range(60):
         ratio = (1 + ratio) ** (1 / (k + 1))
@@ -678,8 +673,7 @@ def _support(roots: Roots) -> str:
 
 
 def distinct(points: list[tuple[float, LogitPoint]], tol: float = 1e-11) -> list[LogitPoint]:
-    """One of each (value, rank, singular values, sorted entries of Z), ascending in value; of twins the first in the
-    list."""
+    """One of each (value, rank, singular values, sorted entries of Z), ascending in value."""
     kept: list[tuple[float, LogitPoint, np.ndarray]] = []
     for fun, point in points:
         mark = _mark(point)
@@ -690,8 +684,7 @@ def distinct(points: list[tuple[float, LogitPoint]], tol: float = 1e-11) -> list
 
 
 def _mark(point: LogitPoint) -> np.ndarray:
-    """log s, then the sorted diagonal and other entries of Z/|Z| and of its polar factor U V'. Its length tells the
-    rank.
+    """log s, then the sorted entries of Z/|Z| and of its polar factor U V'. Its length tells the rank.
 
     Unchanged by class permutations; tiny modes count as much as large ones.
     """

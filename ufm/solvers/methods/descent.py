@@ -22,8 +22,7 @@ def _batch(name: str, value) -> int | None:
 
 @dataclass(frozen=True)
 class Descent(Method):
-    """Steps x <- x - lr direction of one length, on all rows at once, until the gradient is small or the steps are
-    used.
+    """Steps x <- x - lr direction on all rows at once, until the gradient is small or the steps are used.
 
     spans: whether its steps are combinations of gradients, so that at L = 1 they stay in the span of the start.
     """

@@ -10,8 +10,7 @@ from ufm.solvers.methods.method import Method, one_of, setting
 
 @dataclass(frozen=True)
 class Flow(Method):
-    """The flow to a given time with scipy's integrators; F falls along the exact flow, rtol and atol bound the local
-    error."""
+    """The flow to a given time with scipy's integrators; rtol and atol bound the local error."""
 
     name = "flow"
     title = "gradient flow"

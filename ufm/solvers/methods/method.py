@@ -35,8 +35,7 @@ TAKEN = (
 
 
 def setting(default, check: Callable[[str, Any], Any] | None, help: str) -> Any:
-    """A field of a method: its default; check(name, value), which returns the value or raises ValueError; a line of
-    help."""
+    """A field of a method: its default; check(name, value), which may raise ValueError; a line of help."""
     return field(default=default, metadata={"check": check, "help": help})
 
 
@@ -138,8 +137,7 @@ def method_of(name: str, given: dict, problem=None, space: str | None = None) ->
 
 
 def refuse_unknown(method: str, given, known) -> None:
-    """ValueError for the first setting that a method does not have, with the word that is meant, a verb's own
-    included."""
+    """ValueError for the first setting that a method does not have, with the word that is meant."""
     for name in given:
         if name not in known:
             hint = words.suggestion(name, [*known, *(word for word in VERB_WORDS if word not in known)])
