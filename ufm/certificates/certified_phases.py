@@ -19,6 +19,7 @@ from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.hints import Exact, FileName
+from ufm.numerics.records import picked
 from ufm.problem import Problem
 
 ABSENT = "no dnc"
@@ -86,16 +87,9 @@ class CertifiedPhases(ByContent):
     def to_dict(self) -> dict:
         cells = [{**vars(c), "certificates": [p.to_dict() for p in c.certificates]} for c in self.cells]
         names = [{"K": K, "L": L, "names": list(found)} for (K, L), found in self.names.items()]
-        shared = {"options": self.options, "seconds": self.seconds, "interrupted": self.interrupted}
-        return {
-            "Ks": list(self.Ks),
-            "Ls": list(self.Ls),
-            "lam": list(self.lam),
-            "cells": cells,
-            "names": names,
-            "decided": self.decided,
-            **shared,
-        }
+        axes = {name: list(values) for name, values in picked(self, "Ks Ls lam").items()}
+        rest = picked(self, "decided options seconds interrupted")
+        return {**axes, "cells": cells, "names": names, **rest}
 
     def __repr__(self) -> str:
         lines = [f"proved on {100 * self.decided:.2f}% of log lam in [{self.lam[0]}, {self.lam[1]}]; - is not decided"]
