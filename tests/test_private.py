@@ -21,18 +21,12 @@ ALLOWED = {
 }
 """Names of others that are public in all but spelling, and why they are used."""
 NOT_YET = {
-    "test_batch.py",
     "test_certified_points.py",
     "test_certify.py",
     "test_completeness.py",
-    "test_figures.py",
-    "test_interruptions.py",
-    "test_kinks.py",
-    "test_large.py",
     "test_limits.py",
     "test_optimality.py",
     "test_orders.py",
-    "test_stores.py",
     "test_theorem_certificates.py",
     "test_three_classes.py",
 }
