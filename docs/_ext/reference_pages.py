@@ -85,7 +85,8 @@ class Verbs(SphinxDirective):
 
 
 def _rewrite(app, what, name, obj, options, lines: list[str]) -> None:
-    borrowed = inspect.cleandoc(type(obj).__doc__ or "").split() == " ".join(lines).split()
+    kind = type(obj).__doc__  # a descriptor, where objects of the kind have docstrings of their own
+    borrowed = isinstance(kind, str) and inspect.cleandoc(kind).split() == " ".join(lines).split()
     if borrowed or (inspect.isclass(obj) and not public_names.summary(obj)):
         lines[:] = []
     lines[:] = docstrings.rst("\n".join(lines)) if any(lines) else []
