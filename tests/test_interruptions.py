@@ -21,6 +21,7 @@ from ufm.cli import main
 from ufm.cli.signals import Listening
 from ufm.landscapes import compare as compare_module
 from ufm.landscapes import gather
+from ufm.landscapes.sources import starts as starts_source
 from ufm.numerics import interruption
 from ufm.problem import Problem
 from ufm.solvers.methods.lbfgs import LBFGS
@@ -120,7 +121,7 @@ def part_of(problem, count, *args, **options):
 
 
 def test_compare_says_that_its_search_was_cut(monkeypatch, capsys):
-    monkeypatch.setattr(compare_module, "multistart", part_of)
+    monkeypatch.setattr(starts_source, "multistart", part_of)
     found = compare(FOUR, 20, 0)
     assert found.interrupted == "after 7 of 20 starts" and "interrupted after 7 of 20 starts" in repr(found)
     assert main(["compare", *TOLD, "--starts", "20"]) == 130
@@ -189,7 +190,7 @@ def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, stop_at, monkeyp
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_both_signals_end_a_verb_and_handlers_come_back(number, code, monkeypatch, capsys):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(compare_module, "multistart", lambda *_, **__: (signal.raise_signal(number), time.sleep(5)))
+    monkeypatch.setattr(starts_source, "multistart", lambda *_, **__: (signal.raise_signal(number), time.sleep(5)))
     assert main(["compare", *TOLD, "--starts", "20"]) == code
     assert "ufm: interrupted after the random starts" in capsys.readouterr().err or code
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
