@@ -96,7 +96,7 @@ def _extra(row: Row) -> bool:
 
 def _prove(table: Landscape) -> tuple[Certificate, ...]:
     """Orders of the winner against every other structure, and against the next distinct point if a search found it."""
-    from ufm.certificates.orders import order
+    from ufm.certificates.orders import by_name, order
 
     best = table.best
     others = [row for i, row in enumerate(table.above) if STRUCTURE in row.how or i == 0]
@@ -105,8 +105,10 @@ def _prove(table: Landscape) -> tuple[Certificate, ...]:
         return tuple(refused("order", f"{best.name} < {row.name}", reason, "order") for row in others[:1])
     if not isinstance(best.point, LogitPoint):
         return ()
-    side = {row.name: row.name if STRUCTURE in row.how else row.point for row in (best, *others)}
-    return tuple(order(side[best.name], side[row.name], table.problem) for row in others)
+    problem = table.problem
+    named = {row.name for row in (best, *others) if STRUCTURE in row.how and by_name(row.name, problem)}
+    side = {row.name: row.name if row.name in named else row.point for row in (best, *others)}
+    return tuple(order(side[best.name], side[row.name], problem) for row in others)
 
 
 # how it is shown
