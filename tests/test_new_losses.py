@@ -62,8 +62,9 @@ class Poly(Loss):
         return P, np.sum(P * Y, axis=-2, keepdims=True)
 
     def value(self, Z, Y):
-        p = self._p(Z, Y)[1][..., 0, :]
-        return 1 - p - np.log(p)
+        top = np.max(Z, axis=-2, keepdims=True)
+        nll = np.log(np.sum(np.exp(Z - top), axis=-2)) + top[..., 0, :] - np.sum(Z * Y, axis=-2)
+        return nll + 1 - np.exp(-nll)
 
     def grad(self, Z, Y):
         P, p = self._p(Z, Y)

@@ -66,8 +66,12 @@ class FactorPoint(ByContent):
         return Z if self.b is None else Z + self.b[:, None]
 
     def balancedness(self) -> float:
-        """max_l |lam_l A_l A_l' - lam_{l+1} A_{l+1}' A_{l+1}|_F, zero at every critical point of a linear model."""
-        pairs = zip(self.problem.lams[:-1], self.factors[:-1], self.problem.lams[1:], self.factors[1:], strict=True)
+        """max_l |lam_l A_l A_l' - lam_{l+1} A_{l+1}' A_{l+1}|_F, zero at every critical point of a linear model.
+
+        Without a ridge all weights count as 1: what gradient flow keeps.
+        """
+        weights = self.problem.shares if self.problem.ridgeless else self.problem.lams
+        pairs = zip(weights[:-1], self.factors[:-1], weights[1:], self.factors[1:], strict=True)
         return max(float(np.linalg.norm(p * A @ A.T - q * B.T @ B)) for p, A, q, B in pairs)
 
     def balance(self, rank: int | None = None) -> FactorPoint:
@@ -344,8 +348,7 @@ def _with_widths(problem: Problem, widths) -> Problem:
 def balanced_factors(problem: Problem, frames, s) -> tuple[np.ndarray, ...]:
     """A_l = sqrt(Lam/lam_l) Q_l diag(s)^(1/D) Q_{l-1}' for frames (Q_0 = V, Q_1, ..., Q_D = U)."""
     root = s ** (1.0 / problem.D)
-    c = [np.sqrt(problem.Lam / lam) for lam in problem.lams]
-    return tuple(c[l] * (frames[l + 1] * root) @ frames[l].T for l in range(problem.D))
+    return tuple(problem.stretches[l] * (frames[l + 1] * root) @ frames[l].T for l in range(problem.D))
 
 
 def frame(d: int, r: int, draw: np.random.Generator | None = None) -> np.ndarray:

@@ -50,15 +50,19 @@ class Problem:
 
     K classes (>= 2); n samples per class, one number or K counts; d hidden widths, one number or the L
     sizes (d_1, ..., d_L) of the layers H_1, ..., H_L (default K); L weight layers (>= 1);
-    lam > 0, one number or L + 1 ordered (H_1, W_1, ..., W_L); loss and activation s by name or object;
-    bias None (no bias) or its weight >= 0.
+    lam, one positive number or L + 1 ordered (H_1, W_1, ..., W_L), or 0: no ridge at all; loss and activation s by name
+    or object; bias None (no bias) or its weight >= 0.
+
+    Without a ridge, lam=0, there are descents and flows of the fit alone, and what measures their points (minimize,
+    multistart, basins, collapse, identify); verbs about critical points refuse (`needs_ridge`).
 
     >>> Problem(K=4, n=2, d=6, L=2, lam=2**-8)
     minimise CE(W_2 W_1 H_1; 4 classes x 2) + 0.00390625/2 (|H_1|^2 + |W_1|^2 + |W_2|^2)
       H_1 6 x 8, W_1 6 x 6, W_2 4 x 6; linear; 108 parameters
 
-    Raises ValueError naming the argument for K < 2, L < 1, n or d < 1, lam <= 0 or NaN, wrong lengths,
-    unknown names. Source: gk25 (the deep linear model with cross-entropy), sml24 (ReLU with MSE).
+    Raises ValueError naming the argument for K < 2, L < 1, n or d < 1, lam < 0 or NaN, zero for some factors and not
+    for others, wrong lengths, unknown names. Source: gk25 (the deep linear model with cross-entropy), sml24 (ReLU with
+    MSE).
     """
 
     K: int
@@ -89,24 +93,57 @@ class Problem:
     def _check(self) -> None:
         """Every field as what it stands for, or a ValueError naming it."""
         put = functools.partial(object.__setattr__, self)
-        few, whole = "Fewer than two classes leave nothing to separate.", arguments.WHOLE
-        put("K", arguments.integer("K", self.K, 2, few, most=whole))
-        large = f"K={self.K} is too large: one matrix of class logits"
-        arguments.room(large, self.K, self.K, instead="take fewer classes")
-        plain = "L counts weight layers; the plain model, one layer on free features, is L=1."
-        put("L", arguments.integer("L", self.L, 1, plain, LAYERS, "Take fewer layers."))
+        put(
+            "K",
+            arguments.integer(
+                "K", self.K, 2, "Fewer than two classes leave nothing to separate.", most=arguments.WHOLE
+            ),
+        )
+        arguments.room(
+            f"K={self.K} is too large: one matrix of class logits", self.K, self.K, instead="take fewer classes"
+        )
+        put(
+            "L",
+            arguments.integer(
+                "L",
+                self.L,
+                1,
+                "L counts weight layers; the plain model, one layer on free features, is L=1.",
+                LAYERS,
+                "Take fewer layers.",
+            ),
+        )
         put("n", _one_or_many("n", self.n, self.K, f"{self.K}, one count per class", _samples(self.K)))
-        d, layers = self.K if self.d is None else self.d, f"{self.L}, one width per hidden layer H_1, ..., H_L"
-        put("d", _one_or_many("d", d, self.L, layers, _width))
+        put(
+            "d",
+            _one_or_many(
+                "d",
+                self.K if self.d is None else self.d,
+                self.L,
+                f"{self.L}, one width per hidden layer H_1, ..., H_L",
+                _width,
+            ),
+        )
         if self.lam is None:
-            what = "one positive number or L+1 ordered (H_1, W_1, ..., W_L)"
-            raise ValueError(f"lam is required: the ridge weight, {what}.")
+            raise ValueError(
+                "lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L), or 0 for"
+                " none."
+            )
         put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", _ridge))
+        if not isinstance(self.lam, float) and 0.0 in self.lam:
+            raise ValueError(
+                "lam must be positive for every factor, or zero for all; with zero for some these take over the size of"
+                f" the others, and no ridge is left; got lam={self.lam}."
+            )
         put("loss", losses.loss(self.loss))
         put("activation", activations.activation(self.activation))
         if self.bias is not None:
-            what = "It is the weight of the last layer's bias; None means no bias."
-            put("bias", arguments.nonnegative("bias", self.bias, what))
+            put(
+                "bias",
+                arguments.nonnegative(
+                    "bias", self.bias, "It is the weight of the last layer's bias; None means no bias."
+                ),
+            )
 
     def __getstate__(self) -> dict:
         """The fields alone: what was computed from them is not carried along, and a cache keyed by a problem sees the
@@ -148,8 +185,44 @@ class Problem:
 
     @property
     def Lam(self) -> float:
-        """Effective ridge weight (prod lam_l)^(1/D): for linear models the loss sees the weights only through it."""
+        """Effective ridge weight (prod lam_l)^(1/D): for linear models the loss sees the weights only through it. 0
+        without a ridge."""
         return self.lam if isinstance(self.lam, float) else math.exp(sum(map(math.log, self.lams)) / self.D)
+
+    @property
+    def ridgeless(self) -> bool:
+        """Whether all weights are zero."""
+        return self.lam == 0
+
+    @functools.cached_property
+    def shares(self) -> np.ndarray:
+        """(lam_l/Lam)_l, shape (D,): all 1 where the weights are equal, as they are without a ridge."""
+        return np.ones(self.D) if self.ridgeless else np.array(self.lams) / self.Lam
+
+    @functools.cached_property
+    def stretches(self) -> np.ndarray:
+        """(sqrt(Lam/lam_l))_l, shape (D,): the sizes of balanced factors, relative to those at equal weights."""
+        return np.ones(self.D) if self.ridgeless else np.sqrt([self.Lam / lam for lam in self.lams])
+
+    def without_ridge(self, what: str) -> str:
+        """Why `what` does not apply to the problem for want of a ridge, in a sentence; empty where it has one."""
+        if not self.ridgeless:
+            return ""
+        if self.loss.quadratic:
+            why = "the minima are a continuum of factors with the same logits"
+        elif self.loss.smoothing == 0:
+            why = "F falls along every ray of growing factors that separates the classes, and has no minimum"
+        else:
+            why = "nothing holds the factors, so that minima are not attained or come in continua"
+        return (
+            f"{what} is about critical points and needs a ridge; at lam=0 {why}. Descents (minimize, multistart,"
+            " basins), collapse and identify take lam=0."
+        )
+
+    def needs_ridge(self, what: str) -> None:
+        """ValueError with the reason where `what` is asked of a problem with lam=0."""
+        if self.ridgeless:
+            raise ValueError(self.without_ridge(what))
 
     @property
     def max_rank(self) -> int:
@@ -158,17 +231,23 @@ class Problem:
     @property
     def labels(self) -> np.ndarray:
         """Class of every sample, shape (N,), in blocks 0, ..., 0, 1, ..., 1, ..."""
-        instead = "take fewer samples, or a verb that works with classes"
-        arguments.room("a list of the samples' labels", self.N, instead=instead)
+        arguments.room(
+            "a list of the samples' labels", self.N, instead="take fewer samples, or a verb that works with classes"
+        )
         return np.repeat(np.arange(self.K), self.counts)
 
     @functools.cached_property
     def samples(self) -> Columns:
         """One column per sample. ValueError where they are too many to be held."""
-        instead = "take fewer samples, or space='reduced', which has a column per class"
-        arguments.room("a matrix with a column per sample", self.K, self.N, instead=instead)
-        Y, ones = np.eye(self.K)[:, self.labels], np.ones(self.N)
-        return Columns(Y, np.full(self.N, 1.0 / self.N), ones, np.ones(self.N, int))
+        arguments.room(
+            "a matrix with a column per sample",
+            self.K,
+            self.N,
+            instead="take fewer samples, or space='reduced', which has a column per class",
+        )
+        return Columns(
+            np.eye(self.K)[:, self.labels], np.full(self.N, 1.0 / self.N), np.ones(self.N), np.ones(self.N, int)
+        )
 
     @functools.cached_property
     def classes(self) -> Columns:
@@ -184,10 +263,16 @@ class Problem:
 
     def to_dict(self) -> dict:
         """A JSON-able description; losses and activations by name, a user's own `NAME` as `user's NAME`."""
-        n, d = self.n if self.balanced else list(self.n), self.d if isinstance(self.d, int) else list(self.d)
-        sizes = {"K": self.K, "n": n, "d": d, "L": self.L}
-        lam = self.lam if isinstance(self.lam, float) else list(self.lam)
-        return {**sizes, "lam": lam, "loss": _name(self.loss), "activation": _name(self.activation), "bias": self.bias}
+        return {
+            "K": self.K,
+            "n": self.n if self.balanced else list(self.n),
+            "d": self.d if isinstance(self.d, int) else list(self.d),
+            "L": self.L,
+            "lam": self.lam if isinstance(self.lam, float) else list(self.lam),
+            "loss": _name(self.loss),
+            "activation": _name(self.activation),
+            "bias": self.bias,
+        }
 
     @staticmethod
     def from_dict(description: dict) -> Problem:
@@ -211,17 +296,19 @@ class Problem:
             )
         logits += "" if self.bias is None else " + b"
         classes = f"{self.K} classes x {self.n}" if self.balanced else f"{self.K} classes, counts {_short(self.n)}"
-        if isinstance(self.lam, float):
-            penalty = f"{self.lam:.12g}/2 (" + " + ".join(f"|{name}|^2" for name in names) + ")"
+        if self.ridgeless:
+            penalty = ""
+        elif isinstance(self.lam, float):
+            penalty = f" + {self.lam:.12g}/2 (" + " + ".join(f"|{name}|^2" for name in names) + ")"
         else:
-            penalty = " + ".join(f"{lam:.12g}/2 |{name}|^2" for lam, name in zip(self.lam, names, strict=True))
+            penalty = "".join(f" + {lam:.12g}/2 |{name}|^2" for lam, name in zip(self.lam, names, strict=True))
         if self.bias is not None:
             penalty += f" + {self.bias:.12g}/2 |b|^2"
         shapes = self.shapes()
         size = sum(a * b for a, b in shapes) + (0 if self.bias is None else self.K)
         listed = ", ".join(f"{name} {a} x {b}" for name, (a, b) in zip(names, shapes, strict=True))
         return (
-            f"minimise {self.loss.label}({logits}; {classes}) + {penalty}\n  {listed}; {self.activation.name}; {size}"
+            f"minimise {self.loss.label}({logits}; {classes}){penalty}\n  {listed}; {self.activation.name}; {size}"
             " parameters"
         )
 
@@ -255,13 +342,13 @@ def _one_or_many(name: str, value, length: int, meaning: str, check):
 
 
 def _ridge(name: str, value) -> float:
-    number = arguments.positive(name, value)
+    number = arguments.nonnegative(name, value, "It is a ridge weight; 0 means no ridge at all.")
     if number > HEAVIEST:
         raise ValueError(
             f"{name} must be at most {HEAVIEST:g}, whose square float64 holds with room; got {name}={value!r}. Zero is"
             " the minimum long before."
         )
-    return number
+    return number + 0.0  # no minus zero
 
 
 def _width(name: str, value) -> int:

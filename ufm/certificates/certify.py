@@ -7,13 +7,14 @@ from typing import Any
 
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
+from ufm.certificates.check import trusted
 from ufm.certificates.kind import Kind, kinds
 from ufm.numerics import balls, families
 from ufm.numerics.hints import FileName
 from ufm.numerics.renamed import places
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import WrongWord, named_arguments, suggestion
-from ufm.points import FactorPoint, LogitPoint
+from ufm.points import FactorPoint, LogitPoint, point_of
 from ufm.problem import Problem
 
 
@@ -39,7 +40,7 @@ class Certificates(tuple):
 
     def __repr__(self) -> str:
         proved = [c for c in self if c.holds]
-        said = f"{len(proved)} of {len(self)} proved; trusted: {certificate.trusted(proved)}."
+        said = f"{len(proved)} of {len(self)} proved; trusted: {trusted(c.method for c in proved)}."
         return "\n".join([*map(repr, self), said])
 
 
@@ -80,9 +81,13 @@ def certify(
     balls.flint()
     words = [what] if isinstance(what, str) else list(what or ())
     if isinstance(subject, Problem):
+        subject.needs_ridge("certify")
         given = {"group": group, "progress": progress, **options}
         return Certificates(_of_problem(subject, words, lam, {k: v for k, v in given.items() if v is not None}))
-    return Certificates(_of_points(_points(subject), words, lam))
+    points = _points(subject)
+    for point in points:
+        point_of("subject", point).problem.needs_ridge("certify")
+    return Certificates(_of_points(points, words, lam))
 
 
 def _points(subject):

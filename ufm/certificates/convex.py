@@ -88,6 +88,7 @@ def _solve(
     problem: Problem, solver: str, columns: Columns | None = None
 ) -> tuple[float, np.ndarray, np.ndarray | None]:
     """(value, class logits without bias, bias)."""
+    problem.needs_ridge("the convex form")
     import cvxpy as cp
 
     if problem.L != 1 or not problem.linear or problem.max_rank < problem.K:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ufm import losses
-from ufm.certificates.check.losses import missing
 from ufm.certificates.check.model import Model
 from ufm.numerics import arithmetic, balls
 from ufm.problem import Problem
@@ -13,16 +12,18 @@ def uncovered(problem: Problem) -> str:
     """Why no checker can state this problem, whatever is to be proved of it; empty where one can."""
     if not problem.linear:
         return f"only linear layers are covered by a proof; got activation={problem.activation.name!r}."
+    if problem.ridgeless:
+        return problem.without_ridge("a proof")
     return unknown_loss(problem)
 
 
 def unknown_loss(problem: Problem) -> str:
     """Why no checker knows this loss; empty where one does."""
-    if losses.known(problem.loss):
-        return missing(problem.loss.name)
+    if losses.own(problem.loss):
+        return ""
     return (
-        "the proofs are for cross-entropy, label smoothing, MSE, focal loss and contributed losses with an enclosure,"
-        f" not for the user's own loss {problem.loss.name!r}."
+        "the proofs are for cross-entropy, label smoothing, MSE and focal loss, not for the user's own loss"
+        f" {problem.loss.name!r}."
     )
 
 

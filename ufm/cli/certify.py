@@ -67,12 +67,13 @@ def _certify(arguments) -> int:
 
 
 def _recheck(arguments) -> int:
-    from ufm.certificates.certificate import load, trusted
+    from ufm.certificates.certificate import load
+    from ufm.certificates.check import trusted
 
-    rows, stand = [], []
+    rows, methods = [], []
     for certificate in load(arguments.check):
         objection, problem = certificate.examine()
-        stand += [] if objection else [certificate]
+        methods += [] if objection else [certificate.method]
         rows.append(
             {
                 "kind": certificate.kind,
@@ -94,5 +95,5 @@ def _recheck(arguments) -> int:
                 show(f"about {about}:")
             word = "stands" if row["holds"] else "FAILS" if row["claimed"] else "was not proved"
             show(f"{word}: {row['statement']} ({row['kind']})" + (f"; {row['why']}" if row in fallen else ""))
-        show(f"trusted: {trusted(stand)}.")
+        show(f"trusted: {trusted(methods)}.")
     return 1 if fallen else 0

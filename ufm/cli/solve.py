@@ -15,7 +15,6 @@ from ufm.cli.reading import (
     read_settings,
 )
 from ufm.cli.writing import print_json, show
-from ufm.numerics.records import picked
 
 
 def add(verbs) -> None:
@@ -39,7 +38,7 @@ def add(verbs) -> None:
 
 
 def _solve(arguments) -> int:
-    from ufm.critical.classify import classify
+    from ufm.critical.classify import classify_end
     from ufm.critical.identify import identify
     from ufm.solvers import starts
     from ufm.solvers.methods.method import method_of
@@ -51,18 +50,33 @@ def _solve(arguments) -> int:
     check_save_file(arguments.save)
     trace = method_of(arguments.method, settings).every if arguments.plot else 0
     start = None if arguments.scale is None else starts.gaussian(numbers("--scale", arguments.scale))
-    seeded = read_integer("--starts", arguments.starts, 1), read_integer("--rng", arguments.rng, 0)
-    tol = numbers("--tol", arguments.tol)
-    more = {"start": start, "space": arguments.space, "tol": tol, "trace": trace, **settings}
-    runs = multistart(problem, *seeded, arguments.method, **more)
+    runs = multistart(
+        problem,
+        read_integer("--starts", arguments.starts, 1),
+        read_integer("--rng", arguments.rng, 0),
+        arguments.method,
+        start=start,
+        space=arguments.space,
+        tol=numbers("--tol", arguments.tol),
+        trace=trace,
+        **settings,
+    )
     if not len(runs):
         raise KeyboardInterrupt(f"after 0 of {runs.requested} starts")
     known: dict = {}  # equal ends are described once
-    rows = [_describe(r, known, identify, classify) for r in runs]
+    rows = [_describe(r, known, identify, classify_end) for r in runs]
     best = rows[runs.results.index(runs.best)]
     if arguments.json:
-        ran = picked(runs, "requested rng interrupted")
-        print_json({"problem": problem.to_dict(), "results": rows, "best": best, **ran})
+        print_json(
+            {
+                "problem": problem.to_dict(),
+                "results": rows,
+                "best": best,
+                "requested": runs.requested,
+                "rng": runs.rng,
+                "interrupted": runs.interrupted,
+            }
+        )
     else:
         _print_runs(problem, runs, rows, best)
     if arguments.save:
@@ -74,10 +88,10 @@ def _solve(arguments) -> int:
     return 0
 
 
-def _describe(result, known: dict, identify, classify) -> dict:
+def _describe(result, known: dict, identify, classify_end) -> dict:
     key = (round(result.fun, 11), getattr(result.point, "rank", None)) if result.success else id(result)
     if key not in known:
-        who, what = identify(result), classify(result, extremes=False)
+        who, what = identify(result), classify_end(result)
         known[key] = {"rank": who.rank if what.rank is None else what.rank, "name": who.name, "status": what.status}
         known[key] |= {**what.signature.to_dict(), "distance": who.distance}
     own = {
@@ -116,5 +130,5 @@ def _plot_runs(problem, runs, rows, path: str) -> None:
     from ufm import plot
     from ufm.landscapes.compare import compare
 
-    beside = compare(problem, 0) if problem.linear else None
+    beside = compare(problem, 0) if problem.linear and not problem.ridgeless else None
     plot.save(plot.runs(runs.results, beside, [row["name"] for row in rows]), path)

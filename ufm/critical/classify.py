@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ufm.critical.identify import identify
-from ufm.critical.nonlinear import classify_nonlinear
+from ufm.critical.nonlinear import classify_nonlinear, model_rank
 from ufm.critical.point import CriticalPoint
 from ufm.critical.signature import classify_linear
 from ufm.numerics import arguments
 from ufm.numerics.hints import Rng
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.points import PointLike, point_of
+from ufm.objectives.factors import objective_of
+from ufm.objectives.logits import Stratum
+from ufm.points import LogitPoint, PointLike, point_of
 
 SYMMETRIC = 1e-6
 """Size in units of Lam up to which the zeros that symmetry explains are looked for."""
@@ -50,6 +54,7 @@ def classify(
     linear: `critical.nonlinear`.
     """
     point = point_of("point", point)
+    point.problem.needs_ridge("classify")
     tolerances = {"gradient": grad_tol, "eigenvalue": SYMMETRIC if eig_tol is None else eig_tol}
     decreed = eig_tol is not None
     if point.problem.linear:
@@ -58,12 +63,31 @@ def classify(
     return classify_nonlinear(point, tolerances, decreed, restarts, noise, rng)
 
 
+def classify_end(end) -> CriticalPoint:
+    """The end of a descent, with its signature where it has one: `classify` without the extreme eigenvalues; without a
+    ridge, where no end is a minimum, the end of status `unknown` with its value, gradient norm and rank."""
+    point = point_of("end", end)
+    if not point.problem.ridgeless:
+        return classify(point, extremes=False)
+    if isinstance(point, LogitPoint):
+        here = Stratum(point)
+        fun, grad_norm, rank = here.fun, here.grad_norm, point.rank
+    else:
+        objective, x = objective_of(point)
+        value, grad = objective.value_grad(x)
+        rank = point.to_logits(rel_tol=1e-9).rank if point.problem.linear else model_rank(point)
+        fun, grad_norm = float(value), float(np.linalg.norm(grad))
+    why = point.problem.without_ridge("a signature")
+    return CriticalPoint.unsigned(point, fun, grad_norm, rank, status="unknown", why=why, name=None)
+
+
 def critical_of(name: str, value) -> CriticalPoint:
     """The CriticalPoint that a value is or holds, else the value classified; under a name.
 
     Raises ValueError naming the argument for what is no point, and for points that are not critical.
     """
     held = getattr(value, "critical", value)
+    point_of(name, held).problem.needs_ridge("a critical point")
     critical = held if isinstance(held, CriticalPoint) else classify(point_of(name, held))
     if critical.status == "not critical":
         raise ValueError(f"{name} must be a critical point; got one that is not: {critical.why}.")

@@ -304,7 +304,8 @@ def _of_factors(point: FactorPoint) -> Given:
     given = _of_samples(point.product(), problem.labels, shifts, collapse, None, problem)
     size = max(float(np.linalg.norm(A)) for A in point.factors)
     critical = problem.linear and _is_critical(point)
-    settled = critical or (problem.linear and point.balancedness() <= 1e-9 * max(problem.lams) * size**2)
+    weight = 1.0 if problem.ridgeless else max(problem.lams)
+    settled = critical or (problem.linear and point.balancedness() <= 1e-9 * weight * size**2)
     if not settled or size == 0.0:
         return given
     return replace(_exact(given, _rank(given.M * np.sqrt(problem.counts))), critical=critical)
@@ -317,10 +318,14 @@ def _exact(given: Given, rank: int) -> Given:
 
 def _is_stationary(point: LogitPoint) -> bool:
     stratum = Stratum(point)
-    return stratum.grad_norm <= critical_below(stratum.ridge_norm, EXACT, stratum.rounding)
+    return not point.problem.ridgeless and stratum.grad_norm <= critical_below(
+        stratum.ridge_norm, EXACT, stratum.rounding
+    )
 
 
 def _is_critical(point: FactorPoint) -> bool:
+    if point.problem.ridgeless:
+        return False
     objective, x = objective_of(point)
     ridge = np.sqrt(sum(lam**2 * np.vdot(A, A) for lam, A in zip(point.problem.lams, point.factors, strict=True)))
     return bool(np.linalg.norm(objective.value_grad(x)[1]) <= EXACT * ridge)

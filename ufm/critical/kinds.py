@@ -130,7 +130,7 @@ def _same(problem: Problem, ends: Ends, i: int, j: int, tol: float) -> bool:
 
 def _degenerate(problem: Problem, ends: Ends, i: int) -> bool:
     """Whether the Hessian has zeros beyond the rotations of hidden frames, as along a continuum of ends."""
-    if not problem.linear or not ends.rank[i]:
+    if not problem.linear or problem.ridgeless or not ends.rank[i]:
         return False
     point = ends.point(problem, i)
     what = classify(point, extremes=False)

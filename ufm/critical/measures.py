@@ -155,6 +155,7 @@ def _critical(point, grad_tol: float) -> Dense | Split:
     """The parts of the spectrum at the point, or a ValueError saying why it has none here."""
     grad_tol = arguments.positive("grad_tol", grad_tol)
     point = point_of("point", point)
+    point.problem.needs_ridge("the spectrum")
     if not point.problem.linear:
         model = f"a linear model; got activation={point.problem.activation.name!r}"
         raise ValueError(f"the splitting of the Hessian needs {model}.")

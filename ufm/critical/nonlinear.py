@@ -74,6 +74,7 @@ def local_minimum_test(point: FactorPoint, trials: int = 5, noise: float = 1e-3,
     ValueError for what is no FactorPoint.
     """
     arguments.instance("point", point, FactorPoint)
+    point.problem.needs_ridge("local_minimum_test")
     trials, noise = arguments.integer("trials", trials, 1), arguments.positive("noise", noise)
     objective, x = merged(point)
     fun, seed = float(objective.value(x)), seed_sequence(rng)

@@ -244,7 +244,7 @@ class Invariant(ByContent):
         """(factors, suffixes) on the cell sums (q, q), and on the rest as 1 x 1 matrices (2q, 1, 1)."""
         U, s, V, sign, t = self.frames
         problem = self.point.problem
-        c = [np.sqrt(problem.Lam / lam) for lam in problem.lams]
+        c = problem.stretches
         root, rest = s ** (1 / problem.D), (t ** (1 / problem.D))[:, None, None]
         sums = [c[0] * (U * root) @ V.T] + [a * (U * root) @ U.T for a in c[1:]]
         rests = [c[0] * sign[:, None, None] * rest] + [a * rest for a in c[1:]]

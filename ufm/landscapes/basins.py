@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ufm.critical.classify import classify
+from ufm.critical.classify import classify_end
 from ufm.critical.identify import Identity, identify
 from ufm.critical.kinds import Ends, kinds
 from ufm.critical.point import CriticalPoint
@@ -228,10 +228,10 @@ def _signed(run: Run, found: Ends, i: int) -> CriticalPoint:
     """An end with its signature, where that is cheap: a census of many classes has many ends."""
     problem = run.problem
     if not problem.linear:
-        return classify(run.point(int(found.first[i])), extremes=False)
+        return classify_end(run.point(int(found.first[i])))
     point, rank = found.point(problem, i), int(found.rank[i])
     if rank * (2 * problem.K - rank) <= CLASSIFIED:
-        return classify(point, extremes=False)
+        return classify_end(point)
     why = "a census leaves large strata unclassified; classify(row) does it"
     nan = float("nan")
     return CriticalPoint.unsigned(point, float(found.fun[i]), nan, rank, status="unknown", why=why, name=None)
@@ -245,7 +245,7 @@ def dynamics(problem: Problem, method: str, space: str, settings: dict) -> str:
     begin = f"Gaussian starts of scale {scale:g}" if scale is not None else "Gaussian starts of scale 1/sqrt(width)"
     known = settings_of(METHODS.get(method))
     ran = method_of(method, {name: value for name, value in settings.items() if name in known}).said()
-    end = "; ends finished by Newton on the rank stratum" if problem.linear else ""
+    end = "; ends finished by Newton on the rank stratum" if problem.linear and not problem.ridgeless else ""
     if space == "factors":
         return f"{ran} at width {_widths(problem)} in all {objective.size} parameters, {begin}{end}"
     what = "class means" + (f" and width {width}" if problem.linear else "")

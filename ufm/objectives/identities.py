@@ -40,6 +40,7 @@ def identities(point: FactorPoint) -> Identities:
     """
     arguments.instance("point", point, FactorPoint)
     problem = point.problem
+    problem.needs_ridge("the identities of stationary points")
     if not problem.activation.homogeneous:
         raise ValueError(f"the identities need s(t x) = t s(x); got activation={problem.activation.name!r}.")
     A, lams, Z = point.factors, problem.lams, point.product()

@@ -49,6 +49,7 @@ class LayerObjective:
     def __post_init__(self):
         p = self.problem
         arguments.instance("problem", p, Problem)
+        p.needs_ridge("the last layer's least value")
         if p.L < 2:
             raise ValueError(f"layer means need a hidden layer, L >= 2; got L={p.L}.")
         if p.bias is not None:

@@ -34,6 +34,8 @@ SQUARES = 1e-250
 def schatten(problem: Problem) -> SpectralFunction:
     """phi(s) = (D/2) Lam s^(2/D): the least penalty of D factors whose product has singular value s."""
     D, Lam = problem.D, problem.Lam
+    if problem.ridgeless:
+        return SpectralFunction(np.zeros_like, np.zeros_like, np.zeros_like)
     return SpectralFunction(
         lambda s: 0.5 * D * Lam * s ** (2.0 / D),
         lambda s: Lam * s ** (2.0 / D - 1.0),
@@ -103,7 +105,7 @@ class Stratum:
         """Norm of the full gradient at the balanced lift, in the problem's own factor space, at any width."""
         p, D = self.point, self.point.problem.D
         A, B, C, db = self.blocks
-        s, share = p.s, np.array(p.problem.lams) / p.problem.Lam
+        s, share = p.s, p.problem.shares
         edge = s ** ((D - 1.0) / D)
         total = share[0] * np.sum((edge[:, None] * B) ** 2) + share[-1] * np.sum((C * edge) ** 2)
         for l in range(D):
@@ -140,7 +142,7 @@ class Stratum:
         off = off * np.max(np.abs(Z), initial=0.0)
         felt, _ = self.fit.hvp(Z, self.point.b, off, None if self.point.b is None else np.zeros(p.K))
         size = np.linalg.norm(self.G) + np.linalg.norm(felt)
-        return float(np.finfo(float).eps * size * s ** ((p.D - 1.0) / p.D) * np.sqrt(np.sum(p.lams) / p.Lam))
+        return float(np.finfo(float).eps * size * s ** ((p.D - 1.0) / p.D) * np.sqrt(np.sum(p.shares)))
 
     @property
     def shape(self) -> tuple[int, int, int]:

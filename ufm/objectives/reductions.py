@@ -93,7 +93,7 @@ class Weights(Reduction):
         return replace(problem, lam=problem.Lam)
 
     def _lift(self, problem, point):
-        scaled = (np.sqrt(problem.Lam / lam) * A for A, lam in zip(point.factors, problem.lams, strict=True))
+        scaled = (stretch * A for A, stretch in zip(point.factors, problem.stretches, strict=True))
         return FactorPoint(problem, tuple(scaled), point.b)
 
 

@@ -219,9 +219,11 @@ def _begun(point, problem: Problem | None) -> LogitPoint:
         if problem is None:
             raise ValueError(f"problem is needed beside the name of a structure; got point={point!r}, problem=None.")
         arguments.instance("problem", problem, Problem)
+        problem.needs_ridge("follow")
         makers = structures.catalogue(problem)
         return replace(makers[arguments.choice("point", point, makers)](), name=point)
     point = logit_point_of("point", point)
+    point.problem.needs_ridge("follow")
     if problem is not None and point.problem != problem:
         raise ValueError("problem is that of the point, or goes with the name of a structure; got another one.")
     return point

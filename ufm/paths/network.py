@@ -25,7 +25,7 @@ from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.paths.descents import Descent, descend_both
 from ufm.paths.tree import Tree, disconnectivity
-from ufm.points import PointLike
+from ufm.points import PointLike, point_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,6 +100,9 @@ def connect(points: Iterable[PointLike], *, progress: bool | None = None) -> Net
 
     Raises ValueError for nonlinear models, points that are not critical, and points of different problems.
     """
+    points = list(points)
+    for p in points:
+        point_of("points", p).problem.needs_ridge("connect")
     critical = [critical_of("points", p) for p in points]
     if any(p.point.problem != critical[0].point.problem for p in critical):
         raise ValueError("points must belong to one problem; got points of several.")

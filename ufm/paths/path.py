@@ -142,6 +142,7 @@ def path(
     a, b = (with_name(logit_point_of(name, p)) for name, p in (("a", a), ("b", b)))
     if a.problem != b.problem:
         raise ValueError(f"a and b must belong to one problem; got {a.problem!r} and {b.problem!r}.")
+    a.problem.needs_ridge("path")
     arguments.room("all images of a path", images, a.problem.K, a.problem.K, instead="take fewer images")
     if not (a.collapsed and b.collapsed):
         raise ValueError("a and b must be within-class collapsed points; one of them stores a column per sample.")

@@ -179,6 +179,8 @@ def read_trajectory(
     """
     threshold = arguments.positive("threshold", threshold)
     M, steps, lr, momentum, problem = _read(run, steps, lr, problem, labels)
+    if problem is not None:
+        problem.needs_ridge("read_trajectory")
     named = _points(points, problem, M.shape[1])
     targets = [logit_point_of("points", p) for p in named.values()]
     counts = targets[0].problem.counts.tolist()

@@ -87,7 +87,7 @@ def factor_spectra(point: LogitPoint | FactorPoint) -> list[np.ndarray]:
         return [np.linalg.svd(A, compute_uv=False)[: problem.K] for A in point.factors]
     root = np.zeros(problem.K)
     root[: point.rank] = np.sort(point.s)[::-1] ** (1 / problem.D)
-    return [np.sqrt(problem.Lam / lam) * root for lam in problem.lams]
+    return [stretch * root for stretch in problem.stretches]
 
 
 def _differ(spectra) -> bool:

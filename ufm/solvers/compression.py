@@ -19,7 +19,7 @@ def reduced(objective: FactorObjective, x) -> tuple[FactorObjective, np.ndarray]
     """(objective, x): class means as columns, every ridge weight Lam, compressed."""
     problem = objective.problem
     factors, b = objective.unpack(x)
-    A = [np.sqrt(lam / problem.Lam) * F for lam, F in zip(problem.lams, factors, strict=True)]
+    A = [np.sqrt(share) * F for share, F in zip(problem.shares, factors, strict=True)]
     if objective.collapsed:
         columns = objective.fit.columns
     else:
@@ -75,9 +75,7 @@ def expanded(objective: FactorObjective, small: FactorObjective, y, gates=None):
     factors, b = small.unpack(y)
     if not objective.collapsed:
         factors[0] = (factors[0] * problem.classes.scale)[:, problem.labels]
-    wide = padded(
-        [np.sqrt(problem.Lam / lam) * A for lam, A in zip(problem.lams, factors, strict=True)], objective.shapes
-    )
+    wide = padded([stretch * A for stretch, A in zip(problem.stretches, factors, strict=True)], objective.shapes)
     if gates is None:
         return objective.pack(wide, b), None
     masks = [

@@ -148,7 +148,7 @@ def run_lbfgs(way, chunk) -> None:
 
 def _down(way, chunk) -> None:
     on, problem = chunk.objective.on, chunk.problem
-    offer = chunk.offer if problem.linear and problem.Lam else None
+    offer = chunk.offer if problem.linear and not problem.ridgeless else None
 
     def ended(labels, x, nit, nfev, reason):
         if reason.status in (Status.STEPS, Status.STALLED):
@@ -163,7 +163,7 @@ def _down(way, chunk) -> None:
 def _last_chance(chunk, labels, x, nit, nfev, reason: Reason) -> None:
     """Newton for rows that L-BFGS left: on the stratum, or in factors of a smooth nonlinear model."""
     problem, host = chunk.problem, chunk.objective.host
-    if not problem.Lam:
+    if problem.ridgeless:
         said = Reason(reason.status, f"{reason}; without a ridge Newton cannot finish it")
         chunk.ended(labels, x, nit, nfev, said)
     elif problem.linear:
@@ -231,6 +231,7 @@ def finish_all(batch: BatchResult, tol: float) -> Finished:
         raise ValueError(
             f"Newton on the rank stratum needs a linear model; got activation={problem.activation.name!r}."
         )
+    problem.needs_ridge("finish_all")
     M, b = batch.class_logits(), batch.biases()
     Z = M if b is None else M - b[:, :, None]
     with np.errstate(invalid="ignore"):

@@ -307,7 +307,7 @@ def _converged(objective: FactorObjective, X, square, small, tol: float) -> np.n
 def narrowed(objective: FactorObjective, x, fun: float) -> tuple[FactorObjective, np.ndarray] | None:
     """(objective, x) at widths of the living rank, where that is at most half and F does not rise; or None."""
     problem = objective.problem
-    if not problem.linear or problem.D < 3 or not objective.collapsed or not problem.Lam:
+    if not problem.linear or problem.D < 3 or not objective.collapsed or problem.ridgeless:
         return None
     point = objective.to_logits(x, collapse=True, tol=DEAD)
     if not 0 < point.rank <= 0.5 * max(A for A, _ in objective.shapes[:-1]):

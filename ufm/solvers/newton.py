@@ -37,6 +37,7 @@ def newton_on_stratum(
     where the Hessian has a negative eigenvalue, since Newton would go to a saddle there. drop: lower the rank when a
     singular value is pulled to zero; False stays on the stratum of the start.
     """
+    point.problem.needs_ridge("newton_on_stratum")
     here = Stratum(point)
     for steps in range(max_steps):
         if watch is not None and watch(steps, here):

@@ -31,6 +31,7 @@ def find_saddle(
     ceiling: give up above this value of F.
     The end may have another index than asked for; the caller classifies.
     """
+    point.problem.needs_ridge("find_saddle")
     here = Stratum(point)
     for steps in range(max_steps):
         if not here.point.rank:

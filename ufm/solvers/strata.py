@@ -78,7 +78,7 @@ class Strata:
         """Norm of the full gradient at the balanced lifts, (B,)."""
         D, s = self.problem.D, self.s
         A, B, C, db = self.blocks
-        share = np.array(self.problem.lams) / self.problem.Lam
+        share = self.problem.shares
         edge = s ** ((D - 1.0) / D)
         total = share[0] * _squares(edge[:, :, None] * B) + share[-1] * _squares(C * edge[:, None, :])
         for l in range(D):

@@ -36,6 +36,7 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
     parts = _partition(parts, problem.K)
     name = f"blocks({problem.K})" if len(parts) == 1 and sees_shifts(problem) else block_name(parts)
     scales.needs_linear(problem, name)
+    problem.needs_ridge(name)
     rank = problem.K - len(parts)
     if rank == 0:
         raise ValueError("parts must have a part of at least 2; parts of 1 alone are the structure `zero`.")

@@ -299,6 +299,7 @@ def _check_widths(problem: Problem, factors) -> None:
 def refuse(problem: Problem) -> None:
     """ValueError with the reason where no graph code applies."""
     arguments.instance("problem", problem, Problem)
+    problem.needs_ridge("a graph code")
     if not problem.activation.rectifies:
         raise ValueError(
             f"graph codes need the ReLU, which cuts their negative entries; got activation={problem.activation.name!r}."

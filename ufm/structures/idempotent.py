@@ -29,6 +29,7 @@ def one_mode(problem: Problem, frame: np.ndarray, name: str, root: str) -> Logit
     """
     K, m = frame.shape
     scales.needs_linear(problem, name)
+    problem.needs_ridge(name)
     if problem.loss.quadratic:
         raise ValueError(
             f"{name} has no closed form of its own under {problem.loss.name}: there rotations of the logits are"

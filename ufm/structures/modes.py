@@ -217,8 +217,13 @@ def explain(problem: Problem) -> tuple[bool, str]:
         modes = "the singular values of (I - n 1'/N) diag(sqrt(n_c)); the free bias is n_c/N"
     bottleneck = "" if problem.max_rank >= problem.K else f" with at most {problem.max_rank} active"
     counted = f"{families} {'family' if families == 1 else 'families'} for {labelled} labelled choices"
-    every = f"so every critical point is a choice of root per mode{bottleneck}: {counted} (dang23)"
-    return True, f"Complete: under MSE the singular modes decouple ({modes}), {every}."
+    return (
+        True,
+        (
+            f"Complete: under MSE the singular modes decouple ({modes}), so every critical point is a choice of root"
+            f" per mode{bottleneck}: {counted} (dang23)."
+        ),
+    )
 
 
 def mode_groups(problem: Problem) -> list[ModeGroup]:
@@ -273,6 +278,8 @@ def _refusal(problem: Problem) -> str | None:
         return f"the modes decouple in linear models only; got activation={problem.activation.name!r}."
     if not problem.loss.quadratic:
         return f"the modes decouple under MSE only; got loss={problem.loss.name!r}."
+    if problem.ridgeless:
+        return problem.without_ridge("the list of modes")
     if problem.bias and not problem.balanced:
         return (
             "unequal counts with a penalised bias do not decouple: the fit damps the direction sqrt(n_c), which is no"

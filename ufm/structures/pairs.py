@@ -160,6 +160,7 @@ def _pair_frame(K: int, m: int) -> np.ndarray:
 
 def _odd_only(problem: Problem, name: str) -> None:
     scales.needs_linear(problem, name)
+    problem.needs_ridge(name)
     if problem.K % 2 == 0:
         raise ValueError(f"{name} with a lone class needs odd K; got K={problem.K}.")
     if not problem.balanced:

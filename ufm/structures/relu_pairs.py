@@ -119,6 +119,7 @@ def _pair_frame(K: int, m: int) -> np.ndarray:
 
 def _refuse(problem: Problem) -> None:
     arguments.instance("problem", problem, Problem)
+    problem.needs_ridge("relu_pairs")
     name = problem.activation.name
     if problem.L < 2:
         raise ValueError(f"relu_pairs needs a hidden activation, L >= 2; got L={problem.L}.")

@@ -26,6 +26,7 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
 
     pull: vectorised, (G,) -> (G,). fold: the largest Lam at which a root exists.
     """
+    problem.needs_ridge("the scale of a structure")
     D, level = problem.D, np.log(problem.Lam * weight)
 
     def excess(log_t):

@@ -47,6 +47,7 @@ def sel(problem: Problem, root: str = "large") -> LogitPoint:
     arguments.choice("root", root, ("large", "small"))
     arguments.instance("problem", problem, Problem)
     scales.needs_linear(problem, "sel")
+    problem.needs_ridge("sel")
     if not problem.loss.shift_invariant:
         raise ValueError(f"sel is a direction for margins, as cross-entropy has them; got loss={problem.loss.name!r}.")
     if problem.bias is not None:

@@ -172,6 +172,7 @@ def winners(
     arguments.instance("problem", problem, Problem)
     if not problem.linear:
         raise ValueError(f"winners needs a linear model; got activation={problem.activation.name!r}.")
+    problem.needs_ridge("winners")
     low, high = arguments.positive("low", low), arguments.positive("high", high)
     if not low < high:
         raise ValueError(f"low must be below high; got low={low!r}, high={high!r}.")

@@ -118,6 +118,7 @@ def graph_search(problem: Problem, *, vertices: int | None = None, best: int = 1
     graphs derived here.
     """
     arguments.instance("problem", problem, Problem)
+    problem.needs_ridge("graph_search")
     best = arguments.integer("best", best, 1)
     vertices = VERTICES if vertices is None else arguments.integer("vertices", vertices, 2)
     K, began = problem.K, time.perf_counter()

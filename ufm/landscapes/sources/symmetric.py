@@ -33,7 +33,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufm.landscapes.sources.source import Settings, Source
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -94,14 +93,12 @@ class Survey(ByContent):
         return lead + tail + ("; interrupted" if self.interrupted else "")
 
 
-def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
-    """What `survey` finds, in classes of up to options["max_idempotents"] modes (default 4 up to K = 8, 3 up to 12,
-    none beyond)."""
-    limit = settings.options.get("max_idempotents")
-    limit = (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0) if limit is None else limit
-    if not limit:
+def fixed_points(problem: Problem, max_idempotents: int = 4, progress: bool | None = None) -> Iterator[tuple]:
+    """The source: what `survey` finds; nothing where the counts are unequal, there is a bias or the loss sees shifts,
+    or max_idempotents is 0."""
+    if not max_idempotents or not problem.balanced or problem.bias is not None or not problem.loss.shift_invariant:
         return ""
-    found = survey(problem, limit, settings.progress)
+    found = survey(problem, max_idempotents, progress)
     late = time.perf_counter() + FINISH if found.interrupted else math.inf
     for point in found.points:
         if time.perf_counter() < late:
@@ -109,18 +106,8 @@ def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
     if found.interrupted:
         raise KeyboardInterrupt(f"after {len(found.classes)} of {found.requested} symmetry classes")
     doubt = f", {len(found.unpaired)} systems with a missing or double root" if found.unpaired else ""
-    kinds = f"blocks, association schemes of up to {limit} idempotents on one and two orbits"
+    kinds = f"blocks, association schemes of up to {max_idempotents} idempotents on one and two orbits"
     return f"{len(found.classes)} classes of points fixed by class permutations ({kinds}{doubt})"
-
-
-def applies(problem: Problem) -> str:
-    """Why no symmetry class is searched; "" where they are."""
-    try:
-        _refuse(problem, "the search in symmetry classes")
-        _refuse_shifts(problem)
-    except ValueError as reason:
-        return str(reason)
-    return ""
 
 
 def symmetric_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPoint]:
@@ -242,6 +229,7 @@ def a_priori_box(problem: Problem) -> tuple[float, float]:
     such a bound: they need not be convex.
     """
     scales.needs_linear(problem, "a_priori_box")
+    problem.needs_ridge("a_priori_box")
     if problem.bias is not None:
         raise ValueError(f"a_priori_box holds without a bias; got bias={problem.bias}.")
     D, c = problem.D, problem.loss.gradient_bound
@@ -711,6 +699,7 @@ def _mark(point: LogitPoint) -> np.ndarray:
 def _refuse(problem: Problem, name: str) -> None:
     arguments.instance("problem", problem, Problem)
     scales.needs_linear(problem, name)
+    problem.needs_ridge(name)
     if not problem.balanced:
         raise ValueError(f"{name} needs equal class counts; got n={problem.n}.")
     if problem.bias is not None:
@@ -723,13 +712,3 @@ def _refuse_shifts(problem: Problem) -> None:
             f"two orbits need a shift-invariant loss; got loss={problem.loss.name!r}. Its constant part has four"
             " unknowns."
         )
-
-
-SYMMETRY = Source(
-    "symmetry",
-    "points fixed by a group of class permutations, from association schemes",
-    points,
-    verbs=("landscape",),
-    applies=applies,
-    counts=True,
-)

@@ -19,11 +19,7 @@ class Newton(Method):
     max_steps: int = setting(50, whole, "most steps")
 
     def check(self, problem, space: str) -> None:
-        if not problem.Lam:
-            raise ValueError(
-                "method 'newton' looks for critical points of a problem with a ridge; got lam=0, where minima lie at"
-                " infinity. Use lbfgs, gd, flow or another descent."
-            )
+        problem.needs_ridge("method newton")
 
     def run(self, chunk) -> None:
         for part in chunk.alone():
