@@ -1,12 +1,17 @@
 """Every kind of certificate on problems of every sort, and a kind that comes in a file of its own."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("flint")
 
 import ufm
+from ufm.certificates import certificate
+from ufm.certificates.check.checker import checkers
+from ufm.certificates.check.record import sealed
 from ufm.certificates.kind import CERTIFICATES, kinds
 from ufm.cli import main
 from ufm.numerics import families
@@ -45,12 +50,14 @@ KIND = Kind("baseline", "F at zero, from below", "F(0) >= a number", make, appli
 
 
 @pytest.fixture
-def baseline(tmp_path, clean):
-    """A file with a kind and its checker, in use."""
-    file = tmp_path / "mine.py"
-    file.write_text(BASELINE)
-    families.use(file)
-    return file
+def use(tmp_path, clean):
+    """use(text): a file with this text is in use until the test ends."""
+
+    def written(text, name="mine.py"):
+        (tmp_path / name).write_text(text)
+        families.use(tmp_path / name)
+
+    return written
 
 
 def test_the_words_are_the_families(capsys):
@@ -62,7 +69,8 @@ def test_the_words_are_the_families(capsys):
     assert ", ".join(kinds()) in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_kind_in_one_file_is_made_checked_and_named_as_trusted(baseline, tmp_path, capsys):
+def test_a_kind_in_one_file_is_made_checked_and_named_as_trusted(use, tmp_path, capsys):
+    use(BASELINE)
     problem = ufm.Problem(K=4, L=2, lam=0.02)
     proofs = ufm.certify(problem, ["baseline"])
     assert proofs.hold and proofs.check() and proofs[0].statement == "F(0) >= 1.3862 for K = 4"
@@ -103,3 +111,37 @@ def test_places_of_before_work_for_one_release():
     assert [json.dumps(c.data) for c in old] == [
         json.dumps(c.data) for c in ufm.certify(problem, ["order"], lam="1/75")
     ]
+
+
+# Certificates of before
+
+
+BEFORE = certificate.load(Path(__file__).parent / "data" / "certificates.json")
+"""Made before data had one seal and one form: orders carry a `seal`, ranges of lam their problem in parts."""
+
+
+@pytest.mark.parametrize("proof", BEFORE, ids=lambda proof: f"{proof.method}: {proof.statement[:40]}")
+def test_a_certificate_made_before_still_checks(proof):
+    assert proof.check() == proof.holds
+    if proof.holds and "digest" not in proof.data and "seal" in proof.data:
+        for side in ("left", "right"):
+            for key in {"structure", "point"} & set(proof.data[side]):
+                data = {**proof.data, side: {**proof.data[side], key: "zero(small)"}}
+                assert "seal" in replace(proof, data=data).signed().objection()
+
+
+def test_every_method_is_among_them():
+    assert {proof.method for proof in BEFORE} == {name for name, checker in checkers().items() if not checker.origin}
+
+
+def test_zero_names_its_problem_now_and_did_not_before():
+    problem = ufm.Problem(K=4, n=2, d=5, L=1, lam=0.01)
+    proof = ufm.certify(ufm.structures.zero(problem))[0]
+    assert proof.check() and proof.statement.endswith(
+        "is Z = 0 of K=4, n=2, d=5, L=1, lam=0.01, cross-entropy, linear layers"
+    )
+    for change in ({"d": [6]}, {"n": [2, 2, 2, 3]}, {"lam": ["0.01", "0.02"]}):
+        data = sealed({**proof.data, "problem": {**proof.data["problem"], **change}})
+        assert not replace(proof, data=data).signed().check()
+    old = next(c for c in BEFORE if c.label == "zero" and c.data["problem"]["L"] == 1)
+    assert old.statement.endswith("is Z = 0") and old.check()

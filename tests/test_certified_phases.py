@@ -14,6 +14,8 @@ from ufm.certificates.certificate import load
 from ufm.certificates.certified_phases import ABSENT, absent_on, certified_phase_diagram, order_on
 from ufm.certificates.check import Rejected, phases
 from ufm.certificates.check import check as run_check
+from ufm.certificates.check.model import Model
+from ufm.certificates.check.record import sealed
 from ufm.objectives.logits import Stratum
 from ufm.plot.certified import certified_phases
 from ufm.problem import Problem
@@ -178,7 +180,7 @@ def test_tampering_is_seen():
     assert not replace(original, statement=original.statement.replace("1e-2", "2e-2")).check()
     assert not replace(original, margin=2 * original.margin).check()
     assert not replace(original, data={**original.data, "left": "pairs", "right": "dnc"}).check()
-    lam = original.data["lam"]
+    lam, problem = original.data["lam"], original.data["problem"]
     for change in (
         {"left": "pairs", "right": "dnc"},
         {"lam": [*lam[:-1], "0.02"]},
@@ -191,19 +193,22 @@ def test_tampering_is_seen():
         {"right": "pairs+apex"},
         {"claim": "absent", "right": None},
         {"claim": "global"},
-        {"L": 3},
-        {"loss": "focal"},
-        {"n": 0},
-        {"d": [1, 1]},
+        {"problem": {**problem, "L": 3}},
+        {"problem": {**problem, "loss": "focal"}},
+        {"problem": {**problem, "n": [0] * 4}},
+        {"problem": {**problem, "n": [1, 1, 1, 2]}},
+        {"problem": {**problem, "d": [1, 1]}},
+        {"problem": {**problem, "bias": "0"}},
+        {"problem": {**problem, "lam": ["1e-4"] * 3}},
     ):
         with pytest.raises(Rejected):
-            run_check("phase", {**original.data, **change})
+            run_check("phase", sealed({**original.data, **change}))
 
 
 def test_a_false_slope_is_seen(monkeypatch):
     """The test of the test: a tangent too flat would prove an order across the crossing; the floats contradict it, the
     true slope refuses."""
-    true, problem, lam = phases.end, (4, 1, 2, (4, 4), "ce"), ("0.0105", "0.0125")
+    true, problem, lam = phases.end, Model(4, (1,) * 4, (4, 4), 2, ("0.0105",) * 3), ("0.0105", "0.0125")
     with pytest.raises(Rejected):
         phases.piece_margin(problem, "dnc", "pairs", *lam)
     monkeypatch.setattr(phases, "end", lambda *key: (true(*key)[0], true(*key)[1] - 10))
@@ -231,7 +236,7 @@ def test_names_taking_part():
 
 
 def test_interrupted(stop_at):
-    stop_at(phases, "piece_margin", lambda problem, *_: problem[0] == 6)
+    stop_at(phases, "piece_margin", lambda problem, *_: problem.K == 6)
     found = certified_phase_diagram((4, 6), 2, cells=1, splits=0)
     assert found.interrupted and {c.K for c in found.cells} == {4} and "interrupted" in repr(found)
 

@@ -13,6 +13,7 @@ from ufm.certificates.check import Rejected
 from ufm.certificates.check import check as check_data
 from ufm.certificates.check.critical import BITS, DECIMALS, Place, System, decimal, pivots, read_decimal
 from ufm.certificates.check.matrices import floats, inertia, matrix
+from ufm.certificates.check.record import sealed
 from ufm.certificates.critical_points import certify_landscape, critical
 from ufm.critical.classify import classify
 from ufm.numerics import balls
@@ -196,7 +197,7 @@ def test_gradient_and_hessian_are_derivatives_of_the_objective(case):
     assert max(_derivative_errors(case)) < 1e-20
 
 
-@pytest.mark.parametrize("part", ["_fit_part", "_bent_part"])
+@pytest.mark.parametrize("part", ["fit_part", "bent_part"])
 def test_a_hessian_off_by_a_millionth_is_seen(monkeypatch, part):
     right = getattr(System, part)
     monkeypatch.setattr(System, part, lambda self, here: right(self, here) * balls.ball("1.000001"))
@@ -236,7 +237,7 @@ def test_inertia_of_known_matrices():
 
 def _forged(made: Certificate, **changes) -> Certificate:
     forged = replace(made, **changes)
-    return replace(forged, fingerprint=forged._fingerprint())
+    return forged.signed()
 
 
 def _texts(data):
@@ -270,7 +271,7 @@ def test_no_digit_can_be_changed(case):
             other = text[:k] + str((int(text[k]) + int(rng.integers(1, 10))) % 10) + text[k + 1 :]
             data = _with(made.data, path, other)
             assert not replace(made, data=data).check()
-            assert not _forged(made, data=data).check(), (path, text, other)
+            assert not _forged(made, data=sealed(data)).check(), (path, text, other)
 
 
 def test_other_fields_are_pinned():
@@ -297,6 +298,7 @@ def test_other_fields_are_pinned():
     ]
     for change in changes:
         assert not _forged(made, data={**data, **change}).check(), change
+        assert not _forged(made, data=sealed({**data, **change})).check(), change
     for wrong in ("index 1 (strict saddle)", "index 0 (strict saddle)"):
         assert not _forged(made, statement=made.statement.replace("index 0 (local minimum)", wrong)).check()
 
@@ -308,7 +310,7 @@ def test_a_false_index_is_rejected_by_its_reason():
         for wrong in (0, 1, 8, 10):
             if wrong != index:
                 with pytest.raises(Rejected, match=f"the index is {index}, not {wrong}"):
-                    check_data("critical", {**data, "index": wrong})
+                    check_data("critical", sealed({**data, "index": wrong}))
 
 
 def test_a_negative_E_is_no_deep_critical_point():
@@ -317,7 +319,7 @@ def test_a_negative_E_is_no_deep_critical_point():
     data = critical(pairs(Problem(K=4, L=3, lam=0.01))).data
     flipped = [[t[1:] if t.startswith("-") else t if not t.strip("0.") else "-" + t for t in row] for row in data["E"]]
     with pytest.raises(Rejected, match="positive definite"):
-        check_data("critical", {**data, "E": flipped})
+        check_data("critical", sealed({**data, "E": flipped}))
 
 
 def test_texts_have_one_form():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ufm.certificates import certificate
-from ufm.certificates.check import Rejected
+from ufm.certificates.check import Rejected, boxes
 from ufm.certificates.check import groups as check_groups
 from ufm.certificates.check import symmetric as proof
 from ufm.certificates.completeness import complete, groups, points
@@ -210,7 +210,7 @@ def test_a_double_root_is_left_undecided():
 
 def resealed(made, data=None, **changes):
     forged = dataclasses.replace(made, **changes, **({} if data is None else {"data": data}))
-    return dataclasses.replace(forged, fingerprint=forged._fingerprint())
+    return forged.signed()
 
 
 def digit_changes(value, path=()):
@@ -330,7 +330,7 @@ def systems_at_random(rng):
 def test_boxes_contain_residuals_and_slopes():
     rng = np.random.default_rng(5)
     for system in systems_at_random(rng):
-        search = proof._Search(system, [])
+        search = boxes.Search(system, [])
         low = rng.uniform(-12, 3, (60, system.size))
         high = low + 10.0 ** rng.uniform(-9, 0.5, (60, system.size))
         inner = np.clip(low + rng.uniform(size=low.shape) * (high - low), low, high)
@@ -373,7 +373,7 @@ def test_the_first_box_contains_every_root(problem, group):
         exact, family = proof.read(made.data)
         every = proof.systems(exact, family)
         for key, roots in proof.starts(made.data, family).items():
-            low, high, empty = proof._Search(every[key], []).first_box()
+            low, high, empty = boxes.Search(every[key], []).first_box()
             for values in roots:
                 t = np.log([float(v) for v in values])
                 assert not empty and np.all(low[0] < t) and np.all(t < high[0])
@@ -382,8 +382,8 @@ def test_the_first_box_contains_every_root(problem, group):
 def test_a_wrong_slope_would_be_seen(monkeypatch):
     """The proof can fail: slopes shrunk to their middles with a wrong sign settle boxes that hold roots, and the
     containment test sees it."""
-    right = proof._Search.jacobian
-    monkeypatch.setattr(proof._Search, "jacobian", lambda self, lo, hi: tuple(0.9 * J for J in right(self, lo, hi)))
+    right = boxes.Search.jacobian
+    monkeypatch.setattr(boxes.Search, "jacobian", lambda self, lo, hi: tuple(0.9 * J for J in right(self, lo, hi)))
     with pytest.raises(AssertionError):
         test_boxes_contain_residuals_and_slopes()
 

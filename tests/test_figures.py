@@ -5,7 +5,6 @@ import csv
 import itertools
 import json
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -24,7 +23,6 @@ from theory.figures import (
     ufm_profile,
     ufm_stability,
 )
-from theory.figures.commands import add_figure
 from theory.figures.figure import COLUMN, PAGE, PaperFigure, Work, epochs, figures, sheet
 from theory.gk25.thm4_sharp import threshold
 from theory.references import references
@@ -591,16 +589,7 @@ def test_relu_run_is_compared_with_the_linear_bound():
 # ------------------------------------------------------------------------------------------------ the command
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An entry point whatever is installed."""
-
-    name: str
-    load: object
-
-
-def test_the_command_lists_draws_and_refuses(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ufm.cli._entry_points", lambda: [Entry("figure", lambda: add_figure)])
+def test_the_command_lists_draws_and_refuses(tmp_path, capsys):
     assert main(["figure", "--list", "--json"]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)["figures"]] == SERIES
     out = tmp_path / "f.svg"

@@ -16,15 +16,16 @@ from theory import runs
 from theory.claim import Claim, Evidence, grid, planted
 from theory.figures.figure import Work
 from ufm import compare, landscape, minimize, multistart, profile
+from ufm.certificates import orders
 from ufm.cli import main
 from ufm.cli.signals import Listening
 from ufm.landscapes import compare as compare_module
 from ufm.landscapes import gather
+from ufm.landscapes.sources import starts as starts_source
 from ufm.numerics import interruption
 from ufm.problem import Problem
 from ufm.solvers.methods.lbfgs import LBFGS
 from ufm.solvers.multistart import Multistart
-from ufm.sweeps import workers
 from ufm.sweeps.phases import phase_diagram
 from ufm.sweeps.sweep import sweep
 from ufm.sweeps.workers import WorkerDied, unordered
@@ -120,7 +121,7 @@ def part_of(problem, count, *args, **options):
 
 
 def test_compare_says_that_its_search_was_cut(monkeypatch, capsys):
-    monkeypatch.setattr(compare_module, "multistart", part_of)
+    monkeypatch.setattr(starts_source, "multistart", part_of)
     found = compare(FOUR, 20, 0)
     assert found.interrupted == "after 7 of 20 starts" and "interrupted after 7 of 20 starts" in repr(found)
     assert main(["compare", *TOLD, "--starts", "20"]) == 130
@@ -134,18 +135,11 @@ def test_compare_says_that_its_search_was_cut(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["interrupted"] is True
 
 
-@pytest.mark.parametrize("stage", ["classify", "lower_bound", "_prove"])
-def test_compare_keeps_what_it_has_wherever_it_is_cut(monkeypatch, stage):
-    home = gather if stage == "classify" else compare_module
-    real, calls = getattr(home, stage), []
-
-    def stop(*args, **options):
-        calls.append(args)
-        if stage != "classify" or len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args, **options)
-
-    monkeypatch.setattr(home, stage, stop)
+@pytest.mark.parametrize(
+    ("stage", "home", "call"), [("classify", gather, 3), ("lower_bound", compare_module, 1), ("order", orders, 1)]
+)
+def test_compare_keeps_what_it_has_wherever_it_is_cut(stop_at, stage, home, call):
+    stop_at(home, stage, call)
     found = compare(FOUR, 0, 0, prove=True)
     assert found.interrupted == ("after 2 of 6 structures" if stage == "classify" else "before its proofs")
     assert len(found.points) == (2 if stage == "classify" else 6) and found.winner and "interrupted" in repr(found)
@@ -160,24 +154,10 @@ def test_nothing_at_all_is_an_interruption(monkeypatch, capsys):
     assert not said.out and "interrupted after 0 of" in said.err
 
 
-def cut_at_the_second_call(monkeypatch, module, name: str) -> list:
-    """The function of a module does its work once and is then interrupted; the list of its calls."""
-    real, calls = getattr(module, name), []
-
-    def stop(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(module, name, stop)
-    return calls
-
-
-def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(monkeypatch, capsys):
+def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(monkeypatch, stop_at, capsys):
     from ufm.landscapes.sources import search, symmetric
 
-    calls = cut_at_the_second_call(monkeypatch, symmetric, "_one_orbit")
+    stop_at(symmetric, "Roots", lambda supports, coupled, *_: coupled)  # the first class of two orbits
     monkeypatch.setattr(search, "search", lambda *_: pytest.fail("Ctrl-C began the search"))
     atlas = landscape(FOUR, starts=5, rng=0)
     assert (
@@ -185,12 +165,11 @@ def test_a_landscape_cut_among_its_symmetric_points_does_not_go_on_to_search(mon
         and "pairs" in {p.name for p in atlas}
         and atlas.interrupted in repr(atlas)
     )
-    calls.clear()
     assert main(["landscape", *TOLD]) == 130
     assert "of" in capsys.readouterr().err
 
 
-def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, monkeypatch, capsys):
+def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, stop_at, monkeypatch, capsys):
     monkeypatch.setattr("ufm.solvers.multistart.multistart", part_of)
     assert main(["solve", *TOLD, "--starts", "20"]) == 130
     said = capsys.readouterr()
@@ -201,7 +180,7 @@ def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, monkeypatch, cap
     monkeypatch.undo()
     from ufm.sweeps import phases
 
-    cut_at_the_second_call(monkeypatch, phases, "_column")
+    stop_at(phases, "Cell", lambda K, *_: K == 4)
     assert "interrupted after 1 of 3 columns" in repr(phase_diagram([3, 4, 5], [2], [0.02], ("dnc",)))
 
 
@@ -211,7 +190,7 @@ def test_solve_profile_and_phases_say_how_far_they_came(ctrl_c, monkeypatch, cap
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_both_signals_end_a_verb_and_handlers_come_back(number, code, monkeypatch, capsys):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(compare_module, "multistart", lambda *_, **__: (signal.raise_signal(number), time.sleep(5)))
+    monkeypatch.setattr(starts_source, "multistart", lambda *_, **__: (signal.raise_signal(number), time.sleep(5)))
     assert main(["compare", *TOLD, "--starts", "20"]) == code
     assert "ufm: interrupted after the random starts" in capsys.readouterr().err or code
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
@@ -268,16 +247,18 @@ def test_workers_work_fail_and_die_in_one_sentence(works):
 
 
 def test_closing_ends_the_workers(monkeypatch, works):
-    crews = []
-    monkeypatch.setattr(
-        workers._Crew,
-        "__init__",
-        lambda self, *args, real=workers._Crew.__init__: (real(self, *args), crews.append(self))[0],
-    )
+    processes = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            processes.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
     results = unordered(works, [1, "sleep"], 2)
     assert next(results) == 1
     results.close()
-    idle, asleep = [p.returncode for p in crews[0].processes]
+    idle, asleep = [p.returncode for p in processes]
     assert (
         idle in (0, -signal.SIGKILL) and asleep == -signal.SIGKILL
     )  # who had nothing left to do may have ended before

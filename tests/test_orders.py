@@ -16,8 +16,8 @@ pytest.importorskip("flint")
 from ufm import structures
 from ufm.certificates import orders as orders_module
 from ufm.certificates.certificate import Certificate, load, save
-from ufm.certificates.check import order as checker
-from ufm.certificates.check import scales
+from ufm.certificates.check import pulls, scales
+from ufm.certificates.check.record import sealed
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.models import model
 from ufm.certificates.orders import enclosure, order, orders
@@ -183,7 +183,7 @@ def test_the_polynomial_behind_uniqueness_has_the_signs_the_proof_uses():
 def test_pieces_drop_as_their_derivative_says_and_their_rate_increases(K, k, loss):
     rates = []
     with balls.precision(200):
-        piece = scales.block_piece(model(Problem(K, L=2, lam=0.01, loss=loss)), k, balls.ball(1))
+        piece = pulls.block_piece(model(Problem(K, L=2, lam=0.01, loss=loss)), k, balls.ball(1))
         for t in ("0.001", "0.1", "0.7", "2", "2.5", "2.9"):
             t, h = balls.ball(t), balls.ball("1e-20")
             slope = (piece.value(t + h) - piece.value(t - h)) / (2 * h)
@@ -310,7 +310,7 @@ def test_equal_losses_are_never_ordered():
 
 def resealed(proof: Certificate, **changes) -> Certificate:
     changed = replace(proof, **changes)
-    return replace(changed, fingerprint=changed._fingerprint())
+    return changed.signed()
 
 
 def test_swapping_the_sides_is_seen():
@@ -319,7 +319,7 @@ def test_swapping_the_sides_is_seen():
     data["left"], data["right"] = data["right"], data["left"]
     assert not resealed(proof, data=data).check()
     assert not resealed(proof, data=data, statement="dnc < pairs").check()
-    data["seal"] = checker.seal(data)
+    data = sealed(data)
     assert not resealed(proof, data=data, statement="dnc < pairs").check()
     assert not resealed(proof, statement="pairs < zero").check()
     assert resealed(proof).check()
@@ -385,7 +385,7 @@ def test_a_slip_in_the_problem_is_seen_by_the_numbers_alone(case):
     proof = order(*case)
     for path, new in slips(proof.data["problem"]):
         data = changed(proof.data, ("problem", *path), new)
-        data["seal"] = checker.seal(data)
+        data = sealed(data)
         if path[0] != "d" and data["problem"] != proof.data["problem"]:
             assert not resealed(proof, data=data).check(), (path, new)
 
@@ -419,7 +419,7 @@ def test_points_that_are_nearly_in_thin_form_have_enclosed_losses(loss, size):
         Q, R = (np.linalg.qr(rng.standard_normal((m, 3)))[0] for m in (5, rows))
         b = None if bias is None else rng.standard_normal(5)
         point = noisy(LogitPoint(problem, Q, np.sort(rng.uniform(0.5, 4, 3))[::-1], R, b), rng, size)
-        side = orders_module._side(model(problem), point, "left", 20)
+        side = orders_module.side_of(model(problem), point, "left", 20)
         U, s, Vt = np.linalg.svd(point.matrix())
         exact = LogitPoint(problem, U[:, :3], s[:3], Vt[:3].T, b)
         assert abs(value(exact) - float(side["loss"])) <= float(side["radius"]) + 1e-14

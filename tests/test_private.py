@@ -20,23 +20,6 @@ ALLOWED = {
     "_repr_html_": "notebooks call it",
 }
 """Names of others that are public in all but spelling, and why they are used."""
-NOT_YET = {
-    "test_batch.py",
-    "test_certified_points.py",
-    "test_certify.py",
-    "test_completeness.py",
-    "test_figures.py",
-    "test_interruptions.py",
-    "test_kinks.py",
-    "test_large.py",
-    "test_limits.py",
-    "test_optimality.py",
-    "test_orders.py",
-    "test_stores.py",
-    "test_theorem_certificates.py",
-    "test_three_classes.py",
-}
-"""Files whose subject is being rewritten; they join when it is."""
 SETTERS = {"setattr", "delattr", "getattr", "hasattr", "patch", "object"}
 
 
@@ -69,9 +52,7 @@ def called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-@pytest.mark.parametrize(
-    "path", [f for f in FILES if f.name not in NOT_YET], ids=lambda path: os.path.relpath(path, ROOT)
-)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: os.path.relpath(path, ROOT))
 def test_files_use_public_names_only(path):
     assert uses(path.read_text()) == []
 

@@ -217,14 +217,14 @@ def test_a_false_factor_is_seen(monkeypatch):
 
 def test_positivity_checks_can_fail():
     assert (
-        theorems._positive_from([-3, 1], 4)
-        and not theorems._positive_from([-3, 1], 3)
-        and not theorems._positive_from([5, -1], 4)
+        theorems.positive_from([-3, 1], 4)
+        and not theorems.positive_from([-3, 1], 3)
+        and not theorems.positive_from([5, -1], 4)
     )
     assert (
-        theorems._positive_inside([0, 1, -1])
-        and not theorems._positive_inside([0, 1, -2])
-        and not theorems._positive_inside([0, 0])
+        theorems.positive_inside([0, 1, -1])
+        and not theorems.positive_inside([0, 1, -2])
+        and not theorems.positive_inside([0, 0])
     )
 
 

@@ -10,8 +10,8 @@ from ufm.certificates.certificate import Certificate
 from ufm.certificates.check import three_classes as bb
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.record import sealed
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import Undecided, enclose
+from ufm.certificates.check.rejected import Rejected, Undecided
+from ufm.certificates.check.scales import enclose
 from ufm.certificates.three_classes import three_classes, three_classes_interval
 from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
@@ -62,7 +62,7 @@ def boxes(rng, count, about=None, widest=2.0):
 
 
 def made_up(L, C, goal, alpha=None):
-    return bb.Case(bb._p(L), (Interval.of(C),), (goal,), alpha)
+    return bb.Case(bb.power(L), (Interval.of(C),), (goal,), alpha)
 
 
 def holds_inside(rng, L=3):
@@ -75,7 +75,7 @@ def holds_inside(rng, L=3):
     assert np.all(below[..., None] <= norms + SLACK * scale**2) and np.all(norms <= above[..., None] + SLACK * scale**2)
     assert np.all(bb.volume(lo, hi)[:, None] <= V + SLACK * scale**2)
     least_T, most_T = bb.add(Interval.of(below)).lo, bb.add(Interval.of(above)).hi
-    penalty = bb.penalty(least_T, bb.volume(lo, hi), bb._p(L))
+    penalty = bb.penalty(least_T, bb.volume(lo, hi), bb.power(L))
     assert np.all(penalty[:, None] <= np.sum(s**p, -1) + 1e-6 * scale)
     assert np.all(bb.singular_values(most_T, bb.volume(lo, hi))[1][:, None] <= s[..., 1] + 1e-9 * scale)
     assert np.all(bb.fit(Interval.of(hi)).lo[:, None] <= loss_of(m) + SLACK * scale)
@@ -110,7 +110,7 @@ def test_slopes_contain_the_derivatives_also_at_equal_singular_values(L):
     rng, p = np.random.default_rng(L), 2 / (L + 1)
     m = np.concatenate([rng.normal(1, 2, (6, 300)), np.full((6, 1), 3.0), 2 + 10.0 ** rng.uniform(-15, -3, (6, 60))], 1)
     V = bb.volume(m, m)
-    cost, slope = bb.penalty_slope(Interval.of(m), V, bb._p(L))
+    cost, slope = bb.penalty_slope(Interval.of(m), V, bb.power(L))
     U, s, Vt = np.linalg.svd(matrices(m))
     keep = (s[:, 1] > 1e-3) & (V > 0)
     G = p * np.einsum("nik,nk,nkj->nij", U[..., :2], np.where(keep[:, None], s[:, :2], 1.0) ** (p - 1), Vt[:, :2])
@@ -258,7 +258,7 @@ def test_a_goal_that_is_too_low_would_be_met():
 def resealed(made, **changes):
     data = sealed({**{k: v for k, v in made.data.items() if k != "digest"}, **changes})
     forged = replace(made, data=data)
-    return replace(forged, fingerprint=forged._fingerprint())
+    return forged.signed()
 
 
 @pytest.mark.slow

@@ -93,42 +93,18 @@ class Problem:
     def _check(self) -> None:
         """Every field as what it stands for, or a ValueError naming it."""
         put = functools.partial(object.__setattr__, self)
-        put(
-            "K",
-            arguments.integer(
-                "K", self.K, 2, "Fewer than two classes leave nothing to separate.", most=arguments.WHOLE
-            ),
-        )
-        arguments.room(
-            f"K={self.K} is too large: one matrix of class logits", self.K, self.K, instead="take fewer classes"
-        )
-        put(
-            "L",
-            arguments.integer(
-                "L",
-                self.L,
-                1,
-                "L counts weight layers; the plain model, one layer on free features, is L=1.",
-                LAYERS,
-                "Take fewer layers.",
-            ),
-        )
+        few, whole = "Fewer than two classes leave nothing to separate.", arguments.WHOLE
+        put("K", arguments.integer("K", self.K, 2, few, most=whole))
+        large = f"K={self.K} is too large: one matrix of class logits"
+        arguments.room(large, self.K, self.K, instead="take fewer classes")
+        plain = "L counts weight layers; the plain model, one layer on free features, is L=1."
+        put("L", arguments.integer("L", self.L, 1, plain, LAYERS, "Take fewer layers."))
         put("n", _one_or_many("n", self.n, self.K, f"{self.K}, one count per class", _samples(self.K)))
-        put(
-            "d",
-            _one_or_many(
-                "d",
-                self.K if self.d is None else self.d,
-                self.L,
-                f"{self.L}, one width per hidden layer H_1, ..., H_L",
-                _width,
-            ),
-        )
+        d, layers = self.K if self.d is None else self.d, f"{self.L}, one width per hidden layer H_1, ..., H_L"
+        put("d", _one_or_many("d", d, self.L, layers, _width))
         if self.lam is None:
-            raise ValueError(
-                "lam is required: the ridge weight, one positive number or L+1 ordered (H_1, W_1, ..., W_L), or 0 for"
-                " none."
-            )
+            what = "one positive number or L+1 ordered (H_1, W_1, ..., W_L), or 0 for none"
+            raise ValueError(f"lam is required: the ridge weight, {what}.")
         put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", _ridge))
         if not isinstance(self.lam, float) and 0.0 in self.lam:
             raise ValueError(
@@ -138,12 +114,8 @@ class Problem:
         put("loss", losses.loss(self.loss))
         put("activation", activations.activation(self.activation))
         if self.bias is not None:
-            put(
-                "bias",
-                arguments.nonnegative(
-                    "bias", self.bias, "It is the weight of the last layer's bias; None means no bias."
-                ),
-            )
+            what = "It is the weight of the last layer's bias; None means no bias."
+            put("bias", arguments.nonnegative("bias", self.bias, what))
 
     def __getstate__(self) -> dict:
         """The fields alone: what was computed from them is not carried along, and a cache keyed by a problem sees the
@@ -231,23 +203,17 @@ class Problem:
     @property
     def labels(self) -> np.ndarray:
         """Class of every sample, shape (N,), in blocks 0, ..., 0, 1, ..., 1, ..."""
-        arguments.room(
-            "a list of the samples' labels", self.N, instead="take fewer samples, or a verb that works with classes"
-        )
+        instead = "take fewer samples, or a verb that works with classes"
+        arguments.room("a list of the samples' labels", self.N, instead=instead)
         return np.repeat(np.arange(self.K), self.counts)
 
     @functools.cached_property
     def samples(self) -> Columns:
         """One column per sample. ValueError where they are too many to be held."""
-        arguments.room(
-            "a matrix with a column per sample",
-            self.K,
-            self.N,
-            instead="take fewer samples, or space='reduced', which has a column per class",
-        )
-        return Columns(
-            np.eye(self.K)[:, self.labels], np.full(self.N, 1.0 / self.N), np.ones(self.N), np.ones(self.N, int)
-        )
+        instead = "take fewer samples, or space='reduced', which has a column per class"
+        arguments.room("a matrix with a column per sample", self.K, self.N, instead=instead)
+        Y, ones = np.eye(self.K)[:, self.labels], np.ones(self.N)
+        return Columns(Y, np.full(self.N, 1.0 / self.N), ones, np.ones(self.N, int))
 
     @functools.cached_property
     def classes(self) -> Columns:
@@ -263,16 +229,10 @@ class Problem:
 
     def to_dict(self) -> dict:
         """A JSON-able description; losses and activations by name, a user's own `NAME` as `user's NAME`."""
-        return {
-            "K": self.K,
-            "n": self.n if self.balanced else list(self.n),
-            "d": self.d if isinstance(self.d, int) else list(self.d),
-            "L": self.L,
-            "lam": self.lam if isinstance(self.lam, float) else list(self.lam),
-            "loss": _name(self.loss),
-            "activation": _name(self.activation),
-            "bias": self.bias,
-        }
+        n, d = self.n if self.balanced else list(self.n), self.d if isinstance(self.d, int) else list(self.d)
+        sizes = {"K": self.K, "n": n, "d": d, "L": self.L}
+        lam = self.lam if isinstance(self.lam, float) else list(self.lam)
+        return {**sizes, "lam": lam, "loss": _name(self.loss), "activation": _name(self.activation), "bias": self.bias}
 
     @staticmethod
     def from_dict(description: dict) -> Problem:

@@ -1,4 +1,5 @@
-"""Pages of the reference: `.. api:: MODULE [NAME ...]` shows its public names, `.. verbs::` the help of every command.
+"""Pages of the reference: `.. api:: MODULE [NAME ...]` shows its public names, `.. members:: MODULE:FAMILY` what a
+family holds, `.. verbs::` the help of every command.
 
 Docstrings are prose with formulas in plain text, so they are turned into reStructuredText by `docstrings.rst` before
 Sphinx reads them.
@@ -59,6 +60,21 @@ def _automatic(module: str, name: str, value) -> list[str]:
     return [f".. {'autofunction' if inspect.isroutine(value) else 'autodata'}:: {module}::{name}"]
 
 
+class Members(SphinxDirective):
+    """A table of a family's members: name, what it is, and its colour in pictures where it has one."""
+
+    required_arguments = 1
+
+    def run(self):
+        module, _, family = self.arguments[0].partition(":")
+        lines = [".. list-table::", "   :widths: auto", "   :class: names", ""]
+        for name, member in getattr(importlib.import_module(module), family).members().items():
+            colour = getattr(member, "colour", "")
+            lines += [f"   * - ``{name}``", f"     - {docstrings.guarded(docstrings.escaped(member.doc))}"]
+            lines += [f"     - ``{colour}``"] if colour else []
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=False)
+
+
 class Verbs(SphinxDirective):
     """`ufm` and `ufm VERB --help` for every verb, as they stand on a terminal of `COLUMNS`."""
 
@@ -85,7 +101,8 @@ class Verbs(SphinxDirective):
 
 
 def _rewrite(app, what, name, obj, options, lines: list[str]) -> None:
-    borrowed = inspect.cleandoc(type(obj).__doc__ or "").split() == " ".join(lines).split()
+    kind = type(obj).__doc__  # a descriptor, where objects of the kind have docstrings of their own
+    borrowed = isinstance(kind, str) and inspect.cleandoc(kind).split() == " ".join(lines).split()
     if borrowed or (inspect.isclass(obj) and not public_names.summary(obj)):
         lines[:] = []
     lines[:] = docstrings.rst("\n".join(lines)) if any(lines) else []
@@ -101,5 +118,6 @@ def setup(app):
     app.connect("autodoc-process-docstring", _rewrite)
     app.connect("autodoc-process-signature", _shorter)
     app.add_directive("api", Api)
+    app.add_directive("members", Members)
     app.add_directive("verbs", Verbs)
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""The skeletons are in use while the suites run."""
+"""The skeletons are in use while the suites run, beside the files that UFM_FROM names."""
 
 import pytest
 from discovered import use_skeletons
@@ -8,7 +8,9 @@ from ufm.numerics import families
 
 @pytest.fixture(scope="package", autouse=True)
 def skeletons(tmp_path_factory):
-    families.forget()
+    named = families.used()
     use_skeletons(tmp_path_factory.mktemp("skeletons"))
     yield
     families.forget()
+    for file in named:
+        families.use(file)

@@ -18,6 +18,7 @@ import numpy as np
 from ufm.critical.classify import classify
 from ufm.critical.identify import Identity, identify
 from ufm.numerics.seeds import child, generator, seed_sequence
+from ufm.numerics.state import own_numpy_state
 from ufm.objectives.factors import FactorObjective
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
@@ -64,6 +65,7 @@ class End:
     singular_values: list
 
 
+@own_numpy_state
 def rest(
     problem: Problem, starts: int, seed, tol: float, steps: int, scale: float | None = None, first: int = 0
 ) -> list[End]:

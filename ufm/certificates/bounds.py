@@ -6,7 +6,6 @@ from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check import Rejected
 from ufm.certificates.check import bounds as covering
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import sealed
 from ufm.certificates.check.scales import enclose
 from ufm.certificates.models import model
 from ufm.certificates.optimality import argument, bracketed, made, unproved
@@ -49,8 +48,8 @@ def _covered(exact: Model) -> Certificate:
         lower = covering.least(covering.Bound.of(exact), value, TOL)
     except Rejected as reason:
         return refused("bound", HOPE, str(reason), covering.METHOD)
-    data = {"model": exact.to_dict(), "lower": _down(lower), "best": best}
-    return certify_data(covering.METHOD, sealed(data), "bound", HOPE)
+    data = {"problem": exact.to_dict(), "lower": _down(lower), "best": best}
+    return certify_data(covering.METHOD, data, "bound", HOPE)
 
 
 def best_closed_form(exact: Model) -> tuple[str, float]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
+from ufm.certificates.check.record import sealed
 from ufm.certificates.kind import kinds
 from ufm.numerics import balls, families
 from ufm.numerics.content import ByContent
@@ -27,7 +28,8 @@ class Certificate(ByContent):
     accepted the data when the certificate was made; False means *not proved* (never: false), with the reason in `why`.
     margin: by how much, where that is a number. arithmetic: exact, ball, interval or float.
     method: the checker's name; data: JSON-able, numbers that matter as exact texts. versions: package, Python, Arb.
-    label: what the maker calls the thing (`dnc`), a help for readers and no part of the proof.
+    label: what the maker calls the thing (`dnc`), a help for readers and no part of the proof. trusts: what the proof
+    rests on from outside the package (`the balls of mine.py`); empty for most.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Certificate(ByContent):
     versions: dict = field(default_factory=dict)
     label: str = ""
     fingerprint: str = ""
+    trusts: tuple[str, ...] = ()
 
     def check(self) -> bool:
         """Whether the data prove the statement, recomputed from nothing but themselves.
@@ -64,11 +67,15 @@ class Certificate(ByContent):
             found = _check(self.method, self.data)
         except Rejected as reason:
             return str(reason), ""
-        says = self.statement in (found.statement, *found.earlier)
+        says = self.statement in (found.statement, *found.earlier) and tuple(self.trusts) == found.trusts
         if says and (found.kind, found.arithmetic, found.margin) == (self.kind, self.arithmetic, self.margin):
             return "", found.problem
         here = f"{found.statement!r} (margin {found.margin})"
         return f"the data prove {here}, not {self.statement!r} (margin {self.margin}).", found.problem
+
+    def signed(self) -> Certificate:
+        """The same with the fingerprint of what it says now."""
+        return replace(self, fingerprint=self._fingerprint())
 
     def to_dict(self) -> dict:
         """The JSON shape of one certificate in `ufm certify --json`, with everything `check` needs."""
@@ -76,7 +83,8 @@ class Certificate(ByContent):
 
     def _content(self) -> dict:
         names = ("kind", "statement", "holds", "margin", "arithmetic", "method", "data", "why", "versions", "label")
-        return {name: getattr(self, name) for name in names}
+        trusts = {"trusts": list(self.trusts)} if self.trusts else {}
+        return {name: getattr(self, name) for name in names} | trusts
 
     def _fingerprint(self) -> str:
         return fingerprint(self._content())
@@ -91,13 +99,12 @@ class Certificate(ByContent):
 
 def labelled(certificate: Certificate, label: str) -> Certificate:
     """The same certificate with a name for its readers."""
-    named = replace(certificate, label=label)
-    return replace(named, fingerprint=named._fingerprint())
+    return replace(certificate, label=label).signed()
 
 
 def sides(statement: str) -> tuple[str, str]:
     """The names of the two sides of a statement: `point(circle) < dnc` -> circle, dnc."""
-    left, _, right = statement.partition(" < ")
+    left, _, right = statement.split(", by the balls of ")[0].partition(" < ")
     return _plain(left), _plain(right)
 
 
@@ -111,7 +118,7 @@ def certify_data(method: str, data: dict, kind: str, hope: str) -> Certificate:
     kind, hope: what would be said if it held; used when the checker rejects. Raises ImportError without [certify].
     """
     balls.flint()
-    began = time.perf_counter()
+    began, data = time.perf_counter(), sealed(data)
     try:
         found, why = _check(method, data), ""
     except Rejected as reason:
@@ -125,12 +132,12 @@ def refused(kind: str, hope: str, why: str, method: str = "none") -> Certificate
 
 
 def conclude(found: Checked, holds: bool, method: str, data: dict, seconds: float, why: str) -> Certificate:
-    """The certificate of what a checker has just found (or not), with versions and fingerprint."""
-    plain = json.loads(json.dumps(data))
+    """The certificate of what a checker has just found (or not): its data sealed, with versions and fingerprint."""
+    plain = json.loads(json.dumps(sealed(data) if data else data))
     made = Certificate(
         found.kind, found.statement, holds, found.margin, found.arithmetic, method, plain, seconds, why, _versions()
     )
-    return replace(made, fingerprint=made._fingerprint())
+    return replace(made, trusts=found.trusts).signed()
 
 
 def _versions() -> dict:
@@ -143,6 +150,12 @@ def _versions() -> dict:
     except ImportError:
         arb = "none"
     return {"ufm": __version__, "python": platform.python_version(), "python-flint": arb}
+
+
+def trusted(certificates: Iterable[Certificate]) -> str:
+    """What a reader of these proofs has to trust."""
+    others = dict.fromkeys(text for c in certificates for text in c.trusts)
+    return ", ".join(["Arb's balls", "IEEE rounding", "this package's checkers", *others])
 
 
 def save(certificates: Iterable[Certificate], path: FileName) -> None:
@@ -165,6 +178,9 @@ def _read(entry: Fields) -> Certificate:
     words = {
         name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
     }
+    trusts = entry.listed("trusts") if "trusts" in entry.values else []
+    if not all(isinstance(text, str) for text in trusts):
+        entry.refuse("trusts", "must be texts")
     tables = {name: entry.table(name) for name in ("data", "versions")}
     return Certificate(
         **words,
@@ -172,4 +188,5 @@ def _read(entry: Fields) -> Certificate:
         holds=entry.truth("holds"),
         margin=entry.real("margin", none=True),
         seconds=entry.real("seconds"),
+        trusts=tuple(trusts),
     )

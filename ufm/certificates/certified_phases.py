@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from ufm import structures
@@ -13,12 +13,14 @@ from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, certify_data
 from ufm.certificates.check import Rejected
 from ufm.certificates.check import phases as proof
-from ufm.certificates.check.scales import DoesNotExist, Undecided
-from ufm.certificates.models import uncovered
+from ufm.certificates.check.model import Model
+from ufm.certificates.check.rejected import DoesNotExist, Undecided
+from ufm.certificates.models import model
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.hints import Exact, FileName
+from ufm.numerics.records import picked
 from ufm.problem import Problem
 
 ABSENT = "no dnc"
@@ -86,16 +88,9 @@ class CertifiedPhases(ByContent):
     def to_dict(self) -> dict:
         cells = [{**vars(c), "certificates": [p.to_dict() for p in c.certificates]} for c in self.cells]
         names = [{"K": K, "L": L, "names": list(found)} for (K, L), found in self.names.items()]
-        shared = {"options": self.options, "seconds": self.seconds, "interrupted": self.interrupted}
-        return {
-            "Ks": list(self.Ks),
-            "Ls": list(self.Ls),
-            "lam": list(self.lam),
-            "cells": cells,
-            "names": names,
-            "decided": self.decided,
-            **shared,
-        }
+        axes = {name: list(values) for name, values in picked(self, "Ks Ls lam").items()}
+        rest = picked(self, "decided options seconds interrupted")
+        return {**axes, "cells": cells, "names": names, **rest}
 
     def __repr__(self) -> str:
         lines = [f"proved on {100 * self.decided:.2f}% of log lam in [{self.lam[0]}, {self.lam[1]}]; - is not decided"]
@@ -203,13 +198,13 @@ def certified_phase_diagram(
 def _column(data: dict, names, edges, splits: int) -> list[PhaseCell]:
     """The cells of one (K, L): neighbours with one winner become one cell, certified as a whole."""
     pieces = [piece for low, high in pairwise(edges) for piece in _settled(data, names, low, high, splits)]
-    found = []
+    found, problem = [], data["problem"]
     for winner, run in groupby(pieces, key=lambda piece: piece[0]):
         run = list(run)
         lam = [run[0][1], *(high for _, _, high in run)]
         proofs = tuple(_proofs({**data, "lam": lam}, winner, names))
         kept = winner if all(p.holds for p in proofs) else None
-        found.append(PhaseCell(data["K"], data["L"], _float(lam[0]), _float(lam[-1]), kept, proofs if kept else ()))
+        found.append(PhaseCell(problem.K, problem.L, _float(lam[0]), _float(lam[-1]), kept, proofs if kept else ()))
     return found
 
 
@@ -259,7 +254,7 @@ def _proofs(data: dict, winner: str | None, names) -> list[Certificate]:
 
 def _shown(data: dict, left: str, right: str, low: str, high: str) -> bool:
     try:
-        proof.piece_margin(_problem(data), left, right, low, high)
+        proof.piece_margin(data["problem"], left, right, low, high)
     except Rejected:
         return False
     return True
@@ -282,36 +277,35 @@ def _values(data: dict, name: str, low: str, high: str) -> list[float | None]:
 def _value(data: dict, name: str, lam: str) -> float | None:
     """The structure's value: None where it is proved not to exist, NaN where that is not decided."""
     try:
-        pair = proof.end(_problem(data), name, lam)
+        pair = proof.end(data["problem"], name, lam)
     except Undecided:
         return math.nan
     return None if pair is None else balls.to_float(pair[0])
 
 
 def _order(data: dict, left: str, right: str) -> Certificate:
-    return certify_data(
-        proof.METHOD,
-        {**data, "claim": "order", "left": left, "right": right},
-        "order",
-        f"{left} < {right} {_where(data)}",
-    )
+    stated = _stated(data, claim="order", left=left, right=right)
+    return certify_data(proof.METHOD, stated, "order", f"{left} < {right} {_where(data)}")
 
 
 def _absence(data: dict, name: str) -> Certificate:
-    return certify_data(
-        proof.METHOD,
-        {**data, "claim": "absent", "left": name, "right": None},
-        "critical",
-        f"{name} does not exist {_where(data)}",
-    )
+    stated = _stated(data, claim="absent", left=name, right=None)
+    return certify_data(proof.METHOD, stated, "critical", f"{name} does not exist {_where(data)}")
+
+
+def _stated(data: dict, **claim) -> dict:
+    """What the checker reads: the problem is stated at the lowest lam."""
+    problem = replace(data["problem"], lam=(data["lam"][0],) * data["problem"].D)
+    return {"problem": problem.to_dict(), "lam": data["lam"], **claim}
 
 
 def _where(data: dict) -> str:
-    return f"for all lam in [{data['lam'][0]}, {data['lam'][-1]}] (K={data['K']}, n={data['n']}, L={data['L']})"
+    problem, lam = data["problem"], data["lam"]
+    return f"for all lam in [{lam[0]}, {lam[-1]}] (K={problem.K}, n={problem.n[0]}, L={problem.L})"
 
 
 def _data(K, n, L, lam_low, lam_high, d, loss) -> dict:
-    """Checked arguments; lam as two exact texts."""
+    """{problem: the Model at the lowest lam, lam: two exact texts} of checked arguments."""
     balls.flint()
     n = arguments.integer("n", n, 1)
     ends = tuple(balls.text(lam) for lam in (lam_low, lam_high))
@@ -319,39 +313,26 @@ def _data(K, n, L, lam_low, lam_high, d, loss) -> dict:
         arguments.positive(name, _float(text))
     if not balls.ball(ends[0]) < balls.ball(ends[1]):
         raise ValueError(f"lam_low must be below lam_high; got lam_low={lam_low!r}, lam_high={lam_high!r}.")
-    problem = Problem(K=K, n=n, d=d, L=L, lam=_float(ends[1]), loss=loss)
-    reason = uncovered(problem)
-    if reason:
-        raise ValueError(reason)
-    return {
-        "K": problem.K,
-        "n": n,
-        "L": problem.L,
-        "d": list(problem.widths),
-        "loss": problem.loss.name,
-        "lam": list(ends),
-    }
-
-
-def _problem(data: dict):
-    return data["K"], data["n"], data["L"], tuple(data["d"]), data["loss"]
+    problem = Problem(K=K, n=n, d=d, L=L, lam=_float(ends[0]), loss=loss)
+    return {"problem": model(problem, ends[0]), "lam": list(ends)}
 
 
 def _known(argument: str, data: dict, name) -> None:
     """A ValueError where the checker knows no such structure or loss."""
     try:
-        proof.end(_problem(data), name, data["lam"][0])
+        proof.end(data["problem"], name, data["lam"][0])
     except (DoesNotExist, Undecided):
         return
     except Rejected as reason:
-        raise ValueError(
-            f"{argument}={data['loss'] if argument == 'loss' else name!r} has no proof: {reason}"
-        ) from None
+        given = data["problem"].loss if argument == "loss" else name
+        raise ValueError(f"{argument}={given!r} has no proof: {reason}") from None
 
 
 def _competitors(data: dict) -> tuple[str, ...]:
     """zero, pairs and blocks of the catalogue that are not DNC itself."""
-    problem = Problem(K=data["K"], n=data["n"], d=data["d"], L=data["L"], lam=_float(data["lam"][0]), loss=data["loss"])
+    exact: Model = data["problem"]
+    lam = _float(data["lam"][0])
+    problem = Problem(K=exact.K, n=exact.n[0], d=exact.d, L=exact.L, lam=lam, loss=exact.loss)
     simple = [name for name in structures.catalogue(problem) if name in ("zero", "pairs") or name.startswith("blocks(")]
     return tuple(name for name in simple if "small" not in name and not (name == "pairs" and problem.K == 2))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from ufm.certificates import certificate
 from ufm.certificates.certificate import Certificate, labelled
-from ufm.certificates.check import trusted
 from ufm.certificates.kind import Kind, kinds
 from ufm.numerics import balls, families
 from ufm.numerics.hints import FileName
@@ -40,7 +39,7 @@ class Certificates(tuple):
 
     def __repr__(self) -> str:
         proved = [c for c in self if c.holds]
-        said = f"{len(proved)} of {len(self)} proved; trusted: {trusted(c.method for c in proved)}."
+        said = f"{len(proved)} of {len(self)} proved; trusted: {certificate.trusted(proved)}."
         return "\n".join([*map(repr, self), said])
 
 

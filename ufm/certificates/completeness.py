@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ufm.certificates.certificate import Certificate, certify_data, refused
-from ufm.certificates.check import Rejected
+from ufm.certificates.check import Rejected, boxes, systems
 from ufm.certificates.check import groups as check_groups
 from ufm.certificates.check import symmetric as proof
 from ufm.certificates.models import model, uncovered
@@ -81,7 +81,7 @@ def complete(problem: Problem, group: Any, lam: Exact = None, progress: bool | N
             return refused(proof.KIND, hope, str(reason), proof.METHOD)
         data["order"] = [_order(orbit, part) for orbit, part in zip(family.orbits, _parts(group, family), strict=True)]
         exact, family = proof.read(data)
-        every = proof.systems(exact, family)
+        every = systems.systems(exact, family)
         bar = progress_bar(total=len(every) + 1, desc=f"symmetry {family.label}", progress=progress)
         with bar:
             roots = {}
@@ -180,14 +180,14 @@ def _roots(system, rounds: int = 4) -> list:
         return _convex_root(system)
     roots: list = []
     for _ in range(rounds):
-        left = proof.settle(system, roots)
+        left = boxes.settle(system, roots)
         before = len(roots)
         for low, high in [*left.missing, *left.undecided]:
             try:
-                root = proof.enclose(system, [0.5 * (a + b) for a, b in zip(low, high, strict=True)])
+                root = systems.enclose(system, [0.5 * (a + b) for a, b in zip(low, high, strict=True)])
             except Rejected:
                 continue
-            if proof.distinct([*roots, root]):
+            if systems.distinct([*roots, root]):
                 roots.append(root)
         if len(roots) == before or not left.undecided:
             break
@@ -208,7 +208,7 @@ def _convex_root(system) -> list:
                 break
             mu = np.clip(mu - step, mu / 4, mu + 2)
         try:
-            return [proof.enclose(system, np.log(mu).tolist())]
+            return [systems.enclose(system, np.log(mu).tolist())]
         except Rejected:
             continue
     return []

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
-from ufm import losses
 from ufm.certificates import models
 from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check.critical import BITS, DECIMALS, METHOD, UNIT, Place, System, decimal
+from ufm.certificates.check.losses import column_loss
 from ufm.certificates.check.matrices import largest, matrix
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
-from ufm.losses import MSE, CrossEntropy
 from ufm.numerics import balls
 from ufm.numerics.hints import Exact
 from ufm.objectives.logits import Stratum
@@ -39,6 +38,9 @@ UNKNOWNS = 900
 """Largest system that is tried (K = 20 at full rank has 779)."""
 
 
+KNOWN = "the proof knows cross-entropy, label smoothing, MSE and contributed losses with an enclosure"
+
+
 class _Undecided(Exception):
     """Why nothing is proved."""
 
@@ -52,7 +54,7 @@ def critical(point: PointLike, lam: Exact = None) -> Certificate:
     the gauge, and is then called a local minimum. What is stored are balanced factors to thirty decimals.
 
     Nothing is proved (`holds` False, with the reason) for points that are not critical, degenerate ones, nonlinear
-    models, and losses other than cross-entropy, label smoothing and MSE.
+    models, and losses other than cross-entropy, label smoothing, MSE and those that a file of one's own says in balls.
 
     >>> from ufm.problem import Problem
     >>> from ufm.structures import pairs
@@ -102,21 +104,24 @@ def _point(subject) -> LogitPoint | FactorPoint:
 
 
 def _require_kind(problem) -> None:
-    if not problem.linear:
-        raise _Undecided(models.uncovered(problem))
-    if not (losses.own(problem.loss) and isinstance(problem.loss, (CrossEntropy, MSE))):
-        raise _Undecided(f"the proof knows cross-entropy, label smoothing and MSE; got loss={problem.loss.name!r}.")
+    reason = models.uncovered(problem)
+    if reason:
+        raise _Undecided(reason if not problem.linear else f"{KNOWN}. {reason[0].upper()}{reason[1:]}")
+    if not column_loss(problem.loss.name).smooth:
+        raise _Undecided(f"{KNOWN}; got loss={problem.loss.name!r}.")
 
 
 def _on_classes(given) -> LogitPoint:
-    """The point on class columns; a convex loss has no other critical points."""
+    """The point on class columns."""
     logit = given.to_logits(rel_tol=1e-9) if isinstance(given, FactorPoint) else given
     if logit.collapsed:
         return logit
     Z = logit.matrix()
     means = Z @ (given.problem.samples.Y.T / given.problem.counts)
     if np.linalg.norm(Z - means[:, given.problem.labels]) > GRADIENT * np.linalg.norm(Z):
-        raise _Undecided("the point is not critical: its samples vary within a class, which a convex loss excludes.")
+        convex = column_loss(given.problem.loss.name).convex
+        why = "the point is not critical: its samples vary within a class, which a convex loss excludes."
+        raise _Undecided(why if convex else "its samples vary within a class; the proof is for collapsed points.")
     return from_matrix(given.problem, means, logit.rank, b=logit.b)
 
 

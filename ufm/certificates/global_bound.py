@@ -63,7 +63,7 @@ def lower_bound(problem: Problem) -> float | None:
     if problem.loss.quadratic:
         return _mse(problem) if problem.bias is None else None
     if problem.loss.convex and problem.loss.shift_invariant and problem.balanced:
-        spectral = _symmetrised(problem)
+        spectral = symmetrised(problem)
         ranks = problem.loss.cross_entropy and problem.bias is None and problem.K >= 3 and problem.L >= 2
         return max(spectral, _two_singular_values(problem)) if ranks else spectral
     return None
@@ -82,7 +82,7 @@ def _mse(problem: Problem) -> float:
     return float(0.5 - sum(sorted(gains, reverse=True)[: problem.max_rank]))
 
 
-def _symmetrised(problem: Problem) -> float:
+def symmetrised(problem: Problem) -> float:
     K, D = problem.K, problem.D
     shape = np.full((K, 1), -1.0 / K)
     shape[0] += 1.0

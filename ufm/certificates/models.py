@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ufm import losses
+from ufm.certificates.check.losses import missing
 from ufm.certificates.check.model import Model
 from ufm.numerics import arithmetic, balls
 from ufm.problem import Problem
@@ -19,11 +20,11 @@ def uncovered(problem: Problem) -> str:
 
 def unknown_loss(problem: Problem) -> str:
     """Why no checker knows this loss; empty where one does."""
-    if losses.own(problem.loss):
-        return ""
+    if losses.known(problem.loss):
+        return missing(problem.loss.name)
     return (
-        "the proofs are for cross-entropy, label smoothing, MSE and focal loss, not for the user's own loss"
-        f" {problem.loss.name!r}."
+        "the proofs are for cross-entropy, label smoothing, MSE, focal loss and contributed losses with an enclosure,"
+        f" not for the user's own loss {problem.loss.name!r}."
     )
 
 

@@ -10,7 +10,7 @@ from ufm import losses
 from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check import Rejected, dual, modes, two_classes
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import decided, sealed
+from ufm.certificates.check.record import decided
 from ufm.certificates.models import model, unknown_loss
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.hints import Exact
@@ -90,8 +90,8 @@ def made(checker, exact: Model, claim: str) -> Certificate:
         value = decided(lambda: checker.minimum(exact))[1]
     except Rejected as reason:
         return refused(claim, HOPE, str(reason), checker.METHOD)
-    data = {"model": exact.to_dict(), "claim": claim, "lower": balls.below(value, 17), "upper": None, "witness": None}
-    return certify_data(checker.METHOD, sealed(data), claim, HOPE)
+    data = {"problem": exact.to_dict(), "claim": claim, "lower": balls.below(value, 17), "upper": None, "witness": None}
+    return certify_data(checker.METHOD, data, claim, HOPE)
 
 
 def no_proof(exact: Model) -> str:
@@ -120,13 +120,13 @@ def bracketed(problem: Problem, exact: Model, claim: str, witness=None) -> Certi
                 continue
         upper = None if high is None else balls.above(high, 17)
         data = {
-            "model": exact.to_dict(),
+            "problem": exact.to_dict(),
             "claim": claim,
             "lower": balls.below(low, 17),
             "upper": upper,
             "witness": numbers,
         }
-        return certify_data("dual", sealed(data), "bound", "the global minimum lies in an interval")
+        return certify_data("dual", data, "bound", "the global minimum lies in an interval")
     return refused("bound", "the global minimum lies in an interval", best, "dual")
 
 

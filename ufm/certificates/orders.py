@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from ufm.certificates.certificate import Certificate, certify_data, refused, sides
+from ufm.certificates.check import contributed, scales
 from ufm.certificates.check import order as checker
-from ufm.certificates.check import scales
+from ufm.certificates.check.model import Model
+from ufm.certificates.check.pulls import has_closed_forms
 from ufm.certificates.check.rejected import Rejected
 from ufm.certificates.models import model as exact_model
 from ufm.certificates.models import unknown_loss
@@ -56,12 +58,13 @@ class Enclosure:
 
 @dataclass(frozen=True, eq=False)
 class Ranking(ByContent):
-    """Structures from the lowest loss to the highest, with a certificate for every step, and why others are left
-    out."""
+    """Structures from the lowest loss to the highest, with a certificate for every step, and why others are left out;
+    sides: what the proofs take each for, its name or the point it is."""
 
     names: tuple[str, ...]
     certificates: tuple[Certificate, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    sides: tuple[str | LogitPoint, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -127,12 +130,11 @@ def order(
     data, why = None, ""
     for digits in DIGITS:
         try:
-            sides = {side: _side(model, value, side, digits) for side, value in (("left", left), ("right", right))}
+            sides = {side: side_of(model, value, side, digits) for side, value in (("left", left), ("right", right))}
         except Rejected as reason:
             why = str(reason)
             break
         data = {"problem": model.to_dict(), **sides}
-        data["seal"] = checker.seal(data)
         if _parted(sides["left"], sides["right"]):
             return certify_data("order", data, "order", hope)
         if isinstance(left, LogitPoint) or isinstance(right, LogitPoint):
@@ -163,30 +165,33 @@ def orders(problem: Problem, lam: Exact = None, structures: Sequence[str] | None
     why = unknown_loss(problem)
     if why:
         return Ranking((), (), dict.fromkeys(names, why))
-    model, values, left_out = exact_model(problem, lam), {}, {}
+    model, given, values, left_out = exact_model(problem, lam), {}, {}, {}
     for name in names:
         try:
-            values[name] = scales.enclose(model, name).loss if scales.is_name(name) else _at(model, makers[name]())
+            given[name] = makers[name]() if name in makers and not by_name(name, problem) else name
+            values[name] = _value(model, given[name])
         except (Rejected, ValueError) as reason:
             left_out[name] = str(reason)
     chain, steps = [], []
     for name in sorted(values, key=lambda name: _key(values[name])):
-        step = order(chain[-1], name, problem, lam) if chain else None
+        step = order(given[chain[-1]], given[name], problem, lam) if chain else None
         if step is not None and not step.holds:
             left_out[name] = f"not told from {chain[-1]}: {step.why}"
             continue
         chain.append(name)
         steps += [] if step is None else [step]
-    return Ranking(tuple(chain), tuple(steps), left_out)
+    return Ranking(tuple(chain), tuple(steps), left_out, tuple(given[name] for name in chain))
+
+
+def _value(model: Model, side: str | LogitPoint):
+    """The ball of F at a structure or a point."""
+    if isinstance(side, LogitPoint):
+        return checker.point_value(model, _written(side, "left"))
+    return scales.enclose(model, side).loss
 
 
 def _key(ball):
     return Fraction(checker.rounded(ball, 30))
-
-
-def _at(model, point: LogitPoint):
-    """The ball of F at a point."""
-    return checker.point_value(model, _written(point, "left"))
 
 
 def _written(point: LogitPoint, where: str) -> dict:
@@ -195,7 +200,8 @@ def _written(point: LogitPoint, where: str) -> dict:
     return {**side, "b": None if point.b is None else _texts(point.b)}
 
 
-def _side(model, value, where: str, digits: int) -> dict:
+def side_of(model: Model, value: str | LogitPoint, where: str, digits: int) -> dict:
+    """A structure or a point as a certificate states it, with so many digits of its loss. Raises Rejected."""
     if isinstance(value, LogitPoint):
         side = _written(value, where)
         ball = checker.point_value(model, side)
@@ -247,6 +253,12 @@ def _problem(left, right, problem: Problem | None) -> Problem:
     if problem is None:
         raise ValueError("problem is required where left and right are names.")
     return problem
+
+
+def by_name(name: str, problem: Problem) -> bool:
+    """Whether a proof takes a structure by its name, for its closed form or its own enclosure; if not, as the point it
+    is."""
+    return contributed.structure(name) is not None or (scales.is_closed(name) and has_closed_forms(problem.loss.name))
 
 
 def _resolved(name: str, side, problem: Problem | None):

@@ -8,8 +8,8 @@ from ufm.certificates.certificate import Certificate, conclude, refused
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import three_classes as checker
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import sealed
-from ufm.certificates.check.scales import DoesNotExist, Undecided, enclose
+from ufm.certificates.check.rejected import DoesNotExist, Undecided
+from ufm.certificates.check.scales import enclose
 from ufm.certificates.models import model as exact_model
 from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
@@ -47,7 +47,7 @@ def three_classes(problem: Problem, lam: Exact = None, limit: int = LIMIT, progr
         claim, why = candidate(exact)
     except Rejected as reason:
         why = str(reason)
-    data = {"claim": claim, "model": exact.to_dict(), "limit": limit}
+    data = {"claim": claim, "problem": exact.to_dict(), "limit": limit}
     return refused("global", checker.statement(data), why, checker.METHOD) if why else _proved(data, progress)
 
 
@@ -98,7 +98,7 @@ def three_classes_interval(
             cuts, boxes = _cuts(L, low, high, limit, bar.update)
     except Rejected as reason:
         return refused("global", hope, str(reason), checker.METHOD)
-    data = sealed({"claim": "dnc", "L": L, "cuts": cuts, "limit": boxes, "boxes": boxes})
+    data = {"claim": "dnc", "L": L, "cuts": cuts, "limit": boxes, "boxes": boxes}
     return conclude(
         Checked("global", hope, None, "interval"), True, checker.METHOD, data, time.perf_counter() - began, ""
     )
@@ -135,7 +135,7 @@ def _proved(data: dict, progress: bool | None) -> Certificate:
     except Rejected as reason:
         why = str(reason)
     found = Checked("global", checker.statement(data), None, "interval")
-    return conclude(found, not why, checker.METHOD, sealed({**data, "boxes": boxes}), time.perf_counter() - began, why)
+    return conclude(found, not why, checker.METHOD, {**data, "boxes": boxes}, time.perf_counter() - began, why)
 
 
 def _bar(progress: bool | None):

@@ -67,13 +67,12 @@ def _certify(arguments) -> int:
 
 
 def _recheck(arguments) -> int:
-    from ufm.certificates.certificate import load
-    from ufm.certificates.check import trusted
+    from ufm.certificates.certificate import load, trusted
 
-    rows, methods = [], []
+    rows, stand = [], []
     for certificate in load(arguments.check):
         objection, problem = certificate.examine()
-        methods += [] if objection else [certificate.method]
+        stand += [] if objection else [certificate]
         rows.append(
             {
                 "kind": certificate.kind,
@@ -95,5 +94,5 @@ def _recheck(arguments) -> int:
                 show(f"about {about}:")
             word = "stands" if row["holds"] else "FAILS" if row["claimed"] else "was not proved"
             show(f"{word}: {row['statement']} ({row['kind']})" + (f"; {row['why']}" if row in fallen else ""))
-        show(f"trusted: {trusted(methods)}.")
+        show(f"trusted: {trusted(stand)}.")
     return 1 if fallen else 0

@@ -15,6 +15,7 @@ from ufm.cli.reading import (
     read_settings,
 )
 from ufm.cli.writing import print_json, show
+from ufm.numerics.records import picked
 
 
 def add(verbs) -> None:
@@ -50,33 +51,18 @@ def _solve(arguments) -> int:
     check_save_file(arguments.save)
     trace = method_of(arguments.method, settings).every if arguments.plot else 0
     start = None if arguments.scale is None else starts.gaussian(numbers("--scale", arguments.scale))
-    runs = multistart(
-        problem,
-        read_integer("--starts", arguments.starts, 1),
-        read_integer("--rng", arguments.rng, 0),
-        arguments.method,
-        start=start,
-        space=arguments.space,
-        tol=numbers("--tol", arguments.tol),
-        trace=trace,
-        **settings,
-    )
+    seeded = read_integer("--starts", arguments.starts, 1), read_integer("--rng", arguments.rng, 0)
+    tol = numbers("--tol", arguments.tol)
+    more = {"start": start, "space": arguments.space, "tol": tol, "trace": trace, **settings}
+    runs = multistart(problem, *seeded, arguments.method, **more)
     if not len(runs):
         raise KeyboardInterrupt(f"after 0 of {runs.requested} starts")
     known: dict = {}  # equal ends are described once
     rows = [_describe(r, known, identify, classify_end) for r in runs]
     best = rows[runs.results.index(runs.best)]
     if arguments.json:
-        print_json(
-            {
-                "problem": problem.to_dict(),
-                "results": rows,
-                "best": best,
-                "requested": runs.requested,
-                "rng": runs.rng,
-                "interrupted": runs.interrupted,
-            }
-        )
+        ran = picked(runs, "requested rng interrupted")
+        print_json({"problem": problem.to_dict(), "results": rows, "best": best, **ran})
     else:
         _print_runs(problem, runs, rows, best)
     if arguments.save:

@@ -81,7 +81,8 @@ def name_of(point: FactorPoint, tol: float = TOL) -> str:
     if all(_is_frame(G, point.problem.counts[fitted], tol) for G in grams):
         if len(fitted) < point.problem.K:
             return f"partial({len(fitted)})"
-        return "dnc(small)" if _is_small(point) else "dnc"
+        means = point.product() @ (point.problem.samples.Y.T / point.problem.counts)
+        return "dnc(small)" if relu_collapse.on_small_root(point.problem, means) else "dnc"
     name = _code_name(point, before, after, fitted, tol) if point.problem.L >= 3 else None
     return name or f"unnamed(rank={hidden_rank(point)})"
 
@@ -113,17 +114,6 @@ def _is_frame(G: np.ndarray, counts, tol: float) -> bool:
     d = np.diag(G)
     level = np.array([np.mean(d[counts == c]) for c in counts])
     return bool(np.all(np.abs(G - np.diag(level)) <= tol * np.sqrt(np.outer(level, level))))
-
-
-def _is_small(point: FactorPoint) -> bool:
-    """Whether the scale lies below that of least slope, as the small root of the scale equation does (MSE)."""
-    problem = point.problem
-    if not problem.loss.quadratic or problem.L == 1:
-        return False
-    L = problem.L
-    turn = (relu_collapse.kappa(problem) * (L - 1) / (L + 1)) ** ((L + 1) / (2 * L))
-    z = np.diag(point.product() @ (problem.samples.Y.T / problem.counts))
-    return bool(np.all(z < turn))
 
 
 def _code_name(point, before, after, fitted, tol: float) -> str | None:

@@ -13,7 +13,7 @@ from ufm.numerics import interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.documents import Fields
 from ufm.numerics.records import fingerprint, plain
-from ufm.numerics.rows import Store, fields
+from ufm.numerics.rows import Memory, Store, fields
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.points import FactorPoint
 from ufm.problem import Problem
@@ -45,24 +45,6 @@ def store_for(out, settings, scale, fresh: bool = False):
     if "start" in settings and scale is None:
         raise ValueError("start is a function that a file cannot record; leave out `out`, or use scale.")
     return Store(out, KIND, fresh=fresh)
-
-
-class Memory:
-    """Blocks of this call alone."""
-
-    restored = False
-
-    def __init__(self):
-        self.rows: dict[str, dict] = {}
-
-    def add(self, row: dict) -> None:
-        self.rows[row["key"]] = row
-
-    def __enter__(self) -> Memory:
-        return self
-
-    def __exit__(self, *_) -> None:
-        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ufm import structures
 from ufm.certificates.certificate import Certificate, refused, sides
 from ufm.certificates.global_bound import lower_bound
 from ufm.certificates.models import uncovered
 from ufm.landscapes.gather import STRUCTURE, Gathering, anything
 from ufm.landscapes.row import FUN, GRAD, INDEX, NULLITY, RANK, STATUS, Row, name_column
-from ufm.landscapes.sources.narrow import LOW_RANK_SEED, NARROW, narrow_points, pays
-from ufm.landscapes.sources.relu_search import LOW_RANK, low_rank_points
-from ufm.landscapes.sources.structures import closed_forms
+from ufm.landscapes.sources.narrow import NARROW
+from ufm.landscapes.sources.source import Settings, asked
+from ufm.landscapes.sources.starts import SEARCH
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.hints import Rng
 from ufm.numerics.records import picked
-from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
 from ufm.points import LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.multistart import Multistart, multistart
-
-LOW_RANK_STARTS = 6
-"""Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC
-when widths are large."""
-SEARCHED_K = 21
-"""Classes up to which a ReLU model is searched for low rank by default, a matter of seconds."""
-REFINED_K = 28
-"""Classes up to which structures that are not stationary are refined by descent: K_8, in about 15 s."""
-SEARCH = "search"
-"""How a point was met from random starts."""
 
 
 @named_arguments
@@ -60,7 +48,8 @@ def compare(
     off), joined from K = 11 on, and in models narrower than K - 1, by twice as many at small widths and by one from
     every known code (`landscapes.sources.narrow`); `hits` counts the random starts of full width alone. With relu (K <=
     21) the default is a short search for low rank instead (`landscapes.sources.relu_search`), and structures that are
-    not stationary (K <= 28) are followed by what descent from them finds. rng: seed of the search. trace: record runs
+    not stationary (K <= 28) are followed by what descent from them finds. Sources of the user's own
+    (`landscapes.sources.source`) join. rng: seed of the search. trace: record runs
     every that many steps, for plots.
     search_options: passed to `multistart` (method, space, ...). prove: prove the winner's orders (default: where the
     extra [certify] is installed; milliseconds each).
@@ -73,22 +62,13 @@ def compare(
     arguments.instance("problem", problem, Problem)
     problem.needs_ridge("compare")
     began, seed = time.perf_counter(), seed_sequence(rng)
-    by_low_rank = _descends(problem, SEARCHED_K) and starts is None
-    starts, note = _starts(problem, starts)
-    known, reasons = structures.existing(problem)
-    options = {"progress": progress, "trace": trace, **(search_options or {})}
-    search = _Search(problem, max(starts, 0 if known else 1), seed, options)
-    sources = [closed_forms(problem, known, child(seed, 2) if _descends(problem, REFINED_K) else None, progress)]
-    sources += [search.ends()] if search.starts else []
-    sources += (
-        [narrow_points(problem, starts, child(seed, LOW_RANK_SEED), progress)] if starts and pays(problem) else []
-    )
-    sources += [low_rank_points(problem, LOW_RANK_STARTS, child(seed, 1), progress)] if by_low_rank else []
-    found = Gathering(anything, extremes=True).collect(*sources)
-    rows = _listed(found.rows(counted=(SEARCH, LOW_RANK)))
-    said = [line for line in (note, *found.said[1:]) if line]
-    ran = {"rng": seed_record(seed), "interrupted": found.interrupted, "runs": search.runs, "note": "\n".join(said)}
-    table = _settled(Landscape(problem, rows, DUEL, left_out=reasons, **ran), prove)
+    starts = None if starts is None else arguments.count("starts", starts, 0)
+    settings = Settings("compare", problem, seed, starts, progress, {"trace": trace, **(search_options or {})})
+    reasons = settings.structures[1]
+    found = Gathering(anything, extremes=True).collect(*asked(settings))
+    ran = {"rng": seed_record(seed), "interrupted": found.interrupted, "runs": settings.runs}
+    facts = {**ran, "left_out": reasons, "note": "\n".join(found.said)}
+    table = _settled(Landscape(problem, _listed(found.rows()), DUEL, **facts), prove)
     return replace(table, seconds=time.perf_counter() - began)
 
 
@@ -104,26 +84,6 @@ def _settled(table: Landscape, prove: bool | None) -> Landscape:
         return replace(table, interrupted="before its proofs")
 
 
-class _Search:
-    """Random starts as a source: converged ends, and of the others the lowest where it lies below all of them."""
-
-    def __init__(self, problem: Problem, starts: int, seed, options: dict):
-        self.problem, self.starts, self.seed, self.options = problem, starts, seed, options
-        self.runs: Multistart | None = None
-
-    def ends(self) -> Iterator[tuple]:
-        self.runs = multistart(self.problem, self.starts, self.seed, **self.options)
-        converged = sorted((run for run in self.runs if run.success), key=lambda run: run.fun)
-        for run in converged:
-            yield SEARCH, run
-        rest = [run for run in self.runs if not run.success and (not converged or run.fun < converged[0].fun)]
-        if rest:
-            yield SEARCH, min(rest, key=lambda run: run.fun)
-        if self.runs.interrupted:
-            raise KeyboardInterrupt(f"after {self.runs.done} of {self.runs.requested} starts")
-        return ""
-
-
 def _listed(rows: list[Row]) -> tuple[Row, ...]:
     """Without what was met at small widths only, or did not converge, and is not below all others."""
     others = [row.fun for row in rows if not _extra(row)]
@@ -135,27 +95,9 @@ def _extra(row: Row) -> bool:
     return set(row.how) <= {NARROW} or (row.status == "not critical" and set(row.how) <= {SEARCH})
 
 
-def _descends(problem: Problem, largest: int) -> bool:
-    """Whether descent through kinks from structured starts applies, up to so many classes."""
-    deep = problem.activation.rectifies and problem.L >= 2
-    return deep and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
-
-
-def _starts(problem: Problem, starts) -> tuple[int, str]:
-    """(random starts, note)."""
-    if starts is not None:
-        return arguments.count("starts", starts, 0), ""
-    if _descends(problem, SEARCHED_K):
-        how = "narrow Gaussian factors, graph codes under mse"
-        searched = f"{LOW_RANK_STARTS} starts of low rank ({how}); pass starts for random ones of full width"
-        return 0, f"search: {searched}."
-    starts = 20 if problem.K <= 30 else 5 if problem.K <= 60 else 0
-    return starts, "" if starts else f"search: off by default at K={problem.K}; pass starts to search."
-
-
 def _prove(table: Landscape) -> tuple[Certificate, ...]:
     """Orders of the winner against every other structure, and against the next distinct point if a search found it."""
-    from ufm.certificates.orders import order
+    from ufm.certificates.orders import by_name, order
 
     best = table.best
     others = [row for i, row in enumerate(table.above) if STRUCTURE in row.how or i == 0]
@@ -164,8 +106,10 @@ def _prove(table: Landscape) -> tuple[Certificate, ...]:
         return tuple(refused("order", f"{best.name} < {row.name}", reason, "order") for row in others[:1])
     if not isinstance(best.point, LogitPoint):
         return ()
-    side = {row.name: row.name if STRUCTURE in row.how else row.point for row in (best, *others)}
-    return tuple(order(side[best.name], side[row.name], table.problem) for row in others)
+    problem = table.problem
+    named = {row.name for row in (best, *others) if STRUCTURE in row.how and by_name(row.name, problem)}
+    side = {row.name: row.name if row.name in named else row.point for row in (best, *others)}
+    return tuple(order(side[best.name], side[row.name], problem) for row in others)
 
 
 # how it is shown

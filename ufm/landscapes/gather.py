@@ -1,8 +1,9 @@
 """Points from sources become rows: the one place that decides what a table lists, what is one point, and its name.
 
-A source is a generator of (how, point) or (how, point, times): how it was met, in a word or two; a point, or a
-CriticalPoint where the source knows its signature; how often. It returns, at its end, what it searched, in words. It
-knows the problem and nothing of the table. A verb is a list of sources, a rule for what counts as critical, and a view.
+A source (`landscapes.sources.source`) is a generator of points, of (how, point) or (how, point, times): how it was met,
+in a word or two; a point, or a CriticalPoint where the source knows its signature; how often. It returns, at its end,
+what it searched, in words. It knows the problem and nothing of the table. A verb is the sources that it asks, a rule
+for what counts as critical, and a view.
 """
 
 from __future__ import annotations
@@ -41,14 +42,23 @@ class Met(NamedTuple):
     stratum: Stratum | None = None
 
 
+class Stream(NamedTuple):
+    """What the source of a name yields, and whether its meetings are hits."""
+
+    name: str
+    points: Iterable
+    counted: bool = True
+
+
 @dataclass
 class Kind:
-    """One point so far: its signature, the names that closed forms gave it, its source's own, how often it was met."""
+    """One point so far: its signature, its names by closed forms and by its source, how it was met, and its hits."""
 
     critical: CriticalPoint
     names: list[str] = field(default_factory=list)
     own: str = ""
     how: dict[str, int] = field(default_factory=dict)
+    hits: int = 0
 
 
 def met(what) -> Met:
@@ -94,10 +104,11 @@ class Gathering:
         return len(self.kinds)
 
     def collect(self, *sources: Iterable) -> Gathering:
-        """Everything that the sources yield, in order; Ctrl-C ends it, and `interrupted` says how far it came."""
+        """Everything that sources yield, streams or generators whose meetings are hits, in order; Ctrl-C ends it, and
+        `interrupted` says how far it came."""
         try:
             for source in sources:
-                self._drain(iter(source))
+                self._drain(source if isinstance(source, Stream) else Stream("source", source))
         except KeyboardInterrupt as stop:
             interruption.pass_on()
             self.interrupted = str(stop) or f"after {len(self)} points"
@@ -105,7 +116,8 @@ class Gathering:
                 raise KeyboardInterrupt(self.interrupted) from None
         return self
 
-    def _drain(self, source: Iterator) -> None:
+    def _drain(self, stream: Stream) -> None:
+        source: Iterator = iter(stream.points)
         while True:
             try:
                 item = next(source)
@@ -114,14 +126,15 @@ class Gathering:
                     self.said.append(end.value)
                 return
             try:
-                self.add(*item)
+                self.add(*(item if isinstance(item, tuple) else (stream.name, item)), counted=stream.counted)
             except KeyboardInterrupt as stop:
                 if hasattr(source, "throw"):
                     source.throw(stop)  # it says how far it came
                 raise
 
-    def add(self, how: str, what, times: int = 1) -> None:
-        """Count a point as one of its kind, or list it as a new one, unless it is None or the rule leaves it out."""
+    def add(self, how: str, what, times: int = 1, counted: bool = True) -> None:
+        """Count a point as one of its kind, or list it as a new one, unless it is None or the rule leaves it out.
+        counted: whether this is a hit."""
         if what is None:
             return
         one = met(what)
@@ -132,30 +145,29 @@ class Gathering:
             kind = Kind(what if isinstance(what, CriticalPoint) else classify(one.point, extremes=self.extremes))
             self.kinds.append(kind)
         kind.how[how] = kind.how.get(how, 0) + times
+        kind.hits += times if counted else 0
         name = getattr(what, "name", None)
         if how == STRUCTURE and name not in kind.names:
             kind.names.append(name)
         elif isinstance(what, CriticalPoint) and name:
             kind.own = name
 
-    def rows(self, counted: tuple[str, ...] | None = None) -> list[Row]:
+    def rows(self) -> list[Row]:
         """The kinds as rows in order of value, each under a name of its own: a closed form's, else its source's, else
-        what `identify` says. Further structures that are the same point are its aliases. counted: the sources whose
-        meetings are hits (default: all)."""
+        what `identify` says. Further structures that are the same point are its aliases."""
         ordered = sorted(self.kinds, key=lambda kind: kind.critical.fun)
         taken, names = set(), {}
         for kind in sorted(ordered, key=lambda kind: not kind.names):
             names[id(kind)] = free_name(_name(kind), taken)
             taken.add(names[id(kind)])
-        return [_row(kind, names[id(kind)], counted) for kind in ordered]
+        return [_row(kind, names[id(kind)]) for kind in ordered]
 
 
 def _name(kind: Kind) -> str:
     return kind.names[0] if kind.names else kind.own or identify(kind.critical.point).name
 
 
-def _row(kind: Kind, name: str, counted) -> Row:
+def _row(kind: Kind, name: str) -> Row:
     aliases = (*kind.names[1:], *(how for how in kind.how if how.endswith(REFINED)))
     more = {"aliases": aliases} if aliases else {}
-    hits = sum(times for how, times in kind.how.items() if counted is None or how in counted)
-    return Row(named(kind.critical, name), hits, dict(kind.how), more)
+    return Row(named(kind.critical, name), kind.hits, dict(kind.how), more)

@@ -8,10 +8,7 @@ from dataclasses import replace
 from ufm.critical.same import group_order
 from ufm.landscapes.gather import Gathering, is_sharp
 from ufm.landscapes.row import FUN, INDEX, NULLITY, RANK, STATUS, name_column
-from ufm.landscapes.sources.modes import MODES, mode_points
-from ufm.landscapes.sources.search import random_points
-from ufm.landscapes.sources.structures import closed_forms
-from ufm.landscapes.sources.symmetric import fixed_points
+from ufm.landscapes.sources.source import Settings, asked
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments
 from ufm.numerics.hints import Rng
@@ -39,7 +36,7 @@ def landscape(
     Other losses: structures in closed form, symmetric points from class-permutation groups (balanced, no bias), and a
     search without symmetry from random starts: descents, Newton from random points of every rank, eigenvector following
     to saddles of index 1 to 3. Points are merged modulo permutation (under MSE by value and spectrum, rotations being
-    symmetries).
+    symmetries). Sources of the user's own (`landscapes.sources.source`) join.
 
     max_idempotents: size of the symmetry classes, in modes (default 4 up to K = 8, 3 up to 12, none beyond; 0 switches
     them off).
@@ -60,30 +57,21 @@ def landscape(
         other = "`compare` shows structures and a search, and for relu `profile` the lowest found at each rank"
         got = f"activation={problem.activation.name!r}"
         raise ValueError(f"landscape needs a linear model ({theorem}); got {got}. {other}.")
-    began = time.perf_counter()
+    began, seed = time.perf_counter(), seed_sequence(rng)
+    starts = None if starts is None else arguments.count("starts", starts, 0)
+    limit = None if max_idempotents is None else arguments.integer("max_idempotents", max_idempotents, 0)
+    settings = Settings("landscape", problem, seed, starts, progress, {"max_idempotents": limit})
     if decouples(problem):
         complete, scope = explain(problem)
-        found = Gathering().collect(mode_points(problem), closed_forms(problem))
-        return _table(problem, found, (MODES,), began, scope=scope, complete=complete)
-    seed = seed_sequence(rng)
-    modes = 4 if problem.K <= 8 else 3 if problem.K <= 12 else 0
-    if max_idempotents is not None:
-        modes = arguments.integer("max_idempotents", max_idempotents, 0)
-    starts = _default_starts(problem.K) if starts is None else arguments.count("starts", starts, 0)
-    searched = fixed_points(problem, modes, progress), random_points(problem, starts, seed, progress)
-    sources = (closed_forms(problem), *searched)
-    found = Gathering(is_sharp).collect(*sources)
+        return _table(problem, Gathering().collect(*asked(settings)), began, scope=scope, complete=complete)
+    found = Gathering(is_sharp).collect(*asked(settings))
     ended = [f"interrupted {found.interrupted}"] * bool(found.interrupted)
     scope = f"Searched: {'; '.join([*found.said, *ended])}. Not claimed to be complete."
-    return _table(problem, found, None, began, scope=scope, rng=seed_record(seed))
+    return _table(problem, found, began, scope=scope, rng=seed_record(seed))
 
 
-def _default_starts(K: int) -> int:
-    return 60 if K <= 6 else 40 if K <= 12 else 10
-
-
-def _table(problem: Problem, found: Gathering, counted, began: float, **said) -> Landscape:
-    rows = tuple(replace(row, more={**row.more, "group_order": group_order(row.point)}) for row in found.rows(counted))
+def _table(problem: Problem, found: Gathering, began: float, **said) -> Landscape:
+    rows = tuple(replace(row, more={**row.more, "group_order": group_order(row.point)}) for row in found.rows())
     return Landscape(problem, rows, ATLAS, interrupted=found.interrupted, seconds=time.perf_counter() - began, **said)
 
 

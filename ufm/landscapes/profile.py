@@ -8,34 +8,24 @@ and at many low-rank points alike and says nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
-from ufm import structures
 from ufm.critical.same import SAME, free_name
-from ufm.landscapes.gather import STRUCTURE, Gathering, is_critical, met
+from ufm.landscapes.gather import STRUCTURE, Gathering, is_critical
 from ufm.landscapes.row import FUN, RANK, STATUS, Row, name_column, named
-from ufm.landscapes.sources.narrow import code_ends
-from ufm.landscapes.sources.relu_search import Searched, low_rank_search, ratio_column, reference
-from ufm.landscapes.sources.structures import closed_forms
+from ufm.landscapes.sources.ranks import AT_RANK, KNOWN_CODE
+from ufm.landscapes.sources.relu_search import Searched, ratio_column, reference
+from ufm.landscapes.sources.source import Settings, asked
 from ufm.landscapes.table import Landscape, View
-from ufm.numerics import arguments, interruption
-from ufm.numerics.bars import progress_bar
+from ufm.numerics import arguments
 from ufm.numerics.hints import Rng
 from ufm.numerics.renamed import renamed_to
-from ufm.numerics.seeds import child, seed_record, seed_sequence
+from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
-from ufm.points import LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.minimize import minimize
-from ufm.solvers.newton import newton_on_stratum
-
-KNOWN_CODE, AT_RANK = "known code", "search for rank "
-"""How points were met."""
-STATIONARY = 1e-6
-"""Clarke residual, relative to the ridge's gradient, up to which an end of a ReLU model counts."""
 
 
 @named_arguments
@@ -59,7 +49,8 @@ def profile(
     descents (default 12) of the problem with d_1, ..., d_{L-1} at most r (`low_rank_search`), which count at the rank
     they have.
 
-    starts: descents per rank, 0 for structures alone; rng: their seed. Ctrl-C keeps what was found.
+    starts: descents per rank, 0 for structures alone; rng: their seed. Sources of the user's own
+    (`landscapes.sources.source`) join. Ctrl-C keeps what was found.
 
     >>> print(*(f"{row.rank}: {row.name}" for row in profile(Problem(K=4, L=2, lam=0.02), starts=0)), sep=", ")
     0: zero, 1: blocks(2,1,1), 2: pairs, 3: dnc
@@ -76,8 +67,8 @@ def profile(
     first = range(1, problem.max_rank + 1) if problem.linear else range(2, problem.K)
     ranks = list(first) if ranks is None else [arguments.integer("rank", r, 1) for r in ranks]
     began, seed = time.perf_counter(), seed_sequence(rng)
-    narrow = (_narrow_descents if problem.linear else _narrow_searches)(problem, ranks, starts, seed, progress)
-    found = Gathering(is_critical).collect(closed_forms(problem), *([narrow] if starts else []))
+    settings = Settings("profile", problem, seed, starts, progress, {"ranks": ranks})
+    found = Gathering(is_critical).collect(*asked(settings))
     rows = tuple(_in_words(row, starts) for row in _lowest(found.rows()))
     missing = set(range(problem.max_rank + 1)) - {row.rank for row in rows} if problem.linear else ()
     runs = Searched(starts, None if problem.linear else reference(problem), tuple(sorted(missing)))
@@ -99,46 +90,6 @@ def relu_profile(
 ) -> Landscape:
     """`profile`, under the name it had for relu; goes with the next release."""
     return profile(problem, starts, rng, ranks=ranks, progress=progress)
-
-
-def _narrow_descents(problem: Problem, ranks, starts: int, seed, progress) -> Iterator[tuple]:
-    """The source for linear models: descents at widths r, r + 1, r + 2, and from known codes, Newton at their rank."""
-    jobs, done = [(r, i) for r in ranks for i in range(starts)], 0
-    try:
-        with interruption.whole():
-            for r, i in progress_bar(jobs, desc="ranks", progress=progress):
-                run = minimize(replace(problem, d=min(r + i % 3, problem.K)), rng=child(child(seed, r), i))
-                done += 1
-                yield f"{AT_RANK}{r}", _polished(problem, run.logit_point())
-            for _, run in code_ends(problem, progress):
-                yield KNOWN_CODE, _polished(problem, run.logit_point())
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"after {done} of {len(jobs)} descents") from None
-
-
-def _narrow_searches(problem: Problem, ranks, starts: int, seed, progress) -> Iterator[tuple]:
-    """The source for ReLU models: low-rank searches whose hidden widths but the last are at most r."""
-    for done, r in enumerate(ranks):
-        narrow = replace(problem, d=tuple(min(d, r) for d in problem.widths[:-1]) + problem.widths[-1:])
-        try:
-            with interruption.whole():
-                ends = low_rank_search(narrow, starts, child(seed, r), ranks=[r], hops=1, progress=progress)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"after {done} of {len(ranks)} ranks") from None
-        for row in ends:
-            if row.residual <= STATIONARY:
-                yield f"search at width {r}, {row.start}", structures.relu_collapse.embedded(problem, row.point.factors)
-
-
-def _polished(problem: Problem, point: LogitPoint) -> LogitPoint | None:
-    """The critical point of the same rank next to an end point, or None where there is none within the widths."""
-    if point.rank > problem.max_rank:
-        return None
-    point = replace(point, problem=problem)
-    if point.rank == 0 and point.b is None:
-        return point
-    end = newton_on_stratum(point)[0].point
-    return end if end.rank == point.rank and is_critical(met(end)) else None
 
 
 def _lowest(rows: list[Row]) -> list[Row]:
@@ -164,6 +115,7 @@ def _in_words(row: Row, starts: int) -> Row:
     how = {STRUCTURE: 1} if STRUCTURE in row.how else {}
     if hits or (how and starts and row.rank):
         how[f"search, {hits} of {starts} starts"] = hits
+    how |= {word: times for word, times in row.how.items() if not word.startswith((STRUCTURE, KNOWN_CODE, AT_RANK))}
     if not how:
         how = {KNOWN_CODE: 1} if set(row.how) == {KNOWN_CODE} else {"search at another width": 1}
     return replace(row, hits=hits, how=how)

@@ -46,6 +46,11 @@ def precision(bits: int = 128):
         ctx.prec = before
 
 
+def bits() -> int:
+    """The precision now set."""
+    return flint().ctx.prec
+
+
 def text(value) -> str:
     """The exact text of a number. Texts stay as they are (checked); a float is read as its shortest decimal, which is
     what was typed, unless it is a short multiple of a power of two, which is then exact: `1e-3`, `3*2**-40`.

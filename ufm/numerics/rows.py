@@ -111,6 +111,19 @@ class Store:
             self._file.close()
 
 
+class Memory(contextlib.nullcontext):
+    """A store of this call alone, that writes no file."""
+
+    restored, backup = False, None
+
+    def __init__(self):
+        super().__init__(self)
+        self.rows: dict[str, dict] = {}
+
+    def add(self, row: dict) -> None:
+        self.rows[row["key"]] = row
+
+
 def line(row: dict) -> bytes:
     """The one way a row is written; numbers that JSON lacks become null."""
     return json.dumps(plain(row), sort_keys=True, allow_nan=False).encode() + b"\n"

@@ -264,23 +264,11 @@ class BatchResult(ByContent):
         success = bool(self.success[j])
         reason = Reason(self.status[j], self.message[j])
         said = reason.sentence(success, grad_norm, self.settings["tol"], asked, CLARKE if self.kinks[j] else GRADIENT)
-        return Result(
-            point=self.point(j),
-            fun=fun,
-            grad_norm=grad_norm,
-            success=success,
-            message=said,
-            nit=int(self.nit[j]),
-            nfev=int(self.nfev[j]),
-            method=self.method,
-            space=self.space,
-            rng=rng,
-            settings=dict(self.settings),
-            trace=self.traces.get(j),
-            seconds=self.seconds / max(1, int(self.done.sum())),
-            asked=asked,
-            status=reason.status,
-        )
+        counts = int(self.nit[j]), int(self.nfev[j])
+        how = {"method": self.method, "space": self.space, "rng": rng, "settings": dict(self.settings)}
+        how |= {"trace": self.traces.get(j), "seconds": self.seconds / max(1, int(self.done.sum()))}
+        ended = {"asked": asked, "status": reason.status}
+        return Result(self.point(j), fun, grad_norm, success, said, *counts, **how, **ended)
 
     def results(self) -> list[Result]:
         """The Results of finished starts, in order."""

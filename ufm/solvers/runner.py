@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ufm.numerics import interruption
+from ufm.numerics.records import picked
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked, asked_at, is_zero
@@ -78,30 +79,10 @@ class Job:
         return {"U": U, "s": np.full((count, K), np.nan), "Vt": Vt, **bias}
 
     def result(self, rng: dict, chunk: int, seconds: float) -> BatchResult:
-        return BatchResult(
-            problem=self.problem,
-            index=self.index,
-            done=self.done,
-            fun=self.fun,
-            grad_norm=self.grad_norm,
-            rank=self.rank,
-            nit=self.nit,
-            nfev=self.nfev,
-            status=self.status,
-            message=self.message,
-            asked=self.asked,
-            kinks=self.kinks,
-            method=self.way.name,
-            space=self.space,
-            settings={"tol": self.tol, **self.way.settings},
-            rng=rng,
-            device=self.objective.on.name,
-            chunk=chunk,
-            seconds=seconds,
-            kept=self.keep,
-            traces=self.traces,
-            _store=self.store,
-        )
+        said = "problem index done fun grad_norm rank nit nfev status message asked kinks space traces"
+        used = {"method": self.way.name, "settings": {"tol": self.tol, **self.way.settings}, "rng": rng}
+        ran = {"device": self.objective.on.name, "chunk": chunk, "seconds": seconds}
+        return BatchResult(**picked(self, said), **used, **ran, kept=self.keep, _store=self.store)
 
     def run(self, rows: int, threads: int = 1, bar=None) -> None:
         """Run all starts, `rows` at a time. Ctrl-C ends it; rows on their way are kept where they stand."""

@@ -36,13 +36,8 @@ def described(
 
     Scales are the a_i; of pairs b_i = a_i/2, one number where counts and roots are equal.
     """
-    label = (
-        name
-        if set(words) == {"large"}
-        else f"{name}(small)"
-        if set(words) == {"small"}
-        else f"{name}({','.join(words)})"
-    )
+    roots = set(words)
+    label = f"{name}(small)" if roots == {"small"} else name if roots == {"large"} else f"{name}({','.join(words)})"
     values = tuple(a / 2 for a in chosen) if name == "pairs" else tuple(chosen)
     return label, values[:1] if name == "pairs" and balanced and len(set(words)) == 1 else values
 

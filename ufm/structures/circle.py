@@ -14,6 +14,10 @@ from ufm.structures.fits import Fit, Seen, least_squares, on_small_root
 from ufm.structures.idempotent import one_mode
 from ufm.structures.structure import Structure
 
+LISTED = 64
+"""Classes up to which it is listed unasked: beyond, neighbours on the circle are too near to be told apart cheaply, and
+no symmetry that the package knows splits the Hessian there."""
+
 
 @own_numpy_state
 def circle(problem: Problem, root: str = "large") -> LogitPoint:
@@ -67,7 +71,8 @@ def matches(seen: Seen) -> Iterator[Fit]:
 
 
 def variants(problem: Problem):
-    if problem.K >= 5 and not problem.loss.quadratic:
+    """From the first K at which it is a shape of its own up to `LISTED`; `circle` itself takes any K."""
+    if 5 <= problem.K <= LISTED and not problem.loss.quadratic:
         yield "circle", lambda: circle(problem)
 
 

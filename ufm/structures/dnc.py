@@ -72,12 +72,8 @@ def _mse(problem: Problem, root: str) -> LogitPoint:
         )
     if not any(roots for roots, _ in known.values()):
         scales.pick([], max(fold for _, fold in known.values()), root, "dnc", problem)
-    s = np.array(
-        [
-            scales.pick(*known[key], root, "dnc", problem) if known[key][0] else 0.0
-            for key in zip(y, weight, strict=True)
-        ]
-    )
+    found = (known[key] for key in zip(y, weight, strict=True))
+    s = np.array([scales.pick(roots, fold, root, "dnc", problem) if roots else 0.0 for roots, fold in found])
     order = [i for i in np.argsort(-s, kind="stable") if s[i] > 0][: problem.max_rank]
     values = tuple(sorted({float(s[i] / y[i]) for i in order}, reverse=True))
     b = None

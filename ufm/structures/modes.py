@@ -217,13 +217,8 @@ def explain(problem: Problem) -> tuple[bool, str]:
         modes = "the singular values of (I - n 1'/N) diag(sqrt(n_c)); the free bias is n_c/N"
     bottleneck = "" if problem.max_rank >= problem.K else f" with at most {problem.max_rank} active"
     counted = f"{families} {'family' if families == 1 else 'families'} for {labelled} labelled choices"
-    return (
-        True,
-        (
-            f"Complete: under MSE the singular modes decouple ({modes}), so every critical point is a choice of root"
-            f" per mode{bottleneck}: {counted} (dang23)."
-        ),
-    )
+    every = f"so every critical point is a choice of root per mode{bottleneck}: {counted} (dang23)"
+    return True, f"Complete: under MSE the singular modes decouple ({modes}), {every}."
 
 
 def mode_groups(problem: Problem) -> list[ModeGroup]:

@@ -149,6 +149,22 @@ def fold(L: int) -> float:
     return (L + 1) / (2 * L) * ((L - 1) / (2 * L)) ** ((L - 1) / (L + 1))
 
 
+def on_small_root(problem: Problem, M: np.ndarray) -> bool:
+    """Whether the class logits M (K, K) of collapse on all classes lie on the small root's side of the scale of least
+    slope; of losses of differences of logits, nearer to the small root than to the large one."""
+    if problem.L == 1:
+        return False
+    if problem.loss.quadratic:
+        turn = (kappa(problem) * (problem.L - 1) / problem.D) ** (problem.D / (2 * problem.L))
+        return bool(np.all(np.diag(M) < turn))
+    try:
+        small, large = (_simplex_scale(problem, root, None) for root in ("small", "large"))
+    except ValueError:
+        return False
+    b = (np.trace(M) - np.sum(M) / problem.K) / (problem.K - 1)
+    return bool(b < np.sqrt(small * large))
+
+
 def _class_roots(problem: Problem, root: str) -> dict[int, float | None]:
     """z by number of samples; None where the class has no root."""
     found, folds = {}, []

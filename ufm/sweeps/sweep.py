@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +160,7 @@ def sweep(
     spec = Spec.read(spec)
     cells = spec.cells()[share[0] - 1 :: share[1]]
     path = None if out is None else stores.shard_path(out, share)
-    with _Memory() if path is None else files.Store(path, KIND, fresh=fresh) as store:
+    with files.Memory() if path is None else files.Store(path, KIND, fresh=fresh) as store:
         done = {cell.key: _checked(store.rows[cell.key], path, cell) for cell in cells if cell.key in store.rows}
         known = stores.mark(store, spec, share)
         rows, interrupted, died = _run([cell for cell in cells if cell.key not in done], store, jobs, progress)
@@ -192,19 +191,6 @@ def load(*paths: FileName) -> Sweep:
     notes += [f"rows of {len(specs)} specs"] if spec is None and len(specs) > 1 else []
     missing = sum(key not in rows for key in cells)
     return Sweep(spec, tuple(listed), missing, Path(paths[0]) if len(paths) == 1 else None, notes=tuple(notes))
-
-
-class _Memory(contextlib.nullcontext):
-    """A store that keeps nothing on disk."""
-
-    restored, backup = False, None
-
-    def __init__(self):
-        super().__init__(self)
-        self.rows: dict[str, dict] = {}
-
-    def add(self, row: dict) -> None:
-        self.rows[row["key"]] = json.loads(files.line(row))
 
 
 def _run(todo: list[Cell], store, jobs: int | None, progress: bool | None) -> tuple[dict[str, dict], bool, str]:

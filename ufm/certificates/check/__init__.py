@@ -5,7 +5,7 @@ Checked`, and the field of the data that holds the problem. It derives the state
 certificate cannot say more than it proves.
 """
 
-from ufm.certificates.check.checker import Checked, Checker, check, trusted
+from ufm.certificates.check.checker import Checked, Checker, check
 from ufm.certificates.check.rejected import Rejected
 
-__all__ = ["Checked", "Checker", "Rejected", "check", "trusted"]
+__all__ = ["Checked", "Checker", "Rejected", "check"]

@@ -44,7 +44,8 @@ import numpy as np
 from ufm.certificates.check import scales as closed
 from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import at_least, opened
+from ufm.certificates.check.pulls import loss_kind
+from ufm.certificates.check.record import at_least
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
@@ -57,9 +58,9 @@ SHARES = (1.0, 0.95, 0.88, 0.8, 0.7)
 
 
 def check(data: dict) -> Checked:
-    """data: model, lower (exact text), best (name of a closed-form structure whose value bounds the minimum from
-    above), digest."""
-    model = Model.of(opened(data))
+    """data: problem, lower (exact text), best (name of a closed-form structure whose value bounds the minimum from
+    above)."""
+    model = Model.of(data)
     cover(Bound.of(model), data["lower"])
     with balls.precision(128):
         gap = balls.to_float(closed.enclose(model, data["best"]).loss - balls.ball(data["lower"]))
@@ -68,7 +69,7 @@ def check(data: dict) -> Checked:
 
 def refuse(model: Model) -> None:
     """Rejected where the bounds do not apply."""
-    kind, _ = closed.loss_kind(model)
+    kind, _ = loss_kind(model)
     if kind == "mse":
         raise Rejected("the bounds are for cross-entropy; got loss='mse'.")
     if not model.balanced:
@@ -87,7 +88,7 @@ class Bound:
     def of(model: Model) -> Bound:
         refuse(model)
         with balls.precision(128):
-            C, smoothing = model.C(), closed.loss_kind(model)[1]
+            C, smoothing = model.C(), loss_kind(model)[1]
             ranks = model.bias is None and smoothing == 0
             return Bound(model.K, Fraction(2, model.D), _interval(C), _interval(smoothing), ranks)
 

@@ -6,13 +6,14 @@ entry point of the group `ufm.certificates`. One from outside is trusted by whoe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import cast
 
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.origin import origin
+from ufm.certificates.check.record import opened
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics.families import Family, modules_in
 
@@ -22,7 +23,7 @@ class Checked:
     """What a proof shows: its kind and statement, by how much (or None), in which arithmetic, about which problem.
 
     problem: in words; empty where the statement names what it is about. earlier: what versions before said of the same
-    data, which is true as well.
+    data, which is true as well. trusts: what from outside this package the proof rests on, `the balls of mine.py`.
     """
 
     kind: str
@@ -31,6 +32,13 @@ class Checked:
     arithmetic: str
     problem: str = ""
     earlier: tuple[str, ...] = ()
+    trusts: tuple[str, ...] = ()
+
+    def resting(self, *files: str) -> Checked:
+        """The same, said to rest on the balls of these files; empty ones are this package's own."""
+        balls = tuple(f"the balls of {file}" for file in dict.fromkeys(files) if file)
+        said = f"{self.statement}, by {' and '.join(balls)}" if balls else self.statement
+        return replace(self, statement=said, trusts=(*self.trusts, *balls))
 
 
 @dataclass(frozen=True)
@@ -73,18 +81,12 @@ def check(method: str, data: dict) -> Checked:
     if checker is None:
         raise Rejected(f"no checker is called {method!r}; one from a file of your own needs that file (--from FILE).")
     try:
-        found = checker.check(data)
+        found = checker.check(opened(data))
         if not isinstance(found, Checked):
             raise Rejected(f"the checker {method!r} must return what is Checked; got {type(found).__name__}.")
         about = checker.states_problem and ("problem" in data or "model" in data)
+        others = (f"the checker {method!r} of {checker.origin}",) if checker.origin else ()
+        found = replace(found, trusts=(*found.trusts, *others))
         return replace(found, problem=Model.of(data).words()) if about else found
     except DAMAGED as error:
         raise Rejected(f"the data cannot be read: {type(error).__name__}: {error}") from None
-
-
-def trusted(methods: Iterable[str]) -> str:
-    """What a reader of proofs by these methods has to trust."""
-    methods = set(methods)
-    used = [checker for name, checker in checkers().items() if name in methods and checker.origin]
-    others = [f"the checker {checker.method!r} of {checker.origin}" for checker in used]
-    return ", ".join(["Arb's balls", "IEEE rounding", "this package's checkers", *others])

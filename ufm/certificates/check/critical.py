@@ -10,7 +10,9 @@ structure of interest: no singular vectors are unknowns. Conversely a zero with 
 the gradient's three blocks give E^(2L-2) A'A = A'A E^(2L-2), so that A'A commutes with E, then A'A = B'B = E^2.
 
 *Columns.* For given weights, the feature h of a sample minimises a strictly convex function that depends on its class
-only, if the loss is convex; so all critical points are within-class collapsed and class columns lose nothing.
+only, if the loss is convex; so all critical points are within-class collapsed and class columns lose nothing. Of other
+losses (contributed ones) only collapsed points are certified; moving the samples of class c apart is the second
+variation Lam + W' l'' W/N, W = A E^(L-1), once for each of n_c - 1 directions, which the index counts.
 
 *Gauge.* Rotations (A, E, B) -> (A Q, Q'E Q, B Q) are fixed by zeros: in r - 1 rows of A, its pivots, A is lower
 triangular with positive diagonal. This slice meets every orbit transversally, so a critical point of Phi on the slice
@@ -38,8 +40,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ufm.certificates.check import krawczyk
 from ufm.certificates.check.checker import Checked, Checker
-from ufm.certificates.check.matrices import eye, floats, inertia, largest, magnitudes, matrix, row_sums
+from ufm.certificates.check.losses import column_loss
+from ufm.certificates.check.matrices import eye, inertia, largest, magnitudes, matrix, row_sums
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
@@ -70,15 +74,19 @@ def check(data: dict) -> Checked:
         if type(data["index"]) is not int or index != data["index"]:
             raise Rejected(f"the index is {index}, not {data['index']!r}.")
         margin = float(balls.ball(data["rho"]).mid()) if system.r else None
-        return Checked("critical", statement(system, index, place.fun(), data["rho"]), margin, "ball")
+        said, before = statement(system, index, place.fun(), data["rho"]), ()
+        if not system.r:
+            before = (said.replace(f" of {system.model.words()}", ""),)
+        return Checked("critical", said, margin, "ball", earlier=before).resting(system.fit.loss.origin)
 
 
 def statement(system: System, index: int, fun, rho: str | None) -> str:
-    """What is proved, in words."""
+    """What is proved, in words. Of Z = 0, which is the same for all problems, they name the problem."""
     kind = "local minimum" if index == 0 else "strict saddle"
     point = f"a critical point of rank {system.r} and index {index} ({kind}), F = {fun.str(15, radius=False)}"
     if not system.r:
-        return f"{point}, is Z = 0" + (f"; its b lies within {UNIT} of the stored one" if system.size else "")
+        rest = f"; its b lies within {UNIT} of the stored one" if system.size else ""
+        return f"{point}, is Z = 0 of {system.model.words()}{rest}"
     return f"{point}, lies within {UNIT} of the stored one; no other of its rank within {rho} in its gauge"
 
 
@@ -147,7 +155,7 @@ class System:
                 for q in range(p, r)
             ]
         if model.bias is not None:
-            constant = Fit(model).shift_invariant and balls.ball(model.bias) == 0
+            constant = column_loss(model.loss).shift_invariant and balls.ball(model.bias) == 0
             free += [(first + r * r + c,) for c in range(K - constant)]
         return System(model, r, tuple(free))
 
@@ -199,9 +207,9 @@ class System:
     def hessian(self, x):
         """J(x): the second derivative of Phi in the unknowns, balls that contain it on the box x."""
         here = _Here(self, x)
-        return self._fit_part(here) + self._bent_part(here)
+        return self.fit_part(here) + self.bent_part(here)
 
-    def _fit_part(self, here: _Here):
+    def fit_part(self, here: _Here):
         """sum_c (dz_c)' H_c (dz_c) over the columns, dz_c the derivative of class c's logits."""
         K, r, L = self.model.K, self.r, self.model.L
         P, BE, AE = here.powers, here.BE.tolist(), here.AE.tolist()
@@ -225,7 +233,7 @@ class System:
             total += dz.transpose() * (H * dz)
         return total
 
-    def _bent_part(self, here: _Here):
+    def bent_part(self, here: _Here):
         """<G, d^2 (A E^(L-1) B')> and the ridges, on all places, then on the unknowns."""
         K, r, L = self.model.K, self.r, self.model.L
         first, last = 2 * K * r, 2 * K * r + r * r
@@ -286,7 +294,7 @@ class _Here:
         self.AE, self.BE = self.A * self.powers[-1], self.B * self.powers[-1]
         Z = (self.AE * self.B.transpose()).tolist()
         K = model.K
-        columns = [fit.column([fit.scales[c] * Z[i][c] + self.b[i] for i in range(K)], c) for c in range(K)]
+        columns = [fit.loss.column([fit.scales[c] * Z[i][c] + self.b[i] for i in range(K)], c) for c in range(K)]
         self.fit_value = sum((w * value for w, (value, _, _) in zip(fit.weights, columns, strict=True)), balls.ball(0))
         slopes = [[w * s for s in slope] for w, (_, slope, _) in zip(fit.weights, columns, strict=True)]
         self.G = matrix([[fit.scales[c] * slopes[c][i] for c in range(K)] for i in range(K)])
@@ -296,35 +304,12 @@ class _Here:
 
 
 class Fit:
-    """g = sum_c (n_c/N) l(z_c, c) over class columns z_c = scale_c (A E^(L-1) B')_c + b, with derivatives, in balls."""
+    """g = sum_c (n_c/N) l(z_c, c) over class columns z_c = scale_c (A E^(L-1) B')_c + b, in balls."""
 
     def __init__(self, model: Model):
-        label = re.fullmatch(r"label_smoothing\((.+)\)", model.loss)
-        if model.loss not in ("ce", "mse") and not label:
-            raise Rejected(f"critical points are certified for ce, label_smoothing and mse; got loss={model.loss}.")
-        self.K, self.squared = model.K, model.loss == "mse"
-        self.smoothing = balls.ball(label[1]) if label else balls.ball(0)
+        self.loss = column_loss(model.loss)
         self.weights = [balls.ball(n) / model.N for n in model.n]
         self.scales = [1 / balls.ball(n).sqrt() for n in model.n]
-
-    @property
-    def shift_invariant(self) -> bool:
-        return not self.squared
-
-    def column(self, z: list, label: int):
-        """(l, l', l'') at one column of logits: an arb, a list, a matrix."""
-        K, one = self.K, balls.ball(1)
-        if self.squared:
-            slope = [v - int(i == label) for i, v in enumerate(z)]
-            return sum((v * v for v in slope), balls.ball(0)) / 2, slope, eye(K)
-        odds = [one if i == label else (v - z[label]).exp() for i, v in enumerate(z)]
-        other = sum((v for i, v in enumerate(odds) if i != label), balls.ball(0))
-        p = [v / (1 + other) for v in odds]
-        slope = [-other / (1 + other) if i == label else v for i, v in enumerate(p)]
-        curved = matrix([[p[i] * (1 - p[i]) if i == j else -p[i] * p[j] for j in range(K)] for i in range(K)])
-        mean = sum(z, balls.ball(0)) / K
-        value = other.log1p() + self.smoothing * (z[label] - mean)
-        return value, [s + self.smoothing * (int(i == label) - one / K) for i, s in enumerate(slope)], curved
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,23 +334,13 @@ class Place:
 
     @functools.cached_property
     def inverse(self):
-        """Y, an approximate inverse of J, read exactly: from floats or, nearly singular, balls. Raises Rejected."""
-        try:
-            with np.errstate(all="ignore"):
-                Y = np.linalg.inv(floats(self.J))
-            if np.all(np.isfinite(Y)) and largest(row_sums(eye(len(Y)) - matrix(Y) * self.J)) < 0.1:
-                return matrix(Y)
-        except np.linalg.LinAlgError:
-            pass
-        try:
-            return self.J.mid().inv().mid()
-        except ZeroDivisionError:
-            raise Rejected("the stratum Hessian is singular, or not finite.") from None
+        """Y, an approximate inverse of J. Raises Rejected."""
+        return krawczyk.inverse(self.J)
 
     @functools.cached_property
     def step(self) -> list:
         """Y f(x), Newton's step back from the stored point."""
-        return (self.inverse * matrix([[v] for v in self.system.gradient(self.x)])).entries() if self.x else []
+        return krawczyk.times(self.inverse, self.system.gradient(self.x)) if self.x else []
 
     @functools.cached_property
     def rows(self) -> list:
@@ -375,7 +350,7 @@ class Place:
     def require_zero(self) -> None:
         """|Y f(x)| + q UNIT < UNIT, and E > 0, so that the zero is a critical point of the model at rank r."""
         unit = balls.ball(UNIT)
-        if not largest(abs(v) for v in self.step) + largest(self.rows) * unit < unit:
+        if not krawczyk.holds(self.step, largest(self.rows), unit):
             raise Rejected(
                 f"Krawczyk's test fails: no critical point is proved to lie within {UNIT} of the stored one."
             )
@@ -398,12 +373,12 @@ class Place:
     def contraction(self, rho):
         """An upper bound of max |I - Y J| over the box of radius rho: at `box`, plus |Y| |J - J(box)|."""
         spread = row_sums(self.system.hessian(self.around(rho)) - self.J)
-        more = (matrix(magnitudes(self.inverse)) * matrix([[v] for v in spread])).entries()
+        more = krawczyk.times(matrix(magnitudes(self.inverse)), spread)
         return largest(a + b for a, b in zip(self.rows, more, strict=True))
 
     def alone_within(self, rho) -> bool:
         """Whether the box of radius rho is proved to hold one zero only."""
-        return bool(largest(abs(v) for v in self.step) + self.contraction(rho) * rho < rho and rho >= balls.ball(UNIT))
+        return rho >= balls.ball(UNIT) and krawczyk.holds(self.step, self.contraction(rho), rho)
 
     def index(self) -> int:
         """Index of the full Hessian. Raises Rejected where an eigenvalue's sign is not proved."""
@@ -412,7 +387,25 @@ class Place:
             raise Rejected("the index is not proved: an eigenvalue of the stratum Hessian is too close to 0.")
         if leaving is None:
             raise Rejected("the index is not proved: at L = 1 a singular value of G_perp is too close to Lam.")
-        return on_stratum + leaving
+        within = self.within()
+        if within is None:
+            raise Rejected("the index is not proved: a curvature inside a class is too close to 0.")
+        return on_stratum + leaving + within
+
+    def within(self) -> int | None:
+        """Negative directions that move the samples of one class apart, none where the loss is convex: n_c - 1 times
+        the negative eigenvalues of Lam + W' l'' W/N, W = A E^(L-1), l'' at class c; None if unproved."""
+        model, loss = self.system.model, self.system.fit.loss
+        if loss.convex or not self.system.r or max(model.n) == 1:
+            return 0
+        here, count = _Here(self.system, self.box), 0
+        ridge = eye(self.system.r) * here.Lam
+        for n, curved in zip(model.n, here.hessians, strict=True):
+            negative = inertia(ridge + here.AE.transpose() * curved * here.AE * (1 / balls.ball(n))) if n > 1 else 0
+            if negative is None:
+                return None
+            count += (n - 1) * negative
+        return count
 
     def leaving(self) -> int | None:
         """Negative directions that raise the rank: (d-r) #{sigma_i(G_perp) > Lam} at L = 1, else 0; None unproved."""

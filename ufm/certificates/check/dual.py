@@ -37,10 +37,11 @@ from fractions import Fraction
 
 from ufm.certificates.check import scales as closed
 from ufm.certificates.check.checker import Checked, Checker
+from ufm.certificates.check.losses import column_loss
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import at_least, decided, opened, proved_below
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import Undecided
+from ufm.certificates.check.pulls import loss_kind
+from ufm.certificates.check.record import at_least, decided, proved_below
+from ufm.certificates.check.rejected import Rejected, Undecided
 from ufm.numerics import balls
 
 METHOD = "dual"
@@ -48,9 +49,9 @@ BITS = 160
 
 
 def check(data: dict) -> Checked:
-    """data: model, claim (`global` or `bound`), lower, upper (exact texts or None), witness (A, B, b, shrink, mix, or
-    None), digest."""
-    model = Model.of(opened(data))
+    """data: problem, claim (`global` or `bound`), lower, upper (exact texts or None), witness (A, B, b, shrink, mix, or
+    None)."""
+    model = Model.of(data)
     refuse(model)
     if data["witness"] is None:
         return _closed(model, data)
@@ -71,7 +72,7 @@ def refuse(model: Model) -> None:
     """Rejected unless L = 1 and the loss is convex with a known conjugate."""
     if model.L != 1:
         raise Rejected(f"the plain model is convex at L=1 only; got L={model.L}.")
-    closed.loss_kind(model)
+    loss_kind(model)
 
 
 # The closed form
@@ -90,7 +91,7 @@ def minimum(model: Model) -> tuple[str, object, float | None]:
     if not model.balanced:
         raise Rejected(f"the closed form needs equal counts; got n={list(model.n)}.")
     wide = replace(model, d=(max(model.K, *model.d),))
-    kind, smoothing = closed.loss_kind(model)
+    kind, smoothing = loss_kind(model)
     ratio = model.K * model.Lam() * balls.ball(model.n[0]).sqrt() / (1 - smoothing)
     zero = closed.enclose_at_precision(wide, "zero", (), (), "zero", None).loss
     if ratio >= 1:
@@ -149,43 +150,22 @@ def weights(model: Model) -> list:
     return [balls.ball(Fraction(n, model.N)) for n in model.n]
 
 
-def targets(model: Model) -> list[list]:
-    _, smoothing = closed.loss_kind(model)
-    return [[(1 - smoothing) * int(j == c) + smoothing / model.K for j in range(model.K)] for c in range(model.K)]
-
-
 def slopes(model: Model, points) -> list[list]:
     """q_c: the gradient of l_c at x_c."""
-    if model.loss == "mse":
-        return [[x - int(j == c) for j, x in enumerate(point)] for c, point in enumerate(points)]
-    return [
-        [p - t for p, t in zip(_softmax(point), target, strict=True)]
-        for point, target in zip(points, targets(model), strict=True)
-    ]
-
-
-def _softmax(point) -> list:
-    top = max(point, key=balls.to_float)
-    terms = [(x - top).exp() for x in point]
-    total = sum(terms)
-    return [term / total for term in terms]
+    loss = column_loss(model.loss)
+    return [loss.slope(point, c) for c, point in enumerate(points)]
 
 
 def primal_value(model: Model, points):
     """sum_c w_c l_c(x_c)."""
-    if model.loss == "mse":
-        fits = [sum((x - int(j == c)) ** 2 for j, x in enumerate(point)) / 2 for c, point in enumerate(points)]
-    else:
-        fits = [
-            _log_sum_exp(point) - sum(t * x for t, x in zip(target, point, strict=True))
-            for point, target in zip(points, targets(model), strict=True)
-        ]
-    return sum(w * fit for w, fit in zip(weights(model), fits, strict=True))
+    loss = column_loss(model.loss)
+    return sum(w * loss.value(point, c) for c, (w, point) in enumerate(zip(weights(model), points, strict=True)))
 
 
-def _log_sum_exp(point):
-    top = max(point, key=balls.to_float)
-    return top + sum((x - top).exp() for x in point).log()
+def targets(model: Model) -> list[list]:
+    """t_c, of cross-entropy."""
+    loss = column_loss(model.loss)
+    return [loss.target(model.K, c) for c in range(model.K)]
 
 
 def dual_value(model: Model, q, shrink: str, mix: str):
@@ -226,7 +206,7 @@ def _minus_conjugate(model: Model, q, c: int):
     """-l_c*(q): the entropy of P = t + q, or -|q|^2/2 - q_c."""
     if model.loss == "mse":
         return -sum(x * x for x in q) / 2 - q[c]
-    P = [t + x for t, x in zip(targets(model)[c], q, strict=True)]
+    P = [t + x for t, x in zip(column_loss(model.loss).target(model.K, c), q, strict=True)]
     if not all(p > 0 for p in P):
         raise Rejected(f"column {c} of the dual is not a probability vector.")
     return -sum(p * p.log() for p in P)

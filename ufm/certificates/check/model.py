@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
+from ufm.numerics.records import picked
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,8 @@ class Model:
         return f"K={self.K}, n={n}, d={d}, L={self.L}, lam={lam}, {loss}, linear layers{bias}"
 
     def to_dict(self) -> dict:
-        return {
-            "K": self.K,
-            "n": list(self.n),
-            "d": list(self.d),
-            "L": self.L,
-            "lam": list(self.lam),
-            "loss": self.loss,
-            "bias": self.bias,
-        }
+        lists = {name: list(values) for name, values in picked(self, "n d lam").items()}
+        return picked(self, "K n d L lam loss bias") | lists
 
     @staticmethod
     def of(data: dict) -> Model:

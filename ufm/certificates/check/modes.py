@@ -28,10 +28,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ufm.certificates.check.checker import Checked, Checker
+from ufm.certificates.check.equations import solve
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import at_least, decided, opened, proved_below
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import Undecided, block_equation, penalty, solve
+from ufm.certificates.check.pulls import block_equation, penalty
+from ufm.certificates.check.record import at_least, decided, proved_below
+from ufm.certificates.check.rejected import Rejected, Undecided
 from ufm.numerics import arithmetic, balls
 
 METHOD = "modes"
@@ -53,8 +54,8 @@ class Mode:
 
 
 def check(data: dict) -> Checked:
-    """data: model, claim (`global` or `bound`), lower (exact text at most the minimum), digest."""
-    model = Model.of(opened(data))
+    """data: problem, claim (`global` or `bound`), lower (exact text at most the minimum)."""
+    model = Model.of(data)
     name, value, margin, arithmetic_used = decided(lambda: minimum(model))
     proved_below(value, data["lower"])
     if data["claim"] == "bound":

@@ -10,8 +10,8 @@ sigma_i(Z) lies in s_i [smin(U) smin(V), smax(U) smax(V)], and smin^2, smax^2 in
 critical.
 
 Data: `problem`; `left`, `right` with `structure`, `root`, `scales` (or `point`, `U`, `s`, `V`, `b`), `loss` and
-`radius`; `seal`, the hash of the inputs. Inputs are sealed, so that a slip in a number that hardly matters (a width,
-the last digit of U) is seen; outputs are recomputed: every scale is correctly rounded, and the radius is the least
+`radius`. Data are sealed (`record`), so that a slip in a number that hardly matters (a width, the last digit of U) is
+seen; outputs are recomputed: every scale is correctly rounded, and the radius is the least
 two-digit number with |F - loss| <= radius (at least 1e-28 |loss|).
 
 Source: ostrowski59.
@@ -25,12 +25,15 @@ import re
 from fractions import Fraction
 
 from ufm.certificates.check.checker import Checked, Checker
+from ufm.certificates.check.contributed import structure
+from ufm.certificates.check.losses import column_loss
 from ufm.certificates.check.model import Model
+from ufm.certificates.check.origin import origin
+from ufm.certificates.check.pulls import penalty
 from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import enclose, penalty
+from ufm.certificates.check.scales import enclose, is_closed
 from ufm.numerics import balls
 from ufm.numerics.arithmetic import exact
-from ufm.numerics.records import fingerprint
 
 METHOD = "order"
 GUARD = 8
@@ -42,10 +45,10 @@ _LABEL = re.compile(r"[\w(),+=. #-]+")
 def check(data: dict) -> Checked:
     """F(left) < F(right), from the stated enclosures after both were recomputed. Raises Rejected."""
     model = Model.of(data)
-    if data["seal"] != seal(data):
-        raise Rejected("the problem or a point was changed: the seal does not fit.")
-    intervals = [_verified(model, data[side], side) for side in ("left", "right")]
-    return compared(label(data["left"]), label(data["right"]), *intervals)
+    left, right = data["left"], data["right"]
+    intervals = [_verified(model, side, where) for side, where in ((left, "left"), (right, "right"))]
+    found = compared(label(left), label(right), *intervals)
+    return found.resting(_source(model, left), _source(model, right))
 
 
 def compared(left: str, right: str, low, high) -> Checked:
@@ -72,13 +75,11 @@ def label(side: dict) -> str:
     return side["structure"] if said else f"{side['structure']}({','.join(roots)})"
 
 
-def seal(data: dict) -> str:
-    """The hash of what the proof starts from."""
-    sides = [
-        {key: value for key, value in data[side].items() if key not in ("loss", "radius", "scales")}
-        for side in ("left", "right")
-    ]
-    return fingerprint([data["problem"], *sides])[:32]
+def _source(model: Model, side: dict) -> str:
+    """The file whose balls a side rests on; empty for this package's own."""
+    if "point" in side:
+        return column_loss(model.loss).origin
+    return "" if is_closed(side["structure"]) else origin(structure(side["structure"]))
 
 
 def _verified(model: Model, side: dict, where: str):
@@ -175,7 +176,7 @@ def point_value(model: Model, side: dict, bits: int = 160):
         b = [_exact(text) for text in side.get("b") or ["0"] * model.K]
         if len(b) != model.K or (model.bias is None and side.get("b") is not None):
             raise Rejected("the bias does not belong to the problem.")
-        fit = balls.ball(0)
+        fit, loss = balls.ball(0), column_loss(model.loss)
         if r:
             matrix = balls.flint().arb_mat
             Z = (U * matrix([[s[i] if i == j else 0 for j in range(r)] for i in range(r)]) * V.transpose()).tolist()
@@ -185,7 +186,7 @@ def point_value(model: Model, side: dict, bits: int = 160):
             Z, singular = [[balls.ball(0)] * rows for _ in range(model.K)], []
         for j, (c, weight) in enumerate(zip(labels, weights, strict=True)):
             column = [Z[i][j] * shrink[j] + b[i] for i in range(model.K)]
-            fit += weight * column_loss(model.loss, column, c)
+            fit += weight * loss.value(column, c)
         ridge = (
             balls.ball(0) if model.bias is None else balls.ball(model.bias) / 2 * sum((x * x for x in b), balls.ball(0))
         )
@@ -199,22 +200,6 @@ def _columns(model: Model, rows: int):
         return list(range(model.K)), weights, [1 / balls.ball(n).sqrt() for n in model.n]
     labels = [c for c, n in enumerate(model.n) for _ in range(n)]
     return labels, [balls.ball(Fraction(1, model.N))] * rows, [balls.ball(1)] * rows
-
-
-def column_loss(name: str, z: list, c: int):
-    """l(z, e_c) of one column of logits."""
-    match = re.fullmatch(r"(\w+)(?:\(([^()]+)\))?", name)
-    kind, given = (match[1], match[2]) if match else (name, None)
-    if kind == "mse":
-        return sum(((x - (i == c)) ** 2 for i, x in enumerate(z)), balls.ball(0)) / 2
-    others = sum(((x - z[c]).exp() for i, x in enumerate(z) if i != c), balls.ball(0))
-    if kind == "ce":
-        return others.log1p()
-    if kind == "label_smoothing":
-        return others.log1p() + balls.ball(given or "0.1") * (z[c] - sum(z) / len(z))
-    if kind == "focal":
-        return (others / (1 + others)) ** balls.ball(given or "2") * others.log1p()
-    raise Rejected(f"no value in balls for the loss {name!r}.")
 
 
 def _stretch(A, r: int):

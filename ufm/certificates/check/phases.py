@@ -21,12 +21,14 @@ Source: gk25 (the structures); concavity of the value along a branch as given he
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from itertools import pairwise
 
 from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import DoesNotExist, enclose, penalty
+from ufm.certificates.check.pulls import penalty
+from ufm.certificates.check.rejected import DoesNotExist, Rejected
+from ufm.certificates.check.scales import enclose, is_closed
 from ufm.numerics import balls
 
 METHOD = "phase"
@@ -34,7 +36,8 @@ BITS = 256
 
 
 def check(data: dict) -> Checked:
-    """The statement of data {K, n, L, d, loss, claim, left, right, lam}: n samples a class, lam rising exact texts.
+    """The statement of data {problem, claim, left, right, lam}: the problem at the lowest of the rising exact texts
+    lam, all its weights that lam, with equal counts and without a bias.
 
     claim `order`: left < right on [lam[0], lam[-1]], piece by piece. claim `absent`: the structure `left` does not
     exist there; right is None.
@@ -44,7 +47,7 @@ def check(data: dict) -> Checked:
         ends = [balls.ball(text) for text in lam]
         if len(lam) < 2 or not ends[0] > 0 or not all(a < b for a, b in pairwise(ends)):
             raise Rejected(f"lam must be positive and rising; got {lam}.")
-        problem = (data["K"], data["n"], data["L"], tuple(data["d"]), data["loss"])
+        problem = stated(data)
         where = f"for all lam in [{lam[0]}, {lam[-1]}] ({_said(problem)})"
         if data["claim"] == "absent":
             if right is not None or end(problem, left, lam[0]) is not None:
@@ -62,7 +65,22 @@ def check(data: dict) -> Checked:
         return Checked("order", words, min(margins), "ball")
 
 
-def piece_margin(problem, left: str, right: str, low: str, high: str) -> float | None:
+def stated(data: dict) -> Model:
+    """The problem at the lowest lam, from either form of the data: older certificates write K, n, L, d and loss beside
+    lam."""
+    if "problem" not in data:
+        K, n, L = data["K"], data["n"], data["L"]
+        lam = [data["lam"][0]] * (L + 1)
+        return Model.from_dict(
+            {"K": K, "n": [n] * K, "d": data["d"], "L": L, "lam": lam, "loss": data["loss"], "bias": None}
+        )
+    problem = Model.of(data)
+    if not problem.balanced or problem.bias is not None or set(problem.lam) != {data["lam"][0]}:
+        raise Rejected("the problem must have equal counts, no bias, and the lowest lam.")
+    return problem
+
+
+def piece_margin(problem: Model, left: str, right: str, low: str, high: str) -> float | None:
     """A positive number below V_right - V_left where right exists on [low, high]; None where it exists nowhere.
 
     Raises Rejected where no positive one is found, or left is not shown to exist on all of it.
@@ -74,7 +92,7 @@ def piece_margin(problem, left: str, right: str, low: str, high: str) -> float |
         if R1 is None:
             return None
         if R2 is None:
-            if problem[0] % 2 and right == "pairs" and problem[2] > 1:
+            if problem.K % 2 and right == "pairs" and problem.L > 1:
                 raise Rejected(
                     f"{right} does not exist at lam={high}; its scale equation is not shown to have one peak."
                 )
@@ -100,16 +118,16 @@ def _best_mean(first, last):
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def end(problem, name: str, lam: str):
+def end(problem: Model, name: str, lam: str):
     """(V, R) as balls of the structure `name` (large roots) at one lam, or None where it is proved not to exist.
 
-    problem: (K, n, L, d, loss). Raises Rejected for names and losses without a proof, Undecided next to a fold.
+    Raises Rejected for names and losses without a proof, Undecided next to a fold.
     """
     if not isinstance(name, str) or "small" in name:
         raise Rejected(f"the value of a barrier root is not concave in lam; got {name!r}.")
-    K, n, L, d, loss = problem
-    data = {"K": K, "n": [n] * K, "d": list(d), "L": L, "lam": [lam] * (L + 1), "loss": loss, "bias": None}
-    model = Model.from_dict(data)
+    if not is_closed(name):
+        raise Rejected(f"no closed form is known for a structure called {name!r}.")
+    model = replace(problem, lam=(lam,) * problem.D)
     try:
         found = enclose(model, name)
     except DoesNotExist:
@@ -118,10 +136,10 @@ def end(problem, name: str, lam: str):
         return found.loss, penalty(model, found.singular_values) / model.Lam()
 
 
-def _said(problem) -> str:
-    K, n, L, d, loss = problem
-    narrow = f", d={','.join(map(str, d))}" if min(d) < K else ""
-    return f"K={K}, n={n}, L={L}{narrow}" + ("" if loss == "ce" else f", {loss}")
+def _said(problem: Model) -> str:
+    narrow = f", d={','.join(map(str, problem.d))}" if min(problem.d) < problem.K else ""
+    said = f"K={problem.K}, n={problem.n[0]}, L={problem.L}{narrow}"
+    return said + ("" if problem.loss == "ce" else f", {problem.loss}")
 
 
 def _lower(x) -> float:

@@ -19,15 +19,25 @@ def sealed(data: dict) -> dict:
 
 
 def opened(data: dict) -> dict:
-    """data, or Rejected when they are not the ones that were sealed."""
-    if data["digest"] != _digest(data):
+    """data, or Rejected when they are not the ones that were sealed. Older certificates have no digest; those of orders
+    have a `seal` of their inputs."""
+    if "digest" in data and data["digest"] != _digest(data):
         raise Rejected("the data were changed after they were sealed.")
+    if "seal" in data and data["seal"] != _seal(data):
+        raise Rejected("the problem or a point was changed: the seal does not fit.")
     return data
 
 
 def _digest(data: dict) -> str:
-    content = {key: value for key, value in data.items() if key != "digest"}
-    return fingerprint(content)
+    return fingerprint({key: value for key, value in data.items() if key != "digest"})
+
+
+def _seal(data: dict) -> str:
+    sides = [
+        {key: value for key, value in data[side].items() if key not in ("loss", "radius", "scales")}
+        for side in ("left", "right")
+    ]
+    return fingerprint([data["problem"], *sides])[:32]
 
 
 def decided(question):

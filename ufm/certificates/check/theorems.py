@@ -141,11 +141,11 @@ def _holds(theorem: str, step: dict) -> bool:
     """One step, by integer arithmetic."""
     kind = step["step"]
     if kind == "fit":
-        return _positive_inside(step["polynomial"])
+        return positive_inside(step["polynomial"])
     if kind == "falls":
         return all(c >= 0 for c in _shifted(step["polynomial"], step["from"]))
     if kind in ("positive", "below one", "never"):
-        return _positive_from(step["polynomial"], step["from"])
+        return positive_from(step["polynomial"], step["from"])
     left, right = sides(theorem, step["K"], step["L"])
     if kind == "corner":
         return left < right
@@ -296,13 +296,13 @@ def _shifted(p, by: int) -> list[int]:
     return result
 
 
-def _positive_from(p, start: int) -> bool:
+def positive_from(p, start: int) -> bool:
     """p(x) > 0 for every real x >= start, seen from the signs of its coefficients about start."""
     about = _shifted(p, start)
     return about[0] > 0 and all(c >= 0 for c in about)
 
 
-def _positive_inside(p) -> bool:
+def positive_inside(p) -> bool:
     """p(x) > 0 for every 0 < x < 1: (1 + y)^deg p(1/(1+y)) has no negative coefficient, and one that is positive."""
     total = [0]
     for i, c in enumerate(p):

@@ -56,9 +56,8 @@ import numpy as np
 
 from ufm.certificates.check.checker import Checked, Checker
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import opened
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import DoesNotExist, Undecided, enclose
+from ufm.certificates.check.rejected import DoesNotExist, Rejected, Undecided
+from ufm.certificates.check.scales import enclose
 from ufm.numerics import balls
 from ufm.numerics.intervals import Interval
 
@@ -103,21 +102,22 @@ def dnc_case(L: int, C_low: str, C_high: str | None = None) -> Case:
         goal = tuple(_coarse(found.loss + slope * (balls.ball(C) - balls.ball(middle))).hi for C in ends)
         low, high = (_coarse(_dnc(L, C).scales[0]) for C in (ends[-1], ends[0]))
         return Case(
-            _p(L), tuple(outward(balls.ball(C)) for C in ends), tuple(map(float, goal)), Interval(low.lo, high.hi)
+            power(L), tuple(outward(balls.ball(C)) for C in ends), tuple(map(float, goal)), Interval(low.lo, high.hi)
         )
 
 
 def zero_case(L: int, C: str) -> Case:
     """zero at one C."""
     with balls.precision(BITS):
-        return Case(_p(L), (outward(balls.ball(C)),), (float(_coarse(balls.ball(3).log()).hi),), None)
+        return Case(power(L), (outward(balls.ball(C)),), (float(_coarse(balls.ball(3).log()).hi),), None)
 
 
 def _dnc(L: int, C: str):
     return enclose(Model(3, (1, 1, 1), (3,) * L, L, (f"2*({C})/{L + 1}",) * (L + 1)), "dnc", "large")
 
 
-def _p(L: int) -> Interval:
+def power(L: int) -> Interval:
+    """p = 2/D."""
     return Interval.of(2.0) / float(L + 1)
 
 
@@ -422,9 +422,8 @@ def halves(lo, hi) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(data: dict) -> Checked:
-    """data: claim (dnc or zero), limit, boxes, digest, and either model, or L and cuts [C_0 < ... < C_k] (exact texts)
-    for a range of C."""
-    opened(data)
+    """data: claim (dnc or zero), limit, boxes, and either problem, or L and cuts [C_0 < ... < C_k] (exact texts) for a
+    range of C."""
     boxes = count(data)
     if boxes != data["boxes"]:
         raise Rejected(f"the branch and bound takes {boxes} boxes, not {data['boxes']}.")
@@ -433,7 +432,7 @@ def check(data: dict) -> Checked:
 
 def statement(data: dict) -> str:
     """What the data are about."""
-    if "model" in data:
+    if "L" not in data:
         return f"{data['claim']} is a global minimum"
     return (
         f"dnc is a global minimum for K=3, L={data['L']}, d >= 2, equal counts n and every C = (D/2) Lam n^(1/D) in"
@@ -451,7 +450,7 @@ def count(data: dict, report: Callable[[int], object] | None = None) -> int:
 
 def cases(data: dict) -> list[Case]:
     """The searches that prove the statement."""
-    if "model" in data:
+    if "L" not in data:
         model = Model.of(data)
         refuse(model)
         if data["claim"] == "dnc" and model.max_rank < 2:

@@ -31,18 +31,19 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ufm.certificates.check.checker import Checked, Checker
+from ufm.certificates.check.equations import solve
 from ufm.certificates.check.model import Model
-from ufm.certificates.check.record import at_least, decided, opened, proved_below
-from ufm.certificates.check.rejected import Rejected
-from ufm.certificates.check.scales import DoesNotExist, Undecided, block_equation, block_fit, penalty, solve
+from ufm.certificates.check.pulls import block_equation, block_fit, penalty
+from ufm.certificates.check.record import at_least, decided, proved_below
+from ufm.certificates.check.rejected import DoesNotExist, Rejected, Undecided
 from ufm.numerics import balls
 
 METHOD = "two_classes"
 
 
 def check(data: dict) -> Checked:
-    """data: model, claim (`global` or `bound`), lower (exact text at most the minimum), digest."""
-    model = Model.of(opened(data))
+    """data: problem, claim (`global` or `bound`), lower (exact text at most the minimum)."""
+    model = Model.of(data)
     name, value, margin = decided(lambda: minimum(model))
     proved_below(value, data["lower"])
     if data["claim"] == "bound":

@@ -1,5 +1,1 @@
-"""Sources of points, one idea a file: generators of (how, point) that know the problem and nothing of the table.
-
-Adding one: a function here that yields `(how, point)` and returns what it searched in words, and a line in the verb
-that uses it.
-"""
+"""Sources of points, one idea a file (`landscapes.sources.source`): they know the problem and nothing of the table."""

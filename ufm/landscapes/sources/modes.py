@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ufm.critical.point import CriticalPoint
+from ufm.landscapes.sources.source import Settings, Source
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below
 from ufm.problem import Problem
-from ufm.structures.modes import DOUBLE, Family, explain, mode_name, mse_families
+from ufm.structures.modes import DOUBLE, Family, decouples, explain, mode_name, mse_families
 
 MODES = "modes"
 
 
-def mode_points(problem: Problem) -> Iterator[tuple]:
+def points(problem: Problem, _: Settings) -> Iterator[tuple]:
     """Every family, under the name of a structure that it holds or its own, met as often as it stands for choices of
     labelled modes."""
     for family in mse_families(problem):
@@ -39,3 +40,13 @@ def critical_point(family: Family) -> CriticalPoint:
     index, said = (family.index, family.index), {"name": family.name, "tolerances": tolerances}
     seen = {"index": index, "nullity": family.nullity, "symmetry": family.nullity_symmetry}
     return CriticalPoint.signed(family.point, family.fun, stratum.grad_norm, family.rank, **seen, **said)
+
+
+MODES_SOURCE = Source(
+    "modes",
+    "the complete list under MSE: every choice of roots of the singular modes",
+    points,
+    verbs=("landscape",),
+    applies=lambda problem: "" if decouples(problem) else explain(problem)[1],
+    counts=True,
+)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ufm.landscapes.sources.source import Settings, Source
+from ufm.landscapes.sources.starts import count
 from ufm.numerics import codes
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -82,12 +84,13 @@ def widths_for(problem: Problem) -> tuple[int, ...]:
     )
 
 
-def narrow_points(
-    problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None
-) -> Iterator[tuple]:
-    """The source: converged ends of `low_rank_ends`, lowest first."""
+def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
+    """Converged ends of `low_rank_ends`, lowest first, where `compare` makes random starts of full width."""
+    starts = count(settings)
+    if not starts:
+        return ""
     try:
-        ends = low_rank_ends(problem, starts, seed, progress)
+        ends = low_rank_ends(problem, starts, child(settings.seed, LOW_RANK_SEED), settings.progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("in the starts at small widths") from None
     for run in sorted(ends, key=lambda run: run.fun):
@@ -137,3 +140,12 @@ def _from_code(problem: Problem, X: np.ndarray) -> Result:
     best = min(fits, key=lambda point: Stratum(point).fun)
     run = minimize(narrow, near(best, JITTER), rng=0, space="reduced", progress=False)
     return replace(run, point=replace(run.logit_point(), problem=problem))
+
+
+NARROW_SOURCE = Source(
+    "narrow",
+    "descents in narrow models and from known codes, for low ranks that full width misses",
+    points,
+    verbs=("compare",),
+    applies=lambda problem: "" if pays(problem) else "descents at full width are not known to miss low ranks here.",
+)

@@ -10,6 +10,7 @@ neurons, so that more starts end low; `solvers.kinks` then takes the end to a st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,12 @@ import numpy as np
 from ufm.activations import Activation
 from ufm.critical.classify import classify
 from ufm.critical.identify import identify
+from ufm.landscapes.gather import REFINED
 from ufm.landscapes.row import Row, named
+from ufm.landscapes.sources.source import Settings, Source
 from ufm.numerics import arguments
-from ufm.numerics.seeds import generator, seed_sequence
+from ufm.numerics.bars import progress_bar
+from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives import reductions
 from ufm.objectives.clarke import merged
 from ufm.objectives.factors import FactorObjective
@@ -40,6 +44,8 @@ SPARE = 2
 """Neurons that a start has beyond those it uses, where the widths allow."""
 NOISE = 0.1
 """Standard deviation of the noise on factors of order one."""
+REFINED_K = 28
+"""Classes up to which structures that are not stationary are refined by descent: K_8, in about 15 s."""
 TOL = 1e-12
 """Clarke residual asked of the end, relative to 1."""
 
@@ -156,3 +162,29 @@ def relu_only(problem: Problem, name: str) -> None:
         )
     if problem.L < 2:
         raise ValueError(f"{name} needs a hidden activation, L >= 2; got L={problem.L}.")
+
+
+def rectifies(problem: Problem, largest: int) -> bool:
+    """Whether descent through kinks from structured starts applies, up to so many classes."""
+    deep = problem.activation.rectifies and problem.L >= 2
+    return deep and problem.bias is None and problem.balanced and 3 <= problem.K <= largest
+
+
+def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
+    """What descent finds from those structures that are not stationary, as `NAME refined`."""
+    known = settings.structures[0]
+    rough = [name for name in known if settings.classified(name).status == "not critical"]
+    for i, name in enumerate(progress_bar(rough, desc="refine", progress=settings.progress)):
+        yield f"{name}{REFINED}", refine(known[name], child(child(settings.seed, 2), i)).point
+    return ""
+
+
+REFINED_STRUCTURES = Source(
+    "refined structures",
+    "descent through kinks from structures of a ReLU model that are not stationary",
+    points,
+    verbs=("compare",),
+    applies=lambda problem: (
+        "" if rectifies(problem, REFINED_K) else f"descent through kinks is for relu, up to {REFINED_K} classes."
+    ),
+)

@@ -14,7 +14,19 @@ import numpy as np
 
 from ufm.critical.same import same_kind
 from ufm.landscapes.row import FUN, RANK, Row, name_column
-from ufm.landscapes.sources.refine import COARSE, NOISE, SPARE, coarse, finished, one_each, refine, relu_only, value_of
+from ufm.landscapes.sources.refine import (
+    COARSE,
+    NOISE,
+    SPARE,
+    coarse,
+    finished,
+    one_each,
+    rectifies,
+    refine,
+    relu_only,
+    value_of,
+)
+from ufm.landscapes.sources.source import Settings, Source
 from ufm.landscapes.table import Landscape, View
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
@@ -32,6 +44,11 @@ SPREAD = 0.9
 SAME = 1e-7
 """Values closer than this, relative to 1 + |F|, are one point in a search: looser than the common rule, for ends may
 lack their last digits on kinks."""
+LOW_RANK_STARTS = 6
+"""Starts of the search for low rank that stands in for random starts with relu, where these are slow and end at DNC
+when widths are large."""
+SEARCHED_K = 21
+"""Classes up to which a ReLU model is searched for low rank by default, a matter of seconds."""
 LOW_RANK = "low rank"
 """How points of this search were met."""
 LARGEST_GRAPH_K = 15
@@ -115,14 +132,18 @@ class Searched:
         return self.starts
 
 
-def low_rank_points(problem: Problem, starts: int, seed, progress: bool | None = None) -> Iterator[tuple]:
-    """The source: the two lowest ends of `low_rank_search`, without hops."""
-    found = low_rank_search(problem, starts, seed, keep=2, hops=0, progress=progress)
+def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
+    """The two lowest ends of `low_rank_search`, without hops, where no random starts were asked for."""
+    if settings.starts is not None:
+        return ""
+    options = {"keep": 2, "hops": 0, "progress": settings.progress}
+    found = low_rank_search(problem, LOW_RANK_STARTS, child(settings.seed, 1), **options)
     for row in found:
         yield LOW_RANK, row.critical, row.hits
     if found.interrupted:
         raise KeyboardInterrupt(f"{found.interrupted} of low rank")
-    return ""
+    how = "narrow Gaussian factors, graph codes under mse"
+    return f"search: {LOW_RANK_STARTS} starts of low rank ({how}); pass starts for random ones of full width."
 
 
 def ratio_column(reference: float) -> Column:
@@ -233,3 +254,15 @@ def _distinct(ends, keep: int, tol: float = 1e-4):
         else:
             break
     return [(words, point, hits) for _, words, point, hits in groups]
+
+
+LOW_RANK_SOURCE = Source(
+    "low rank",
+    "a short search for low rank in ReLU models, where random starts are slow and end at collapse",
+    points,
+    verbs=("compare",),
+    applies=lambda problem: (
+        "" if rectifies(problem, SEARCHED_K) else f"the search for low rank is for relu, up to {SEARCHED_K} classes."
+    ),
+    counts=True,
+)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ufm.landscapes.sources.source import Settings, Source
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.seeds import child, generator
 from ufm.objectives.logits import Stratum
@@ -21,6 +22,7 @@ from ufm.solvers.minimize import minimize
 from ufm.solvers.newton import newton_on_stratum
 from ufm.solvers.result import Result
 from ufm.solvers.saddles import find_saddle
+from ufm.structures.modes import decouples, explain
 
 RUNS = 6
 """Runs for each of the `starts` of a search."""
@@ -66,13 +68,13 @@ def search(
         yield "saddle search", end.point if end.grad_norm <= tol else None
 
 
-def random_points(
-    problem: Problem, starts: int, seed: np.random.SeedSequence, progress: bool | None = None
-) -> Iterator[tuple]:
-    """The source: what `search` finds. Ctrl-C says after how many runs it came."""
-    done = 0
+def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
+    """What `search` finds from `starts` (default 60 up to K = 6, 40 up to 12, 10 beyond). Ctrl-C says after how many
+    runs it came."""
+    usual = 60 if problem.K <= 6 else 40 if problem.K <= 12 else 10
+    starts, done = usual if settings.starts is None else settings.starts, 0
     try:
-        for how, point in search(problem, starts, seed, progress) if starts else ():
+        for how, point in search(problem, starts, settings.seed, settings.progress) if starts else ():
             yield how, point
             done += 1
     except KeyboardInterrupt:
@@ -133,3 +135,13 @@ def _ceiling(problem: Problem) -> float:
 def _typical_size(found: list[LogitPoint]) -> float:
     sizes = [float(np.linalg.norm(p.s)) for p in found if p.rank]
     return float(np.median(sizes)) if sizes else 1.0
+
+
+SEARCH = Source(
+    "search",
+    "descents, Newton runs from random points of every rank, and saddle searches",
+    points,
+    verbs=("landscape",),
+    applies=lambda problem: explain(problem)[1] if decouples(problem) else "",
+    counts=True,
+)

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ufm.landscapes.sources.source import Settings, Source
 from ufm.numerics import arguments, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
@@ -93,12 +94,14 @@ class Survey(ByContent):
         return lead + tail + ("; interrupted" if self.interrupted else "")
 
 
-def fixed_points(problem: Problem, max_idempotents: int = 4, progress: bool | None = None) -> Iterator[tuple]:
-    """The source: what `survey` finds; nothing where the counts are unequal, there is a bias or the loss sees shifts,
-    or max_idempotents is 0."""
-    if not max_idempotents or not problem.balanced or problem.bias is not None or not problem.loss.shift_invariant:
+def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
+    """What `survey` finds, in classes of up to options["max_idempotents"] modes (default 4 up to K = 8, 3 up to 12,
+    none beyond)."""
+    limit = settings.options.get("max_idempotents")
+    limit = (4 if problem.K <= 8 else 3 if problem.K <= 12 else 0) if limit is None else limit
+    if not limit:
         return ""
-    found = survey(problem, max_idempotents, progress)
+    found = survey(problem, limit, settings.progress)
     late = time.perf_counter() + FINISH if found.interrupted else math.inf
     for point in found.points:
         if time.perf_counter() < late:
@@ -106,8 +109,18 @@ def fixed_points(problem: Problem, max_idempotents: int = 4, progress: bool | No
     if found.interrupted:
         raise KeyboardInterrupt(f"after {len(found.classes)} of {found.requested} symmetry classes")
     doubt = f", {len(found.unpaired)} systems with a missing or double root" if found.unpaired else ""
-    kinds = f"blocks, association schemes of up to {max_idempotents} idempotents on one and two orbits"
+    kinds = f"blocks, association schemes of up to {limit} idempotents on one and two orbits"
     return f"{len(found.classes)} classes of points fixed by class permutations ({kinds}{doubt})"
+
+
+def applies(problem: Problem) -> str:
+    """Why no symmetry class is searched; "" where they are."""
+    try:
+        _refuse(problem, "the search in symmetry classes")
+        _refuse_shifts(problem)
+    except ValueError as reason:
+        return str(reason)
+    return ""
 
 
 def symmetric_points(problem: Problem, max_idempotents: int = 4) -> list[LogitPoint]:
@@ -712,3 +725,13 @@ def _refuse_shifts(problem: Problem) -> None:
             f"two orbits need a shift-invariant loss; got loss={problem.loss.name!r}. Its constant part has four"
             " unknowns."
         )
+
+
+SYMMETRY = Source(
+    "symmetry",
+    "points fixed by a group of class permutations, from association schemes",
+    points,
+    verbs=("landscape",),
+    applies=applies,
+    counts=True,
+)
