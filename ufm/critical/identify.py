@@ -268,31 +268,17 @@ def _of_logits(point: LogitPoint) -> Given:
     problem, free = point.problem, replace(point, b=None)
     shifts = sees_shifts(problem)
     if not point.collapsed:
-        given = _of_samples(
-            free.logits(),
-            problem.labels,
-            shifts,
-            metrics.summary(point.logits().T, problem.labels),
-            point.rank,
-            problem,
-        )
+        collapse = metrics.summary(point.logits().T, problem.labels)
+        given = _of_samples(free.logits(), problem.labels, shifts, collapse, point.rank, problem)
         return _exact(given, min(point.rank, _rank(given.M)))
     means, nothing = free.class_logits(), problem.N == problem.K
     collapse = metrics.summary(point.class_logits().T, np.arange(problem.K)) | ({"nc1": None} if nothing else {})
     rank = point.rank if shifts else _rank(_seen(point.U, False), 1e-8)
     faint = float(np.min(point.s) / np.max(point.s)) if rank else 1.0
     within = None if nothing else 0.0
-    return Given(
-        _seen(means, shifts),
-        problem.counts,
-        shifts,
-        rank,
-        within,
-        collapse,
-        problem,
-        faint,
-        problem.linear and _is_stationary(point),
-    )
+    critical = problem.linear and _is_stationary(point)
+    seen = _seen(means, shifts)
+    return Given(seen, problem.counts, shifts, rank, within, collapse, problem, faint, critical)
 
 
 def _of_factors(point: FactorPoint) -> Given:

@@ -26,7 +26,7 @@ from ufm.numerics.hints import FileName, Rng
 from ufm.numerics.renamed import places
 from ufm.numerics.seeds import seed_sequence
 from ufm.numerics.state import own_numpy_state
-from ufm.numerics.statistics import wilson
+from ufm.numerics.statistics import share, wilson
 from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
 from ufm.problem import Problem
@@ -107,11 +107,8 @@ def basins(
     if not blocks:
         raise KeyboardInterrupt(f"after 0 of {count} starts")
     others = sum("problem" in row for row in store.rows.values()) - 1
-    notes = (
-        [f"also in {out}: blocks of {others} other problem{'s' * (others > 1)} or settings, not counted here"]
-        if others
-        else []
-    )
+    also = f"also in {out}: blocks of {others} other problem{'s' * (others > 1)} or settings, not counted here"
+    notes = [also] if others else []
     notes += [f"{out} was deleted while it was being written; it has been written again"] if store.restored else []
     return replace(_table(run, blocks, count, level), seconds=time.perf_counter() - began, note="; ".join(notes))
 
@@ -165,15 +162,8 @@ def _table(run: Run, blocks: list[dict], count: int, level: float) -> Landscape:
     who = {i: identify(signed[i].point) for i in sorted(order)}
     names = _names({i: one.name for i, one in who.items()})
     rows = [_row(run, found, i, named(signed[i], names[i]), who[i], int(hits[i]), len(which), level) for i in order]
-    runs = Runs(
-        rank[number[which]],
-        count,
-        dynamics(run.problem, run.method, run.space, run.said),
-        run.method,
-        run.space,
-        run.said,
-        level,
-    )
+    said = dynamics(run.problem, run.method, run.space, run.said)
+    runs = Runs(rank[number[which]], count, said, run.method, run.space, run.said, level)
     ended = f"after {len(which)} of {count} starts" if len(which) < count else ""
     return Landscape(run.problem, tuple(rows), BASINS, rng=run.rng, interrupted=ended, runs=runs)
 
@@ -210,15 +200,8 @@ def _row(
     run: Run, found: Ends, i: int, critical: CriticalPoint, who: Identity, hits: int, total: int, level: float
 ) -> Row:
     """The row of an end."""
-    share, low, high = hits / total, *wilson(hits, total, level)
-    more = {
-        "share": share,
-        "low": low,
-        "high": high,
-        "distance": who.distance,
-        "first": int(found.first[i]),
-        "scales": who.scales,
-    }
+    more = dict(zip(("share", "low", "high"), share(hits, total, level), strict=True))
+    more |= {"distance": who.distance, "first": int(found.first[i]), "scales": who.scales}
     return Row(
         critical, hits, {run.method: hits}, more | {"continuum": bool(found.continuum[i]), "logits": found.logits[i]}
     )
@@ -266,21 +249,15 @@ def _columns(table: Landscape) -> list[Column]:
     interval = Column(
         f"{100 * table.level:g}% interval", lambda row: f"{row.low:.4f}-{row.high:.4f}", side="<", width=14
     )
-    return [
-        name_column("end", len(NOT_CONVERGED)),
-        RANK,
-        FUN,
-        Column("count", "hits", width=7),
-        Column("share", "share", ".4f", width=6),
-        interval,
-    ]
+    counts = Column("count", "hits", width=7), Column("share", "share", ".4f", width=6), interval
+    return [name_column("end", len(NOT_CONVERGED)), RANK, FUN, *counts]
 
 
 def _foot(table: Landscape) -> list[str]:
     lines = []
     if table.not_converged:
-        share, low, high = table.share(NOT_CONVERGED)
-        lines = [f"{NOT_CONVERGED}: {table.not_converged}, share {share:.4f}, {low:.4f}-{high:.4f}"]
+        part, low, high = table.share(NOT_CONVERGED)
+        lines = [f"{NOT_CONVERGED}: {table.not_converged}, share {part:.4f}, {low:.4f}-{high:.4f}"]
     some = f"interrupted {table.interrupted}" if table.interrupted else f"{table.starts} starts"
     notes = [table.note] if table.note else []
     return [*lines, f"{some}, {table.converged} converged; rng={table.rng}", f"dynamics: {table.dynamics}", *notes]

@@ -70,18 +70,8 @@ class Run:
         space = start_kinds.space_of(problem, None, method, space)
         own = {name: value for name, value in settings.items() if name not in MACHINE}
         said = {**_named(method_of(method, own, problem, space).settings), "tol": tol, "scale": scale}
-        return Run(
-            problem,
-            method,
-            space,
-            scale,
-            tol,
-            memory,
-            {},
-            said,
-            settings,
-            fingerprint(plain(_cell(problem, method, space, said)))[:16],
-        )
+        key = fingerprint(plain(_cell(problem, method, space, said)))[:16]
+        return Run(problem, method, space, scale, tol, memory, {}, said, settings, key)
 
     def seeded(self, rng, store) -> Run:
         """The same with a seed, noted in the store: that of the blocks there where none is given."""
@@ -153,28 +143,14 @@ class Run:
         rows = [{name: plain(getattr(found, name)[i]) for name in STORED} for i in range(len(found))]
         for i, row in enumerate(rows):
             row |= {"logits": found.logits[i].tolist(), "b": None if found.b is None else found.b[i].tolist()}
-        place = {
-            "key": f"{self.key}:{block.start}-{block.stop}",
-            "run": self.key,
-            "from": block.start,
-            "to": block.stop,
-        }
+        place = {"key": f"{self.key}:{block.start}-{block.stop}", "run": self.key}
+        place |= {"from": block.start, "to": block.stop}
         return place | {"ends": rows, "which": which.tolist()}
 
     def _batch(self, starts):
         with interruption.whole():
-            return batches.run_batch(
-                self.problem,
-                starts,
-                self.rng,
-                self.method,
-                self.space,
-                tol=self.tol,
-                memory=self.memory,
-                progress=False,
-                keep="points",
-                **self.passed,
-            )
+            how = {"tol": self.tol, "memory": self.memory, "progress": False, "keep": "points", **self.passed}
+            return batches.run_batch(self.problem, starts, self.rng, self.method, self.space, **how)
 
     def point(self, start: int) -> FactorPoint:
         """Where a start of a nonlinear model ended: known, or run again."""
@@ -209,14 +185,12 @@ def _checked(row: dict, store, K: int) -> dict:
     if np.any(which != np.round(which)) or np.any(which < -1) or np.any(which >= len(ends)):
         block.refuse("which", f"must hold places in `ends`, -1 to {len(ends) - 1}")
     for end in ends:
-        (
-            end.real("fun"),
-            end.whole("rank", none=True, most=K),
-            end.whole("first"),
-            end.whole("count"),
-            end.truth("continuum"),
-            end.array("logits", (K, K)),
-        )
+        end.real("fun")
+        end.whole("rank", none=True, most=K)
+        end.truth("continuum")
+        end.array("logits", (K, K))
+        for name in ("first", "count"):
+            end.whole(name)
         if end.take("b") is not None:
             end.array("b", (K,))
     return row
@@ -246,10 +220,5 @@ def _ends(run: Run, batch) -> Ends:
         good, fun, rank, M, b = at.accepted & (at.moved <= NEAR), at.fun, at.rank, at.logits, at.b
     rows = np.flatnonzero(good)
     rank = np.asarray(rank) if problem.linear else np.full(len(fun), -1)
-    return Ends.of(
-        np.asarray(fun)[rows],
-        rank[rows].astype(int),
-        np.asarray(M)[rows],
-        None if b is None else np.asarray(b)[rows],
-        batch.index[rows],
-    )
+    found = np.asarray(fun)[rows], rank[rows].astype(int), np.asarray(M)[rows]
+    return Ends.of(*found, None if b is None else np.asarray(b)[rows], batch.index[rows])

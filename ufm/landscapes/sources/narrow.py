@@ -57,13 +57,8 @@ class LowRankEnds(ByContent):
 def pays(problem: Problem) -> bool:
     """Whether descents at full width are known to miss low ranks: many classes, or widths below K, where they end at
     lower ranks than the best."""
-    return (
-        problem.linear
-        and problem.L >= 2
-        and not problem.loss.quadratic
-        and problem.K >= 4
-        and (problem.K >= LEAST_K or problem.max_rank < problem.K - 1)
-    )
+    fits = problem.linear and problem.L >= 2 and not problem.loss.quadratic and problem.K >= 4
+    return fits and (problem.K >= LEAST_K or problem.max_rank < problem.K - 1)
 
 
 def usual_width(K: int) -> int:
@@ -77,11 +72,8 @@ def widths_for(problem: Problem) -> tuple[int, ...]:
     r + 1 and r + 2."""
     most, usual = problem.max_rank, usual_width(problem.K)
     bottleneck = () if most >= problem.K - 1 else tuple(w for w in (most + 1, most + 2, most) if w <= problem.K)
-    return tuple(
-        dict.fromkeys(
-            (*bottleneck, *(w for w in (usual + a for a in AROUND) if 1 <= w <= min(most + 2, problem.K - 1)))
-        )
-    )
+    around = (usual + a for a in AROUND)
+    return tuple(dict.fromkeys((*bottleneck, *(w for w in around if 1 <= w <= min(most + 2, problem.K - 1)))))
 
 
 def points(problem: Problem, settings: Settings) -> Iterator[tuple]:

@@ -79,11 +79,8 @@ def low_rank_search(
     """
     arguments.instance("problem", problem, Problem)
     relu_only(problem, "low_rank_search")
-    starts, keep, hops = (
-        arguments.count("starts", starts, 1),
-        arguments.integer("keep", keep, 1),
-        arguments.integer("hops", hops, 0),
-    )
+    starts, keep = arguments.count("starts", starts, 1), arguments.integer("keep", keep, 1)
+    hops = arguments.integer("hops", hops, 0)
     ranks = _default_ranks(problem) if ranks is None else [arguments.integer("rank", r, 1) for r in ranks]
     if not ranks:
         raise ValueError("ranks must name at least one rank.")
@@ -154,15 +151,8 @@ def ratio_column(reference: float) -> Column:
 def _columns(table: Landscape) -> list[Column]:
     residual = Column("residual", "residual", "8.1e", width=8)
     start = Column("start", "start", side="<")
-    return [
-        name_column("structure", 9),
-        RANK,
-        FUN,
-        ratio_column(table.reference),
-        residual,
-        Column("hits", "hits", width=4),
-        start,
-    ]
+    ends = residual, Column("hits", "hits", width=4), start
+    return [name_column("structure", 9), RANK, FUN, ratio_column(table.reference), *ends]
 
 
 def _foot(table: Landscape) -> list[str]:
@@ -210,11 +200,8 @@ def _graph_starts(problem: Problem, ranks) -> dict[int, list]:
     """Graphs with K edges by number of vertices, the cheapest code first; none where codes do not apply."""
     if not problem.loss.quadratic or problem.L < 3 or not problem.balanced or problem.K > LARGEST_GRAPH_K:
         return {}
-    known = [
-        g
-        for g in simple_graphs(problem.K, min(max(ranks) + 1, 7))
-        if g.vertices <= min(problem.widths) and problem.widths[-1] >= problem.K
-    ]
+    every = simple_graphs(problem.K, min(max(ranks) + 1, 7))
+    known = [g for g in every if g.vertices <= min(problem.widths) and problem.widths[-1] >= problem.K]
     priced = sorted(((graph_codes.part_loss(problem, g), g) for g in known), key=lambda pair: pair[0])
     return {r: [g for _, g in priced if g.vertices == r] for r in {g.vertices for g in known}}
 

@@ -79,11 +79,8 @@ def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
             done += 1
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"after {done} of {RUNS * starts} runs") from None
-    return (
-        f"a search from {2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches"
-        if starts
-        else "no random search"
-    )
+    runs = f"{2 * starts} descents, {3 * starts} Newton runs and {starts} saddle searches"
+    return f"a search from {runs}" if starts else "no random search"
 
 
 def _descent(problem: Problem, seed: np.random.SeedSequence) -> Result:
