@@ -45,20 +45,10 @@ def epoch_order(seed: np.random.SeedSequence, epoch: int, N: int) -> np.ndarray:
 
 def sgd(objective: Objective, settings: dict, seed, tol: float):
     """Gradient descent on all samples (batch None) or on `batch` of them, N // batch disjoint ones per epoch."""
-    N, steps, batch = objective.data.N, settings["steps"], settings["batch"]
+    steps, batch = settings["steps"], settings["batch"]
     lr, momentum = settings["lr"], settings["momentum"]
-    per_epoch = 1 if batch is None else N // batch
-    cache = {}
-
-    def columns(step):
-        if batch is None:
-            return None, None
-        epoch, i = divmod(step, per_epoch)
-        if cache.get("epoch") != epoch:
-            order = epoch_order(seed, epoch, N)
-            cache.update(epoch=epoch, X=objective.data.X[:, order], Y=objective.Y[:, order])
-        part = slice(i * batch, (i + 1) * batch)
-        return cache["X"][:, part], cache["Y"][:, part]
+    per_epoch = 1 if batch is None else objective.data.N // batch
+    columns = _batches(objective, batch, seed)
 
     def advance(state: State) -> State:
         if state.step >= steps:
@@ -84,6 +74,23 @@ def sgd(objective: Objective, settings: dict, seed, tol: float):
         return state.at(after, **memory)
 
     return advance
+
+
+def _batches(objective: Objective, batch: int | None, seed):
+    """step -> the columns (X, Y) of its batch, those of an epoch being disjoint; (None, None) for all samples."""
+    N, cache = objective.data.N, {}
+
+    def columns(step: int):
+        if batch is None:
+            return None, None
+        epoch, i = divmod(step, N // batch)
+        if cache.get("epoch") != epoch:
+            order = epoch_order(seed, epoch, N)
+            cache.update(epoch=epoch, X=objective.data.X[:, order], Y=objective.Y[:, order])
+        part = slice(i * batch, (i + 1) * batch)
+        return cache["X"][:, part], cache["Y"][:, part]
+
+    return columns
 
 
 def lbfgs(objective: Objective, settings: dict, seed, tol: float):
