@@ -1,4 +1,4 @@
-"""Every known loss keeps its promises, and a loss in a file of its own works wherever one is named."""
+"""A loss in a file of its own works wherever one is named."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import pytest
 import ufm
 from ufm import losses
 from ufm.cli import main
-from ufm.losses import Loss, loss, makers, names
+from ufm.losses import loss, names
 from ufm.numerics import families
-from ufm.numerics.seeds import generator, seed_sequence
 
 FILE = '''
 from dataclasses import dataclass
@@ -75,12 +74,6 @@ class Poly(Loss):
         along = np.sum(P * V, axis=-2, keepdims=True)
         return (1 + p) * P * (V - along) + p * (np.sum(Y * V, axis=-2, keepdims=True) - along) * (P - Y)
 '''
-K, N = 4, 5
-Y = np.eye(K)[:, [0, 1, 2, 3, 0]]
-
-
-def normal(*shape, seed=0):
-    return generator(seed_sequence(seed)).standard_normal(shape)
 
 
 @pytest.fixture
@@ -90,61 +83,11 @@ def contributed(tmp_path, clean):
     return str(tmp_path / "mine.py")
 
 
-def promises(l: Loss) -> None:
-    """The abstract suite of a loss."""
-    Z, V, h = 2 * normal(2, K, N), normal(2, K, N, seed=1), 1e-5
-    value, grad = l.value_grad(Z, Y)
-    assert value.shape == (2, N) and grad.shape == (2, K, N)
-    np.testing.assert_allclose(value, l.value(Z, Y), rtol=1e-14)
-    np.testing.assert_allclose(grad, l.grad(Z, Y), rtol=1e-13, atol=1e-15)
-    slope = (l.value(Z + h * V, Y) - l.value(Z - h * V, Y)) / (2 * h)
-    np.testing.assert_allclose(np.sum(grad * V, axis=-2), slope, rtol=1e-7, atol=1e-8)
-    curve = (l.grad(Z + h * V, Y) - l.grad(Z - h * V, Y)) / (2 * h)
-    np.testing.assert_allclose(l.hvp(Z, Y, V), curve, rtol=1e-6, atol=1e-7)
-    prepared, direct = l.prepared(Y)(Z, Y), (value, grad)
-    for one, other in zip(prepared, direct, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-16)
-    many = 3 * normal(K, 300)
-    lowest = np.linalg.eigvalsh(l.hessians(many, np.eye(K)[:, np.arange(300) % K])).min()
-    assert not l.convex or lowest > -1e-12
-    if l.shift_invariant:
-        np.testing.assert_allclose(l.value(Z + 3.0, Y), value, rtol=1e-10)
-    if l.quadratic:
-        np.testing.assert_allclose(value, 0.5 * np.sum((Z - Y) ** 2, axis=-2), rtol=1e-14)
-    if l.smoothing is not None:
-        target = (1 - l.smoothing) * Y + l.smoothing / K
-        np.testing.assert_allclose(
-            value, np.log(np.sum(np.exp(Z), axis=-2)) - np.sum(target * Z, axis=-2), rtol=1e-12, atol=1e-13
-        )
-    if l.gradient_bound is not None:
-        labels, level = np.eye(K)[:, np.arange(300) % K], l.value(np.zeros((K, 1)), Y[:, :1])[0]
-        below = [t * many for t in (0.01, 0.03, 0.1, 0.3, 1.0)] + [labels - t * many for t in (0.1, 0.3)]
-        below = [Z for Z in below if np.mean(l.value(Z, labels)) <= level]
-        assert below and l.convex
-        assert all(np.linalg.norm(l.grad(Z, labels)) <= l.gradient_bound * np.sqrt(300) for Z in below)
-    assert loss(l.name) == l and hash(loss(l.name)) == hash(l) and pickle.loads(pickle.dumps(l)) == l
-    assert losses.known(l)
-
-
-@pytest.mark.parametrize("keyword", ["ce", "mse", "label_smoothing", "focal"])
-def test_the_packages_own_losses_keep_their_promises(keyword):
-    promises(makers()[keyword]())
-    assert losses.own(loss(keyword)) and makers()[keyword].__doc__
-
-
-def test_a_loss_in_a_file_keeps_them_too_and_is_found_by_name(contributed):
-    for name in ("huber(0.5)", "huber", "poly"):
-        promises(loss(name))
-        assert not losses.own(loss(name))
+def test_a_loss_in_a_file_is_found_by_name(contributed):
     assert names() == ["ce", "mse", "label_smoothing(0.1)", "focal(2)", "huber(1)", "poly"]
-    assert loss("poly") != loss("huber") and loss("huber(0.5)") != loss("huber(1)")
-
-
-def test_a_false_promise_is_seen(contributed):
-    huber = type(loss("huber"))
-    for wrong in ({"shift_invariant": True}, {"quadratic": True}, {"grad": lambda self, Z, Y: 1.01 * (Z - Y)}):
-        with pytest.raises(AssertionError):
-            promises(type("Wrong", (huber,), wrong)())
+    for name in ("huber(0.5)", "poly"):
+        assert losses.known(loss(name)) and not losses.own(loss(name)) and loss(name) == loss(loss(name).name)
+    assert loss("huber") == loss("huber(1)") != loss("huber(0.5)") and loss("poly") != loss("huber")
 
 
 @pytest.mark.parametrize(
@@ -185,15 +128,12 @@ def test_every_verb_takes_it_by_name(contributed, name):
 
 def test_it_runs_elsewhere_where_it_says_how(contributed):
     strict = pytest.importorskip("array_api_strict")
-    Z = 2 * normal(2, K, N)
-    for one in (*makers(), "huber(0.3)", "focal(0.5)"):
-        if one == "poly":
-            with pytest.raises(ValueError, match=r"loss='poly' runs on numpy only: it has no value_grad_on"):
-                loss(one).on(strict)
-            continue
-        found = loss(one).on(strict)(strict.asarray(Z), strict.asarray(Y))
-        for here, there in zip(loss(one).value_grad(Z, Y), found, strict=True):
-            np.testing.assert_allclose(np.asarray(there), here, rtol=1e-12, atol=1e-14)
+    Z, Y = np.diag([2.0, 1.0, 0.5])[None], np.eye(3)
+    found = loss("huber(0.3)").on(strict)(strict.asarray(Z), strict.asarray(Y))
+    for here, there in zip(loss("huber(0.3)").value_grad(Z, Y), found, strict=True):
+        np.testing.assert_allclose(np.asarray(there), here, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"loss='poly' runs on numpy only: it has no value_grad_on"):
+        loss("poly").on(strict)
 
 
 def test_the_command_line_takes_it_and_lists_it(contributed, capsys):

@@ -70,7 +70,8 @@ class Members(SphinxDirective):
         lines = [".. list-table::", "   :widths: auto", "   :class: names", ""]
         for name, member in getattr(importlib.import_module(module), family).members().items():
             colour = getattr(member, "colour", "")
-            lines += [f"   * - ``{name}``", f"     - {docstrings.guarded(docstrings.escaped(member.doc))}"]
+            said = getattr(member, "doc", None) or public_names.summary(getattr(member, "make", member))
+            lines += [f"   * - ``{name}``", f"     - {docstrings.guarded(docstrings.escaped(said))}"]
             lines += [f"     - ``{colour}``"] if colour else []
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=False)
 
