@@ -274,7 +274,7 @@ def from_matrix(
     if Z.shape == (K, N):
         means = Z @ (problem.samples.Y.T / problem.counts)
         if collapse is None:
-            collapse = np.linalg.norm(Z - means[:, problem.labels]) <= rel_tol * np.linalg.norm(Z)
+            collapse = bool(np.linalg.norm(Z - means[:, problem.labels]) <= rel_tol * np.linalg.norm(Z))
         Z = means * roots if collapse else Z
     else:
         Z = Z * roots

@@ -8,6 +8,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ class Problem:
     @property
     def lams(self) -> tuple[float, ...]:
         """(lam of H_1, W_1, ..., W_L)."""
-        return (self.lam,) * self.D if isinstance(self.lam, float) else self.lam
+        return self.lam if isinstance(self.lam, tuple) else (self.lam,) * self.D
 
     @property
     def Lam(self) -> float:
@@ -229,9 +230,8 @@ class Problem:
 
     def to_dict(self) -> dict:
         """A JSON-able description; losses and activations by name, a user's own `NAME` as `user's NAME`."""
-        n, d = self.n if self.balanced else list(self.n), self.d if isinstance(self.d, int) else list(self.d)
+        n, d, lam = (list(one) if isinstance(one, tuple) else one for one in (self.n, self.d, self.lam))
         sizes = {"K": self.K, "n": n, "d": d, "L": self.L}
-        lam = self.lam if isinstance(self.lam, float) else list(self.lam)
         return {**sizes, "lam": lam, "loss": _name(self.loss), "activation": _name(self.activation), "bias": self.bias}
 
     @staticmethod
@@ -243,7 +243,8 @@ class Problem:
             arguments.choice("problem field", key, known)
         if "K" not in description:
             raise ValueError(f"problem must have the field K; it has {', '.join(sorted(description)) or 'none'}.")
-        return Problem(**{key: tuple(v) if isinstance(v, list) else v for key, v in description.items()})
+        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in description.items()}
+        return Problem(**given)
 
     def __repr__(self) -> str:
         names = ["H_1", *(f"W_{l}" for l in range(1, self.L + 1))]
@@ -282,7 +283,7 @@ def _name(thing: Loss | Activation) -> str:
         return thing.name
 
 
-def _short(values: Sequence, most: int = 8) -> str:
+def _short(values: Any, most: int = 8) -> str:
     shown = ", ".join(map(str, values[:most]))
     return f"({shown}{', ...' if len(values) > most else ''})"
 

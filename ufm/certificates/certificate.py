@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ufm.certificates.check import Checked, Rejected
 from ufm.certificates.check import check as _check
@@ -175,13 +176,13 @@ def _read(entry: Fields) -> Certificate:
         if name not in known:
             entry.refuse(name, "is no field of a certificate")
     entry.take("kind", lambda kind: families.choice("kind", kind, kinds()))
-    words = {
+    words: dict[str, Any] = {
         name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
     }
     trusts = entry.listed("trusts") if "trusts" in entry.values else []
     if not all(isinstance(text, str) for text in trusts):
         entry.refuse("trusts", "must be texts")
-    tables = {name: entry.table(name) for name in ("data", "versions")}
+    tables: dict[str, Any] = {name: entry.table(name) for name in ("data", "versions")}
     return Certificate(
         **words,
         **tables,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ufm.certificates.certificate import Certificate, conclude, refused
 from ufm.certificates.check import Checked, Rejected
@@ -54,7 +55,7 @@ def three_classes(problem: Problem, lam: Exact = None, limit: int = LIMIT, progr
 def candidate(model: Model) -> tuple[str, str]:
     """(the lower of dnc and zero, why it is no global minimum: the losses, where `blocks(2,1)` is proved to cost less;
     else empty)."""
-    losses = {"zero": enclose(model, "zero").loss}
+    losses: dict[str, Any] = {"zero": enclose(model, "zero").loss}
     for name in ("dnc", "blocks(2,1)"):
         try:
             losses[name] = enclose(model, name).loss

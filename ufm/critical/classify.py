@@ -57,7 +57,7 @@ def classify(
     point.problem.needs_ridge("classify")
     tolerances = {"gradient": grad_tol, "eigenvalue": SYMMETRIC if eig_tol is None else eig_tol}
     decreed = eig_tol is not None
-    if point.problem.linear:
+    if isinstance(point, LogitPoint) or point.problem.linear:  # a LogitPoint belongs to a linear model
         return classify_linear(point, tolerances, decreed, extremes)
     restarts, noise = arguments.integer("restarts", restarts, 0), arguments.positive("noise", noise)
     return classify_nonlinear(point, tolerances, decreed, restarts, noise, rng)

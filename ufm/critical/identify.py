@@ -169,7 +169,7 @@ def identify(
     return Identity(name, rank, distance, scales, given.within, given.collapse, members, tol, given)
 
 
-def _named(given: Given, tol: float):
+def _named(given: Given, tol: float) -> tuple[str, int, float | None, tuple, tuple]:
     """(name, rank, distance, scales, members): the order of the module."""
     if given.rank == 0 or (given.rank is None and given.norm <= 1e-9):
         return "zero", 0, given.norm, (), ()
@@ -180,22 +180,16 @@ def _named(given: Given, tol: float):
     if fits:
         fit = min(fits, key=lambda fit: fit.distance + 0.05 * tol * len(fit.scales))
         return fit.name, rank, fit.distance, fit.scales, fit.members
-    if given.critical and rank and decouples(given.problem) and (found := _mode(given, rank)):
-        return found
+    if given.critical and rank and given.problem is not None and decouples(given.problem):
+        spectrum = np.linalg.svd(given.M * np.sqrt(given.counts), compute_uv=False)[:rank]
+        if (found := mode_name(given.problem, spectrum)) is not None:  # rotations of the logits are symmetries here
+            return found[0], rank, found[1], (), ()
     shape = given.M if given.rank is None else evened(given.M, rank)
     name, distance = _code(shape, tol, given.rank) or (f"unnamed(rank={rank})", None)
-    uneven = next(
-        (fit for fit in proper if fit.free is not None and fit.free[0] <= reach), None
-    )  # simplices of one size and several scales
-    return name, rank, distance, *((uneven.free[1], uneven.members) if uneven else ((), ()))
-
-
-def _mode(given: Given, rank: int):
-    """The name of a critical point where singular modes decouple, known by its spectrum: rotations of the logits are
-    symmetries there."""
-    spectrum = np.linalg.svd(given.M * np.sqrt(given.counts), compute_uv=False)[:rank]
-    found = mode_name(given.problem, spectrum)
-    return found and (found[0], rank, found[1], (), ())
+    for fit in proper:  # simplices of one size and several scales
+        if fit.free is not None and fit.free[0] <= reach:
+            return name, rank, distance, fit.free[1], fit.members
+    return name, rank, distance, (), ()
 
 
 def _code(M: np.ndarray, tol: float, rank: int | None) -> tuple[str, float] | None:

@@ -89,8 +89,8 @@ def flatness(point: PointLike, *, grad_tol: float = 1e-6) -> Flatness:
     size = float(np.max(np.abs(v)))
     zero = _zero_level(parts, size)
     norms = float(m @ v), size, float(np.sqrt(m @ v**2)), float(m @ np.abs(v))
-    counts = np.sum(m), np.sum(m[v < -zero]), np.sum(m[np.abs(v) <= zero])
-    return Flatness(*norms, *map(int, counts), zero)
+    counts = int(np.sum(m)), int(np.sum(m[v < -zero])), int(np.sum(m[np.abs(v) <= zero]))
+    return Flatness(*norms, *counts, zero)
 
 
 def solution_dimension(point: PointLike, *, check: bool = False, grad_tol: float = 1e-6) -> int:
@@ -161,12 +161,12 @@ def _critical(point, grad_tol: float) -> Dense | Split:
         raise ValueError(f"the splitting of the Hessian needs {model}.")
     logit = point.to_logits(rel_tol=1e-9) if isinstance(point, FactorPoint) else point
     stratum, split = Stratum(logit), Split.of(logit)
-    exact = split is not None and split.deviation <= EXACT
-    below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, split if exact else stratum)
+    exact = split if split is not None and split.deviation <= EXACT else None
+    below, norm = critical_below(stratum.ridge_norm, grad_tol), _grad_norm(point, exact or stratum)
     if norm > below + (0.0 if exact else stratum.rounding):
         why = f"its gradient norm is {norm:.2e}, above {below:.2e} (grad_tol={grad_tol:g} of the ridge's)"
         raise ValueError(f"the point is not critical: {why}.")
-    if exact or (split is not None and core_size(logit) > CORE_LIMIT):
+    if split is not None and (exact or core_size(logit) > CORE_LIMIT):
         return split
     if core_size(logit) > CORE_LIMIT:
         more = f"more than {CORE_LIMIT}, and no class symmetry splits it; see classify"

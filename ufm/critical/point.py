@@ -49,7 +49,14 @@ class CriticalPoint(ByContent):
 
     @staticmethod
     def signed(
-        point, fun: float, grad_norm: float, rank: int, index: tuple[int, int], nullity: int, symmetry: int, **more: Any
+        point: FactorPoint | LogitPoint,
+        fun: float,
+        grad_norm: float,
+        rank: int,
+        index: tuple[int, int],
+        nullity: int,
+        symmetry: int,
+        **more: Any,
     ) -> CriticalPoint:
         """A point with the two ends of its index, its zeros, and how many of these symmetry explains; its status."""
         low, high = index
@@ -62,8 +69,8 @@ class CriticalPoint(ByContent):
     @staticmethod
     def unsigned(
         point: FactorPoint | LogitPoint,
-        fun: float | None,
-        grad_norm: float | None,
+        fun: Any,
+        grad_norm: Any,
         rank: int | None,
         *,
         status: str,
@@ -112,9 +119,8 @@ class Signature:
 
     def to_dict(self) -> dict:
         """The fields of a point's JSON: an open index is null, and `index_range` its two ends."""
-        exact = self.index_range is not None and self.index_range[0] == self.index_range[1]
-        index = self.index_range[0] if exact else None
         ends = None if self.index_range is None else list(self.index_range)
+        index = ends[0] if ends is not None and ends[0] == ends[1] else None
         return {"index": index, "index_range": ends, "nullity": self.zeros, "nullity_symmetry": self.by_symmetry}
 
 

@@ -108,7 +108,7 @@ def _prove(table: Landscape) -> tuple[Certificate, ...]:
         return ()
     problem = table.problem
     named = {row.name for row in (best, *others) if STRUCTURE in row.how and by_name(row.name, problem)}
-    side = {row.name: row.name if row.name in named else row.point for row in (best, *others)}
+    side: dict[str, Any] = {row.name: row.name if row.name in named else row.point for row in (best, *others)}
     return tuple(order(side[best.name], side[row.name], problem) for row in others)
 
 

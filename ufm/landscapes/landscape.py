@@ -16,6 +16,7 @@ from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column
 from ufm.numerics.words import named_arguments
+from ufm.points import logit_point_of
 from ufm.problem import Problem
 from ufm.structures.modes import decouples, explain
 
@@ -71,7 +72,10 @@ def landscape(
 
 
 def _table(problem: Problem, found: Gathering, began: float, **said) -> Landscape:
-    rows = tuple(replace(row, more={**row.more, "group_order": group_order(row.point)}) for row in found.rows())
+    rows = tuple(
+        replace(row, more={**row.more, "group_order": group_order(logit_point_of("point", row))})
+        for row in found.rows()
+    )
     return Landscape(problem, rows, ATLAS, interrupted=found.interrupted, seconds=time.perf_counter() - began, **said)
 
 

@@ -80,7 +80,7 @@ class Landscape(ByContent, Listed):
     interrupted: str = ""
     lower_bound: float | None = None
     certificates: tuple = ()
-    runs: object = None
+    runs: Any = None
     note: str = field(default="", compare=False)
 
     # what is in it

@@ -85,7 +85,7 @@ def _of_point(point: FactorPoint | LogitPoint, *given, gap: float, rank: int | N
     return _layers(features, "labels", point.problem.labels, weights, point.b, gap, rank)
 
 
-def _either(name: str, value, other: str, second) -> tuple[str, object]:
+def _either(name: str, value, other: str, second) -> tuple[str, Any]:
     """(the name used, its value) of an argument with two names."""
     if value is not None and second is not None:
         raise ValueError(f"{name} and {other} are two names of one argument; give only one of them.")

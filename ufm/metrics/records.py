@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import plain
@@ -88,7 +89,7 @@ class LayerCollapse(ByContent, Shown):
     names: tuple[str, ...]
     layers: tuple[Collapse, ...]
     dnc3: tuple[float | None, ...]
-    identity: object | None
+    identity: Any
 
     @property
     def dnc1(self) -> tuple[float, ...]:

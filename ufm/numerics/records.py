@@ -7,9 +7,10 @@ import hashlib
 import io
 import json
 import math
+from typing import Any
 
 
-def plain(value):
+def plain(value) -> Any:
     """The value as JSON can say it: text keys, lists, plain numbers; NaN and infinities become None.
 
     >>> plain({1: (2, float("nan"))})

@@ -60,7 +60,7 @@ class Network(ByContent, Shown):
         """Names of the minima, made distinct by #2, #3, ..."""
         result: list[str] = []
         for p in self.minima:
-            result.append(free_name(p.name, set(result)))
+            result.append(free_name(p.name or "unnamed", set(result)))
         return result
 
     def tree(self) -> Tree:
@@ -77,7 +77,7 @@ class Network(ByContent, Shown):
 
     def shown(self) -> list:
         names = self.names
-        width = max(map(len, [*names, *(p.name for p in self.saddles), "minimum"]))
+        width = max(map(len, [*names, *(p.name or "unnamed" for p in self.saddles), "minimum"]))
         minima = [(name, p.rank, p.fun) for name, p in zip(names, self.minima, strict=True)]
         ends = (" -- ".join(names[i] for i in pair) for pair in self.ends)
         saddles = [(p.name, p.rank, p.fun, joined) for p, joined in zip(self.saddles, ends, strict=True)]

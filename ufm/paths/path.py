@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,8 @@ class Path(ByContent):
         return from_matrix(problem, self.points[i], rel_tol=1e-9, collapse=True)
 
     def to_dict(self) -> dict:
-        top = {"name": self.top.name, **self.top.signature.to_dict(), "rank": self.top.rank} if self.refined else None
+        top = self.top if isinstance(self.top, CriticalPoint) else None
+        top = None if top is None else {"name": top.name, **top.signature.to_dict(), "rank": top.rank}
         arrays = {"t": self.t.tolist(), "fun": self.fun.tolist()}
         lists = {"names": list(self.names), "permutation": list(self.permutation), "top": top, "rng": self.rng}
         return picked(self, "kind barrier converged residual message steps refined top_fun") | arrays | lists
@@ -151,14 +153,13 @@ def path(
     lines = _lines(objective, a, options, "straight" if kind == "string" else kind, images)
     if kind != "string":
         return replace(lines[0], rng=seed_record(seed))
-    best = None
+    strings: list[Path] = []
     for line in _distinct(lines)[:3]:
         other = permuted(b, np.array(line.permutation))
-        found = _string(objective, a, other, line, images, rel_tol, max_steps, climb, draw, progress)
-        best = found if best is None or found.barrier < best.barrier else best
-        if "interrupted" in found.message:
+        strings.append(_string(objective, a, other, line, images, rel_tol, max_steps, climb, draw, progress))
+        if "interrupted" in strings[-1].message:
             break
-    return replace(best, rng=seed_record(seed))
+    return replace(min(strings, key=lambda string: string.barrier), rng=seed_record(seed))
 
 
 def permuted(point: LogitPoint, q) -> LogitPoint:
@@ -221,7 +222,7 @@ def _balanced(objective: FactorObjective, a: LogitPoint, b: LogitPoint, q, image
     def at(t):
         return a.matrix() + np.multiply.outer(t, b.matrix() - a.matrix())
 
-    def bias(t):
+    def bias(t) -> Any:
         return None if a.b is None else a.b + np.multiply.outer(t, b.b - a.b)
 
     def fun(t):
@@ -247,7 +248,7 @@ def schatten_value(problem: Problem, Z, b=None, tol: float = 1e-12):
     s = np.linalg.svd(Z, compute_uv=False)
     kept = s > tol * s[..., :1]
     penalty = np.sum(np.where(kept, schatten(problem).phi(np.where(kept, s, 1.0)), 0.0), axis=-1)
-    ridge = 0.0 if b is None else 0.5 * problem.bias * np.sum(b * b, axis=-1)
+    ridge = 0.0 if b is None else 0.5 * (problem.bias or 0.0) * np.sum(b * b, axis=-1)
     return Fit.of(problem, True).value(Z, b) + penalty + ridge
 
 
@@ -262,7 +263,7 @@ def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, dra
             while True:
                 state.run(max_steps, bar)
                 top = state.refine()
-                if top is None or top.index_range[0] <= 1 or shaken == 5 or state.steps >= max_steps:
+                if top is None or (top.index_range or (0, 0))[0] <= 1 or shaken == 5 or state.steps >= max_steps:
                     break
                 shaken += 1
                 state.shake(draw)

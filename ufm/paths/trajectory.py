@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import quadratic_assignment
@@ -36,7 +37,7 @@ from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column, Shown
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum
-from ufm.points import LogitPoint, PointLike, logit_point_of
+from ufm.points import PointLike, logit_point_of
 from ufm.problem import Problem
 from ufm.solvers.result import Result, Trace
 
@@ -248,7 +249,7 @@ def _class_means(M, problem: Problem | None, labels) -> np.ndarray:
     return M @ (member / member.sum(axis=0))
 
 
-def _points(points, problem: Problem | None, K: int) -> dict[str, CriticalPoint | LogitPoint]:
+def _points(points, problem: Problem | None, K: int) -> dict[str, Any]:
     """{name: point} from whatever was given; names are made distinct."""
     if points is None:
         if problem is None:
@@ -260,7 +261,7 @@ def _points(points, problem: Problem | None, K: int) -> dict[str, CriticalPoint 
         items = list(points.items())
     else:
         items = [(getattr(p, "name", None), p) for p in points]
-    result: dict[str, CriticalPoint | LogitPoint] = {}
+    result: dict[str, Any] = {}
     for name, p in items:
         p = getattr(p, "critical", p)
         logits = logit_point_of("points", p)
@@ -445,6 +446,6 @@ def _raises_rank(critical: CriticalPoint) -> bool:
     problem, inner = point.problem, Stratum(point).G_perp
     if problem.D != 2 or problem.widths[0] <= point.rank or not inner.size:
         return False
-    sigma = float(np.linalg.norm(inner, 2))
+    sigma, lowest = float(np.linalg.norm(inner, 2)), critical.lowest
     leaving = np.linalg.eigvalsh(coupling(problem, sigma))[0]
-    return bool(abs(leaving - critical.lowest) <= 1e-9 * abs(critical.lowest))
+    return lowest is not None and bool(abs(leaving - lowest) <= 1e-9 * abs(lowest))

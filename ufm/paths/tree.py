@@ -25,7 +25,8 @@ class Node:
     children: tuple[Node, ...] = ()
 
     def leaves(self) -> list[Node]:
-        found, todo = [], [self]
+        found: list[Node] = []
+        todo: list[Node] = [self]
         while todo:
             node = todo.pop()
             todo += node.children[::-1]
@@ -91,7 +92,7 @@ def disconnectivity(minima: Arrays, saddles: Arrays, ends: Arrays) -> Tree:
     Raises ValueError for wrong shapes, indices outside 0..M-1, and saddles below one of their minima. Source: becker97.
     """
     minima, saddles = arguments.array("minima", minima, ndim=1), arguments.array("saddles", saddles, ndim=1)
-    raw = arguments.array("ends", np.reshape(ends, (0, 2)) if len(ends) == 0 else ends, shape=(len(saddles), 2))
+    raw = arguments.array("ends", np.reshape(ends, (0, 2)) if np.size(ends) == 0 else ends, shape=(len(saddles), 2))
     ends = raw.astype(int)
     if np.any(ends != raw) or np.any(ends < 0) or np.any(ends >= len(minima)):
         raise ValueError(f"ends must be numbers of minima, 0..{len(minima) - 1}; got {raw.tolist()}.")
@@ -144,10 +145,10 @@ def _nodes(minima, saddles, forest) -> tuple[Node, ...]:
     lowest = {i: (float(e), i) for i, e in enumerate(minima)}
     for name, (_, children) in forest.items():
         lowest[name] = min(lowest[c] for c in children)
-        children.sort(key=lowest.get)
+        children.sort(key=lowest.__getitem__)
     inner = {c for _, children in forest.values() for c in children}
     roots = [name for name in lowest if name not in inner and (name < len(minima) or name in forest)]
-    roots = sorted(roots, key=lowest.get)
+    roots = sorted(roots, key=lowest.__getitem__)
     todo, position, count = roots[::-1], {}, dict.fromkeys(range(len(minima)), 1)
     while todo:
         name = todo.pop()

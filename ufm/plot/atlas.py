@@ -26,7 +26,7 @@ def landscape(atlas: Landscape, ax: Axes | None = None, names: int = 8) -> Axes:
             ax.plot(p.index_range[0], p.fun, "o", ms=4 + 1.2 * p.rank**0.8, mfc=face, mec=tint, alpha=0.85, ls="")
         _label(ax, [p for p in points if p.status == "local minimum"][:names], points)
         ax.set(xlabel="index", ylabel="F", title=f"{len(atlas)} critical points, {len(atlas.minima)} local minima")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         return ax
 
 

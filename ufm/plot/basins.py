@@ -68,7 +68,7 @@ def census(found: Census, ax: Axes | None = None, by: str = "name", kind: str = 
                 ax.errorbar(x, values[:, 0], yerr=_reach(values), marker="o", ms=4, lw=1.2, capsize=2, **look)
         if not numeric:
             ax.set_xticks(x, [f"{v:.4g}" if isinstance(v, float) else str(v) for v in found.values])
-        elif min(x) > 0 and max(x) > 20 * min(x):
+        elif np.min(x) > 0 and np.max(x) > 20 * np.min(x):
             ax.set_xscale("log")
         label = {"lam": "$\\lambda$", "d": "$d$"}.get(found.over, found.over)
         ax.set(ylim=(0, 1), ylabel="share of starts", xlabel=label)

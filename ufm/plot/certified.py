@@ -37,7 +37,7 @@ def certified_phases(diagram: CertifiedPhases, ax: Axes | None = None) -> Axes:
         ends = [c.lam_low for c in diagram.cells] + [c.lam_high for c in diagram.cells] or [1e-4, 1e-1]
         height = min(ends), max(ends)
         ax.set(yscale="log", xlim=(-0.7, max(place.values()) + 0.7), ylim=height, xlabel="$K$", ylabel="$\\lambda$")
-        ax.set_xticks(list(place.values()), [K for _, K in columns])
+        ax.set_xticks(list(place.values()), [str(K) for _, K in columns])
         ax.tick_params(axis="x", length=0)
         for L in diagram.Ls:
             spots = [place[L, K] for K in diagram.Ks]

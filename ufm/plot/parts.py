@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,20 +25,21 @@ def losses(runs: Iterable[Result], comparison: Landscape | None = None, ax: Axes
     with house_style():
         ax = new_axes(ax, figsize=(5, 3.4))
         runs = [run for run in (runs if np.iterable(runs) else [runs]) if run.trace is not None and len(run.trace)]
+        traces: list[Any] = [run.trace for run in runs]
         drawn = _lines(comparison, lines) if comparison else []
-        for run in runs:
-            ax.plot(np.array(run.trace.nit) + 1, run.trace.fun, color=_end_colour(run, comparison), lw=1, alpha=0.7)
+        for run, trace in zip(runs, traces, strict=True):
+            ax.plot(np.array(trace.nit) + 1, trace.fun, color=_end_colour(run, comparison), lw=1, alpha=0.7)
         for p in drawn:
             ax.axhline(p.fun, color=colour(p.name), ls="--" if p.status == "strict saddle" else "-", lw=1, alpha=0.9)
-        last = max((run.trace.nit[-1] + 1 for run in runs), default=1)
+        last = max((trace.nit[-1] + 1 for trace in traces), default=1)
         _spread_labels(ax, [(p.fun, p.name, colour(p.name)) for p in drawn], last)
         ax.set(xscale="log", xlabel="step", ylabel="F")
-        top = [run.trace.fun[0] for run in runs] + [p.fun for p in drawn]
+        top = [trace.fun[0] for trace in traces] + [p.fun for p in drawn]
         if drawn and top:
             low, high = min(p.fun for p in drawn), max(p.fun for p in drawn)
             roof = min(max(top), high + 1.5 * (high - low or high))
             ax.set_ylim(low - 0.25 * (high - low or low), roof)
-            curves = [zip(run.trace.nit, run.trace.fun, strict=True) for run in runs]
+            curves = [zip(trace.nit, trace.fun, strict=True) for trace in traces]
             seen = [nit + 1 for curve in curves for nit, fun in curve if fun <= roof]
             if seen and last > 10:
                 ax.set_xlim(max(1.0, min(seen) / 2), last)

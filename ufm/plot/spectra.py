@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def hessian_spectra(points: Mapping[str, PointLike], ax: Axes | None = None, floor: float = 1e-9) -> Axes:
+def hessian_spectra(points: Mapping[str, PointLike], ax: Axes | None = None, floor: float = 1e-9) -> Any:
     """Multiplicity (up, log) against eigenvalue (across) of the Hessian in all parameters, one row of stems per point.
 
     points: {name: point or what holds one}, critical ones. Eigenvalues below `floor` times the largest are drawn at

@@ -13,7 +13,7 @@ from ufm.structures.structure import STRUCTURES, structure_of
 UNNAMED = "#000000"
 """The colour of what has no name."""
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
     "pdf.fonttype": 42,
@@ -35,7 +35,7 @@ def colours() -> dict[str, str]:
 def colour(name: str | None) -> str:
     """The colour of a structure's name; `blocks(6,2,2)`, `dnc(small)` and `pairs#2` take that of their structure."""
     structure = structure_of(name)
-    return structure.colour if structure else UNNAMED
+    return (structure and structure.colour) or UNNAMED
 
 
 def __getattr__(name: str):

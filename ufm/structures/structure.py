@@ -130,7 +130,7 @@ def _points(structure: Structure, problem: Problem) -> tuple[tuple[str, LogitPoi
             point = make()
         except ValueError:
             continue
-        found += [(name, point)] if point.rank else []
+        found += [(name, point)] if isinstance(point, LogitPoint) and point.rank else []
     return tuple(found)
 
 
@@ -142,7 +142,7 @@ def _made(name: str, make: Maker, problem: Problem) -> Point:
     point = make()
     if not isinstance(point, (LogitPoint, FactorPoint)) or point.problem != problem:
         raise ValueError(f"{name}: its maker must return a point of the problem it was given; got {point!r}.")
-    return point.to_logits(tol=1e-9) if problem.linear and isinstance(point, FactorPoint) else point
+    return point.to_logits(rel_tol=1e-9) if problem.linear and isinstance(point, FactorPoint) else point
 
 
 def _kind(problem: Problem) -> str:

@@ -71,8 +71,8 @@ class Sweep(ByContent, Listed):
     def to_parquet(self, path: FileName) -> None:
         """Write the table as parquet. ImportError naming pyarrow where it is missing."""
         try:
-            import pyarrow
-            import pyarrow.parquet
+            import pyarrow  # pyright: ignore[reportMissingImports]
+            import pyarrow.parquet  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise install.missing("parquet", "pyarrow") from None
         from ufm.numerics.files import write_atomically
@@ -87,7 +87,7 @@ class Sweep(ByContent, Listed):
         ImportError naming xarray where it is missing; ValueError for rows read without their spec.
         """
         try:
-            import xarray
+            import xarray  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise install.missing("to_xarray", "xarray") from None
         import numpy as np
