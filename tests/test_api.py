@@ -132,7 +132,7 @@ def _unhinted(call):
 
 def test_every_public_name_has_type_hints():
     found = dict(_hinted())
-    bare = {where: m for where, call in found.items() if (m := _unhinted(call)) and ".solvers." not in call.__module__}
+    bare = {where: m for where, call in found.items() if (m := _unhinted(call))}
     assert len(found) > 400 and bare == {}
 
 
@@ -167,6 +167,7 @@ DATA = Data.from_arrays(ROWS, WHICH)
         (lambda: from_matrix(SMALL, np.eye(3), tol=1e-9), "'tol' is now 'rel_tol'"),
         (lambda: clarke(ufm.structures.relu_dnc(RELU), tol=1e-9), "'tol' is now 'rel_tol'"),
         (lambda: clarke(ufm.structures.relu_dnc(RELU)).tol, "tol is now rel_tol"),
+        (lambda: ufm.multistart(SMALL, 2, 0).distinct(tol=1e-9), "'tol' is now 'match'"),
         (lambda: DATA.whitened(tol=1e-9), "'tol' is now 'rel_tol'"),
         (lambda: Data.from_arrays(X=ROWS, y=WHICH), "'X' is now 'features'"),
         (lambda: networks.class_means(Z=ROWS.T, y=WHICH), "'y' is now 'labels'"),

@@ -9,6 +9,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +156,7 @@ class FactorObjective:
         Z = products.product(factors) if self.problem.linear else self.forward(factors)[0]
         return self.fit.value(Z, b) + 0.5 * np.sum(self.ridge * x * x, axis=-1)
 
-    def value_grad(self, x, weight=None, buffers=(None, None)):
+    def value_grad(self, x, weight=None, buffers=(None, None)) -> tuple[Any, Any]:
         """(F, gradient), shapes (...) and (..., size); `weight`, (M,) or (..., M), replaces the columns' weights
         (mini-batches), buffers as in `parts`."""
         if x.shape[-1] != self.size:
@@ -192,7 +193,7 @@ class FactorObjective:
             grad += penalty
         return value, penalty, grad
 
-    def grad(self, x):
+    def grad(self, x) -> Any:
         return self.value_grad(x)[1]
 
     def hvp(self, x, v):

@@ -17,7 +17,8 @@ methods whose steps are combinations of gradients (`spans`):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 
 
 def descend(
-    objective: FactorObjective, X, method: Descent, tol: float, draws, ended, tick=lambda *_: None, watch=None
+    objective: FactorObjective,
+    X: np.ndarray,
+    method: Descent,
+    tol: float,
+    draws: Any,
+    ended: Any,
+    tick: Any = lambda *_: None,
+    watch: Callable | None = None,
 ) -> None:
     """Run every row of X (B, size) until `stationary.halts` (full batch), divergence or its last step.
 
@@ -130,14 +138,14 @@ def narrow(objective: FactorObjective, X):
 
 def gradient_flow(
     objective: FactorObjective,
-    x,
+    x: np.ndarray,
     tol: float,
     time: float = 1e4,
     integrator: str = "RK45",
     rtol: float = 1e-6,
     atol: float = 1e-9,
-    watch=None,
-):
+    watch: Callable | None = None,
+) -> tuple:
     """(x, steps, evaluations, Reason) of dx/dt = -grad F(x) at the given time or where `stationary.halts`.
 
     F falls along the exact flow; `rtol`, `atol` bound the integrator's local error. `watch(steps, fun, grad, x)` sees

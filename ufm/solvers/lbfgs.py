@@ -16,7 +16,9 @@ Source: nocedal06 (two-loop recursion, Wolfe conditions), hager05 (approximate W
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -172,14 +174,14 @@ class Pool:
 
 def lbfgs(
     objective: FactorObjective,
-    X,
+    X: np.ndarray,
     tol: float,
     max_steps: int,
     pairs: int,
-    ended,
-    offer=None,
-    tick=lambda *_: None,
-    watch=None,
+    ended: Any,
+    offer: Any = None,
+    tick: Any = lambda *_: None,
+    watch: Callable | None = None,
 ) -> None:
     """Run every row of X (B, size) to its end.
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from ufm.numerics import arguments
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.hints import Rng
 from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.points import held_point
+from ufm.points import PointLike, held_point
 from ufm.problem import Problem
 from ufm.solvers.methods.method import method_of
 from ufm.solvers.result import Result, Status
 from ufm.solvers.runner import Job
-from ufm.solvers.starts import check_start, objective_in, space_of, start_of
+from ufm.solvers.starts import Start, check_start, objective_in, space_of, start_of
 
 
 @renamed(memory="pairs")
@@ -23,16 +26,16 @@ from ufm.solvers.starts import check_start, objective_in, space_of, start_of
 @own_numpy_state
 def minimize(
     problem: Problem,
-    start=None,
+    start: PointLike | Start | None = None,
     method: str = "lbfgs",
-    rng=None,
+    rng: Rng = None,
     tol: float = 1e-12,
-    callback=None,
+    callback: Callable | None = None,
     *,
     space: str | None = None,
     trace: int = 0,
     progress: bool | None = None,
-    **settings,
+    **settings: Any,
 ) -> Result:
     """A critical point of F(W_L, ..., W_1, H_1) = g(Z) + sum_l (lam_l/2)||A_l||^2 downhill of a start.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
+from ufm.numerics.hints import Rng
 from ufm.numerics.renamed import renamed
 from ufm.numerics.seeds import seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
@@ -21,7 +23,7 @@ from ufm.solvers.result import Result
 class Multistart(ByContent, Shown):
     """Results in the order of their starts. `best` is the lowest found: a sample, not a proof.
 
-    `distinct(tol)` groups converged values. Ctrl-C keeps what was finished and the point then reached.
+    `distinct(match)` groups converged values. Ctrl-C keeps what was finished and the point then reached.
     """
 
     results: tuple[Result, ...]
@@ -41,11 +43,12 @@ class Multistart(ByContent, Shown):
         """How many starts ended by themselves: all but the one that Ctrl-C cut, whose point is the last result then."""
         return sum(not r.interrupted for r in self.results)
 
-    def distinct(self, tol: float = 1e-9) -> list[tuple[float, int]]:
-        """(value, hits) of converged results, ascending; values closer than tol are one."""
+    @renamed(tol="match")
+    def distinct(self, match: float = 1e-9) -> list[tuple[float, int]]:
+        """(value, hits) of converged results, ascending; values closer than `match` are one."""
         groups: list[list] = []
         for fun in sorted(r.fun for r in self.results if r.success):
-            if groups and fun - groups[-1][0] <= tol:
+            if groups and fun - groups[-1][0] <= match:
                 groups[-1][1] += 1
             else:
                 groups.append([fun, 1])
@@ -71,12 +74,12 @@ class Multistart(ByContent, Shown):
 def multistart(
     problem: Problem,
     starts: int = 100,
-    rng=None,
+    rng: Rng = None,
     method: str = "lbfgs",
     *,
     widths: Sequence[int] | None = None,
     progress: bool | None = None,
-    **options,
+    **options: Any,
 ) -> Multistart:
     """`starts` independent runs of `minimize` from random starts; the lowest is the lowest found, no more.
 

@@ -9,6 +9,8 @@ each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, minres
@@ -28,8 +30,13 @@ scaled_hessian = Stratum.scaled_hessian
 
 
 def newton_on_stratum(
-    point: LogitPoint, tol: float = 1e-12, max_steps: int = 50, watch=None, to_minimum: bool = False, drop: bool = True
-):
+    point: LogitPoint,
+    tol: float = 1e-12,
+    max_steps: int = 50,
+    watch: Callable | None = None,
+    to_minimum: bool = False,
+    drop: bool = True,
+) -> tuple[Stratum, int, Reason]:
     """(Stratum at the end, steps, Reason): Newton for critical points of F_r from a LogitPoint.
 
     Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate and ends the run with
@@ -152,8 +159,13 @@ def _without_dying_modes(here: Stratum) -> Stratum | None:
 
 
 def newton_on_factors(
-    objective: FactorObjective, x, tol: float = 1e-12, max_steps: int = 50, limit: int = 2000, watch=None
-):
+    objective: FactorObjective,
+    x: np.ndarray,
+    tol: float = 1e-12,
+    max_steps: int = 50,
+    limit: int = 2000,
+    watch: Callable | None = None,
+) -> tuple[np.ndarray, int, Reason]:
     """(x, steps, Reason): Newton in factor space with a dense Hessian, zero modes projected out.
 
     Declines, saying so, when the problem has more than `limit` coordinates.

@@ -76,7 +76,7 @@ class Trace(ByContent):
     grad_norm: list[float] = field(default_factory=list)
     logits: list[np.ndarray] = field(default_factory=list)
 
-    def record(self, nit: int, fun: float, grad_norm: float, logits=None) -> None:
+    def record(self, nit: int, fun: float, grad_norm: float, logits: np.ndarray | None = None) -> None:
         self.nit.append(int(nit))
         self.fun.append(float(fun))
         self.grad_norm.append(float(grad_norm))
@@ -152,7 +152,7 @@ class Result(ByContent):
         return self.status is Status.INTERRUPTED
 
     @property
-    def problem(self):
+    def problem(self) -> Problem:
         return self.point.problem
 
     def require(self) -> Result:
@@ -290,7 +290,7 @@ class BatchResult(ByContent):
         )
 
 
-def class_logits(objective: FactorObjective, X) -> np.ndarray:
+def class_logits(objective: FactorObjective, X: np.ndarray) -> np.ndarray:
     """Mean logits of every class with the bias, (..., K, K), of flat vectors X (..., size) on the host."""
     problem, Z = objective.problem, objective.logits(X) * objective.fit.columns.scale
     Z = Z if objective.collapsed else Z @ (problem.samples.Y.T / problem.counts)

@@ -23,7 +23,7 @@ def find_saddle(
     max_steps: int = 150,
     radius: float = 0.3,
     ceiling: float = np.inf,
-):
+) -> tuple[Stratum, int, Reason]:
     """(Stratum at the end, steps, Reason) of a search for a critical point of F_r of the given index from a
     LogitPoint.
 

@@ -5,18 +5,23 @@ A start is a function (objective, generator) -> x on the objective's own factors
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.arrays import NUMPY, Arrays
 from ufm.numerics.spectra import thin_svd
 from ufm.objectives.factors import FactorObjective
-from ufm.points import FactorPoint, LogitPoint, point_of
+from ufm.points import FactorPoint, LogitPoint, PointLike, point_of
 from ufm.problem import Problem
 from ufm.solvers.methods.method import METHODS
 
+Start = Callable[[FactorObjective, np.random.Generator], np.ndarray]
+"""Where a run starts: (objective, generator) -> x."""
 
-def gaussian(scale: float | None = None):
+
+def gaussian(scale: float | None = None) -> Start:
     """Entries N(0, scale^2), default N(0, 1/d) with d the largest hidden width of the factors at hand."""
     scale = None if scale is None else arguments.positive("scale", scale)
 
@@ -30,7 +35,7 @@ def gaussian(scale: float | None = None):
     return start
 
 
-def balanced(scale: float = 1.0):
+def balanced(scale: float = 1.0) -> Start:
     """Balanced factors in random frames, whose product is scale times that of a Gaussian start (linear models)."""
     scale = arguments.positive("scale", scale)
 
@@ -43,7 +48,7 @@ def balanced(scale: float = 1.0):
     return start
 
 
-def near(point, radius: float = 1e-3):
+def near(point: PointLike, radius: float = 1e-3) -> Start:
     """A point or what holds one, lifted if need be, plus Gaussian noise of norm about radius times its own."""
     point = point_of("point", point)
     radius = arguments.nonnegative("radius", radius)
@@ -56,7 +61,9 @@ def near(point, radius: float = 1e-3):
     return start
 
 
-def at(objective: FactorObjective, point: FactorPoint | LogitPoint, draw=None) -> np.ndarray:
+def at(
+    objective: FactorObjective, point: FactorPoint | LogitPoint, draw: np.random.Generator | None = None
+) -> np.ndarray:
     """x of a given point on the objective's factors."""
     if isinstance(point, LogitPoint):
         return objective.lift(point, draw)
@@ -80,7 +87,7 @@ def objective_in(problem: Problem, space: str, on: Arrays = NUMPY) -> FactorObje
     return objective
 
 
-def space_of(problem: Problem, start, method: str, space: str | None) -> str:
+def space_of(problem: Problem, start: PointLike | Start | None, method: str, space: str | None) -> str:
     """The space asked for, or `reduced` unless the method, the start or the activation needs all factors."""
     own = METHODS.get(method, "method")
     if space is None:
@@ -91,7 +98,7 @@ def space_of(problem: Problem, start, method: str, space: str | None) -> str:
     return arguments.choice("space", space, ("factors", "reduced"))
 
 
-def check_start(problem: Problem, start) -> None:
+def check_start(problem: Problem, start: PointLike | Start | None) -> None:
     """ValueError for a point of another problem or kind of model."""
     if isinstance(start, LogitPoint) and not problem.linear:
         raise ValueError(
@@ -105,7 +112,7 @@ def check_start(problem: Problem, start) -> None:
         raise ValueError(f"start must have the problem's K, n and L; got a point of {start.problem!r}.")
 
 
-def start_of(start):
+def start_of(start: PointLike | Start | None) -> Start:
     """start as a function (objective, generator) -> x."""
     if start is None:
         return gaussian()

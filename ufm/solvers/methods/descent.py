@@ -34,15 +34,15 @@ class Descent(Method):
     steps: int = setting(20_000, whole, "most steps")
     decay: str = setting("coupled", one_of("coupled", "decoupled"), "ridge in the gradient, or beside it")
 
-    def init(self, on, objective, x) -> tuple:
+    def init(self, on: Any, objective: Any, x: Any) -> tuple:
         """What is carried from step to step before the first: arrays with a row per start."""
         return ()
 
-    def direction(self, on, objective, grad, state: tuple, t: int) -> tuple[Any, tuple]:
+    def direction(self, on: Any, objective: Any, grad: Any, state: tuple, t: int) -> tuple[Any, tuple]:
         """(direction, state) of step t = 1, 2, ... from the gradient (rows, size), which may be written to."""
         raise NotImplementedError
 
-    def run(self, chunk) -> None:
+    def run(self, chunk: Any) -> None:
         from ufm.solvers import descent
 
         objective, X, lift = chunk.objective, chunk.X, None
@@ -59,7 +59,7 @@ class Descent(Method):
 
         descent.descend(objective, x, self, chunk.tol, chunk.draws, ended, tick, chunk.watch)
 
-    def check(self, problem, space: str) -> None:
+    def check(self, problem: Any, space: str) -> None:
         if self.batch is None:
             return
         if self.batch > problem.N:
@@ -84,10 +84,10 @@ class Heavy(Descent):
 
     momentum: float = setting(0.0, fraction, "momentum")
 
-    def init(self, on, objective, x) -> tuple:
+    def init(self, on: Any, objective: Any, x: Any) -> tuple:
         return (on.xp.zeros_like(x),) if self.momentum else ()
 
-    def heavy(self, grad, state: tuple) -> tuple[Any, tuple]:
+    def heavy(self, grad: Any, state: tuple) -> tuple[Any, tuple]:
         """(v, state): the gradient itself without momentum."""
         if not state:
             return grad, state

@@ -34,7 +34,7 @@ TAKEN = (
 """Words that verbs use themselves: no setting may be called so."""
 
 
-def setting(default, check: Callable[[str, Any], Any] | None, help: str) -> Any:
+def setting(default: Any, check: Callable[[str, Any], Any] | None, help: str) -> Any:
     """A field of a method: its default; check(name, value), which may raise ValueError; a line of help."""
     return field(default=default, metadata={"check": check, "help": help})
 
@@ -72,10 +72,10 @@ class Method:
         """Its settings by name."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
-    def check(self, problem, space: str) -> None:
+    def check(self, problem: Any, space: str) -> None:
         """ValueError where the method cannot run on this problem in this space."""
 
-    def run(self, chunk) -> None:
+    def run(self, chunk: Any) -> None:
         """Take every row of a chunk (`solvers.runner.Chunk`) from chunk.X to its end: `chunk.tick` at every step,
         `chunk.watch` where it is not None, `chunk.ended` where rows end."""
         raise NotImplementedError
@@ -122,7 +122,7 @@ def known_settings() -> dict[str, list[tuple[type[Method], Any]]]:
     return found
 
 
-def method_of(name: str, given: dict, problem=None, space: str | None = None) -> Method:
+def method_of(name: str, given: dict, problem: Any = None, space: str | None = None) -> Method:
     """The method of this name with the settings given, its defaults for the others.
 
     ValueError naming a method or setting that is unknown, a value that is wrong, or what does not go with the problem
@@ -136,7 +136,7 @@ def method_of(name: str, given: dict, problem=None, space: str | None = None) ->
     return made
 
 
-def refuse_unknown(method: str, given, known) -> None:
+def refuse_unknown(method: str, given: Any, known: Any) -> None:
     """ValueError for the first setting that a method does not have, with the word that is meant."""
     for name in given:
         if name not in known:
@@ -150,12 +150,12 @@ def refuse_unknown(method: str, given, known) -> None:
 # checks that several settings share
 
 
-def whole(name: str, value) -> int:
+def whole(name: str, value: Any) -> int:
     """An integer of at least 1."""
     return arguments.integer(name, value, 1)
 
 
-def fraction(name: str, value) -> float:
+def fraction(name: str, value: Any) -> float:
     """A number in [0, 1)."""
     number = arguments.real(name, value)
     if not 0 <= number < 1:
