@@ -118,7 +118,7 @@ def _hinted():
                 for key, own in vars(value).items():
                     call = getattr(own, "fget", None) or getattr(own, "func", None) or getattr(own, "__func__", own)
                     made = key == "__init__" and not dataclasses.is_dataclass(value)
-                    if inspect.isfunction(call) and (made or not key.startswith("_")):
+                    if inspect.isfunction(call) and call.__name__ != "<lambda>" and (made or not key.startswith("_")):
                         yield f"{module}.{name}.{key}", call
             elif inspect.isroutine(value):
                 yield f"{module}.{name}", value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class CrossEntropy(Loss):
         W, p, u = softmax(Z, Y)
         return softmax_hvp(W, p, u, Y, V)
 
-    def value_grad_on(self, xp, Z, Y) -> tuple:
+    def value_grad_on(self, xp: Any, Z: Any, Y: Any) -> tuple:
         W, other, own, value = softmax_on(xp, Z, Y)
         value, grad = value[..., 0, :], (W - other * Y) / (own + other)
         if self.smoothing:

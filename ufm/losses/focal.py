@@ -6,6 +6,7 @@ Sources: lin17, zhou22b (as a contrastive loss of a feature model).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Focal(Loss):
         e = u * Y - W
         return second * e * np.sum(e * V, axis=-2, keepdims=True) - first * softmax_hvp(W, p, u, Y, V)
 
-    def value_grad_on(self, xp, Z, Y) -> tuple:
+    def value_grad_on(self, xp: Any, Z: Any, Y: Any) -> tuple:
         # u^gamma (-log p) and (u^gamma (gamma p log(p)/u - 1)) (u y - W), p = softmax(z)_y, u = 1 - p
         W, other, own, value = softmax_on(xp, Z, Y)
         total = own + other

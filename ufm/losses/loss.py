@@ -238,7 +238,7 @@ def known(spec: Loss) -> bool:
         return False
 
 
-def loss(spec) -> Loss:
+def loss(spec: Any) -> Loss:
     """The loss meant by an object or a name: `ce`, `mse`, `label_smoothing(0.1)`, `focal(2)`, or a contributed one.
 
     >>> loss("focal(3)")

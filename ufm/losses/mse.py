@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,5 +32,5 @@ class MSE(Loss):
     def hvp(self, Z: np.ndarray, Y: np.ndarray, V: np.ndarray) -> np.ndarray:
         return V + np.zeros_like(Z)
 
-    def value_grad_on(self, xp, Z, Y) -> tuple:
+    def value_grad_on(self, xp: Any, Z: Any, Y: Any) -> tuple:
         return 0.5 * xp.sum((Z - Y) ** 2, axis=-2), Z - Y

@@ -7,7 +7,7 @@ of logits matrices are centred (columns sum to zero); under one that sees shifts
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,7 +43,7 @@ class Fit:
     free: tuple[float, tuple[float, ...]] | None = None
 
     @staticmethod
-    def ray(name: str, distance: float, scales, members, rank: int) -> Fit:
+    def ray(name: str, distance: float, scales: Iterable[float], members: tuple, rank: int) -> Fit:
         """A shape of one positive scale, the first; where it would be negative, zero is the nearest member."""
         scales = tuple(map(float, scales))
         return Fit(name, distance if scales[0] > 0 else 1.0, scales, members, rank, scales[0] > 0)
