@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ufm.cli.parser import F1, add_verb
 from ufm.cli.reading import add_problem, add_search, check_plot_file, read_integer, read_problem
-from ufm.cli.writing import print_json, show
+from ufm.cli.writing import give
 
 
 def add(verbs) -> None:
@@ -28,14 +28,4 @@ def _compare(arguments) -> int:
     starts = None if arguments.starts is None else read_integer("--starts", arguments.starts, 0)
     check_plot_file(arguments.plot)
     result = compare(problem, starts, read_integer("--rng", arguments.rng, 0), trace=1 if arguments.plot else 0)
-    if arguments.json:
-        print_json(result.to_dict())
-    else:
-        show(result)
-    if result.interrupted:
-        raise KeyboardInterrupt(f"{result.interrupted}; what was found is shown")
-    if arguments.plot:
-        from ufm import plot
-
-        plot.save(plot.comparison(result), arguments.plot)
-    return 0
+    return give(result, arguments, lambda plot: plot.comparison(result))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ufm.cli.parser import add_verb
 from ufm.cli.reading import add_problem, add_search, check_plot_file, check_save_file, read_integer, read_problem
-from ufm.cli.writing import print_json, show
+from ufm.cli.writing import give
 
 
 def add(verbs) -> None:
@@ -30,16 +30,4 @@ def _landscape(arguments) -> int:
     check_save_file(arguments.save)
     starts = None if arguments.starts is None else read_integer("--starts", arguments.starts, 0)
     atlas = landscape(problem, starts=starts, rng=read_integer("--rng", arguments.rng, 0))
-    if arguments.json:
-        print_json(atlas.to_dict())
-    else:
-        show(atlas)
-    if arguments.save:
-        atlas.save(arguments.save)
-    if atlas.interrupted:
-        raise KeyboardInterrupt(f"{atlas.interrupted}; what was found is shown")
-    if arguments.plot:
-        from ufm import plot
-
-        plot.save(plot.landscape(atlas).figure, arguments.plot)
-    return 0
+    return give(atlas, arguments, lambda plot: plot.landscape(atlas).figure)

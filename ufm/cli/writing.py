@@ -55,6 +55,24 @@ def show(value) -> None:
     say(emphasised(text) if coloured(sys.stdout) else text)
 
 
+def give(table, arguments, figure) -> int:
+    """Show a table or print its JSON, save it, draw figure(plot) of `ufm.plot`, as `arguments` ask; 0. A table that
+    Ctrl-C ended is shown and saved, and ends the verb."""
+    if arguments.json:
+        print_json(table.to_dict())
+    else:
+        show(table)
+    if getattr(arguments, "save", None):
+        table.save(arguments.save)
+    if table.interrupted:
+        raise KeyboardInterrupt(f"{table.interrupted}; what was found is shown")
+    if arguments.plot:
+        from ufm import plot
+
+        plot.save(figure(plot), arguments.plot)
+    return 0
+
+
 def coloured(stream) -> bool:
     """Whether the stream takes colour: a terminal that is not dumb, without NO_COLOR; or FORCE_COLOR."""
     if os.environ.get("NO_COLOR"):
