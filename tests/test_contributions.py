@@ -190,6 +190,19 @@ def test_a_skeleton_that_cannot_be_is_refused_and_nothing_is_written(words, said
     assert said in captured.err and captured.err.count("\n") == 1 and not (tmp_path / "new").exists()
 
 
+def test_what_was_used_is_cited(clean):
+    def keys(thing):
+        return re.findall(r"^@\w+{([\w-]+),", ufm.cite(thing), re.MULTILINE)
+
+    assert keys(None) == ["ufm", "gk25"] and keys(skeletons) == ["ufm"]
+    assert keys("petersen") == keys(ufm.structures.get("petersen")) == ["bannai84", "palais79"]
+    assert keys("sign") == ["bernstein18"] and keys("focal") == keys(ufm.Problem(K=3, lam=0.1, loss="focal(2)").loss)
+    run = ufm.minimize(ufm.Problem(K=3, lam=0.1, loss="focal(2)"), method="adam", rng=0, steps=2)
+    assert keys(run) == ["ufm", "gk25", "lin17", "zhou22b", "kingma15"]
+    assert keys(ufm.compare(ufm.Problem(K=3, lam=0.1), 0)) == ["ufm", "gk25"]
+    assert keys(["zhu21", "gk25", ufm.Problem]) == ["zhu21", "gk25", "sml24"]
+
+
 def test_without_theory_its_verbs_are_missed_by_name(monkeypatch):
     monkeypatch.setattr(families, "entry_points", lambda group: ())
     for name in ("verify", "claims", "figure", "cite"):
@@ -399,6 +412,15 @@ def test_claims_and_figures_of_a_folder_run_in_two_processes_as_in_one(said, tmp
         assert "1 supported" in said("verify", "mine", "--jobs", jobs, "--resume", tmp_path / f"{jobs}.jsonl")
         said("figure", "my_figure", "--fast", "--fresh", "--jobs", jobs, "--out", tmp_path / f"{jobs}.png")
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_a_source_of_a_folder_adds_points_where_it_is_asked(said):
+    deep = ["-K", "4", "-L", "2", "--lam", "0.02", "--starts", "0"]
+    assert "my_source: Newton from 15 middles of two structures" in said("compare", *deep)
+    problem = ufm.Problem(K=4, L=2, lam=0.02)
+    for table in (ufm.compare(problem, 0, prove=False), ufm.landscape(problem, 0, max_idempotents=0)):
+        found = {row.name for row in table if any("between" in how for how in row.sources)}
+        assert "code(4)" in found and all(row.fun < 1.4 for row in table)
 
 
 def test_claims_and_figures_of_a_folder_are_listed_and_audited(said):

@@ -188,7 +188,7 @@ def add_cite(verbs) -> None:
         verbs,
         "cite",
         "BibTeX of this package and its sources",
-        "Print the BibTeX entries of source keys, or of the sources of claims and figures.",
+        "Print the BibTeX entries of source keys, or of what claims, figures, structures, methods and losses stand on.",
         "ufm cite gk25\n  ufm cite gk25:thm1",
         _cite,
     )
@@ -196,7 +196,7 @@ def add_cite(verbs) -> None:
         "key",
         nargs="*",
         metavar="KEY",
-        help="source keys, or ids of claims and figures (default: the package and gk25)",
+        help="source keys, or names of claims, figures, structures, methods, losses (default: the package and gk25)",
     )
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory import references, registry
+from theory import registry
 from theory.claim import Claim
 from ufm.numerics import families, tables
-from ufm.numerics.arguments import choice
 from ufm.numerics.words import named_arguments
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from theory.runs import Run
 
 Selection = str | Claim | Iterable[str | Claim]
-PACKAGE = ("ufm", "gk25")
-"""What is cited where nothing is named: the package and the paper that it grew from."""
 _COLUMNS = (
     tables.Column("claim", "id", side="<"),
     tables.Column("source", "source", side="<"),
@@ -127,61 +124,19 @@ def figure(
 
 @named_arguments
 def cite(thing: Any = None) -> str:
-    """BibTeX of what was used: a source key, the id of a claim or a figure, a claim, a verdict, a collection of these;
-    anything with a `source`, as structures have; results of verbs cite the package.
+    """BibTeX of what was used: a source key, the name of a claim, figure, structure, method or loss, one of these
+    itself, a verdict, what a verb returned (the package, and the sources of its loss, method and structure), or a
+    collection of such things. Sources are those that claims and figures state and docstrings name.
 
-    >>> print(cite("gk25:thm1"))
-    @...{gk25,
-    ...
+    >>> cite("petersen").count("@"), cite(["gk25:thm1", "gk25"]).count("@")
+    (2, 1)
 
-    Raises ValueError for a word that names nothing, with the nearest, and for a thing that says no source.
+    Raises ValueError for a word that names nothing, with the nearest.
     """
-    keys = dict.fromkeys(_keys(thing))
-    known = references.references()
-    if not set(keys) <= set(known):
-        known |= _brought()
-    return "\n\n".join(known[choice("source", key, known)] for key in keys)
+    from theory import citing
+
+    return "\n\n".join(citing.entries([thing]).values())
 
 
 def _words(asked: list) -> bool:
     return any(isinstance(one, str) for one in asked)
-
-
-def _keys(thing) -> Iterable[str]:
-    """The keys of the sources of a thing."""
-    if thing is None:
-        yield from PACKAGE
-    elif isinstance(thing, str):
-        yield _key(thing)
-    elif isinstance(source := getattr(thing, "source", None), str):
-        yield source.split(",")[0].strip()
-    elif hasattr(thing, "claim"):
-        yield from _keys(thing.claim)
-    elif hasattr(thing, "problem"):
-        yield from PACKAGE
-        yield from _keys(thing.problem.loss) if getattr(thing.problem.loss, "source", "") else ()
-    elif isinstance(thing, Iterable):
-        for one in thing:
-            yield from _keys(one)
-    else:
-        kind = type(thing).__name__
-        raise ValueError(f"thing must be a key, a claim, a verdict or what a verb returned; got {kind}.")
-
-
-def _key(word: str) -> str:
-    """The key of the source that a word names: itself, or that of a claim or a figure."""
-    if word in references.references():
-        return word
-    from theory.figures.figure import FIGURES
-
-    sources = {name: one.key for family in (registry.CLAIMS, FIGURES) for name, one in family.members().items()}
-    keys = [*references.references(), *_brought()]
-    return sources[word] if word in sources else choice("key", word, [*keys, *sources] if ":" in word else keys)
-
-
-def _brought() -> dict[str, str]:
-    """The entries that claims and figures bring along."""
-    from theory.figures.figure import FIGURES
-
-    things = [one for family in (registry.CLAIMS, FIGURES) for one in family.members().values()]
-    return references.carried(things)
