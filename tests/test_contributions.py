@@ -215,7 +215,7 @@ def test_without_theory_its_verbs_are_missed_by_name(monkeypatch):
 
 LIGHT = """
     print(ufm.Problem(K=3, lam=0.1, loss="my_loss(0.5)").loss.name, *{"my_method"} & {*METHODS.members()})
-    print(ufm.structures.get("my_structure").name, *{"my_certificate"} & {*kinds()})
+    print(ufm.structures.get("my_structure").name, "my_certificate" in kinds(), "my_source" in SOURCES.members())
 """
 THEORY = """
     print(ufm.verify("mine")["mine:my_claim"].verdict, ufm.cite("mine:my_claim")[:17])
@@ -226,7 +226,7 @@ THEORY = """
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
-        (LIGHT, "my_loss(0.5) my_method my_structure my_certificate"),
+        (LIGHT, "my_loss(0.5) my_method my_structure True True"),
         pytest.param(THEORY, "supported @unpublished{mine 1", marks=pytest.mark.slow),
     ],
 )
@@ -246,6 +246,8 @@ all = my_method
 lost = mine_absent
 [ufm.certificates]
 all = my_certificate
+[ufm.sources]
+all = my_source
 [ufm.claims]
 one = my_claim:MY_CLAIM
 [ufm.figures]
@@ -255,6 +257,7 @@ all = my_figure
 import warnings
 import ufm
 from ufm.certificates.kind import kinds
+from ufm.landscapes.sources.source import SOURCES
 from ufm.solvers.methods.method import METHODS
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
@@ -363,9 +366,10 @@ def said(own, clean, capsys):
     return run
 
 
-def test_a_structure_of_a_folder_is_listed_named_followed_proved_and_drawn(own, said, tmp_path):
-    assert "my_structure" in said("compare", *CUBE, "--starts", "0", "--plot", tmp_path / "duel.png")
-    assert (tmp_path / "duel.png").stat().st_size > 1000
+def test_a_structure_of_a_folder_is_listed_named_followed_proved_and_drawn(own, clean, tmp_path, capsys):
+    ufm.use(own / "my_structure.py")
+    assert main(["compare", *CUBE, "--starts", "0", "--plot", str(tmp_path / "duel.png")]) == 0
+    assert "my_structure" in capsys.readouterr().out and (tmp_path / "duel.png").stat().st_size > 1000
     problem = ufm.Problem(K=8, L=3, lam=1e-4)
     point = ufm.structures.my_structure(problem)
     assert ufm.identify(point).name == "my_structure" and ufm.classify(point).index == 2

@@ -6,7 +6,7 @@ from discovered import use_skeletons
 from ufm.numerics import families
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def skeletons(tmp_path_factory):
     named = families.used()
     use_skeletons(tmp_path_factory.mktemp("skeletons"))

@@ -81,6 +81,15 @@ CERTIFICATE = Template(
         "ufm certify --check proofs.json --from {file}",
     ),
 )
+SOURCE = Template(
+    "source",
+    "ufm.templates.source",
+    "ufm.landscapes.sources.source:SOURCES",
+    (
+        "ufm compare -K 4 -L 2 --lam 0.02 --starts 0 --from {file}",
+        "ufm landscape -K 4 -L 2 --lam 0.02 --starts 0 --from {file}",
+    ),
+)
 TEMPLATES: Family[Template] = Family(
     "templates",
     lambda: ["ufm.templates"],
