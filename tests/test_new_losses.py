@@ -49,6 +49,23 @@ class Huber(Loss):
         return self.width**2 * xp.sum(root - 1, axis=-2), (Z - Y) / root
 
 
+@dataclass(frozen=True)
+class Steep(Loss):
+    """slope sum_i z_i^2 / 2, with a slope that has to be given."""
+
+    slope: float
+    keyword = "steep"
+
+    def value(self, Z, Y):
+        return self.slope * np.sum(Z**2, axis=-2) / 2
+
+    def grad(self, Z, Y):
+        return self.slope * Z
+
+    def hvp(self, Z, Y, V):
+        return self.slope * V
+
+
 class Poly(Loss):
     """Cross-entropy and 1 - p_y (poly-1)."""
 
@@ -84,7 +101,7 @@ def contributed(tmp_path, clean):
 
 
 def test_a_loss_in_a_file_is_found_by_name(contributed):
-    assert names() == ["ce", "mse", "label_smoothing(0.1)", "focal(2)", "huber(1)", "poly"]
+    assert names() == ["ce", "mse", "label_smoothing(0.1)", "focal(2)", "huber(1)", "poly", "steep(slope)"]
     for name in ("huber(0.5)", "poly"):
         assert losses.known(loss(name)) and not losses.own(loss(name)) and loss(name) == loss(loss(name).name)
     assert loss("huber") == loss("huber(1)") != loss("huber(0.5)") and loss("poly") != loss("huber")
@@ -93,12 +110,13 @@ def test_a_loss_in_a_file_is_found_by_name(contributed):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hubr(1)", r"one of ce, focal, huber, label_smoothing, mse, poly; .*Did you mean 'huber'"),
+        ("hubr(1)", r"one of ce, focal, huber, label_smoothing, mse, poly, steep; .*Did you mean 'huber'"),
         ("huber(0)", r"huber\(0\).*width=0"),
         ("huber(1, 2)", r"it takes width; got 2"),
         ("poly(1)", r"it takes no number; got 1"),
         ("huber(a)", r"'a'"),
         ("huber()", r"huber\(\)"),
+        ("steep", r"loss 'steep' is not understood: .*'slope'"),
     ],
 )
 def test_a_wrong_spelling_of_it_is_refused(contributed, name, said):

@@ -107,7 +107,7 @@ class Problem:
             what = "one positive number or L+1 ordered (H_1, W_1, ..., W_L), or 0 for none"
             raise ValueError(f"lam is required: the ridge weight, {what}.")
         put("lam", _one_or_many("lam", self.lam, self.L + 1, f"L+1={self.L + 1}, ordered (H_1, W_1, ..., W_L)", _ridge))
-        if not isinstance(self.lam, float) and 0.0 in self.lam:
+        if isinstance(self.lam, tuple) and 0.0 in self.lam:
             raise ValueError(
                 "lam must be positive for every factor, or zero for all; with zero for some these take over the size of"
                 f" the others, and no ridge is left; got lam={self.lam}."

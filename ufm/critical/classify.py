@@ -74,9 +74,8 @@ def classify_end(end) -> CriticalPoint:
         fun, grad_norm, rank = here.fun, here.grad_norm, point.rank
     else:
         objective, x = objective_of(point)
-        value, grad = objective.value_grad(x)
         rank = point.to_logits(rel_tol=1e-9).rank if point.problem.linear else model_rank(point)
-        fun, grad_norm = float(value), float(np.linalg.norm(grad))
+        fun, grad_norm = float(objective.value(x)), float(np.linalg.norm(np.asarray(objective.grad(x))))
     why = point.problem.without_ridge("a signature")
     return CriticalPoint.unsigned(point, fun, grad_norm, rank, status="unknown", why=why, name=None)
 

@@ -217,12 +217,17 @@ def makers() -> dict[str, Callable[..., Loss]]:
 
 
 def names() -> list[str]:
-    """The name of every known loss, with the numbers that it has by itself.
+    """The name of every known loss, with the numbers that it has by itself, or what they are called.
 
     >>> names()
     ['ce', 'mse', 'label_smoothing(0.1)', 'focal(2)']
     """
-    return [make().name for make in makers().values()]
+    return [_example(keyword, make) for keyword, make in makers().items()]
+
+
+def _example(keyword: str, make: Callable[..., Loss]) -> str:
+    wanted = inspect.signature(make).parameters
+    return make().name if all(p.default is not p.empty for p in wanted.values()) else f"{keyword}({', '.join(wanted)})"
 
 
 def own(spec: Loss) -> bool:
@@ -253,10 +258,8 @@ def loss(spec: Any) -> Loss:
     if match is None:
         raise ValueError(f"loss must be a Loss or one of {', '.join(sorted(known_by))}; got loss={spec!r}.")
     make = known_by[choice("loss", match[1], known_by)]
-    if match[2] is None:
-        return make()
     try:
-        return make(*_read(make, match[2]))
+        return make(*([] if match[2] is None else _read(make, match[2])))
     except (TypeError, ValueError) as error:
         raise ValueError(f"loss {spec!r} is not understood: {error}") from None
 
