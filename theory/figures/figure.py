@@ -27,6 +27,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ufm import __version__
 from ufm.numerics import arguments, interruption
@@ -111,7 +112,7 @@ class PaperFigure:
         refuse_others_files(path, csv)
         return self.keep(path, self.compute(fast, rng, cache, progress, jobs), fast, rng, csv)[1]
 
-    def keep(self, path, data: dict, fast: bool, rng: int, csv: bool = False) -> tuple[object, list[Path]]:
+    def keep(self, path, data: dict, fast: bool, rng: int, csv: bool = False) -> tuple[Any, list[Path]]:
         """(picture, files) of data that `compute` gave with these settings, drawn and written as `write` says."""
         from ufm.plot.style import save
 

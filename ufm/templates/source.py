@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 from ufm.landscapes.sources.source import Settings, Source
-from ufm.points import from_matrix
+from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
 
@@ -20,7 +20,8 @@ MOST = 10
 
 def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
     """(how it was met, the run) for every pair that Newton brings to a rest; returns what was searched, in words."""
-    known = list(settings.structures[0].items())[:MOST]
+    structures = settings.structures[0].items()
+    known = [(name, point) for name, point in structures if isinstance(point, LogitPoint)][:MOST]
     pairs = list(itertools.combinations(known, 2))
     for (one, first), (other, second) in pairs:
         middle = (first.matrix() + second.matrix()) / 2
