@@ -187,6 +187,16 @@ def test_old_spellings_work_and_name_the_new_one(old, new):
     assert any(new in str(warning.message) for warning in warned)
 
 
+def test_every_renamed_word_is_on_the_page_of_spellings():
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "deprecations.md").read_text(encoding="utf-8")
+    source = [file.read_text(encoding="utf-8") for file in Path(ufm.__file__).parent.rglob("*.py")]
+    words = {
+        word for text in source for said in re.findall(r"^ *@renamed\((.*)\)$", text, re.M) for word in said.split(", ")
+    }
+    pairs = [re.fullmatch(r'(\w+)="(\w+)"', word).groups() for word in words]
+    assert len(pairs) >= 8 and all(f"`{old}`" in page and f"`{new}`" in page for old, new in pairs)
+
+
 def test_a_line_says_that_an_option_has_a_new_name(tmp_path, capsys):
     np.save(tmp_path / "Z.npy", np.eye(3))
     assert main(["identify", str(tmp_path / "Z.npy"), "--tol", "0.01", "--json"]) == 0
