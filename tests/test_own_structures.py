@@ -116,6 +116,16 @@ def test_names_of_points_may_not_meet(tmp_path, clean):
         structures.catalogue(TWELVE)
 
 
+def test_factors_are_taken_for_the_logits_they_make(tmp_path, clean):
+    (tmp_path / "lifted.py").write_text(
+        ICOSA.replace("'icosa', root)", "").replace('"icosa", root)', '"icosa", root).lift(rng=0)')
+    )
+    ufm.use(tmp_path)
+    point = structures.existing(TWELVE)[0]["icosa"]
+    assert isinstance(point, ufm.LogitPoint) and point.rank == 3
+    assert ufm.compare(TWELVE, starts=0, prove=False).best.name == "icosa" == ufm.identify(point).name
+
+
 def test_a_maker_that_returns_no_point_is_a_reason(tmp_path, clean):
     (tmp_path / "odd.py").write_text(
         "from ufm.structures import Structure\nODD = Structure('odd', 'nothing', lambda problem: None)\n"

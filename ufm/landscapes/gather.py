@@ -126,7 +126,8 @@ class Gathering:
                     self.said.append(end.value)
                 return
             try:
-                self.add(*(item if isinstance(item, tuple) else (stream.name, item)), counted=stream.counted)
+                how, what, *times = item if isinstance(item, tuple) else (stream.name, item)
+                self.add(how, what, *times, counted=stream.counted)
             except KeyboardInterrupt as stop:
                 if hasattr(source, "throw"):
                     source.throw(stop)  # it says how far it came

@@ -50,7 +50,7 @@ def runs(results: Iterable[Result], comparison: Landscape | None = None, names: 
 
 def _two(result: Landscape):
     """The winner and what it is compared with: DNC, or the runner-up where DNC wins or is missing."""
-    ranked = sorted((p for p in result.points if p.name != "zero"), key=lambda p: p.fun) or list(result.points)
+    ranked = sorted((p for p in result.points if p.rank != 0), key=lambda p: p.fun) or list(result.points)
     winner = result.winner
     other = next((p for p in ranked if p.name == "dnc" and p is not winner), None) or next(
         (p for p in ranked if p is not winner), None

@@ -11,6 +11,7 @@ from ufm.landscapes.table import Landscape
 from ufm.plot.style import apart, beside, colour, house_style, new_axes
 from ufm.points import FactorPoint, LogitPoint, PointLike, class_logits, point_of
 from ufm.solvers.result import Result
+from ufm.structures.structure import is_barrier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +98,7 @@ def _differ(spectra) -> bool:
 
 def _lines(comparison: Landscape, most: int):
     """Structures to draw: the lowest ones, and always DNC; zero and barriers only if nothing else is there."""
-    real = [p for p in comparison.points if p.status != "not critical" and p.name != "zero" and "(small)" not in p.name]
+    real = [p for p in comparison.points if p.status != "not critical" and p.rank and not is_barrier(p.name)]
     ranked = sorted(real, key=lambda p: p.fun)
     return ranked[:most] + [p for p in ranked[most:] if p.name == "dnc"] or list(comparison.points)
 

@@ -49,8 +49,7 @@ def matches(seen: Seen) -> Iterator[Fit]:
         if len(parts) == 1 and unequal(seen):
             continue
         fit = blocks_fit(seen.M, parts, seen.counts, seen.shifts)
-        on_roots = seen.problem is not None and fit.proper and fit.free[0] <= seen.reach
-        yield _on_roots(fit, seen.problem, seen.tol) if on_roots else fit
+        yield _on_roots(fit, seen)
 
 
 def unequal(seen: Seen) -> bool:
@@ -84,8 +83,12 @@ def blocks_fit(M: np.ndarray, parts, counts: np.ndarray, shifts: bool) -> Fit:
     return Fit(name, distance, values, members, K - len(parts), min(chosen) > 0, (free, chosen))
 
 
-def _on_roots(fit: Fit, problem: Problem, tol: float) -> Fit:
-    """Blocks whose parts are all on roots of their scale equations, `blocks(3,2)(large,small)`; others as they are."""
+def _on_roots(fit: Fit, seen: Seen) -> Fit:
+    """Blocks whose parts are all on roots of their scale equations in the problem, `blocks(3,2)(large,small)`; others
+    as they are."""
+    problem, tol = seen.problem, seen.tol
+    if problem is None or fit.free is None or not fit.proper or fit.free[0] > seen.reach:
+        return fit
     big = sorted(
         zip((part for part in fit.members if len(part) > 1), fit.free[1], strict=True),
         key=lambda pair: (-len(pair[0]), -pair[1]),

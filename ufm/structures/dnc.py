@@ -114,7 +114,9 @@ def matches(seen: Seen) -> Iterator[Fit]:
 def _own_ray(seen: Seen) -> Fit | None:
     """The ray of the problem's own dnc: any counts, any width, up to the order of classes of one count."""
     M, problem = seen.M, seen.problem
-    for root, name in (("small", "dnc(small)"), ("large", "dnc")) if problem is not None else ():
+    if problem is None:
+        return None
+    for root, name in (("small", "dnc(small)"), ("large", "dnc")):
         try:
             point = dnc(problem, root)
         except ValueError:

@@ -39,7 +39,7 @@ def one_mode(problem: Problem, frame: np.ndarray, name: str, root: str) -> Logit
         raise ValueError(f"{name} needs equal class counts; got n={problem.n}.")
     if min(problem.widths) < m:
         raise ValueError(f"{name} needs widths of at least its rank {m}; got d={problem.d}.")
-    column, label, root_n = frame @ frame[0], np.eye(K)[:, :1], np.sqrt(problem.n)
+    column, label, root_n = frame @ frame[0], np.eye(K)[:, :1], float(np.sqrt(problem.n))
 
     def pull(a):
         return -column @ problem.loss.grad(np.outer(column, a), np.broadcast_to(label, (K, len(a))))

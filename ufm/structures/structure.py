@@ -65,7 +65,7 @@ class Structure:
     models: Callable[[Problem], bool] = linear
     exists: Callable[[Problem], str] | None = None
     matches: Callable[[Seen], Iterable[Fit]] | None = None
-    colour: str | None = None
+    colour: str = ""
     enclosure: Callable | None = None
 
     def __post_init__(self):
@@ -81,7 +81,7 @@ class Structure:
         for field in ("variants", "exists", "matches", "enclosure"):
             if not (getattr(self, field) is None or callable(getattr(self, field))):
                 raise ValueError(f"{field} of {self.name} must be a function or None; got {getattr(self, field)!r}.")
-        if self.colour is None:
+        if not self.colour:
             object.__setattr__(self, "colour", colour_from(self.name))
         elif not (isinstance(self.colour, str) and _COLOUR.fullmatch(self.colour)):
             raise ValueError(f"colour of {self.name} must be written '#rrggbb'; got {self.colour!r}.")
@@ -149,7 +149,7 @@ def _kind(problem: Problem) -> str:
     return f"K={problem.K}, n={problem.n}, loss={problem.loss.name!r}, activation={problem.activation.name!r}"
 
 
-STRUCTURES = Family(
+STRUCTURES: Family[Structure] = Family(
     "structures",
     own=lambda: modules_in("ufm.structures"),
     member=lambda value: isinstance(value, Structure),

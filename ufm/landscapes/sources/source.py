@@ -108,7 +108,7 @@ class Source:
         return Stream(self.name, self.points(settings.problem, settings), self.counted(settings))
 
 
-SOURCES = Family(
+SOURCES: Family[Source] = Family(
     "sources",
     own=lambda: modules_in("ufm.landscapes.sources"),
     member=lambda value: isinstance(value, Source),
@@ -120,6 +120,6 @@ SOURCES = Family(
 def asked(settings: Settings) -> list[Stream]:
     """What the sources of a verb yield for its problem, in their order; those to which the problem gives nothing to do
     are left out."""
-    every: list[Source] = list(SOURCES.members().values())
+    every = list(SOURCES.members().values())
     chosen = [s for s in every if settings.verb in s.verbs and not s.applies(settings.problem)]
     return [source.stream(settings) for source in chosen]
