@@ -88,7 +88,7 @@ class PaperFigure:
         with Work(self.memory or self.id, fast, rng, cache, progress, jobs) as work:
             return json.loads(json.dumps(plain(self.data(work))))
 
-    def picture(self, data: dict):
+    def picture(self, data: dict) -> Any:
         """The matplotlib Figure of some data."""
         with paper_style():
             return settled(self.draw(data))
