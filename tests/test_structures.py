@@ -4,10 +4,12 @@ exist."""
 import numpy as np
 import pytest
 
-from ufm import structures
+from ufm import compare, identify, structures
+from ufm.critical.same import same_point
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import Stratum, value
 from ufm.problem import Problem
+from ufm.structures.idempotent import one_mode
 from ufm.structures.scales import scale_roots
 
 F1 = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
@@ -218,3 +220,83 @@ def test_zero_with_a_bias_has_the_log_frequencies_shrunk_by_its_weight(counts, b
 def test_thousand_classes_need_nothing_of_the_size_of_the_samples():
     point = structures.pairs(Problem(K=1000, n=100, d=10_000, L=3, lam=1e-6))
     assert point.right.shape == (1000, 500) and Stratum(point).grad_norm < 1e-12
+
+
+CIRCLES = [
+    (5, 1, 2, 1e-3, "ce"),
+    (6, 3, 4, 1e-3, "label_smoothing(0.1)"),
+    (7, 2, 5, 1e-4, "ce"),
+    (8, 1, 3, 1e-4, "focal(2)"),
+]
+
+
+@pytest.mark.parametrize("K, n, L, lam, loss", CIRCLES)
+def test_the_circle_is_critical_and_solves_its_scale_equation(K, n, L, lam, loss):
+    problem = Problem(K=K, n=n, d=K + 2, L=L, lam=lam, loss=loss)
+    for root in ("large", "small"):
+        point = structures.circle(problem, root)
+        objective, x = objective_of(point.lift(rng=1))
+        assert np.linalg.norm(objective.value_grad(x)[1]) < 1e-13
+        j, (a,), e = np.arange(K), point.scales, np.eye(K)[:, :1]
+        c = 2 / K * np.cos(2 * np.pi * j / K)
+        assert np.allclose(point.class_logits(), a * c[np.subtract.outer(j, j) % K], rtol=0, atol=1e-12 * a)
+        pull = -c @ problem.loss.grad(a * c[:, None], e)[:, 0]  # of cross-entropy sum_j p_j (c_0 - c_j)
+        assert pull == pytest.approx(2 * lam * n ** (1 / (L + 1)) * a ** (2 / (L + 1) - 1), rel=1e-10)
+        if loss == "ce":
+            p = np.exp(a * c) / np.sum(np.exp(a * c))
+            assert pull == pytest.approx(p @ (c[0] - c), rel=1e-10)
+
+
+def test_the_circle_wins_where_rank_is_dear():
+    problem = Problem(K=7, n=2, L=5, lam=1e-4)
+    assert value(structures.circle(problem)) == pytest.approx(0.003140962786, abs=1e-12)
+    found = compare(problem, starts=0, prove=False)
+    assert found.best.name == "circle" and found.best.rank == 2 and found.best.status == "local minimum"
+    assert identify(structures.circle(problem, "small")).name == "circle(small)"
+
+
+@pytest.mark.parametrize("K, k", [(6, 2), (8, 2), (9, 3), (10, 4)])
+def test_a_frequency_that_is_not_prime_to_k_costs_more_and_a_prime_one_is_the_circle(K, k):
+    problem = Problem(K=K, L=4, lam=1e-5)
+    angles = 2 * np.pi * np.arange(K) / K
+
+    def at(frequency):
+        frame = np.sqrt(2 / K) * np.stack([np.cos(frequency * angles), np.sin(frequency * angles)], axis=1)
+        return one_mode(problem, frame, "polygon", "large")
+
+    circle = structures.circle(problem)
+    assert value(at(k)) > value(circle) + 0.1
+    prime = next(i for i in range(2, K) if np.gcd(i, K) == 1)
+    assert value(at(prime)) == pytest.approx(value(circle), rel=1e-14) and same_point(at(prime), circle)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"K": 4}, "at K=4 it is pairs"),
+        ({"K": 3}, "at K=3 it is dnc"),
+        ({"loss": "mse"}, "every choice of 2 modes is the same point"),
+        ({"n": (2, 1, 1, 1, 1, 1)}, "equal class counts"),
+        ({"d": 1}, "widths of at least its rank 2"),
+        ({"lam": 1.0}, "only up to the fold"),
+        ({"activation": "relu"}, "a structure of the linear model"),
+    ],
+)
+def test_where_there_is_no_circle_the_reason_is_said(change, said):
+    with pytest.raises(ValueError, match=said):
+        structures.circle(Problem(**{"K": 6, "L": 3, "lam": 1e-3, **change}))
+
+
+def test_a_bias_that_the_loss_does_not_see_leaves_the_circle_where_it_is():
+    for bias in (0.0, 0.3):
+        problem = Problem(K=7, n=2, L=5, lam=1e-4, bias=bias)
+        point = structures.circle(problem)
+        assert Stratum(point).grad_norm < 1e-15 and value(point) == pytest.approx(0.003140962786, abs=1e-12)
+
+
+def test_petersen_is_named_and_critical_and_for_ten_classes():
+    point = structures.petersen(F1)
+    assert point.rank == 4 and value(point) == pytest.approx(0.081432153339, abs=1e-12)
+    assert Stratum(point).grad_norm < 1e-14 and identify(point).name == "petersen"
+    with pytest.raises(ValueError, match="needs K = 10; got K=9"):
+        structures.petersen(Problem(K=9, lam=0.01))
