@@ -126,6 +126,20 @@ def test_factors_are_taken_for_the_logits_they_make(tmp_path, clean):
     assert ufm.compare(TWELVE, starts=0, prove=False).best.name == "icosa" == ufm.identify(point).name
 
 
+def test_a_structure_through_relu_layers_says_its_models(tmp_path, clean):
+    problem = ufm.Problem(K=6, L=2, lam=0.01, loss="mse", activation="relu")
+    assert "two" not in structures.catalogue(problem)
+    (tmp_path / "two.py").write_text(
+        "from ufm.structures import Structure, relu_dnc\n"
+        "from ufm.structures.relu_collapse import rectified\n"
+        "TWO = Structure('two', 'two classes fitted', lambda p: relu_dnc(p, fitted=2), models=rectified)\n"
+    )
+    ufm.use(tmp_path)
+    row = ufm.compare(problem, starts=0)["two"]
+    assert row.how == {"structure": 1} and row.rank == 2 and row.status == "stationary"
+    assert "two" not in structures.catalogue(ufm.Problem(K=6, L=2, lam=0.01, loss="mse"))
+
+
 def test_a_maker_that_returns_no_point_is_a_reason(tmp_path, clean):
     (tmp_path / "odd.py").write_text(
         "from ufm.structures import Structure\nODD = Structure('odd', 'nothing', lambda problem: None)\n"

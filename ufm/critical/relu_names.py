@@ -21,6 +21,7 @@ from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import relu_collapse
 from ufm.structures.code_splits import code_label
+from ufm.structures.structure import Structure, everyone
 
 LARGEST_PART = 12
 """Classes up to which the parts of a graph code are looked up among all graphs on at most 6 vertices; beyond, among K_r
@@ -95,13 +96,13 @@ def nonlinear_name(point: FactorPoint, tol: float = TOL) -> str:
         return name
     objective, x = merged(point)
     fun, rank = float(objective.value(x)), hidden_rank(point)
-    known = _structure_values(point.problem)
+    known = _structure_values(point.problem, everyone())
     return next((other for other, value, r in known if r == rank and same_value(fun, value)), name)
 
 
 @functools.lru_cache(maxsize=32)
-def _structure_values(problem: Problem) -> tuple[tuple[str, float, int], ...]:
-    """(name, F, rank) of the structures of a nonlinear model."""
+def _structure_values(problem: Problem, _: tuple[Structure, ...]) -> tuple[tuple[str, float, int], ...]:
+    """(name, F, rank) of the structures of a nonlinear model; known anew where the structures are others."""
     found = []
     for name, point in structures.existing(problem)[0].items():
         objective, x = merged(point)
