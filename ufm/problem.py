@@ -262,7 +262,7 @@ class Problem:
         elif isinstance(self.lam, float):
             penalty = f" + {self.lam:.12g}/2 (" + " + ".join(f"|{name}|^2" for name in names) + ")"
         else:
-            penalty = "".join(f" + {lam:.12g}/2 |{name}|^2" for lam, name in zip(self.lam, names, strict=True))
+            penalty = "".join(f" + {lam:.12g}/2 |{name}|^2" for lam, name in zip(self.lams, names, strict=True))
         if self.bias is not None:
             penalty += f" + {self.bias:.12g}/2 |b|^2"
         shapes = self.shapes()

@@ -109,7 +109,7 @@ def no_proof(exact: Model) -> str:
 def bracketed(problem: Problem, exact: Model, claim: str, witness=None) -> Certificate:
     """The certificate of the interval between the dual and the primal value at a witness."""
     point = witness_point(problem, "minimize" if witness is None else witness)
-    best = None
+    best = ""
     for slack in SLACK:
         numbers = witness_data(point, slack * problem.K)
         with balls.precision(dual.BITS):

@@ -17,7 +17,7 @@ from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.numerics.content import ByContent
 from ufm.numerics.hints import Exact
-from ufm.points import LogitPoint, held_point, logit_point_of
+from ufm.points import LogitPoint, PointLike, held_point, logit_point_of
 from ufm.problem import Problem
 
 DIGITS = (20, 40, 80, 160, 320, 540)
@@ -104,7 +104,7 @@ def enclosure(problem: Problem, structure: str, lam: Exact = None, digits: int =
 
 
 def order(
-    left: str | LogitPoint, right: str | LogitPoint, problem: Problem | None = None, lam: Exact = None
+    left: str | PointLike, right: str | PointLike, problem: Problem | None = None, lam: Exact = None
 ) -> Certificate:
     """The certificate of F(left) < F(right) for two structures or points of one problem.
 
@@ -120,7 +120,7 @@ def order(
 
     Source: gk25 (who wins); ostrowski59 (points).
     """
-    left, right = (_resolved(name, side, problem) for name, side in (("left", left), ("right", right)))
+    left, right = _resolved("left", left, problem), _resolved("right", right, problem)
     problem = _problem(left, right, problem)
     hope = f"{_label(left, 'left')} < {_label(right, 'right')}"
     why = unknown_loss(problem)

@@ -43,7 +43,7 @@ def code(point: PointLike, ax: Axes | None = None, title: str | None = None) -> 
             look = {"ms": 5 + 5 * front, "alpha": 0.35 + 0.65 * front, "mec": "white", "mew": 0.8, "zorder": 4}
             ax.plot(*x[:, None], marker="o", color=tint, ls="", **look)
         for c, x in enumerate(_lifted_labels(X)):
-            ax.text(*x, str(c), fontsize=8, ha="center", va="center", color="0.15", zorder=5)
+            ax.text(*x, s=str(c), fontsize=8, ha="center", va="center", color="0.15", zorder=5)
         ax.set_title(name, fontfamily="STIXGeneral")
         _frame(ax, X)
         return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -239,7 +240,7 @@ class BatchResult(ByContent):
         point = self.point(j)
         return point if isinstance(point, LogitPoint) else point.to_logits(rel_tol=1e-14, collapse=True)
 
-    def point(self, j: int) -> LogitPoint | FactorPoint | None:
+    def point(self, j: int) -> Any:
         """Where row j ended; None where the numbers overflowed."""
         if self.kept != "points":
             raise ValueError(f"points were not kept: run with keep='points'; got keep={self.kept!r}.")

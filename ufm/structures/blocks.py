@@ -53,13 +53,15 @@ def blocks(problem: Problem, parts: Sequence[int], root: str | Sequence[str] = "
         raise ValueError(
             f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ."
         )
-    U, s, chosen, known = np.zeros((problem.K, rank)), np.zeros(rank), [], {}
+    U, s, chosen = np.zeros((problem.K, rank)), np.zeros(rank), []
+    known: dict[tuple[int, int], tuple] = {}
     column = 0
     for classes, k, word in zip(members, big, roots, strict=False):
         key = (k, int(problem.counts[classes[0]]))
         if key not in known:
             known[key] = scales.scale_roots(*scales.simplex_pull(problem, *key), problem)
-        a = scales.pick(*known[key], word, name, problem)
+        known_roots, fold = known[key]
+        a = scales.pick(known_roots, fold, word, name, problem)
         U[classes, column : column + k - 1] = scales.helmert(k)
         s[column : column + k - 1] = a * np.sqrt(key[1])
         chosen.append(a)

@@ -115,7 +115,7 @@ def pairs_apex(problem: Problem) -> LogitPoint:
 
 
 def _pairs_and_own_mode(problem: Problem) -> LogitPoint:
-    roots = scales.scale_roots(*scales.simplex_pull(problem, 2, problem.n), problem)
+    roots = scales.scale_roots(*scales.simplex_pull(problem, 2, int(problem.counts[0])), problem)
     a = scales.pick(*roots, "large", "pairs+apex", problem)
     U = np.hstack([_pair_frame(problem.K, problem.K // 2), np.eye(problem.K)[:, -1:]])
     return LogitPoint(problem, U, np.full(U.shape[1], a * np.sqrt(problem.n)), U, None, "pairs+apex", (a / 2, a))

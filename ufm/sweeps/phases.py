@@ -252,7 +252,7 @@ def _column(problem: Problem, lams, names, starts: int, grid: int, seed):
         values |= {name: _branch_value(branch) for name, branch in branches.items()}
     elif starts:
         point = _found_below(at_lam(problem, low), makers, starts, child(seed, 0))
-        values |= {} if point is None else {point.name: lambda lam: Stratum(point).fun}
+        values |= {} if point is None else {point.name or "unnamed": lambda lam: Stratum(point).fun}
     cells = []
     for lam in lams:
         ranked = _ranked(values, lam)
@@ -312,8 +312,9 @@ def _searched(problem: Problem, makers, lams: list[float], grid: int, starts: in
     for number, lam in enumerate([*lams, *edges]):
         point = _found_below(at_lam(problem, min(max(lam, low), high)), values, starts, child(seed, number))
         if point is not None:
-            branches[point.name] = _both_ways(point, low, high)
-            values[point.name] = _branch_value(branches[point.name])
+            name = point.name or "unnamed"
+            branches[name] = _both_ways(point, low, high)
+            values[name] = _branch_value(branches[name])
     return branches
 
 
@@ -324,7 +325,7 @@ def _found_below(problem: Problem, values, starts: int, seed) -> LogitPoint | No
     if best is None or best.fun >= known - SAME * (1 + abs(best.fun)):
         return None
     point = with_name(best.logit_point())
-    return replace(point, name=free_name(point.name, values))
+    return replace(point, name=free_name(point.name or "unnamed", set(values)))
 
 
 def _search_lams(low: float, high: float) -> list[float]:
@@ -334,9 +335,12 @@ def _search_lams(low: float, high: float) -> list[float]:
 
 def _both_ways(point: LogitPoint, low: float, high: float) -> Branch:
     """The branch through a point over [low, high] as far as it goes without turning, ascending in Lam."""
-    down, up = (_until_turn(follow(point, lam)) if lam != point.problem.Lam else None for lam in (low, high))
-    if down is None or up is None:
-        return up or down
+    if low == point.problem.Lam:
+        return _until_turn(follow(point, high))
+    down = _until_turn(follow(point, low))
+    if high == point.problem.Lam:
+        return down
+    up = _until_turn(follow(point, high))
     arrays = zip(picked(down, ARRAYS).items(), picked(up, ARRAYS).values(), strict=True)
     join = {name: np.concatenate([before[::-1], after[1:]]) for (name, before), after in arrays}
     return replace(up, **join, points=(*down.points[::-1], *up.points[1:]), events=())
