@@ -84,7 +84,7 @@ def _describe(result, known: dict, identify, classify_end) -> dict:
         name: getattr(result, name)
         for name in ("fun", "grad_norm", "nit", "nfev", "success", "message", "seconds", "space", "rng")
     }
-    return own | known[key]
+    return own | {"ended": str(result.status)} | known[key]
 
 
 def _print_runs(problem, runs, rows, best) -> None:

@@ -16,6 +16,7 @@ from ufm.networks.objective import Objective
 from ufm.networks.schedules import factor
 from ufm.numerics.seeds import child, generator
 from ufm.solvers.lbfgs import Walk
+from ufm.solvers.result import CONVERGED, Reason, Status
 
 FIXED = ("heun", "rk4")
 ADAPTIVE = ("RK45", "DOP853")
@@ -28,14 +29,14 @@ class State:
     step: int
     x: np.ndarray
     memory: dict = field(default_factory=dict)
-    done: str | None = None
+    done: Reason | None = None
     converged: bool = False
 
     def at(self, x, **memory) -> State:
         return State(self.step + 1, x, memory)
 
-    def end(self, why: str, converged: bool = False) -> State:
-        return replace(self, done=why, converged=converged)
+    def end(self, status: Status, why: str = "", converged: bool = False) -> State:
+        return replace(self, done=Reason(status, why), converged=converged)
 
 
 def epoch_order(seed: np.random.SeedSequence, epoch: int, N: int) -> np.ndarray:
@@ -52,14 +53,14 @@ def sgd(objective: Objective, settings: dict, seed, tol: float):
 
     def advance(state: State) -> State:
         if state.step >= steps:
-            return state.end(f"used its {steps} steps", converged=batch is not None)
+            return state.end(Status.STEPS, f"used its {steps} steps", converged=batch is not None)
         h = lr * factor(settings["schedule"], state.step // per_epoch, state.step / steps)
         _, grad = objective.fit_grad(state.x, *columns(state.step))
         x, ridge = state.x, objective.ridge
         if batch is None:
             full = grad + ridge * x
             if full @ full <= tol * tol:
-                return state.end("converged", converged=True)
+                return state.end(Status.CONVERGED, converged=True)
         memory = {"lr_sum": state.memory.get("lr_sum", 0.0) + h}
         if momentum:
             velocity = momentum * state.memory.get("velocity", 0.0) + grad + ridge * x
@@ -70,7 +71,7 @@ def sgd(objective: Objective, settings: dict, seed, tol: float):
             grad *= h
             after -= grad
         if not np.isfinite(after @ after):
-            return state.end(f"diverged at step {state.step}: lr={lr:g} is too large here")
+            return state.end(Status.DIVERGED, f"diverged at step {state.step}: lr={lr:g} is too large here")
         return state.at(after, **memory)
 
     return advance
@@ -103,15 +104,15 @@ def lbfgs(objective: Objective, settings: dict, seed, tol: float):
         else:
             fun, grad = objective.value_grad(state.x)
         if not np.isfinite(fun):
-            return state.end("the objective overflowed: the start is too large")
+            return state.end(Status.OVERFLOWED, "the objective overflowed: the start is too large")
         if grad @ grad <= tol * tol:
-            return state.end("converged", converged=True)
+            return state.end(Status.CONVERGED, converged=True)
         if state.step >= settings["max_steps"]:
-            return state.end(f"used its {settings['max_steps']} steps")
+            return state.end(Status.STEPS, f"used its {settings['max_steps']} steps")
         stored = zip(memory.get("steps", ()), memory.get("changes", ()), strict=True)
         walk = Walk(objective.value_grad, state.x, settings["pairs"], fun, grad, stored)
         if not walk.step():
-            return state.end(f"found no lower point after {state.step} steps")
+            return state.end(Status.STALLED, f"found no lower point after {state.step} steps")
         pairs = walk.stored()
         kept = {"steps": [p[0] for p in pairs], "changes": [p[1] for p in pairs]} if pairs else {}
         return state.at(walk.x, fun=walk.fun, grad=walk.grad, **kept)
@@ -125,7 +126,7 @@ def flow(objective: Objective, settings: dict, seed, tol: float):
     gradient = _remembering(objective.grad)
 
     def arrived(x):
-        return "converged" if np.linalg.norm(gradient(x)) <= tol else None
+        return CONVERGED if np.linalg.norm(gradient(x)) <= tol else None
 
     return _integrate(lambda x: -gradient(x), settings, arrived)
 
@@ -142,8 +143,8 @@ def log_flow(objective: Objective, settings: dict, seed, tol: float):
     def arrived(x):
         value, g = log_grad(x)
         if value <= settings["floor"]:
-            return f"reached log-loss {value:.6g} <= {settings['floor']:g}"
-        return None if np.any(g) else "converged"
+            return Reason(Status.REACHED, f"reached log-loss {value:.6g} <= {settings['floor']:g}")
+        return None if np.any(g) else Reason(Status.REACHED, "converged")
 
     return _integrate(field, settings, arrived)
 
@@ -167,11 +168,11 @@ def _integrate(field, settings, arrived):
     def advance(state: State) -> State:
         t = float(state.memory.get("time", 0.0))
         if (why := arrived(state.x)) is not None:
-            return state.end(why, converged=True)
+            return replace(state, done=why, converged=True)
         if t >= end:
-            return state.end(f"reached its end time {end:g}", converged=True)
+            return state.end(Status.TIME, f"reached its end time {end:g}", converged=True)
         if state.step >= settings["max_steps"]:
-            return state.end(f"used its {settings['max_steps']} steps at time {t:.6g}")
+            return state.end(Status.STEPS, f"used its {settings['max_steps']} steps at time {t:.6g}")
         if settings["integrator"] in FIXED:
             dt = min(h, end - t)
             dt = end - t if end - t - dt < 1e-9 * h else dt  # no sliver of a step at the end
@@ -183,10 +184,11 @@ def _integrate(field, settings, arrived):
                 solver = cache["solver"] = _solver(field, state, t, settings)
             solver.step()
             if solver.status == "failed":
-                return state.end(f"the integrator failed at time {t:.6g}: {settings['integrator']} finds no step")
+                said = f"the integrator failed at time {t:.6g}: {settings['integrator']} finds no step"
+                return state.end(Status.FAILED, said)
             x, memory = solver.y, {"time": float(solver.t), "h": float(solver.h_abs)}
         if not np.isfinite(x @ x):
-            return state.end(f"diverged at time {t:.6g}: the step is too large here")
+            return state.end(Status.DIVERGED, f"diverged at time {t:.6g}: the step is too large here")
         return state.at(x, **memory)
 
     return advance

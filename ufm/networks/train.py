@@ -31,6 +31,7 @@ from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.solvers.methods.method import refuse_unknown
+from ufm.solvers.result import Status
 
 SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
@@ -128,7 +129,7 @@ def train(
             run.go(_bar(method, settings, progress))
         except KeyboardInterrupt:
             interruption.pass_on()
-            run.state = run.state.end(f"interrupted after {run.state.step} steps")
+            run.state = run.state.end(Status.INTERRUPTED, f"interrupted after {run.state.step} steps")
         return run.result(began)
 
 
@@ -169,7 +170,7 @@ class _Run:
         try:
             self.callback(Progress(self.state.step, self.state.x, self.state.memory, self.objective))
         except StopIteration:
-            self.state = self.state.end(f"stopped by the callback after {self.state.step} steps")
+            self.state = self.state.end(Status.STOPPED, f"stopped by the callback after {self.state.step} steps")
             return False
         return True
 
@@ -219,17 +220,23 @@ class _Run:
         values = {"fun": float(fun), "grad_norm": grad_norm}
         values |= {"loss": o.mean_loss(params), "accuracy": o.accuracy(params)}
         said = _sentence(state, grad_norm, self.tol, self.method, net.smooth)
-        how = {"success": state.converged, "message": said, "method": self.method, "steps": state.step}
+        how = {
+            "success": state.converged,
+            "message": said,
+            "status": state.done.status,
+            "method": self.method,
+            "steps": state.step,
+        }
         how |= {"lr_sum": float(state.memory.get("lr_sum", 0.0)), "rng": seed_record(self.seed), "settings": settings}
         kept = {"trace": trace if self.every else None, "about_data": repr(o.data), "data": o.data}
         return Training(net, params, o.loss, o.decay, **values, **how, **kept, seconds=time.perf_counter() - began)
 
 
 def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: bool) -> str:
-    if state.done == "converged" and method != "log_flow":
+    if state.done.status is Status.CONVERGED:
         return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}"
-    if state.converged or state.done.startswith(("interrupted", "stopped", "diverged")):
-        return state.done
+    if state.converged or state.done.status in (Status.INTERRUPTED, Status.STOPPED, Status.DIVERGED):
+        return str(state.done)
     kinks = " (minima of this network may lie on kinks of its activation, where no gradient is small)"
     kinks = "" if smooth or method != "lbfgs" else kinks
     return f"not converged: {state.done}; gradient norm {grad_norm:.2e} > {tol:g}{kinks}"

@@ -20,6 +20,7 @@ from ufm.numerics.files import load_arrays, save_arrays
 from ufm.numerics.hints import FileName
 from ufm.numerics.ranks import numerical_rank
 from ufm.numerics.records import own, picked
+from ufm.solvers.result import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Training(ByContent):
     about_data: str
     seconds: float
     data: Data | None = field(default=None, repr=False)
+    status: Status = Status.UNFINISHED
 
     def __post_init__(self):
         own(self, "params", "rng", "settings")
@@ -62,7 +64,7 @@ class Training(ByContent):
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the run."""
-        return self.message.startswith("interrupted")
+        return self.status is Status.INTERRUPTED
 
     def require(self) -> Training:
         """Self if it succeeded; RuntimeError with the message if not."""
@@ -123,7 +125,7 @@ class Training(ByContent):
         return "\n  ".join(lines)
 
 
-_NUMBERS = "fun loss grad_norm accuracy success message method steps lr_sum rng settings about_data seconds"
+_NUMBERS = "fun loss grad_norm accuracy success message status method steps lr_sum rng settings about_data seconds"
 
 
 def load(path: FileName) -> Training:
@@ -136,5 +138,7 @@ def load(path: FileName) -> Training:
     numbers = {name: header.number(name) for name in ("fun", "loss", "grad_norm", "accuracy", "lr_sum", "seconds")}
     words = {name: header.text(name) for name in ("message", "method", "about_data")}
     rest = {"success": header.truth("success"), "steps": header.whole("steps")}
+    if "status" in header.values:
+        rest["status"] = header.take("status", Status)
     rest |= {name: header.table(name) for name in ("rng", "settings")}
     return Training(net, params, header.take("loss_function", loss_of), decay, trace=trace, **numbers, **words, **rest)

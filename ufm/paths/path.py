@@ -62,6 +62,7 @@ class Path(ByContent):
     permutation: tuple[int, ...]
     steps: int = 0
     rng: dict = field(default_factory=dict)
+    interrupted: bool = False
 
     @property
     def refined(self) -> bool:
@@ -157,7 +158,7 @@ def path(
     for line in _distinct(lines)[:3]:
         other = permuted(b, np.array(line.permutation))
         strings.append(_string(objective, a, other, line, images, rel_tol, max_steps, climb, draw, progress))
-        if "interrupted" in strings[-1].message:
+        if strings[-1].interrupted:
             break
     return replace(min(strings, key=lambda string: string.barrier), rng=seed_record(seed))
 
@@ -255,7 +256,7 @@ def schatten_value(problem: Problem, Z, b=None, tol: float = 1e-12):
 def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, draw, progress) -> Path:
     ridge = max(Stratum(p).ridge_norm for p in (a, b))
     X, said = first_string(objective, a, b, line, images)
-    state = String(objective, X, tol * ridge, climb)
+    state, cut = String(objective, X, tol * ridge, climb), False
     shaken = 0
     bar = progress_bar(total=max_steps, desc="string", progress=progress)
     try:
@@ -269,14 +270,14 @@ def _string(objective, a, b, line: Path, images: int, tol, max_steps, climb, dra
                 state.shake(draw)
     except KeyboardInterrupt:
         interruption.pass_on()
-        said, top = f"interrupted; {said}", None
-    return _string_path(state, top, said, (a.name, b.name), line.permutation, tol * ridge)
+        said, top, cut = f"interrupted; {said}", None, True
+    return _string_path(state, top, said, (a.name, b.name), line.permutation, tol * ridge, cut)
 
 
-def _string_path(state: String, top, said: str, names, q, limit: float) -> Path:
+def _string_path(state: String, top, said: str, names, q, limit: float, cut: bool) -> Path:
     """The images, with the top of the curve through them (a saddle where it was refined) put in at its place."""
     objective = state.objective
-    converged = bool(state.residual <= limit) and "interrupted" not in said
+    converged = bool(state.residual <= limit) and not cut
     how = f"gradient across the path {state.residual:.1e}"
     how = f"converged: {how}" if converged else f"not converged: {how} > {limit:.1e}"
     t, X, where = state.t, state.X, state.highest()
@@ -294,7 +295,7 @@ def _string_path(state: String, top, said: str, names, q, limit: float) -> Path:
         t, fun, points = np.insert(t, k, where), np.insert(fun, k, height), np.insert(points, k, logits, axis=0)
     barrier = max(float(np.max(fun)), height) - float(fun[0])
     end = converged, float(state.residual), f"{how}; {said}", names, q, state.steps
-    return Path("string", t, fun, points, barrier, top, *end)
+    return Path("string", t, fun, points, barrier, top, *end, interrupted=cut)
 
 
 def first_string(objective, a, b, line: Path, images: int):

@@ -30,6 +30,8 @@ class Status(enum.StrEnum):
     INTERRUPTED = "interrupted"
     STEPS = "used its steps"
     TIME = "reached its end time"
+    REACHED = "reached what it was to reach"
+    """A mark of its own kind, not a small gradient."""
     STALLED = "stalled"
     """No lower point, or no smaller gradient, was found."""
     DIVERGED = "diverged"

@@ -77,11 +77,13 @@ def at(
 
 
 def objective_in(problem: Problem, space: str, on: Arrays = NUMPY) -> FactorObjective:
-    """On all factors and samples, or the exact reduction: a column per class and, for linear models, widths min(d, K).
+    """On all factors and samples, or the exact reduction: a column per class and, for linear models with a ridge,
+    widths min(d, K).
 
     ValueError where its parameters are too many to be held.
     """
-    narrow = tuple(min(d, problem.K) for d in problem.widths) if problem.linear and space == "reduced" else None
+    few = space == "reduced" and problem.linear and problem.Lam > 0
+    narrow = tuple(min(d, problem.K) for d in problem.widths) if few else None
     objective = FactorObjective(problem, space == "reduced", narrow, on=on)
     arguments.room("the vector of all parameters", objective.size, instead="take smaller n, d or L, or space='reduced'")
     return objective
