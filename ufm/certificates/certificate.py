@@ -176,9 +176,8 @@ def _read(entry: Fields) -> Certificate:
         if name not in known:
             entry.refuse(name, "is no field of a certificate")
     entry.take("kind", lambda kind: families.choice("kind", kind, kinds()))
-    words: dict[str, Any] = {
-        name: entry.text(name) for name in ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
-    }
+    texts = ("kind", "statement", "arithmetic", "method", "why", "label", "fingerprint")
+    words: dict[str, Any] = {name: entry.text(name) for name in texts}
     trusts = entry.listed("trusts") if "trusts" in entry.values else []
     if not all(isinstance(text, str) for text in trusts):
         entry.refuse("trusts", "must be texts")

@@ -106,7 +106,7 @@ def _point(subject) -> LogitPoint | FactorPoint:
 def _require_kind(problem) -> None:
     reason = models.uncovered(problem)
     if reason:
-        raise _Undecided(reason if not problem.linear else f"{KNOWN}. {reason[0].upper()}{reason[1:]}")
+        raise _Undecided(reason if not problem.linear else f"{KNOWN}: {reason}")
     if not column_loss(problem.loss.name).smooth:
         raise _Undecided(f"{KNOWN}; got loss={problem.loss.name!r}.")
 

@@ -256,9 +256,17 @@ def _problem(left, right, problem: Problem | None) -> Problem:
 
 
 def by_name(name: str, problem: Problem) -> bool:
-    """Whether a proof takes a structure by its name, for its closed form or its own enclosure; if not, as the point it
-    is."""
-    return contributed.structure(name) is not None or (scales.is_closed(name) and has_closed_forms(problem.loss.name))
+    """Whether a proof takes a structure by its name, for its closed form or its own enclosure.
+
+    If not, it takes the point that is made: where neither applies, or its own enclosure refuses the problem.
+    """
+    if contributed.structure(name) is None:
+        return scales.is_closed(name) and has_closed_forms(problem.loss.name)
+    try:
+        scales.enclose(exact_model(problem), name)
+    except Rejected:
+        return False
+    return True
 
 
 def _resolved(name: str, side, problem: Problem | None):

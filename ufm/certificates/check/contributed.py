@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from operator import attrgetter
+from typing import Any
 
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics.families import Family, modules_in
@@ -29,20 +31,21 @@ STRUCTURES = Family(
 _LOSS = re.compile(r"(\w+)(?:\(([^()]*)\))?")
 
 
-def loss(name: str):
+def loss(name: str) -> Any:
     """The contributed loss that a name says, with the numbers in its brackets. Raises Rejected where there is none."""
     match = _LOSS.fullmatch(name)
-    made = LOSSES.members().get(match[1]) if match else None
-    if made is None:
+    made: Any = LOSSES.members().get(match[1]) if match else None
+    if match is None or made is None:
         raise Rejected(f"no loss is called {name!r}; one from a file of your own needs that file (--from FILE).")
+    make: Any = made
     kinds = [field.type for field in dataclasses.fields(made)] if dataclasses.is_dataclass(made) else []
     words = [word for word in (match[2] or "").split(",") if word.strip()]
     try:
-        return made(*(int(w) if kind in (int, "int") else float(w) for kind, w in zip(kinds, words, strict=False)))
+        return make(*(int(w) if kind in (int, "int") else float(w) for kind, w in zip(kinds, words, strict=False)))
     except (TypeError, ValueError) as error:
         raise Rejected(f"the loss {name!r} cannot be made: {error}") from None
 
 
-def structure(name: str):
+def structure(name: str) -> Callable | None:
     """The `enclosure` of the structure of this name, or None."""
     return getattr(STRUCTURES.members().get(name), "enclosure", None)

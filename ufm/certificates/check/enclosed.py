@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Enclosed:
     """Balls that contain the loss F, the scales, and the singular values with multiplicities."""
 
-    loss: object
+    loss: Any
     scales: tuple
     singular_values: tuple

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ufm.certificates.check import contributed
 from ufm.certificates.check.matrices import eye, matrix
@@ -52,7 +53,7 @@ class CrossEntropy(ColumnLoss):
     """Cross-entropy against (1 - smoothing) e_y + smoothing/K; smoothing: a ball."""
 
     name: str
-    smoothing: object
+    smoothing: Any
     convex = True
     shift_invariant = True
 
@@ -79,7 +80,7 @@ class CrossEntropy(ColumnLoss):
         return value, self._slope(p, other, y), curved
 
     @staticmethod
-    def _shares(z, y) -> tuple[list, object]:
+    def _shares(z, y) -> tuple[list, Any]:
         """(softmax p, sum of the odds of the others)."""
         odds = [balls.ball(1) if i == y else (v - z[y]).exp() for i, v in enumerate(z)]
         other = _sum(v for i, v in enumerate(odds) if i != y)
@@ -111,7 +112,7 @@ class Focal(ColumnLoss):
     """(other/(1 + other))^gamma log(1 + other), other the sum of the odds of the other classes; gamma: a ball."""
 
     name: str
-    gamma: object
+    gamma: Any
     shift_invariant = True
     smooth = False
 
@@ -196,5 +197,5 @@ def missing(name: str) -> str:
         return str(reason)
 
 
-def _sum(values):
+def _sum(values) -> Any:
     return sum(values, balls.ball(0))
