@@ -148,7 +148,7 @@ INNER = {
     "ufm.solvers.strata.Ends",
     "ufm.solvers.strata.Strata",
     "ufm.solvers.kinks.KinkEnd",
-    "ufm.solvers.pieces.Piece",
+    "ufm.solvers.kinks.pieces.Piece",
 }
 """Records that live inside one computation and are never handed out, and the numbers of interval arithmetic."""
 

@@ -14,7 +14,8 @@ from ufm.objectives.gated import Gated
 from ufm.objectives.identities import identities
 from ufm.points import FactorPoint
 from ufm.problem import Problem
-from ufm.solvers import compression, kinks, pieces, starts
+from ufm.solvers import kinks, starts
+from ufm.solvers.kinks import compression, pieces
 from ufm.solvers.minimize import minimize
 from ufm.solvers.multistart import multistart
 from ufm.structures import graph_codes

@@ -17,8 +17,7 @@ from ufm.numerics.groups import automorphism_count, canonical_order, colours
 from ufm.objectives.logits import Stratum
 from ufm.points import from_matrix
 from ufm.problem import Problem
-from ufm.solvers.newton import newton_on_stratum
-from ufm.solvers.saddles import find_saddle
+from ufm.solvers.newton import find_saddle, newton_on_stratum
 
 F1 = Problem(K=10, n=5, d=70, L=2, lam=2**-10)
 FOUR = Problem(K=4, L=2, lam=2 * 0.02 / 3)

@@ -55,9 +55,9 @@ class Rows:
     stage: np.ndarray
     fun: np.ndarray
     stored: np.ndarray
-    x: object
-    grad: object
-    gamma: object
+    x: Any
+    grad: Any
+    gamma: Any
     steps: list
     changes: list
     curvature: list
@@ -378,24 +378,20 @@ def _minus(on: Arrays, a, b, pool: Pool):
 
 def _two_loop(on: Arrays, rows: Rows, pool: Pool):
     """Minus the inverse quasi-Newton matrix of every row's pairs times its gradient."""
+    kept = rows.steps, rows.changes, rows.curvature
     if not on.host:
-
-        def times(a, b):
-            return a[:, None] * b
-
-        kept = rows.steps, rows.changes, rows.curvature, rows.gamma[:, None]
-        return -_recursion(rows.grad + 0.0, *kept, on.dot, times)
+        return -_recursion(rows.grad + 0.0, *kept, rows.gamma[:, None], on.dot, lambda a, b: a[:, None] * b)
     q, buffer = pool.get(rows.grad), pool.get(rows.grad)
     q[...] = rows.grad
     if len(rows) == 1:  # vectors and numbers are quicker than arrays of one row
-        pairs = ([a[0] for a in kept] for kept in (rows.steps, rows.changes, rows.curvature))
-        _recursion(q[0], *pairs, rows.gamma[0], np.dot, operator.mul)
+        steps, changes, curvatures = ([a[0] for a in one] for one in kept)
+        _recursion(q[0], steps, changes, curvatures, rows.gamma[0], np.dot, operator.mul)
     else:
 
         def times(a, b):
             return np.multiply(a[:, None], b, out=buffer)
 
-        _recursion(q, rows.steps, rows.changes, rows.curvature, rows.gamma[:, None], on.dot, times)
+        _recursion(q, *kept, rows.gamma[:, None], on.dot, times)
     pool.give(buffer)
     return np.negative(q, out=q)
 

@@ -10,6 +10,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -222,7 +223,8 @@ class Chunk:
         self.job, self.rows, self.bar = job, rows, bar
         self.objective, self.problem, self.tol, self.memory = job.objective, job.problem, job.tol, job.memory
         self.watch = self._watch if job.every or job.callback is not None else None
-        self._ticks, self._here, self._part = itertools.count(1), None, None
+        self._ticks, self._part = itertools.count(1), None
+        self._here: tuple[Any, Any, Any, Callable | None] | None = None
 
     def run(self) -> None:
         starts = [self.job.start(int(row)) for row in self.rows]

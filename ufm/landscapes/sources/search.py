@@ -19,9 +19,8 @@ from ufm.objectives.logits import Stratum
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize
-from ufm.solvers.newton import newton_on_stratum
+from ufm.solvers.newton import find_saddle, newton_on_stratum
 from ufm.solvers.result import Result
-from ufm.solvers.saddles import find_saddle
 from ufm.structures.modes import decouples, explain
 
 RUNS = 6

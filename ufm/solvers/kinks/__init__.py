@@ -1,11 +1,11 @@
 """Minima of piecewise linear models sit on kinks, where L-BFGS stalls at gradients of 1e-2: how to finish.
 
-1. Reduce (`solvers.compression`). One column per class, equal ridge weights, H_1 in the frame of its rank, parallel
+1. Reduce (`compression`). One column per class, equal ridge weights, H_1 in the frame of its rank, parallel
    neurons merged, dead ones dropped.
-2. Smooth (`solvers.smoothing`). max(x, slope x) becomes a parabola on |x| <= eps; L-BFGS down a ladder of eps.
+2. Smooth (`smoothing`). max(x, slope x) becomes a parabola on |x| <= eps; L-BFGS down a ladder of eps.
    Pre-activations that stay inside are kinks, their slopes the masks: as eps -> 0 a central path to the point and its
    multipliers.
-3. Newton (`solvers.pieces`). With the kinks held at zero and all other slopes frozen F is smooth: KKT steps; masks
+3. Newton (`pieces`). With the kinks held at zero and all other slopes frozen F is smooth: KKT steps; masks
    outside [slope, 1] leave the kinks, pre-activations of the wrong sign join them, and a direction of descent on the
    piece is followed.
 4. Accept where the Clarke residual (`objectives.clarke`) is at most tol and F did not rise.
@@ -24,9 +24,9 @@ from ufm.objectives.clarke import Clarke, at, kinked, slope_of
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated
 from ufm.objectives.stationary import asked
-from ufm.solvers.compression import compressed, expanded, reduced
-from ufm.solvers.pieces import EXACT, escape, newton_on_piece
-from ufm.solvers.smoothing import descend
+from ufm.solvers.kinks.compression import compressed, expanded, reduced
+from ufm.solvers.kinks.pieces import EXACT, escape, newton_on_piece
+from ufm.solvers.kinks.smoothing import descend
 
 KINKED = 500
 """L-BFGS steps on the model itself before this takes over."""

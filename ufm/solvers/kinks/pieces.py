@@ -15,7 +15,7 @@ from scipy import linalg
 from ufm.objectives.clarke import at
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated, gathered, scattered
-from ufm.solvers.smoothing import softened
+from ufm.solvers.kinks.smoothing import softened
 
 FORMED = 2600
 """Largest KKT system that is formed."""
