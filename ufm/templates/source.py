@@ -24,9 +24,9 @@ def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
     known = [(name, point) for name, point in structures if isinstance(point, LogitPoint)][:MOST]
     pairs = list(itertools.combinations(known, 2))
     for (one, first), (other, second) in pairs:
-        middle = (first.matrix() + second.matrix()) / 2
-        run = minimize(problem, from_matrix(problem, middle), "newton")
-        if run.success:
+        middle = from_matrix(problem, (first.matrix() + second.matrix()) / 2)
+        run = minimize(problem, middle, "newton") if middle.rank <= problem.max_rank else None
+        if run is not None and run.success:
             yield f"between {one} and {other}", run
     return f"example: Newton from {len(pairs)} middles of two structures"
 

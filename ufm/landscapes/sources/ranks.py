@@ -77,5 +77,10 @@ RANKS = Source(
     "descents in models as narrow as a rank, and from known codes",
     points,
     verbs=("profile",),
+    applies=lambda problem: (
+        ""
+        if problem.linear or (problem.activation.rectifies and problem.bias is None)
+        else "ranks are searched in linear models, and in relu models without a bias."
+    ),
     counts=True,
 )

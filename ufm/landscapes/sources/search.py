@@ -138,6 +138,12 @@ SEARCH = Source(
     "descents, Newton runs from random points of every rank, and saddle searches",
     points,
     verbs=("landscape",),
-    applies=lambda problem: explain(problem)[1] if decouples(problem) else "",
+    applies=lambda problem: (
+        "the search goes rank by rank, in linear models."
+        if not problem.linear
+        else explain(problem)[1]
+        if decouples(problem)
+        else ""
+    ),
     counts=True,
 )

@@ -5,9 +5,9 @@
 at the top of a file of this folder, of a file given by `--from` or `ufm.use`, or behind an entry point of the group
 `ufm.sources` is all it takes. `points(problem, settings)` is a generator of points, or of `(how, point)` or `(how,
 point, times)`: how the point was met, in a word or two (default: the source's name); a point, a Result, or a
-CriticalPoint where the source knows the signature; how often. It returns, at its end, what it searched, in words. A
-source knows the problem and nothing of the table: whether a point counts as critical, is new and what it is called is
-decided by `landscapes.gather`.
+CriticalPoint where the source knows the signature, None for a try that came to nothing; how often. It returns, at its
+end, what it searched, in words. A source knows the problem and nothing of the table: whether a point counts as
+critical, is new and what it is called is decided by `landscapes.gather`.
 """
 
 from __future__ import annotations
