@@ -173,6 +173,10 @@ def test_one_run_on_an_objective_of_ones_own():
     x = starts.gaussian()(objective, np.random.default_rng(0))
     end = run_on(objective, x, LBFGS(), 1e-12)
     assert end.success and end.point.rank <= 2
+    wide = Problem(K=3, n=2, d=5, L=2, lam=0.02)
+    objective = FactorObjective(wide, False, (3, 3))
+    end = run_on(objective, starts.gaussian()(objective, np.random.default_rng(0)), LBFGS(), 1e-12)
+    assert end.success and end.fun == pytest.approx(minimize(wide, end.point, rng=0).fun, abs=1e-13)
 
 
 # a method that is no descent ---------------------------------------------------------------------
@@ -232,19 +236,12 @@ def test_a_class_without_a_name_of_its_own_is_no_member():
 # no ridge ----------------------------------------------------------------------------------------
 
 
-def without_ridge(**of):
-    """The problem with lam = 0, whether or not its constructor takes that."""
-    problem = Problem(lam=1.0, **of)
-    object.__setattr__(problem, "lam", 0.0)
-    return problem
-
-
 @pytest.mark.parametrize("method", ["lbfgs", "gd", "adam", "adamw", "sign", "polar", "flow"])
 @pytest.mark.parametrize(
     "of", [{"n": (1, 2, 3), "d": 5}, {"activation": "tanh", "n": 2}, {"activation": "relu", "n": 2}]
 )
 def test_descents_run_without_a_ridge_and_say_what_the_gradient_is(method, of):
-    problem = without_ridge(K=3, L=2, **of)
+    problem = Problem(K=3, L=2, lam=0, **of)
     if method == "flow" and not problem.activation.smooth:
         pytest.skip("the integrator slides along kinks in tiny steps, with a ridge or without")
     few = {"flow": {"time": 5.0}, "lbfgs": {"max_steps": 30}}.get(method, {"steps": 60, "lr": 0.02})
@@ -259,7 +256,7 @@ def test_descents_run_without_a_ridge_and_say_what_the_gradient_is(method, of):
 
 
 def test_without_a_ridge_coupled_and_decoupled_decay_are_one_and_newton_refuses():
-    problem = without_ridge(K=3, L=2)
+    problem = Problem(K=3, L=2, lam=0)
     one, other = (minimize(problem, method="adam", rng=0, steps=50, decay=d).fun for d in ("coupled", "decoupled"))
     assert one == other
     with pytest.raises(ValueError, match=r"newton.*lam=0"):

@@ -136,7 +136,7 @@ def run_lbfgs(way, chunk) -> None:
     """Every row of a chunk by L-BFGS (`way`: its settings), finished on the way and at the end by Newton on the stratum
     (linear models), on kinks (relu, leaky_relu) or at the end by Newton in factors (smooth activations)."""
     host = chunk.objective.on.host
-    if host and finished_on_kinks(chunk.problem, way.max_steps) and chunk.problem.Lam:
+    if host and finished_on_kinks(chunk.problem, way.max_steps) and not chunk.problem.ridgeless:
         for part in chunk.alone():
             _to_kinks(way, part)
     elif host and chunk.job.reduced and chunk.objective.size > lbfgs.WIDE:

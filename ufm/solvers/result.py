@@ -256,7 +256,10 @@ class BatchResult(ByContent):
             r, b = self.rank[j], self._store["b"][j] if "b" in self._store else None
             U, s, right = (self._store[name][j] for name in ("U", "s", "Vt"))
             return LogitPoint(self.problem, U[:, :r], s[:r], right[:r].T, b)
-        return self._store["objective"].point(self._store["x"][j])
+        objective, x = self._store["objective"], self._store["x"][j]
+        if self.problem.linear and objective.shapes[1:] != self.problem.shapes()[1:]:  # narrower than the problem
+            return objective.to_logits(x, collapse=objective.collapsed or None, tol=1e-12)
+        return objective.point(x)
 
     def __getitem__(self, j: int) -> Result:
         return self.row(j, seed_record(child(seed_sequence(self.rng), int(self.index[j]))))

@@ -55,7 +55,7 @@ class Job:
         self.space, self.keep, self.memory, self.every, self.callback = space, keep, memory, every, callback
         self.given = given
         self.problem, self.host, count = objective.problem, objective.host, len(self.index)
-        self.reduced = self.problem.linear and objective.collapsed and self.problem.Lam > 0
+        self.reduced = self.problem.linear and objective.collapsed and not self.problem.ridgeless
         self.stop, self.lock = threading.Event(), threading.Lock()
         self.done, self.kinks = np.zeros((2, count), dtype=bool)
         self.fun, self.grad_norm = np.full((2, count), np.nan)

@@ -82,7 +82,7 @@ def objective_in(problem: Problem, space: str, on: Arrays = NUMPY) -> FactorObje
 
     ValueError where its parameters are too many to be held.
     """
-    few = space == "reduced" and problem.linear and problem.Lam > 0
+    few = space == "reduced" and problem.linear and not problem.ridgeless
     narrow = tuple(min(d, problem.K) for d in problem.widths) if few else None
     objective = FactorObjective(problem, space == "reduced", narrow, on=on)
     arguments.room("the vector of all parameters", objective.size, instead="take smaller n, d or L, or space='reduced'")
