@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.test_batch import others
 from tests.test_solvers import DEEP
 from ufm import Problem, basins, minimize, multistart
 from ufm.cli import main
@@ -12,6 +13,8 @@ from ufm.numerics import families
 from ufm.numerics.seeds import child, generator, seed_sequence
 from ufm.objectives.factors import FactorObjective
 from ufm.solvers import starts
+from ufm.solvers.batch import run_batch
+from ufm.solvers.methods.descent import Descent
 from ufm.solvers.methods.method import METHODS, Method, known_settings, settings_of
 from ufm.sweeps.sweep import sweep
 
@@ -193,3 +196,17 @@ def test_old_names_work_for_one_release():
         assert multistart(DEEP, 2, 0, memory=3).results[0].settings["pairs"] == 3
     with pytest.raises(ValueError, match="memory is the old name of pairs"):
         minimize(DEEP, memory=3, pairs=4)
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.members().items() if issubclass(method, Descent)])
+@pytest.mark.parametrize("decay", ["coupled", "decoupled"])
+def test_every_descent_takes_the_same_steps_on_other_arrays(name, decay):
+    if decay not in ("decoupled", settings_of(METHODS.get(name))["decay"]):
+        pytest.skip("always decoupled")
+    for xp in others():
+        here, there = (
+            run_batch(UNEVEN, 3, 5, name, xp=which, steps=20, decay=decay, trace=5, batch=4) for which in (None, xp)
+        )
+        assert there.device != "numpy"
+        np.testing.assert_allclose(there.fun, here.fun, atol=1e-10)
+        np.testing.assert_allclose(there[1].trace.fun, here[1].trace.fun, atol=1e-10)
