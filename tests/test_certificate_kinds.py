@@ -340,6 +340,8 @@ def test_orders_and_critical_points_of_a_contributed_loss(use, tmp_path, capsys)
     assert proofs.check() and "trusted: " in repr(proofs) and repr(proofs).endswith(", the balls of mine.py.")
     assert {c.kind for c in proofs if c.holds} == {"order", "critical"}
     assert not any(c.holds for c in ufm.certify(problem, ["global", "bound", "completeness"], group="S_3"))
+    plain = ufm.Problem(K=3, n=(1, 2, 2), L=1, lam=0.02, loss="late")
+    assert all("not for the loss 'late(1)'." in c.why for c in ufm.certify(plain, ["global", "bound"]))
     table = ufm.compare(problem, starts=1, rng=0)
     assert table.certified and "proved" in table.verdict()
     file = tmp_path / "proofs.json"

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ufm import losses
 from ufm.certificates.certificate import Certificate, certify_data, refused
 from ufm.certificates.check import Rejected, dual, modes, two_classes
 from ufm.certificates.check.model import Model
+from ufm.certificates.check.pulls import has_closed_forms
 from ufm.certificates.check.record import decided
 from ufm.certificates.models import model, unknown_loss
+from ufm.losses import own
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.hints import Exact
 from ufm.points import FactorPoint, LogitPoint, from_matrix
@@ -62,12 +63,11 @@ def global_minimum(
 
 def unproved(problem: Problem) -> str:
     """Why no bound is proved under this loss; empty where one may be."""
-    if losses.own(problem.loss) and not problem.loss.convex:
-        return (
-            f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}, which"
-            " is not convex."
-        )
-    return unknown_loss(problem)
+    reason = unknown_loss(problem)
+    if reason or has_closed_forms(problem.loss.name):
+        return reason
+    bent = ", which is not convex" if own(problem.loss) and not problem.loss.convex else ""
+    return f"the proofs are for cross-entropy, label smoothing and MSE, not for the loss {problem.loss.name!r}{bent}."
 
 
 def argument(exact: Model, witness=None):

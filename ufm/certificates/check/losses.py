@@ -43,6 +43,10 @@ class ColumnLoss:
         """dl/dz_i, balls."""
         return self.column(z, y)[1]
 
+    def target(self, K: int, y: int) -> list:
+        """The target t of a loss that is `log sum e^z - <t, z>` or `|z - t|^2/2`, balls. Raises Rejected for others."""
+        raise Rejected(f"the loss {self.name!r} has no target.")
+
     def column(self, z: list, y: int) -> tuple:
         """(l, gradient, Hessian): an arb, a list, a matrix. Raises Rejected where the loss has none."""
         raise Rejected(f"no gradient and Hessian in balls for the loss {self.name!r}.")
