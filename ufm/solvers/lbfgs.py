@@ -36,7 +36,7 @@ LOOK = 25
 """Steps between two looks at the rank."""
 DEAD = 1e-6
 """Singular value, relative to the largest, of a mode that is dead."""
-ARMIJO, WOLFE, TRIALS = 1e-4, 0.9, 40
+ARMIJO, WOLFE, TRIALS, NOISE = 1e-4, 0.9, 40, 1e-14
 OVERFLOW = Reason(Status.OVERFLOWED, "the objective overflowed: the start is too large")
 STOPPED = Reason(Status.STOPPED)
 
@@ -112,7 +112,7 @@ class Rows:
     def push(self, on: Arrays, step, change, curvature, square, good, memory: int) -> list:
         """Append one pair per row where `good`; other rows keep their history. The arrays that dropped out."""
         xp = on.xp
-        if good.all():
+        if all(good):
             latest, self.gamma = curvature, curvature / square
         else:
             keep, wide = on.put_in(good), on.put_in(good)[:, None]
@@ -332,12 +332,12 @@ def step(objective, rows: Rows, alive, pairs: int, pool: Pool) -> np.ndarray:
     """Move every living row to its next iterate, in place; the mask of rows that found one."""
     on, xp = objective.on, objective.on.xp
     direction = _two_loop(on, rows, pool)
-    first = rows.stored == 0
-    t = np.ones(len(rows))
-    if first.any():
+    t, first = np.ones(len(rows)), rows.stored == 0
+    if any(first):
         t[first] = _first_step(on, rows)[first]
     x, fun, grad, found = _weak_wolfe(objective, rows, direction, t, alive, pool)
-    again = np.flatnonzero(alive & ~found & (rows.stored > 0))
+    every = all(found)
+    again = () if every else np.flatnonzero(alive & ~found & (rows.stored > 0))
     if len(again):
         rows.forget(on, again)
         back = rows.take(on, again)
@@ -349,10 +349,9 @@ def step(objective, rows: Rows, alive, pairs: int, pool: Pool) -> np.ndarray:
     move, change = _minus(on, x, rows.x, pool), _minus(on, grad, rows.grad, pool)
     curvature, square = on.dot(move, change), on.dot(change, change)
     good = found & (on.take_out(curvature) > 1e-14 * np.sqrt(on.take_out(on.dot(move, move)) * on.take_out(square)))
-    dropped = rows.push(
-        on, move, change, curvature, square, good | ~alive, pairs
-    )  # what happens to rows that have ended does not matter
-    if (found | ~alive).all():
+    # what happens to rows that have ended does not matter
+    dropped = rows.push(on, move, change, curvature, square, good if every else good | ~alive, pairs)
+    if every or (found | ~alive).all():
         if on.host:
             pool.give(*dropped, direction, rows.x, rows.grad)
         rows.x, rows.grad, rows.fun = x, grad, fun
@@ -416,21 +415,14 @@ def _weak_wolfe(objective, rows: Rows, direction, t, alive, pool: Pool):
     Rows not found keep meaningless x, fun and grad.
     """
     on, count = objective.on, len(rows)
-    slope = np.array(on.take_out(on.dot(rows.grad, direction)))
-    open_ = alive & (slope < 0)
-    found = np.zeros(count, dtype=bool)
-    x, value, grad = _first_trial(objective, rows, direction, t, pool)
-    fun, new_slope = np.array(on.take_out(value)), on.take_out(on.dot(grad, direction))
-    noise = 1e-14 * np.maximum(1.0, np.abs(rows.fun))
-    if count == 1 and open_[0]:  # mostly the first trial will do
-        rows.nfev += 1
-        far, short = _judged(rows.fun[0], noise[0], slope[0], t[0], fun[0], new_slope[0])
-        if not (far or short):
-            return x, fun, grad, ~found
-        far, short = np.array([far]), np.array([short])
-    else:
-        rows.nfev += open_
-        far, short = _judged(rows.fun, noise, slope, t, fun, new_slope)
+    slope = on.take_out(on.dot(rows.grad, direction))
+    x, fun, grad, new_slope = _trial(objective, rows, direction, t, pool)
+    if count == 1 and slope[0] < 0:
+        return _bisection_alone(objective, rows, direction, slope[0], t, (x, fun, grad, new_slope), pool)
+    open_, found = alive & (slope < 0), np.zeros(count, dtype=bool)
+    rows.nfev += open_
+    noise = NOISE * np.maximum(1.0, np.abs(rows.fun))
+    far, short = _judged(rows.fun, noise, slope, t, fun, new_slope)
     low, high, index, mine = np.zeros(count), np.full(count, np.inf), np.arange(count), open_
     for trial in range(TRIALS):
         high[index] = np.where(far & mine, t[index], high[index])
@@ -454,17 +446,38 @@ def _weak_wolfe(objective, rows: Rows, direction, t, alive, pool: Pool):
     return x, fun, grad, found
 
 
-def _first_trial(objective, rows: Rows, direction, t, pool: Pool):
-    """(x, value, gradient) of all rows at their first step lengths."""
-    if not objective.on.host:
-        x = rows.x + objective.on.put_in(t)[:, None] * direction
-        return x, *objective.value_grad(x)
-    x, grad, ridge = pool.get(rows.x), pool.get(rows.x), pool.get(rows.x)
-    np.multiply(t[:, None], direction, out=x)
-    x += rows.x
-    value, grad = objective.value_grad(x, None, (grad, ridge))
-    pool.give(ridge)
-    return x, value, grad
+def _bisection_alone(objective, rows: Rows, direction, slope, t, at, pool: Pool):
+    """The same for a row that has no companions, whose numbers are quicker than arrays of them."""
+    low, high, noise, t = 0.0, np.inf, NOISE * max(1.0, abs(rows.fun[0])), float(t[0])
+    for trial in range(TRIALS):
+        x, fun, grad, new_slope = at
+        rows.nfev += 1
+        far, short = _judged(rows.fun[0], noise, slope, t, fun[0], new_slope[0])
+        if not (far or short):
+            return x, fun, grad, np.ones(1, dtype=bool)
+        low, high = (low, t) if far else (t, high)
+        t = 0.5 * (low + high) if high < np.inf else 2.0 * t
+        if trial + 1 < TRIALS:
+            if objective.on.host:
+                pool.give(x, grad)
+            at = _trial(objective, rows, direction, np.array([t]), pool)
+    return x, fun, grad, np.zeros(1, dtype=bool)
+
+
+def _trial(objective, rows: Rows, direction, t, pool: Pool):
+    """(x, value, gradient, slope along the direction) of all rows at their step lengths; values and slopes on the
+    host."""
+    on = objective.on
+    if on.host:
+        x, grad, ridge = pool.get(rows.x), pool.get(rows.x), pool.get(rows.x)
+        np.multiply(t[:, None], direction, out=x)
+        x += rows.x
+        value, grad = objective.value_grad(x, None, (grad, ridge))
+        pool.give(ridge)
+    else:
+        x = rows.x + on.put_in(t)[:, None] * direction
+        value, grad = objective.value_grad(x)
+    return x, np.array(on.take_out(value)), grad, on.take_out(on.dot(grad, direction))
 
 
 def _judged(fun, noise, slope, t, value, new_slope):
