@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ufm.certificates.kind import Kind
 
+if TYPE_CHECKING:
+    from ufm.certificates.certificate import Certificate
+    from ufm.numerics.hints import Exact
+    from ufm.problem import Problem
 
-def require(problem, group, **options) -> None:
+
+def require(problem: Problem, group, **options) -> None:
     """A ValueError unless the group is known and acts on the problem's classes."""
     from ufm.certificates.completeness import known_group
 
     known_group(group, problem.K)
 
 
-def make(problem, lam=None, *, group, progress=None):
+def make(problem: Problem, lam: Exact = None, *, group, progress=None) -> Certificate:
     from ufm.certificates.completeness import complete
 
     return complete(problem, group, lam, progress)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ufm.certificates.kind import Kind
+
+if TYPE_CHECKING:
+    from ufm.certificates.certificate import Certificate
+    from ufm.numerics.hints import Exact
+    from ufm.problem import Problem
 
 HOPE = "the structures are in strict order"
 
 
-def make(problem, lam=None):
+def make(problem: Problem, lam: Exact = None) -> Certificate | list[Certificate]:
     """The chain from the lowest structure to the highest, then every structure against dnc."""
     from ufm.certificates.certificate import refused
     from ufm.certificates.orders import order, orders

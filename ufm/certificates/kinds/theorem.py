@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ufm.certificates.kind import Kind
+
+if TYPE_CHECKING:
+    from ufm.certificates.certificate import Certificate
+    from ufm.numerics.hints import Exact
+    from ufm.problem import Problem
 
 LINEAR = "gk25:thm1"
 
 
-def applies(problem) -> str:
+def applies(problem: Problem) -> str:
     """Why Theorem 1 of gk25 says nothing about a problem."""
     if not (problem.linear and problem.loss.cross_entropy and problem.balanced and problem.bias is None):
         return "the theorem is about linear layers, cross-entropy, equal counts and no bias."
     return ""
 
 
-def make(problem, lam=None):
+def make(problem: Problem, lam: Exact = None) -> Certificate:
     """That no dnc point is a global minimum, at any lam; refused where the theorem does not cover K and L."""
     from ufm.certificates.theorems import theorem
 
