@@ -182,7 +182,7 @@ def test_identify_reads_anybodys_arrays_and_our_own_points(capsys, tmp_path):
     [
         (["compare", "-K", "1", "--lam", "1"], "K must be an integer of at least 2; got K=1"),
         (["compare", "-K", "4", "-L", "0", "--lam", "1"], "L must be"),
-        (["compare", "-K", "4", "--lam", "-1"], "lam must be positive"),
+        (["compare", "-K", "4", "--lam", "-1"], "lam must not be negative"),
         (["compare", "-K", "4", "--lam", "nan"], "'nan' is not a number"),
         (["compare", "-K", "4", "--lam", "__import__('os')"], "is not a number"),
         (["compare", "-K", "4", "-d", "0", "--lam", "1"], "d must be"),
@@ -191,7 +191,7 @@ def test_identify_reads_anybodys_arrays_and_our_own_points(capsys, tmp_path):
         (["compare", "-K", "4", "--lam", "1", "--loss", "mce"], "Did you mean"),
         (["compare", "-K", "4", "--lam", "1", "--starts", "-2"], "--starts must be"),
         (["compare", "-K", "4", "--lam", "1", "--plot", "a.gif"], "--plot"),
-        (["solve", "-K", "4", "--lam", "1", "--method", "adam"], "method must be one of"),
+        (["solve", "-K", "4", "--lam", "1", "--method", "adan"], "method must be one of"),
         (["solve", "-K", "4", "--lam", "1", "--lr", "1"], "lr is not a setting"),
         (["solve", "-K", "4", "--lam", "1", "--save", "/no/such/folder/x.npz"], "existing folder"),
         (["identify", "missing.npz"], "cannot be read"),
