@@ -171,7 +171,8 @@ def test_figure_1_has_petersen_and_antiprism_plus_pair_found_by_the_search():
     assert minima["petersen"] == pytest.approx(0.081432153339, abs=1e-11)
     assert minima["code(antiprism(4)+pair)"] == pytest.approx(0.082203333831, abs=1e-11)
     assert {"pairs", "dnc", "blocks(8,2)", "blocks(6,2,2)"} <= set(minima)
-    assert sum(p.name in structures.existing(F1)[0] for p in atlas) == 14
+    assert sum(p.name in structures.existing(F1)[0] for p in atlas) == 16
+    assert set(atlas["petersen"].how) > {"structure"}
 
 
 @pytest.mark.slow
