@@ -74,7 +74,10 @@ def add_problem(verb, required: bool = True) -> None:
     group.add_argument("-d", default=None, metavar="D", help="hidden width, one number or L widths (default K)")
     group.add_argument("-L", default="1", metavar="L", help="weight layers after the free features (default 1)")
     group.add_argument(
-        "--lam", required=required, metavar="LAM", help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L"
+        "--lam",
+        required=required,
+        metavar="LAM",
+        help="ridge weight, one number or L+1 ordered H_1, W_1, ..., W_L; 0: no ridge",
     )
     group.add_argument("--loss", default="ce", metavar="NAME", help="by name (default ce)").late = _losses
     group.add_argument(
