@@ -24,7 +24,6 @@ from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.points import from_matrix
 from ufm.problem import Problem
-from ufm.solvers.newton import scaled_hessian
 
 SLACK = 0.4
 """How far above the stated exponent a measured one may lie: caches and neighbours."""
@@ -92,7 +91,7 @@ def dense_inertia(K: int) -> Callable:
     """Hessian and eigenvalues on the stratum of rank K/2, without symmetry."""
     rng = np.random.default_rng(0)
     point = from_matrix(Problem(K=K, L=2, lam=1e-3), rng.standard_normal((K, K)), K // 2)
-    return lambda: linalg.eigvalsh(scaled_hessian(Stratum(point)))
+    return lambda: linalg.eigvalsh(Stratum(point).scaled_hessian())
 
 
 def signature(K: int, n: int, d: int, L: int, name: str = "pairs") -> Callable:

@@ -13,10 +13,12 @@ from ufm.losses import Loss
 from ufm.numerics.arrays import namespace
 from ufm.numerics.seeds import child, seed_sequence
 from ufm.objectives.factors import FactorObjective
+from ufm.objectives.fit import Fit
 from ufm.objectives.logits import Stratum
+from ufm.objectives.strata import Strata
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
-from ufm.solvers import finish, lbfgs, newton, starts, strata
+from ufm.solvers import curvature, finish, lbfgs, starts
 from ufm.solvers.batch import rows_of, run_batch
 from ufm.solvers.descent import narrow
 from ufm.solvers.lbfgs import Rows
@@ -114,7 +116,7 @@ def test_many_starts_of_one_problem_agree_with_minimize():
 
 
 def test_problems_too_large_for_dense_newton_take_the_single_path(monkeypatch):
-    monkeypatch.setattr(newton, "FORMED", 0)  # offers one by one
+    monkeypatch.setattr(curvature, "FORMED", 0)  # offers one by one
     for name, space in (("deep", "reduced"), ("biased", "reduced"), ("biased", "factors")):
         gap, same, _ = difference(PROBLEMS[name], 4, 3, space=space)
         assert gap <= 1e-10 and same
@@ -138,28 +140,51 @@ def test_a_slip_among_companions_would_be_seen(monkeypatch):
 
 
 def check_strata(problem, rank):
-    """Value, gradient, ridge and Hessian of many points at once are those of each as a Stratum."""
+    """Value, gradient, ridge and derivatives of many points at once are those of each as a Stratum."""
     draw = np.random.default_rng(0)
-    U, Vt = (np.linalg.qr(draw.standard_normal((4, problem.K, rank)))[0] for _ in range(2))
+    U, V = (np.linalg.qr(draw.standard_normal((4, problem.K, rank)))[0] for _ in range(2))
     s = np.sort(0.5 + draw.random((4, rank)))[:, ::-1]
     b = None if problem.bias is None else draw.standard_normal((4, problem.K))
-    here = strata.Strata(problem, U, s, Vt.mT, b)
-    H = here.hessian(whole=True)
+    here = Strata(problem, U, s, V.mT, b, Fit.of(problem, True))
+    H, v = here.hessian(), draw.standard_normal((4, here.size))
+    lower, Hv, (dZ, db) = here.scaled_hessian(whole=False), here.hvp(v), here.ambient(v)
+    after, fine = here.moved(np.array([1, 3]), dZ[[1, 3]], None if b is None else db[[1, 3]])
+    assert fine.all()
     for i in range(4):
-        one = Stratum(LogitPoint(problem, U[i], s[i], Vt[i], None if b is None else b[i]))
+        one = Stratum(LogitPoint(problem, U[i], s[i], V[i], None if b is None else b[i]))
         numbers = [[a.fun, a.grad_norm, a.ridge_norm] for a in (one, here.take(np.array([i])))]
         np.testing.assert_allclose(np.ravel(numbers[1]), numbers[0], rtol=1e-12)
-        values = np.linalg.eigvalsh(one.scaled_hessian())
-        np.testing.assert_allclose(np.linalg.eigvalsh(H[i]), values, rtol=0, atol=1e-11 * np.max(np.abs(values)))
+        np.testing.assert_array_equal(here.living[i], one.living)
+        for many, single in ((H[i], one.hessian()), (Hv[i], H[i] @ v[i]), (dZ[i], one.ambient(v[i])[0])):
+            np.testing.assert_allclose(many, single, rtol=0, atol=1e-12 * np.max(np.abs(single)))
+        scaled = np.tril(one.scaled_hessian())
+        np.testing.assert_allclose(np.tril(lower[i]), scaled, rtol=0, atol=1e-12 * np.max(np.abs(scaled)))
+    for i, row in enumerate([1, 3]):
+        one = Stratum(here.point(row)).retract(v[row])
+        np.testing.assert_allclose(after.matrix[i], one.matrix(), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["deep", "biased", "mse", "focal", "imbalanced"])
 def test_many_strata_are_each_their_own(name, monkeypatch):
     check_strata(PROBLEMS[name], 2)
-    hessian = strata.Strata.hessian
-    monkeypatch.setattr(strata.Strata, "hessian", lambda self, whole=False: (1 + 1e-8) * hessian(self, whole))
+    hessian = Strata.scaled_hessian
+    monkeypatch.setattr(Strata, "scaled_hessian", lambda self, whole=True: (1 + 1e-8) * hessian(self, whole))
     with pytest.raises(AssertionError):
         check_strata(PROBLEMS[name], 2)
+
+
+def test_norms_of_tiny_rows_do_not_underflow_beside_others():
+    problem = PROBLEMS["deep"]
+    frame = np.broadcast_to(np.eye(problem.K)[:, :2], (3, problem.K, 2))
+    s = np.array([[1.0, 0.5], [1e-200, 1e-201], [1e-320, 1e-320]])
+    here = Strata(problem, frame, s, frame.mT, None, Fit.of(problem, True))
+    for i in range(3):
+        one = Stratum(here.point(i))
+        assert here.grad_norm[i] == pytest.approx(one.grad_norm, rel=1e-12) and one.grad_norm > 0
+        assert here.ridge_norm[i] == pytest.approx(one.ridge_norm, rel=1e-12) and one.ridge_norm > 0
+        scaled = one.scaled_hessian()
+        assert np.isfinite(scaled).all() and np.max(np.abs(scaled)) > 0
+        np.testing.assert_allclose(here.scaled_hessian()[i], scaled, rtol=0, atol=1e-12 * np.max(np.abs(scaled)))
 
 
 def test_newton_for_many_ends_where_newton_for_one_does():
@@ -176,10 +201,10 @@ def test_newton_for_many_ends_where_newton_for_one_does():
     fun, saddles = objective.value_grad(X)[0], np.zeros(6, dtype=bool)
     found = dict(finish.found_from(objective, X, fun, saddles, 1e-12, 2**28))
     alone = [finish.finish(objective, x, f, 1e-12) for x, f in zip(X, fun, strict=True)]
-    assert set(found) == {i for i, (end, _) in enumerate(alone) if end is not None} and len(found) > 2
+    assert set(found) == {i for i, end in enumerate(alone) if end is not None} and len(found) > 2
     for i, at in found.items():
-        end, steps = alone[i]
-        assert at.steps == steps and at.fun == pytest.approx(end.fun, abs=1e-13)
+        end = alone[i]
+        assert at.steps == end.steps and at.fun == pytest.approx(end.fun, abs=1e-13)
         np.testing.assert_allclose(at.point.matrix(), end.point.matrix(), atol=1e-9)
 
 

@@ -143,10 +143,10 @@ INNER = {
     "ufm.networks.steps.State",
     "ufm.numerics.intervals.Interval",
     "ufm.objectives.gated.Gated",
+    "ufm.objectives.strata.Strata",
     "ufm.solvers.finish.Finished",
     "ufm.solvers.lbfgs.Rows",
-    "ufm.solvers.strata.Ends",
-    "ufm.solvers.strata.Strata",
+    "ufm.solvers.newton.Newton",
     "ufm.solvers.kinks.KinkEnd",
     "ufm.solvers.kinks.pieces.Piece",
 }

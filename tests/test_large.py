@@ -25,7 +25,7 @@ from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.logits import Stratum, value
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
-from ufm.solvers import finish, lbfgs, newton
+from ufm.solvers import curvature, lbfgs, newton
 from ufm.solvers.minimize import minimize
 from ufm.solvers.result import Status
 
@@ -345,7 +345,7 @@ def test_a_random_start_at_120_classes_reaches_a_stable_point_of_low_rank():
     assert run.success and run.grad_norm <= 1e-12 and run.point.rank < 20
     whole = FactorObjective(problem, True, (120,) * 3)
     assert np.linalg.norm(whole.grad(whole.lift(run.point))) < 1e-11
-    lowest, highest = newton.extreme_curvatures(Stratum(run.point))
+    lowest, highest = curvature.extreme_curvatures(Stratum(run.point))
     assert 0 < lowest < highest
 
 
@@ -383,7 +383,7 @@ def test_newton_without_a_dense_hessian_ends_where_the_dense_one_does(problem, m
     point = minimize(problem, rng=0, tol=1e-10).point
     rough = LogitPoint(problem, point.U, point.s * 1.001, point.right, point.b)
     dense, _, _ = newton.newton_on_stratum(rough, 1e-13)
-    monkeypatch.setattr(newton, "FORMED", 0)
+    monkeypatch.setattr(curvature, "FORMED", 0)
     free, steps, said = newton.newton_on_stratum(rough, 1e-13)
     assert said.status is Status.CONVERGED and steps < 12
     assert free.fun == pytest.approx(dense.fun, abs=1e-13)
@@ -394,13 +394,13 @@ def test_lanczos_sees_the_ends_of_the_spectrum_and_a_direction_of_descent(monkey
     problem = Problem(K=9, L=3, lam=3e-3)
     saddle, point = structures.dnc(Problem(K=16, L=3, lam=3e-3)), minimize(problem, rng=0).point
     for stratum in (Stratum(saddle), Stratum(point)):
-        values = np.linalg.eigvalsh(newton.scaled_hessian(stratum))
-        np.testing.assert_allclose(newton.extreme_curvatures(stratum, 400), [values[0], values[-1]], rtol=1e-8)
-    assert newton.extreme_curvatures(Stratum(saddle))[0] < 0 < newton.extreme_curvatures(Stratum(point))[0]
-    monkeypatch.setattr(newton, "FORMED", 0)
-    assert finish.stable(Stratum(point)) and not finish.stable(Stratum(saddle))
+        values = np.linalg.eigvalsh(stratum.scaled_hessian())
+        np.testing.assert_allclose(curvature.extreme_curvatures(stratum, 400), [values[0], values[-1]], rtol=1e-8)
+    assert curvature.extreme_curvatures(Stratum(saddle))[0] < 0 < curvature.extreme_curvatures(Stratum(point))[0]
+    monkeypatch.setattr(curvature, "FORMED", 0)
+    assert curvature.stable(Stratum(point).row()) and not curvature.stable(Stratum(saddle).row())
     off = LogitPoint(saddle.problem, saddle.U, saddle.s * np.linspace(0.98, 1.02, 15)[::-1], saddle.right)
-    assert newton.newton_direction(Stratum(off), to_minimum=False) is not None
+    assert not curvature.directions(Stratum(off).row(), np.array([False]))[1]
 
 
 @pytest.mark.parametrize(

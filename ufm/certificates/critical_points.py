@@ -24,7 +24,6 @@ from ufm.numerics.hints import Exact
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import GRADIENT, critical_below
 from ufm.points import FactorPoint, LogitPoint, PointLike, from_matrix
-from ufm.solvers.newton import scaled_hessian
 
 MOVED = 1e-3
 """Relative distance over which the last digits may move the factors."""
@@ -134,7 +133,7 @@ def _require_critical(stratum: Stratum) -> None:
 def _eigenvalues(stratum: Stratum) -> np.ndarray:
     """Of the scaled stratum Hessian, with b_K fixed where the bias has a free constant."""
     keep = slice(0, stratum.size - _has_constant(stratum.point.problem))
-    return linalg.eigvalsh(scaled_hessian(stratum)[keep, keep]) if stratum.size else np.zeros(0)
+    return linalg.eigvalsh(stratum.scaled_hessian()[keep, keep]) if stratum.size else np.zeros(0)
 
 
 def _has_constant(problem) -> bool:

@@ -23,7 +23,6 @@ import numpy as np
 from scipy import linalg
 
 from ufm.objectives.logits import Stratum
-from ufm.solvers.newton import scaled_hessian
 
 ROUND = 5e-14
 """Rounding of eigenvalues, relative to the largest."""
@@ -156,7 +155,7 @@ def _followed(here: Spectrum, loose: float, dense: Callable[[Stratum], Spectrum]
 
 def _step(here: Stratum, floor: bool) -> tuple[Stratum | None, bool]:
     """(the stratum after a Newton step that lowers the gradient, or any at rounding; whether the step was full)."""
-    values, vectors = linalg.eigh(scaled_hessian(here)) if here.size else (np.zeros(0), np.zeros((0, 0)))
+    values, vectors = linalg.eigh(here.scaled_hessian()) if here.size else (np.zeros(0), np.zeros((0, 0)))
     g = vectors.T @ (here.scale * here.gradient())
     keep = np.abs(values) > ROUND * np.max(np.abs(values), initial=0.0)
     step = -here.scale * (vectors[:, keep] @ (g[keep] / values[keep]))

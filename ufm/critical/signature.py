@@ -31,7 +31,6 @@ from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import critical_below, is_zero
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
-from ufm.solvers.newton import scaled_hessian
 
 SPLIT_FROM = 20
 """Number of classes above which a signature is sought by irreducible blocks first."""
@@ -121,7 +120,7 @@ def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | 
 
 def _dense(stratum: Stratum) -> Spectrum:
     """The eigenvalues of the stratum's Hessian, of leaving the rank at D = 2, and within classes without convexity."""
-    values = linalg.eigvalsh(scaled_hessian(stratum)) if stratum.size else np.zeros(0)
+    values = linalg.eigvalsh(stratum.scaled_hessian()) if stratum.size else np.zeros(0)
     copies, certain = np.ones(len(values), dtype=int), np.zeros(len(values), dtype=bool)
     if not stratum.point.problem.loss.convex:
         within = [(v, m) for v, m in Dense(stratum).within() if m]

@@ -128,10 +128,10 @@ class Loss(ABC):
         return functools.partial(self.value_grad_on, xp)
 
     def hessians(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        """The K x K Hessian of every column's loss, shape (N, K, K), for Z (K, N)."""
-        K, N = Z.shape
+        """The K x K Hessian of every column's loss, shape (..., N, K, K), for Z (..., K, N)."""
+        K, N = Z.shape[-2:]
         directions = np.broadcast_to(np.eye(K)[:, :, None], (K, K, N))
-        return np.moveaxis(self.hvp(np.broadcast_to(Z, (K, K, N)), Y, directions), -1, 0)
+        return np.moveaxis(self.hvp(Z[..., None, :, :], Y, directions), -1, -3)
 
     @staticmethod
     def from_function(

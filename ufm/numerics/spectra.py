@@ -59,11 +59,11 @@ def length(parts) -> float:
 
 
 def complement(U: np.ndarray) -> np.ndarray:
-    """An orthonormal basis (m, m - r) of the orthogonal complement of the columns of U (m, r)."""
-    m, r = U.shape
+    """An orthonormal basis (..., m, m - r) of the orthogonal complement of the columns of U (..., m, r)."""
+    m, r = U.shape[-2:]
     if r == 0:
-        return np.eye(m)
-    return np.linalg.qr(U, mode="complete")[0][:, r:]
+        return np.broadcast_to(np.eye(m), (*U.shape[:-2], m, m))
+    return np.linalg.qr(U, mode="complete")[0][..., r:]
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,19 @@ class SpectralFunction:
 def divided_differences(s, d1, d2) -> tuple[np.ndarray, np.ndarray]:
     """(plus, minus): (d1_i + d1_j)/(s_i + s_j) and (d1_i - d1_j)/(s_i - s_j), with limits at ties and zeros.
 
-    d1 = phi'(s), d2 = phi''(s). At s_i = s_j the difference quotient is phi''; at s_i = s_j = 0 so is the sum.
-    Closer than a relative 1e-6 the quotient is replaced by the mean of the second derivatives, whose error is O(gap^2).
+    s, d1 = phi'(s), d2 = phi''(s) are (..., r), the results (..., r, r). At s_i = s_j the difference quotient is phi'';
+    at s_i = s_j = 0 so is the sum. Closer than a relative 1e-6 the quotient is replaced by the mean of the second
+    derivatives, whose error is O(gap^2).
     """
-    gap, total = s[:, None] - s[None, :], s[:, None] + s[None, :]
-    mean2 = 0.5 * (d2[:, None] + d2[None, :])
+    gap, total = s[..., :, None] - s[..., None, :], s[..., :, None] + s[..., None, :]
+    mean2 = 0.5 * (d2[..., :, None] + d2[..., None, :])
     near = np.abs(gap) <= 1e-6 * total
-    minus = np.where(near, mean2, (d1[:, None] - d1[None, :]) / np.where(near, 1.0, gap))
+    minus = np.where(near, mean2, (d1[..., :, None] - d1[..., None, :]) / np.where(near, 1.0, gap))
+    added = d1[..., :, None] + d1[..., None, :]
+    if np.all(s > 0):
+        return added / total, minus
     zero = total == 0
-    plus = np.where(zero, mean2, (d1[:, None] + d1[None, :]) / np.where(zero, 1.0, total))
-    return plus, minus
+    return np.where(zero, mean2, added / np.where(zero, 1.0, total)), minus
 
 
 def leaving(s, d1, d2) -> np.ndarray:

@@ -62,5 +62,5 @@ class Fit:
         return inner * columns.scale, None if b is None else np.sum(inner, axis=-1)
 
     def hessians(self, Z, b=None):
-        """Hessian of each column's term in its (unscaled) logits, times its weight: (M, K, K)."""
+        """Hessian of each column's term in its (unscaled) logits, times its weight: (..., M, K, K)."""
         return self.loss.hessians(self.logits(Z, b), self.columns.Y) * self.columns.weight[:, None, None]

@@ -33,7 +33,7 @@ def critical_below(ridge_norm: float, grad_tol: float = GRADIENT, rounding: floa
     return grad_tol * ridge_norm + rounding if ridge_norm > 0 else ROUNDING
 
 
-def asked(tol: float, ridge_norm):
+def asked(tol: float | np.ndarray, ridge_norm):
     """The gradient norm that success asks for: tol and GRADIENT times the ridge's own; tol where that vanishes."""
     return np.where(np.asarray(ridge_norm) > 0, np.minimum(tol, GRADIENT * np.asarray(ridge_norm)), tol)
 

@@ -24,7 +24,6 @@ from ufm.paths.gauge import align_gauge, class_logits_along
 from ufm.points import LogitPoint, logit_point_of
 from ufm.solvers.finish import finish
 from ufm.solvers.methods.lbfgs import LBFGS
-from ufm.solvers.newton import scaled_hessian
 from ufm.solvers.runner import run_on
 
 KEPT = 200
@@ -92,7 +91,7 @@ def reduced_objective(point: LogitPoint) -> FactorObjective:
 
 def escape_modes(objective: FactorObjective, stratum: Stratum, zero: float):
     """[(eigenvalue, move)], most negative first; move(t) is x at distance about t along the mode."""
-    values, vectors = linalg.eigh(scaled_hessian(stratum)) if stratum.size else (np.zeros(0), np.zeros((0, 0)))
+    values, vectors = linalg.eigh(stratum.scaled_hessian()) if stratum.size else (np.zeros(0), np.zeros((0, 0)))
 
     def along(k):
         return lambda t: objective.lift(stratum.retract(t * stratum.scale * vectors[:, k]))
@@ -192,7 +191,7 @@ def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: 
     end = None
     for level, here in _falling(objective, x, record):
         fun = float(objective.value(here))
-        found, _ = finish(objective, here, fun, tol, accept_saddle=True)
+        found = finish(objective, here, fun, tol, accept_saddle=True)
         near = found is not None and fun - found.fun <= 1e-2 * (start - fun)
         if near and (level <= 1e-4 or not classify(found.point, extremes=False).descends):
             end = found

@@ -7,19 +7,22 @@ factor space the point is lifted back in the frames where the descent stood.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked
+from ufm.objectives.strata import ROUNDED, Strata
 from ufm.points import LogitPoint
-from ufm.solvers import lbfgs, newton, strata
+from ufm.problem import Problem
+from ufm.solvers import curvature, lbfgs
+from ufm.solvers.curvature import stable
 from ufm.solvers.kinks import KINKED, finish_on_kinks, finished_on_kinks
-from ufm.solvers.newton import extreme_curvatures, living_modes, newton_on_stratum, scaled_hessian
+from ufm.solvers.newton import Group, Newton, cut_to_living, newton_on_factors
 from ufm.solvers.result import CONVERGED, BatchResult, Reason, Status
 
 LATE_STAGE = 1e-4
@@ -32,13 +35,28 @@ HUGE = 1e8
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """An accepted end: its point, value, gradient norm and that of the ridge's own, and Newton's steps."""
+    """An accepted end: row `at` of `here`, and Newton's steps."""
 
-    point: LogitPoint
-    fun: float
-    grad_norm: float
-    ridge_norm: float
+    here: Strata
+    at: int
     steps: int
+
+    @functools.cached_property
+    def point(self) -> LogitPoint:
+        return self.here.point(self.at)
+
+    @property
+    def fun(self) -> float:
+        return float(self.here.fun[self.at])
+
+    @property
+    def grad_norm(self) -> float:
+        return float(self.here.grad_norm[self.at])
+
+    @property
+    def ridge_norm(self) -> float:
+        """Norm of the ridge's own gradient."""
+        return float(self.here.ridge_norm[self.at])
 
 
 def found_from(objective: FactorObjective, X, fun, saddles, tol: float, memory: float) -> Iterator[tuple[int, Found]]:
@@ -47,19 +65,14 @@ def found_from(objective: FactorObjective, X, fun, saddles, tol: float, memory: 
     fun (B,): values; saddles (B,): take a saddle too. memory: bytes for dense Hessians.
     """
     problem = objective.problem
-    K, b = problem.K, objective.unpack(X)[1]
-    dimension = K * K + (0 if b is None else K)
-    if dimension > newton.FORMED or not (objective.collapsed or problem.loss.convex):
+    if not (objective.collapsed or problem.loss.convex) or _columns_size(problem) > curvature.FORMED:
         for i, x in enumerate(X):
-            stratum, steps = finish(objective, x, fun[i], tol, accept_saddle=bool(saddles[i]))
-            if stratum is not None:
-                yield i, Found(stratum.point, stratum.fun, stratum.grad_norm, stratum.ridge_norm, steps)
+            found = finish(objective, x, fun[i], tol, bool(saddles[i]))
+            if found is not None:
+                yield i, found
         return
-    Z = class_columns(objective, X)
-    ends = strata.finish(problem, Z, b, fun, tol, saddles, _block(dimension, K, memory))
-    for i in np.flatnonzero(ends.accepted):
-        point = LogitPoint(problem, *_turned(ends.points[i]))
-        yield int(i), Found(point, ends.fun[i], ends.grad_norm[i], ends.ridge_norm[i], int(ends.steps[i]))
+    Z, b = class_columns(objective, X), objective.unpack(X)[1]
+    yield from finish_columns(problem, Z, b, np.asarray(fun), tol, saddles, memory)
 
 
 def class_columns(objective: FactorObjective, X) -> np.ndarray:
@@ -70,51 +83,60 @@ def class_columns(objective: FactorObjective, X) -> np.ndarray:
     return Z * np.sqrt(problem.counts)
 
 
-def _block(dimension: int, K: int, memory: float) -> int:
-    return max(1, int(min(memory, BLOCK) // (8 * (6 * dimension**2 + 4 * K**3))))
-
-
-def _turned(found):
-    U, s, Vt, b = found
-    return U, s, Vt.T, b
-
-
-def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle: bool = False):
-    """(Stratum, Newton steps) of the critical point that x is close to, or (None, 0) if the finish is not accepted."""
+def finish(objective: FactorObjective, x, fun: float, tol: float, accept_saddle: bool = False) -> Found | None:
+    """The critical point that x is close to, or None if it is not accepted; late, where no Hessian is formed."""
     problem = objective.problem
-    convex = problem.loss.convex
-    point = objective.to_logits(x, collapse=True if convex or objective.collapsed else None, tol=1e-14)
-    start = living_modes(Stratum(point))
-    if (
-        Stratum(start).size > newton.FORMED
-        and not accept_saddle
-        and np.max(np.abs(objective.grad(x))) > LATE_STAGE * problem.Lam
-    ):
-        return None, 0
-    sharp = min(tol, 1e-9 * Stratum(start).ridge_norm)  # for tiny lam the stated tol alone would say little
-    end, steps, _ = newton_on_stratum(start, sharp, to_minimum=not accept_saddle)
-    slack = 1e-9 * max(1.0, abs(fun))
-    if end.grad_norm > asked(tol, end.ridge_norm) or end.fun > fun + slack:
-        return None, 0
-    if not accept_saddle and not stable(end):
-        return None, 0
-    return end, steps
+    collapse = True if problem.loss.convex or objective.collapsed else None
+    point = objective.to_logits(x, collapse=collapse, tol=ROUNDED)
+    groups = cut_to_living(Stratum(point).row())
+    late = accept_saddle or np.max(np.abs(objective.grad(x))) <= LATE_STAGE * problem.Lam
+    if groups[0][0].size > curvature.FORMED and not late:
+        return None
+    return next((found for _, found in _accepted(groups, np.array([fun]), tol, np.array([accept_saddle]))), None)
 
 
-def stable(stratum: Stratum, tol: float = 1e-8) -> bool:
-    """No direction of descent: none on the stratum, and at D = 2 none leaving it."""
-    problem = stratum.point.problem
-    if stratum.size > newton.FORMED:
-        lowest, highest = extreme_curvatures(stratum)
-        if lowest < -tol * highest:
-            return False
-    elif stratum.size and linalg.eigvalsh(H := scaled_hessian(stratum), subset_by_index=[0, 0])[0] < -tol * np.max(
-        np.abs(H)
-    ):
-        return False
-    if problem.D == 2 and stratum.point.rank < problem.max_rank and stratum.G_perp.size:
-        return bool(np.linalg.norm(stratum.G_perp, 2) <= problem.Lam * (1 + 1e-7))
-    return True
+def finish_columns(problem: Problem, Z, b, fun, tol: float, saddles, memory: float) -> Iterator[tuple[int, Found]]:
+    """(row, where Newton ended) from every collapsed Z (B, K, K), accepted where the value did not rise and no descent
+    is left.
+
+    b (B, K) or None; fun (B,): value of the point each comes from; saddles (B,): take a saddle too. memory: bytes for
+    dense Hessians, which changes no number.
+    """
+    dimension, K = _columns_size(problem), problem.K
+    block = max(1, int(min(memory, BLOCK) // (8 * (6 * dimension**2 + 4 * K**3))))
+    for i in range(0, len(Z), block):
+        part = slice(i, i + block)
+        groups = [
+            (living, rows[j])
+            for here, rows in Strata.of(problem, Z[part], None if b is None else b[part])
+            for living, j in cut_to_living(here)
+        ]
+        for j, found in _accepted(groups, fun[part], tol, saddles[part]):
+            yield i + j, found
+
+
+def _columns_size(problem: Problem) -> int:
+    """Largest dimension of a stratum of class columns."""
+    return problem.K**2 + (0 if problem.bias is None else problem.K)
+
+
+def _accepted(groups: list[Group], fun, tol: float, saddles) -> list[tuple[int, Found]]:
+    """Newton's ends (row, Found), in order, that reach the gradient norm asked for, do not rise above `fun` and have no
+    direction of descent (or may be saddles)."""
+    found, sharp = [], np.empty(len(fun))
+    for here, rows in groups:
+        sharp[rows] = np.minimum(tol, 1e-9 * here.ridge_norm)  # for tiny lam the stated tol alone would say little
+
+    def ended(here, rows, steps, given_up, stopped):
+        slack = 1e-9 * np.maximum(1.0, np.abs(fun[rows]))
+        good = (here.grad_norm <= asked(tol, here.ridge_norm)) & (here.fun <= fun[rows] + slack)
+        ask = np.flatnonzero(good & ~saddles[rows])
+        if len(ask):
+            good[ask] = stable(here.take(ask))
+        found.extend((int(rows[i]), Found(here, int(i), int(steps[i]))) for i in np.flatnonzero(good))
+
+    Newton(sharp, ~saddles, ended).run(groups)
+    return sorted(found, key=lambda one: one[0])
 
 
 def lift_near(objective: FactorObjective, x, point: LogitPoint) -> np.ndarray:
@@ -173,7 +195,7 @@ def _last_chance(chunk, labels, x, nit, nfev, reason: Reason) -> None:
             chunk.ended(labels[left], x[left], nit[left], nfev[left], reason)
     elif problem.activation.smooth:
         for i in range(len(labels)):
-            end, steps, said = newton.newton_on_factors(host, x[i], chunk.tol)
+            end, steps, said = newton_on_factors(host, x[i], chunk.tol)
             if said.status is not Status.CONVERGED:
                 said = Reason(reason.status, f"{reason}; {said}")
             chunk.ended(labels[[i]], end[None], nit[[i]] + steps, nfev[[i]], said)
@@ -240,13 +262,13 @@ def finish_all(batch: BatchResult, tol: float) -> Finished:
     accepted, logits = np.zeros(count, dtype=bool), np.full((count, K, K), np.nan)
     fun, grad_norm, rank = np.full(count, np.nan), np.full(count, np.inf), np.full(count, -1)
     biases = None if b is None else np.full((count, K), np.nan)
-    for i, at, value, slope in _ends(batch, rows, Z, b, tol):
-        U, s, Vt, own = at
-        accepted[i], fun[i], grad_norm[i], rank[i] = True, value, slope, len(s)
-        logits[i] = (U * s) @ Vt * problem.classes.scale
-        if b is not None:
-            logits[i] += own[:, None]
-            biases[i] = own
+    for i, found in _ends(batch, rows, Z, b, tol):
+        here, at, own = found.here, found.at, found.here.b
+        accepted[i], fun[i], grad_norm[i], rank[i] = True, found.fun, found.grad_norm, here.rank
+        logits[i] = here.matrix[at] * problem.classes.scale
+        if biases is not None and own is not None:
+            logits[i] += own[at][:, None]
+            biases[i] = own[at]
     moved = np.full(count, np.inf)
     moved[rows] = np.linalg.norm(logits[rows] - M[rows], axis=(1, 2)) / np.maximum(
         np.linalg.norm(M[rows], axis=(1, 2)), 1e-300
@@ -254,28 +276,16 @@ def finish_all(batch: BatchResult, tol: float) -> Finished:
     return Finished(accepted, fun, grad_norm, rank, logits, biases, moved)
 
 
-def _ends(batch: BatchResult, rows, Z, b, tol: float):
-    """(row, (U, s, Vt, b), value, gradient norm) of accepted rows."""
+def _ends(batch: BatchResult, rows, Z, b, tol: float) -> Iterator[tuple[int, Found]]:
+    """(row, Found) of accepted rows."""
     problem, K = batch.problem, batch.problem.K
-    dimension = K * K + (0 if b is None else K)
-    if dimension > newton.FORMED:
+    if _columns_size(problem) > curvature.FORMED:
         objective = FactorObjective(problem, True, tuple(min(d, K) for d in problem.widths))
         for i in rows:
-            point = batch.logit_point(i)
-            x = objective.lift(point)
-            found, _ = finish(objective, x, batch.fun[i], tol)
+            found = finish(objective, objective.lift(batch.logit_point(i)), float(batch.fun[i]), tol)
             if found is not None:
-                p = found.point
-                yield i, (p.U, p.s, p.right.T, p.b), found.fun, found.grad_norm
+                yield i, found
         return
-    ends = strata.finish(
-        problem,
-        Z[rows] * np.sqrt(problem.counts),
-        None if b is None else b[rows],
-        batch.fun[rows],
-        tol,
-        np.zeros(len(rows), dtype=bool),
-        _block(dimension, K, BLOCK),
-    )
-    for j in np.flatnonzero(ends.accepted):
-        yield rows[j], ends.points[j], ends.fun[j], ends.grad_norm[j]
+    given = Z[rows] * np.sqrt(problem.counts), None if b is None else b[rows], batch.fun[rows]
+    for j, found in finish_columns(problem, *given, tol, np.zeros(len(rows), dtype=bool), BLOCK):
+        yield rows[j], found

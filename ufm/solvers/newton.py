@@ -2,9 +2,9 @@
 
 On the rank stratum the gauge freedom of factors is gone, so Newton converges quadratically to
 critical points of any index, with gradient norms of 1e-12 in factor space. A singular value that the
-step sends to zero lowers the rank. Nonlinear models get Newton in factor space, with the zero modes of
-the Hessian projected out. A stratum too large for its dense Hessian gets MINRES on Hessian-vector products, O(K M r)
-each.
+step sends to zero lowers the rank. Points of one rank go together, as the leading axis of a `Strata`: each is damped,
+loses modes and ends by itself; one point is the only row. Nonlinear models get Newton in factor space, with the zero
+modes of the Hessian projected out.
 
 `find_saddle` follows eigenvectors to saddles of a chosen index: up along the k lowest modes of the Hessian, down along
 all others, with a bounded step; where the Hessian has index k and the gradient is small, Newton takes over.
@@ -12,24 +12,138 @@ all others, with a bounded step; where the Hessian has index k and the gradient 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import LinearOperator, minres
 
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked, converged
+from ufm.objectives.strata import Strata
 from ufm.points import LogitPoint
+from ufm.solvers.curvature import directions
 from ufm.solvers.result import CONVERGED, Reason, Status
 
-FORMED = 1500
-"""Largest stratum whose Hessian is formed for a Newton step."""
-KRYLOV = {"rtol": 1e-5, "maxiter": 3000}
-"""How exactly MINRES solves for the step on larger ones."""
+Group = tuple[Strata, np.ndarray]
+"""Points of one rank, and which rows they are."""
 
-scaled_hessian = Stratum.scaled_hessian
+
+@dataclass(frozen=True)
+class Newton:
+    """Newton for critical points of F_r from many points.
+
+    tol, to_minimum (B,): of every row, the gradient norm to reach, and whether to give up where the Hessian has a
+    direction of descent. ended(here, rows, steps, given_up, stopped): told of the rows of a group that have ended.
+    drop: lower the rank when a singular value is pulled to zero. watch(here, rows, steps): sees every iterate, returns
+    the mask of rows to stop.
+    """
+
+    tol: np.ndarray
+    to_minimum: np.ndarray
+    ended: Callable
+    max_steps: int = 50
+    drop: bool = True
+    watch: Callable | None = None
+
+    def run(self, groups: Sequence[Group]) -> None:
+        work = [(here, rows, np.zeros(len(rows), dtype=int)) for here, rows in groups]
+        while work:
+            work = _merged([after for group in work for after in self._round(*group)])
+
+    def _round(self, here: Strata, rows, steps) -> list:
+        """One step of every row of a group: those that go on, in groups."""
+        stopped = np.zeros(len(rows), dtype=bool) if self.watch is None else self.watch(here, rows, steps)
+        reached = here.grad_norm <= asked(self.tol[rows], here.ridge_norm)
+        open_ = self._close(here, rows, steps, stopped | reached | (steps >= self.max_steps), stopped=stopped)
+        if not len(open_):
+            return []
+        here, rows, steps = _taken(here, rows, steps, open_)
+        lower, stay = self._without_dying_modes(here, rows, steps)
+        if not len(stay):
+            return lower
+        here, rows, steps = _taken(here, rows, steps, stay)
+        step, given_up = directions(here, self.to_minimum[rows])
+        after, moved = _damped(here, step, np.flatnonzero(~given_up))
+        stuck = np.ones(len(rows), dtype=bool)
+        stuck[moved] = False
+        self._close(here, rows, steps, stuck, given_up=given_up)
+        return [*lower, *((part, rows[i], steps[i] + 1) for part, i in after)]
+
+    def _close(self, here, rows, steps, over, given_up=None, stopped=None) -> np.ndarray:
+        """Tell of the rows that are over; the others."""
+        index = np.flatnonzero(over)
+        if len(index):
+            none = np.zeros(len(rows), dtype=bool)
+            given_up, stopped = none if given_up is None else given_up, none if stopped is None else stopped
+            self.ended(*_taken(here, rows, steps, index), given_up[index], stopped[index])
+        return np.flatnonzero(~over)
+
+    def _without_dying_modes(self, here: Strata, rows, steps) -> tuple[list, np.ndarray]:
+        """(groups of lower rank, rows that stay): modes that die are dropped where that does not raise F."""
+        stay, lower = np.ones(len(rows), dtype=bool), []
+        dying = np.flatnonzero(~here.living.all(axis=1)) if self.drop else ()
+        if len(dying):
+            for below, i in cut_to_living(here.take(dying)):
+                falls = np.flatnonzero(below.fun <= here.fun[dying[i]])
+                if len(falls):
+                    which = dying[i[falls]]
+                    lower.append((below.take(falls), rows[which], steps[which] + 1))
+                    stay[which] = False
+        return lower, np.flatnonzero(stay)
+
+
+def _taken(here: Strata, rows, steps, index):
+    return (here, rows, steps) if len(index) == len(rows) else (here.take(index), rows[index], steps[index])
+
+
+def _merged(work: list) -> list:
+    """Groups of equal rank joined."""
+    ranks = sorted({here.rank for here, _, _ in work})
+    return [_joined([group for group in work if group[0].rank == r]) for r in ranks]
+
+
+def _joined(same: list):
+    if len(same) == 1:
+        return same[0]
+    first = same[0][0]
+    U, s, Vt = (np.concatenate([getattr(group[0], name) for group in same]) for name in ("U", "s", "Vt"))
+    b = None if first.b is None else np.concatenate([group[0].b for group in same])
+    rows, steps = (np.concatenate([group[i] for group in same]) for i in (1, 2))
+    return Strata(first.problem, U, s, Vt, b, first.fit), rows, steps
+
+
+def cut_to_living(here: Strata) -> list[Group]:
+    """Groups of equal rank with the dying modes of every row cut off, those whose pull to zero exceeds half the
+    penalty's own."""
+    groups, keep = [], here.living.sum(axis=1)
+    for r in np.unique(keep):
+        rows = np.flatnonzero(keep == r)
+        order = np.argsort(~here.living[rows], axis=1, kind="stable")[:, :r]
+        U = np.take_along_axis(here.U[rows], order[:, None, :], axis=2)
+        Vt = np.take_along_axis(here.Vt[rows], order[:, :, None], axis=1)
+        U = np.ascontiguousarray(U.mT).mT  # one layout, and so the same bits, whatever the companions
+        s, b = np.take_along_axis(here.s[rows], order, axis=1), None if here.b is None else here.b[rows]
+        groups.append((Strata(here.problem, U, s, Vt, b, here.fit), rows))
+    return groups
+
+
+def _damped(here: Strata, step, rows, most: int = 30) -> tuple[list[Group], np.ndarray]:
+    """([(Strata, rows)], rows that moved): steps halved until the gradient norm falls."""
+    found, moved = [], [np.zeros(0, dtype=int)]
+    dZ, db = here.ambient(step)
+    for halvings in range(most):
+        if not len(rows):
+            break
+        t = 0.5**halvings
+        after, fine = here.moved(rows, dZ[rows] * t, None if db is None else db[rows] * t)
+        falls = fine & (after.grad_norm < (1 - 1e-4 * t) * here.grad_norm[rows])
+        if falls.any():
+            found.append((after if falls.all() else after.take(np.flatnonzero(falls)), rows[falls]))
+        moved.append(rows[falls])
+        rows = rows[~falls]
+    return found, np.concatenate(moved)
 
 
 def newton_on_stratum(
@@ -43,122 +157,35 @@ def newton_on_stratum(
     """(Stratum at the end, steps, Reason): Newton for critical points of F_r from a LogitPoint.
 
     Steps are halved until the gradient norm falls. `watch(steps, stratum)` sees every iterate and ends the run with
-    True. to_minimum: give up
-    where the Hessian has a negative eigenvalue, since Newton would go to a saddle there. drop: lower the rank when a
-    singular value is pulled to zero; False stays on the stratum of the start.
+    True. to_minimum: give up where the Hessian has a direction of descent, since Newton would go to a saddle there.
+    drop: lower the rank when a singular value is pulled to zero; False stays on the stratum of the start.
     """
     point.problem.needs_ridge("newton_on_stratum")
-    here = Stratum(point)
-    for steps in range(max_steps):
-        if watch is not None and watch(steps, here):
-            return here, steps, Reason(Status.STOPPED)
-        if here.grad_norm <= asked(tol, here.ridge_norm):
-            return here, steps, CONVERGED
-        lower = _without_dying_modes(here) if drop else None
-        if lower is not None:
-            here = lower
-            continue
-        step = newton_direction(here, to_minimum)
-        if step is None:
-            return here, steps, Reason(Status.STALLED, "Newton gave up: the Hessian has a direction of descent")
-        after = _damped_step(here, step)
-        if after is None:
-            return here, steps, Reason(Status.STALLED, f"Newton stalled at gradient norm {here.grad_norm:.2e}")
-        here = after
-    said = f"Newton used its {max_steps} steps; gradient norm {here.grad_norm:.2e}"
-    return here, max_steps, Reason(Status.STEPS, said)
+    start, ends = Stratum(point), []
 
+    def at(here, steps):
+        return Stratum(here.point(0)) if steps[0] else start
 
-def newton_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
-    """-H^+ g, with eigenvalues below 1e-11 of the largest counted as zero modes; Cholesky where it exists.
+    def look(here, rows, steps):
+        return np.array([watch is not None and bool(watch(int(steps[0]), at(here, steps)))])
 
-    None if the Hessian is indefinite and only a minimum will do.
-    """
-    if stratum.size > FORMED:
-        return _krylov_direction(stratum, to_minimum)
-    H, g = scaled_hessian(stratum), stratum.scale * stratum.gradient()
-    try:
-        factor = linalg.cho_factor(H, check_finite=False)
-        diagonal = np.abs(np.diag(factor[0]))
-        if diagonal.min() > 1e-5 * diagonal.max():
-            return -stratum.scale * linalg.cho_solve(factor, g, check_finite=False)
-    except linalg.LinAlgError:
-        pass
-    values, vectors = linalg.eigh(H, check_finite=False)
-    size = np.max(np.abs(values), initial=0.0)
-    if to_minimum and np.any(values < -1e-8 * size):
-        return None
-    keep = np.abs(values) > 1e-11 * size
-    return -stratum.scale * (vectors[:, keep] @ ((vectors[:, keep].T @ g) / values[keep]))
+    def ended(here, rows, steps, given_up, stopped):
+        norm = float(here.grad_norm[0])
+        if stopped[0]:
+            why = Reason(Status.STOPPED)
+        elif norm <= asked(tol, here.ridge_norm[0]):
+            why = CONVERGED
+        elif given_up[0]:
+            why = Reason(Status.STALLED, "Newton gave up: the Hessian has a direction of descent")
+        elif steps[0] >= max_steps:
+            why = Reason(Status.STEPS, f"Newton used its {max_steps} steps; gradient norm {norm:.2e}")
+        else:
+            why = Reason(Status.STALLED, f"Newton stalled at gradient norm {norm:.2e}")
+        ends.append((at(here, steps), int(steps[0]), why))
 
-
-def scaled_operator(stratum: Stratum) -> LinearOperator:
-    """`scaled_hessian` as its action on vectors."""
-    return LinearOperator(
-        (stratum.size,) * 2, matvec=lambda v: stratum.scale * stratum.hvp(stratum.scale * np.ravel(v)), dtype=float
-    )
-
-
-def _krylov_direction(stratum: Stratum, to_minimum: bool) -> np.ndarray | None:
-    """-H^+ g by MINRES; None if only a minimum will do and the step shows negative curvature."""
-    H, g = scaled_operator(stratum), stratum.scale * stratum.gradient()
-    step, _ = minres(H, -g, **KRYLOV)
-    if to_minimum and step @ (H @ step) < 0:
-        return None
-    return stratum.scale * step
-
-
-def extreme_curvatures(stratum: Stratum, steps: int = 150) -> tuple[float, float]:
-    """(lowest, highest) eigenvalue of the scaled Hessian as Lanczos sees it from one random vector: from inside the
-    spectrum.
-
-    A negative lowest value is a proof of a descent direction; a positive one is evidence of none.
-    """
-    H, size = scaled_operator(stratum), stratum.size
-    Q = np.zeros((min(steps, size), size))
-    Q[0] = np.random.default_rng(0).standard_normal(size)
-    Q[0] /= np.linalg.norm(Q[0])
-    diagonal, beside = [], []
-    for k in range(len(Q)):
-        w = H @ Q[k]
-        diagonal.append(Q[k] @ w)
-        for _ in range(2):  # twice is enough to stay orthogonal
-            w = w - Q[: k + 1].T @ (Q[: k + 1] @ w)
-        length = np.linalg.norm(w)
-        if k + 1 == len(Q) or length <= 1e-12 * max(map(abs, diagonal)):
-            break
-        beside.append(length)
-        Q[k + 1] = w / length
-    values = linalg.eigvalsh_tridiagonal(diagonal, beside)
-    return float(values[0]), float(values[-1])
-
-
-def _damped_step(here: Stratum, step) -> Stratum | None:
-    for halvings in range(30):
-        try:
-            after = Stratum(here.retract(step * 0.5**halvings))
-        except ValueError:  # a singular value reached zero on the way
-            continue
-        if after.grad_norm < (1 - 1e-4 * 0.5**halvings) * here.grad_norm:
-            return after
-    return None
-
-
-def living_modes(here: Stratum) -> LogitPoint:
-    """The point without the singular values whose pull to zero exceeds half the penalty's own."""
-    p = here.point
-    pull = np.diag(here.blocks[0]) / (p.problem.Lam * p.s ** (2.0 / p.problem.D - 1.0))
-    living = pull < 0.5
-    return LogitPoint(p.problem, p.U[:, living], p.s[living], p.right[:, living], p.b)
-
-
-def _without_dying_modes(here: Stratum) -> Stratum | None:
-    """The stratum below, where some modes are dying and dropping them does not raise F."""
-    lower = living_modes(here)
-    if lower.rank == here.point.rank:
-        return None
-    lower = Stratum(lower)
-    return lower if lower.fun <= here.fun else None
+    watched = None if watch is None else look
+    Newton(np.array([tol]), np.array([to_minimum]), ended, max_steps, drop, watched).run([(start.row(), np.arange(1))])
+    return ends[0]
 
 
 def newton_on_factors(
@@ -225,7 +252,7 @@ def find_saddle(
             return here, steps, Reason(Status.STALLED, f"left the region below {ceiling:.6g}")
         if here.size < index:
             return here, steps, Reason(Status.DECLINED, f"the stratum has fewer than {index} dimensions")
-        values, vectors = linalg.eigh(scaled_hessian(here), check_finite=False)
+        values, vectors = linalg.eigh(here.scaled_hessian(), check_finite=False)
         g = vectors.T @ (here.scale * here.gradient())
         size = np.max(np.abs(values))
         if here.grad_norm <= 1e-3 * here.ridge_norm and np.sum(values < -1e-8 * size) == index:
