@@ -111,8 +111,11 @@ class _ByAutograd(ByContent):
     def __call__(self, x):
         from autograd import elementwise_grad
 
-        first = elementwise_grad(self.function)
-        return first(x) if self.order == 1 else elementwise_grad(lambda x: first(x) + 0.0 * x)(x)
+        # autograd's decorator hides the argument it fills
+        first: Callable = elementwise_grad(self.function)  # pyright: ignore[reportCallIssue]
+        if self.order == 1:
+            return first(x)
+        return elementwise_grad(lambda x: first(x) + 0.0 * x)(x)  # pyright: ignore[reportCallIssue]
 
 
 # Functions with names and frozen records, not lambdas: what holds a Problem can be pickled and equals its copy.
@@ -201,7 +204,9 @@ def smoothed(slope: float, width: float) -> Activation:
     slope, width = arguments.real("slope", slope), arguments.positive("width", width)
     return Activation(
         f"smoothed({arguments.short(slope)}, {arguments.short(width)})",
-        *(_Smoothed(slope, width, order) for order in (0, 1, 2)),
+        _Smoothed(slope, width, 0),
+        _Smoothed(slope, width, 1),
+        _Smoothed(slope, width, 2),
     )
 
 

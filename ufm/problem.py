@@ -142,6 +142,13 @@ class Problem:
         return isinstance(self.n, int)
 
     @property
+    def per_class(self) -> int:
+        """n where all classes have as many samples; ValueError where their counts differ."""
+        if not isinstance(self.n, int):
+            raise ValueError(f"the classes must have equal counts here; got n={self.n!r}.")
+        return self.n
+
+    @property
     def linear(self) -> bool:
         """Whether Z is the product of the factors: a linear activation, or L = 1 where none acts."""
         return self.activation.linear or self.L == 1

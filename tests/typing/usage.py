@@ -13,6 +13,7 @@ from ufm.certificates.certify import Certificates
 from ufm.critical.identify import Identity
 from ufm.critical.point import CriticalPoint
 from ufm.landscapes.table import Landscape, Row
+from ufm.metrics.records import Collapse, LayerCollapse
 from ufm.paths.follow import Branch
 from ufm.paths.network import Network
 from ufm.paths.path import Path
@@ -56,8 +57,11 @@ assert_type(ufm.identify(features=np.eye(4), labels=[0, 1, 2, 3], weights=np.eye
 proofs = ufm.certify(problem, ["order", "critical"], lam="1/1000")
 assert_type(proofs, Certificates)
 first: Certificate = proofs[0]
-metrics = ufm.collapse(np.eye(4), [0, 1, 2, 3], np.eye(4))
-layers = ufm.collapse(result)
+assert_type(ufm.collapse(np.eye(4), [0, 1, 2, 3], np.eye(4)), Collapse)
+assert_type(ufm.collapse([[1.0, 0.0], [0.0, 1.0]], labels=[0, 1]), Collapse)
+assert_type(ufm.collapse(result), LayerCollapse)
+assert_type(ufm.collapse(features=[np.eye(4), np.eye(4)], labels=[0, 1, 2, 3], weights=np.eye(4)), LayerCollapse)
+assert_type(ufm.collapse(features={"last": np.eye(4)}, labels=[0, 1, 2, 3]), LayerCollapse)
 stream = ufm.Accumulator(K=4, d=4).update(features=np.eye(4), labels=[0, 1, 2, 3])
 
 # tables of points

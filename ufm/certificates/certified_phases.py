@@ -174,7 +174,8 @@ def certified_phase_diagram(
     cells, splits = arguments.integer("cells", cells, 1), arguments.integer("splits", splits, 0)
     if not isinstance(lam, (tuple, list)) or len(lam) != 2:
         raise ValueError(f"lam must be a pair (low, high); got lam={lam!r}.")
-    columns = {(k, l): _data(k, n, l, *lam, d, loss) for l in Ls for k in Ks}
+    lowest, highest = lam
+    columns = {(k, l): _data(k, n, l, lowest, highest, d, loss) for l in Ls for k in Ks}
     _known("loss", next(iter(columns.values())), "dnc")
     known = {key: _competitors(data) for key, data in columns.items()}
     if names is not None:
@@ -182,7 +183,8 @@ def certified_phase_diagram(
         for name in names:
             arguments.choice("names", name, set().union(*known.values()) - {"dnc"})
         known = {key: tuple(name for name in found if name in names) for key, found in known.items()}
-    edges = _edges(*next(iter(columns.values()))["lam"], cells)
+    low, high = next(iter(columns.values()))["lam"]
+    edges = _edges(low, high, cells)
     found, interrupted = [], False
     try:
         for key, data in progress_bar(columns.items(), desc="certified phases", progress=progress):
@@ -219,16 +221,16 @@ def _settled(data: dict, names, low: str, high: str, splits: int) -> list[tuple[
 
 def _winner(data: dict, names, low: str, high: str, last: bool) -> str | None:
     """The phase that can be proved on [low, high]; until `last`, none where the lowest competitor changes on it."""
-    mine = _values(data, "dnc", low, high)
-    if mine[0] is None:
+    first, second = _values(data, "dnc", low, high)
+    if first is None:
         return ABSENT
-    if None in mine or not all(map(math.isfinite, mine)):
+    if second is None or not (math.isfinite(first) and math.isfinite(second)):
         return None
+    mine = first, second
     rivals = {name: _values(data, name, low, high) for name in names}
-    better = [
-        name for name, values in rivals.items() if None not in values and values[0] < mine[0] and values[1] < mine[1]
-    ]
-    lowest = [min(better, key=lambda name: rivals[name][i]) for i in (0, 1) if better]
+    whole = {name: (a, b) for name, (a, b) in rivals.items() if a is not None and b is not None}
+    better = [name for name, values in whole.items() if values[0] < first and values[1] < second]
+    lowest = [min(better, key=lambda name: whole[name][i]) for i in (0, 1) if better]
     if len(set(lowest)) > 1 and not last:
         return None
     for name in dict.fromkeys(lowest):
@@ -270,8 +272,8 @@ def _pieces(data: dict, left: str, right: str, low: str, high: str, splits: int 
     return [*_pieces(data, left, right, low, middle, splits - 1), *_pieces(data, left, right, middle, high, splits - 1)]
 
 
-def _values(data: dict, name: str, low: str, high: str) -> list[float | None]:
-    return [_value(data, name, low), _value(data, name, high)]
+def _values(data: dict, name: str, low: str, high: str) -> tuple[float | None, float | None]:
+    return _value(data, name, low), _value(data, name, high)
 
 
 def _value(data: dict, name: str, lam: str) -> float | None:

@@ -8,6 +8,7 @@ gram_minimum     CE over Gram matrices with bounded diagonal    features and cla
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -52,9 +53,9 @@ def margin_minimum(counts: Sequence[int], solver: str = "CLARABEL") -> tuple[flo
     counts = [arguments.integer("counts", n, 1) for n in counts]
     K = arguments.integer("K", len(counts), 2, "counts holds one number per class.")
     Z = cp.Variable((K, K))
-    margins = [Z[c, c] - Z[j, c] >= 1 for c in range(K) for j in range(K) if j != c]
+    margins: list[cp.Constraint] = [Z[c, c] - Z[j, c] >= 1 for c in range(K) for j in range(K) if j != c]
     value = _optimum(cp.Problem(cp.Minimize(cp.normNuc(Z @ np.diag(np.sqrt(counts)))), margins), solver)
-    return value, Z.value
+    return value, _found(Z)
 
 
 def gram_minimum(
@@ -80,8 +81,8 @@ def gram_minimum(
     logits, sizes = X[:K, K:], cp.diag(X)
     bounds = [sizes[:K] <= w, sizes[K:] <= h] if each else [cp.sum(sizes[:K]) <= K * w, cp.sum(sizes[K:]) <= K * h]
     fit = sum(weight * (cp.log_sum_exp(logits[:, c]) - logits[c, c]) for c, weight in enumerate(weights))
-    value = _optimum(cp.Problem(cp.Minimize(fit), bounds), solver)
-    return value, X.value
+    value = _optimum(cp.Problem(cp.Minimize(fit), cast("list[cp.Constraint]", bounds)), solver)
+    return value, _found(X)
 
 
 def _solve(
@@ -112,10 +113,15 @@ def _solve(
         else:
             fit = cp.log_sum_exp(z) - ((1 - smoothing) * target + smoothing / K) @ z
         terms.append(columns.weight[c] * fit)
-    if b is not None and problem.bias > 0:
+    if b is not None and problem.bias:
         terms.append(0.5 * problem.bias * cp.sum_squares(b))
     value = _optimum(cp.Problem(cp.Minimize(sum(terms))), solver)
-    return value, Z.value * columns.scale, None if b is None else b.value
+    return value, _found(Z) * columns.scale, None if b is None else b.value
+
+
+def _found(variable) -> np.ndarray:
+    """The value of a solved programme's variable."""
+    return np.asarray(variable.value)
 
 
 def _optimum(programme, solver: str) -> float:

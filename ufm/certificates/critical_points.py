@@ -155,11 +155,7 @@ def _data(model: Model, point: LogitPoint) -> dict:
     r = point.rank
     if 2 * model.K * r + r > UNKNOWNS:
         raise _Undecided(f"the system has more than {UNKNOWNS} unknowns.")
-    order = (
-        linalg.qr((point.U * point.s ** (1.0 / point.problem.D)).T, mode="r", pivoting=True)[1]
-        if r
-        else np.arange(model.K)
-    )
+    order = _pivots((point.U * point.s ** (1.0 / point.problem.D)).T) if r else np.arange(model.K)
     with balls.precision(BITS):
         system = System.at(model, r, order[: max(r - 1, 0)].tolist())
         data = {"problem": model.to_dict(), **texts(system, sharpened(system, in_gauge(system, point, order)))}
@@ -168,11 +164,17 @@ def _data(model: Model, point: LogitPoint) -> dict:
         return {**data, "rho": radius(place) if r else None, "index": place.index()}
 
 
+def _pivots(A: np.ndarray) -> np.ndarray:
+    """The columns of A in the order in which a QR factorisation with pivoting takes them."""
+    pivots: np.ndarray = linalg.qr(A, mode="r", pivoting=True)[1]  # pyright: ignore[reportGeneralTypeIssues] of two
+    return pivots
+
+
 def in_gauge(system: System, point: LogitPoint, order: np.ndarray) -> list[float]:
     """The unknowns of a point: balanced factors (A, B, E) rotated so that A is lower triangular, with positive
     diagonal, in the rows `order`; the bias with b_K = 0 where a constant is free."""
     problem, root = point.problem, point.s ** (1.0 / point.problem.D)
-    Q, R = linalg.qr((point.U * root)[order].T, mode="economic") if point.rank else (np.zeros((0, 0)),) * 2
+    Q, R = np.linalg.qr((point.U * root)[order].T) if point.rank else (np.zeros((0, 0)),) * 2
     Q = Q[:, : point.rank] * np.where(np.diag(R) < 0, -1.0, 1.0)
     A, B, E = (point.U * root) @ Q, (point.right * root) @ Q, Q.T @ (root[:, None] * Q)
     b = np.zeros(problem.K) if point.b is None else point.b - (point.b[-1] if _has_constant(problem) else 0.0)

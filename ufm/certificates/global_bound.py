@@ -88,7 +88,7 @@ def symmetrised(problem: Problem) -> float:
     shape[0] += 1.0
     Y = np.zeros((K, 1))
     Y[0] = 1.0
-    weight = problem.n ** (1 / D) * (K - 1) ** (2 / D)
+    weight = problem.per_class ** (1 / D) * (K - 1) ** (2 / D)
 
     def pull(a):
         return -np.sum(shape * problem.loss.grad(shape * a, np.broadcast_to(Y, (K, len(a)))), axis=0)
@@ -104,7 +104,7 @@ def symmetrised(problem: Problem) -> float:
 def _two_singular_values(problem: Problem, tol: float = 1e-4) -> float:
     """The second bound from below, to tol: cells of (s_1, s_2), loss at their upper, penalty at their lower corner."""
     K, p = problem.K, 2 / problem.D
-    C = 0.5 * problem.D * problem.Lam * problem.n ** (1 / problem.D)
+    C = 0.5 * problem.D * problem.Lam * problem.per_class ** (1 / problem.D)
 
     def loss(s, t):
         simplex = np.logaddexp(0.0, np.log(K - 1) - (s + t) / (K - 1))

@@ -15,7 +15,7 @@ from ufm.certificates.models import model, unknown_loss
 from ufm.losses import own
 from ufm.numerics import arguments, balls, interruption
 from ufm.numerics.hints import Exact
-from ufm.points import FactorPoint, LogitPoint, from_matrix
+from ufm.points import FactorPoint, LogitPoint, from_matrix, logit_point_of
 from ufm.problem import Problem
 
 HOPE = "a named point is a global minimum"
@@ -164,7 +164,7 @@ def refined(point: LogitPoint) -> LogitPoint:
     from ufm.solvers.minimize import minimize
 
     with interruption.whole():
-        return minimize(point.problem, start=point, rng=0, space="reduced").point
+        return logit_point_of("point", minimize(point.problem, start=point, rng=0, space="reduced"))
 
 
 def witness_data(point: LogitPoint, slack: float) -> dict:
@@ -178,10 +178,10 @@ def witness_data(point: LogitPoint, slack: float) -> dict:
             mix = min(1.0, 4 * float(np.max(np.abs(Q @ columns.weight) / mean)))
             Q = (1 - mix) * Q + mix * (mean[:, None] - _targets(problem))
         Q = Q - (Q @ columns.weight)[:, None]
-    norm = np.linalg.norm(Q * columns.weight * columns.scale, 2)
+    norm = float(np.linalg.norm(Q * columns.weight * columns.scale, 2))
     shrink = min(1.0, problem.Lam / norm * (1 - slack)) if norm > problem.Lam * (1 - slack) else 1.0
     texts = [[[repr(float(x)) for x in row] for row in factor * root] for factor in (point.U, point.right)]
-    b = None if problem.bias is None else [repr(float(x)) for x in point.b]
+    b = None if point.b is None else [repr(float(x)) for x in point.b]
     return {"A": texts[0], "B": texts[1], "b": b, "shrink": balls.text(shrink), "mix": balls.text(mix)}
 
 

@@ -17,7 +17,7 @@ from ufm.certificates.models import unknown_loss
 from ufm.numerics import arguments, balls
 from ufm.numerics.content import ByContent
 from ufm.numerics.hints import Exact
-from ufm.points import LogitPoint, PointLike, held_point, logit_point_of
+from ufm.points import LogitPoint, PointLike, logit_point_of
 from ufm.problem import Problem
 
 DIGITS = (20, 40, 80, 160, 320, 540)
@@ -120,9 +120,9 @@ def order(
 
     Source: gk25 (who wins); ostrowski59 (points).
     """
-    left, right = _resolved("left", left, problem), _resolved("right", right, problem)
-    problem = _problem(left, right, problem)
-    hope = f"{_label(left, 'left')} < {_label(right, 'right')}"
+    first, second = _resolved("left", left, problem), _resolved("right", right, problem)
+    problem = _problem(first, second, problem)
+    hope = f"{_label(first, 'left')} < {_label(second, 'right')}"
     why = unknown_loss(problem)
     if why:
         return refused("order", hope, why, "order")
@@ -130,14 +130,14 @@ def order(
     data, why = None, ""
     for digits in DIGITS:
         try:
-            sides = {side: side_of(model, value, side, digits) for side, value in (("left", left), ("right", right))}
+            sides = {side: side_of(model, value, side, digits) for side, value in (("left", first), ("right", second))}
         except Rejected as reason:
             why = str(reason)
             break
         data = {"problem": model.to_dict(), **sides}
         if _parted(sides["left"], sides["right"]):
             return certify_data("order", data, "order", hope)
-        if isinstance(left, LogitPoint) or isinstance(right, LogitPoint):
+        if isinstance(first, LogitPoint) or isinstance(second, LogitPoint):
             break  # a point's own rounding is the limit
     if data is None:
         return refused("order", hope, why, "order")
@@ -269,16 +269,16 @@ def by_name(name: str, problem: Problem) -> bool:
     return True
 
 
-def _resolved(name: str, side, problem: Problem | None):
+def _resolved(name: str, side: str | PointLike, problem: Problem | None) -> str | LogitPoint:
     """The point that a side is or holds; a structure without an enclosure of its own (`sel`) as the point it is."""
-    if held_point(side) is not None:
+    if not isinstance(side, str):
         return logit_point_of(name, side)
-    if problem is None or not isinstance(side, str) or scales.is_name(side):
+    if problem is None or scales.is_name(side):
         return side
     from ufm.structures import catalogue
 
     maker = catalogue(problem).get(side)
-    return side if maker is None else maker()
+    return side if maker is None else logit_point_of(name, maker())
 
 
 def _named(argument: str, name) -> None:

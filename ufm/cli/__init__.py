@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2" if (os.cpu_count() or 1) > 1 e
 
 from ufm.cli.signals import Listening, say_interrupted
 
-_HOME = dict.fromkeys(("F1", "Parser", "add_json", "add_verb", "overview", "whole_parser"), "parser")
+_HOME: dict[str, str] = dict.fromkeys(("F1", "Parser", "add_json", "add_verb", "overview", "whole_parser"), "parser")
 _HOME |= dict.fromkeys(("check_plot_file", "check_save_file", "read_integer"), "reading")
 _HOME |= dict.fromkeys(("check_output", "print_json", "say", "show"), "writing")
 

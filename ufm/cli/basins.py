@@ -53,6 +53,7 @@ def add(verbs) -> None:
 
 def _basins(arguments) -> int:
     from ufm.landscapes.basins import basins
+    from ufm.landscapes.table import Landscape
     from ufm.sweeps.census import census
 
     given = {name: getattr(arguments, name) for name in ("tol", "scale") if getattr(arguments, name) is not None}
@@ -76,11 +77,13 @@ def _basins(arguments) -> int:
     else:
         show(found)
     if arguments.save:
+        assert isinstance(found, Landscape)  # a census was refused above
         found.save(arguments.save)
     if arguments.plot and (arguments.over is None or len(found)):
         from ufm import plot
 
-        axes = plot.basins.shares(found) if arguments.over is None else plot.basins.census(found, by=arguments.by)
+        one = isinstance(found, Landscape)
+        axes = plot.basins.shares(found) if one else plot.basins.census(found, by=arguments.by)
         plot.save(axes.figure, arguments.plot)
     if found.interrupted:
         raise KeyboardInterrupt(_reached(found, arguments.out))

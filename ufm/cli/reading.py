@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ufm.cli.parser import add_json
 from ufm.numerics.arithmetic import number
@@ -108,7 +109,7 @@ def read_problem(arguments):
     )
 
 
-def numbers(name: str, text: str):
+def numbers(name: str, text: str) -> Any:
     """One number, or a tuple of them for a list with commas; whole numbers come out as int."""
     try:
         values = tuple(int(v) if v.is_integer() and abs(v) < 2**53 else v for v in map(number, text.split(",")))

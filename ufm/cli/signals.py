@@ -71,8 +71,9 @@ def _deaf() -> None:
 
 def _send(number: int) -> None:
     """The signal once more, to the main thread, which may be asleep."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident, number)
+    thread = threading.main_thread().ident
+    if thread is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, number)
     else:
         signal.raise_signal(number)
 

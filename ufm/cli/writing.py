@@ -96,4 +96,4 @@ def emphasised(text: str) -> str:
 def _line(line: str, rule: bool, head: bool) -> str:
     if rule or line.lstrip().startswith("$ "):
         return paint(line, "quiet")
-    return paint(line, "strong") if head else _PAINTED.sub(lambda found: paint(found[0], found.lastgroup), line)
+    return paint(line, "strong") if head else _PAINTED.sub(lambda found: paint(found[0], found.lastgroup or ""), line)

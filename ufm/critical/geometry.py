@@ -109,7 +109,7 @@ def _around_axis(block: np.ndarray, C: np.ndarray, tol: float = 1e-3) -> str | N
     # 0 or 1: one above the other, 1/2: staggered
     turn = np.mod(angles[-1][0] - angles[0][0], 2 * np.pi / m) * m / (2 * np.pi)
     twist = next((twist for twist in (0.0, 0.5, 1.0) if abs(turn - twist) < tol * m), None)
-    return _ring_names(len(caps), len(rings), m).get(None if twist is None else twist % 1)
+    return None if twist is None else _ring_names(len(caps), len(rings), m).get(twist % 1)
 
 
 def _ring_names(caps: int, rings: int, m: int) -> dict[float, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -48,12 +49,14 @@ class Ends(ByContent):
         if not parts:
             return Ends.of(np.zeros(0), np.zeros(0, dtype=int), np.zeros((0, K, K)), None, np.zeros(0, dtype=int))
         columns = zip(*(part._columns() for part in parts), strict=True)
-        return Ends(*(None if column[0] is None else np.concatenate(column) for column in columns))
+        joined: list[Any] = [None if column[0] is None else np.concatenate(column) for column in columns]
+        return Ends(*joined)
 
     def take(self, which) -> Ends:
-        return Ends(*(None if column is None else column[which] for column in self._columns()))
+        kept: list[Any] = [None if column is None else column[which] for column in self._columns()]
+        return Ends(*kept)
 
-    def _columns(self) -> list:
+    def _columns(self) -> list[Any]:
         return [getattr(self, f.name) for f in fields(Ends)]
 
     def __len__(self) -> int:

@@ -59,6 +59,12 @@ class Spectrum:
     ends: tuple[float, float] | None = None
 
     @property
+    def here(self) -> Stratum:
+        """The stratum, where there is one: of a linear model."""
+        assert self.stratum is not None
+        return self.stratum
+
+    @property
     def size(self) -> float:
         return float(np.max(np.abs(self.values), initial=0.0))
 
@@ -92,7 +98,7 @@ def unmeasured(found: Spectrum) -> float:
     return float(np.sqrt(found.third * found.grad_norm / SAFE))
 
 
-def counted(found: Spectrum, loose: float, change=0.0, zero: float = 0.0) -> Count:
+def counted(found: Spectrum, loose: float, change: float | np.ndarray = 0.0, zero: float = 0.0) -> Count:
     """Eigenvalues by sign: the least moduli are the zeros of symmetry, up to `loose` and an error of at least `zero`.
 
     change: how much each value may be off besides rounding and the gradient.
@@ -123,9 +129,9 @@ def settled(found: Spectrum, count: Count, loose: float, dense: Callable[[Stratu
     if h <= SAFE and not moot:
         return count
     if dense is not None:
-        return _followed(dense(found.stratum), loose, dense)
+        return _followed(dense(found.here), loose, dense)
     again = counted(found, loose, zero=unmeasured(found))
-    return again if at_rounding(found.stratum) else replace(again, critical=False, why="Kantorovich's test fails")
+    return again if at_rounding(found.here) else replace(again, critical=False, why="Kantorovich's test fails")
 
 
 def at_rounding(here: Stratum) -> bool:
@@ -135,17 +141,17 @@ def at_rounding(here: Stratum) -> bool:
 
 def _followed(here: Spectrum, loose: float, dense: Callable[[Stratum], Spectrum]) -> Count:
     """Newton's method from a point to rounding, or to a full step on which no eigenvalue changes by half."""
-    start = here.stratum.point.matrix()
+    start = here.here.point.matrix()
     count = counted(here, loose)
     for _ in range(STEPS):
-        floor = at_rounding(here.stratum)
-        after, full = _step(here.stratum, floor)
+        floor = at_rounding(here.here)
+        after, full = _step(here.here, floor)
         if after is None:
             return count if floor else replace(count, critical=False, why="its steps do not lower the gradient")
         if np.linalg.norm(after.point.matrix() - start) > NEARBY * np.linalg.norm(start):
             return replace(count, critical=False, why="it leaves the neighbourhood")
         there = dense(after)
-        contracts = floor or after.grad_norm <= CONTRACTION * here.stratum.grad_norm
+        contracts = floor or after.grad_norm <= CONTRACTION * here.here.grad_norm
         count = counted(there, loose, 2.0 * np.abs(there.values - here.values))
         if full and contracts and (floor or count.index[0] == count.index[1]):
             return count

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -33,7 +34,7 @@ from ufm.objectives.clarke import Clarke, clarke, kinked, merged
 from ufm.objectives.factors import FactorObjective, objective_of
 from ufm.objectives.fit import Fit
 from ufm.objectives.stationary import critical_below
-from ufm.points import FactorPoint
+from ufm.points import FactorPoint, LogitPoint
 from ufm.solvers.minimize import minimize
 
 SMOOTH_RANK = 1e-6
@@ -56,7 +57,7 @@ class LocalMinimumTest(ByContent):
     returned: int
     lower: int
     lowest: float
-    point: FactorPoint
+    point: FactorPoint | LogitPoint
     values: tuple[float, ...]
     same: float
     rng: dict
@@ -124,7 +125,7 @@ def classify_nonlinear(
     tolerances |= {"rank": tol, "critical_below": critical_below(ridge, tolerances["gradient"], _rounding(point))}
     if kinks is not None:
         tolerances["kink"] = kinks.rel_tol
-    common = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": rank, "ranks": found}
+    common: dict[str, Any] = {"point": point, "fun": float(fun), "grad_norm": grad_norm, "rank": rank, "ranks": found}
     common |= {"name": getattr(point, "name", None), "tolerances": tolerances}
     if grad_norm > tolerances["critical_below"]:
         said = "gradient norm" if kinks is None else f"Clarke residual ({kinks.count} kinks)"
@@ -146,8 +147,9 @@ def classify_nonlinear(
     if decreed:
         zero = zero_below(point.problem, spectrum.size, grad_norm, tolerances["eigenvalue"])
         count = counted(spectrum, 0.0, zero=zero).decreed()
-    tolerances["zero_below"], ends = count.zero, {"lowest": float(values[0]), "highest": float(values[-1])}
-    return CriticalPoint.signed(**common, index=count.index, nullity=count.nullity, symmetry=symmetry, **ends)
+    tolerances["zero_below"] = count.zero
+    common |= {"lowest": float(values[0]), "highest": float(values[-1])}
+    return CriticalPoint.signed(**common, index=count.index, nullity=count.nullity, symmetry=symmetry)
 
 
 class _TooManyKinks(Exception):
@@ -185,7 +187,7 @@ def _without_slopes(point: FactorPoint, why: str) -> CriticalPoint:
 def _rounding(point: FactorPoint) -> float:
     """Rounding of the gradient: eps |G| times the largest product of the norms of all factors but one."""
     G = Fit.of(point.problem, False).value_grad(point.product(), point.b)[1]
-    sizes = sorted(np.linalg.norm(A, 2) for A in point.factors)
+    sizes = sorted(float(np.linalg.norm(A, 2)) for A in point.factors)
     return float(np.finfo(float).eps * np.linalg.norm(G) * np.prod(sizes[1:]))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ufm import structures
 from ufm.critical.same import same_value
-from ufm.numerics import graphs
+from ufm.numerics import arguments, graphs
 from ufm.numerics.graphs import Graph, incidence
 from ufm.numerics.groups import canonical_order
 from ufm.objectives.clarke import merged
@@ -105,6 +105,7 @@ def _structure_values(problem: Problem, _: tuple[Structure, ...]) -> tuple[tuple
     """(name, F, rank) of the structures of a nonlinear model; known anew where the structures are others."""
     found = []
     for name, point in structures.existing(problem)[0].items():
+        point = arguments.instance(name, point, FactorPoint)
         objective, x = merged(point)
         found.append((name, float(objective.value(x)), hidden_rank(point)))
     return tuple(found)

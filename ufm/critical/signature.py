@@ -19,6 +19,8 @@ Sources: gk25 (Lemma 1, Theorem 4); achour24 for the unregularised analogue.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import linalg
 
@@ -46,14 +48,14 @@ def classify_linear(
     point: LogitPoint | FactorPoint, tolerances: dict, decreed: bool = False, extremes: bool = True
 ) -> CriticalPoint:
     """`critical.classify` for linear models. decreed: eigenvalues up to the tolerance are taken to be zero."""
-    logit, fun, grad_norm = _seen(point, tolerances["gradient"])
+    logit, seen = _seen(point, tolerances["gradient"])
     stratum = Stratum(logit)
     split = Split.of(logit) if logit.problem.K > SPLIT_FROM and stratum.size else None
     exact = split is not None and split.deviation <= EXACT
-    at = split if exact else stratum
-    fun, grad_norm = (at.fun, at.grad_norm) if point is logit else (fun, grad_norm)
+    at = split if split is not None and exact else stratum
+    fun, grad_norm = (at.fun, at.grad_norm) if seen is None else seen
     named = getattr(point, "name", None)
-    common = {"rank": logit.rank, "tolerances": tolerances}
+    common: dict[str, Any] = {"rank": logit.rank, "tolerances": tolerances}
 
     def without(status: str, why: str) -> CriticalPoint:
         return CriticalPoint.unsigned(point, fun, grad_norm, status=status, why=why, **common)
@@ -80,21 +82,22 @@ def classify_linear(
     lowest, highest = found.ends if found.ends else _extremes(stratum) if extremes else (None, None)
     common |= {"lowest": lowest, "highest": highest, "name": named}
     symmetry = gauge_nullity(logit) + _loss_symmetry(stratum)
-    seen = {"index": count.index, "nullity": count.nullity, "symmetry": symmetry}
-    return CriticalPoint.signed(point, fun, grad_norm, **seen, **common)
+    return CriticalPoint.signed(
+        point, fun, grad_norm, index=count.index, nullity=count.nullity, symmetry=symmetry, **common
+    )
 
 
-def _seen(point, grad_tol: float) -> tuple[LogitPoint, float | None, float | None]:
-    """(logits, F, gradient norm) of a FactorPoint; of rank 0 where it is zero up to its size, else not critical."""
+def _seen(point: LogitPoint | FactorPoint, grad_tol: float) -> tuple[LogitPoint, tuple[float, float] | None]:
+    """(logits, (F, gradient norm)) of a FactorPoint; of rank 0 where it is zero up to its size, else not critical."""
     if isinstance(point, LogitPoint):
-        return point, None, None
+        return point, None
     objective, x = objective_of(point)
     value, grad = objective.value_grad(x)
     fun, grad_norm = float(value), float(np.linalg.norm(grad))
     logit = point.to_logits(rel_tol=1e-9)
     if logit.rank and grad_norm > critical_below(Stratum(logit).ridge_norm, grad_tol) and is_zero(objective, x):
         logit = point.to_logits(rank=0, collapse=True)
-    return logit, fun, grad_norm
+    return logit, (fun, grad_norm)
 
 
 def _formed(stratum: Stratum) -> bool:
@@ -106,7 +109,7 @@ def _formed(stratum: Stratum) -> bool:
 
 def _spectrum(stratum: Stratum, split: Split | None, exact: bool) -> Spectrum | None:
     """The eigenvalues with multiplicities: the whole by blocks, or those of the stratum's Hessian, or None."""
-    if exact or (split is not None and not _formed(stratum)):
+    if split is not None and (exact or not _formed(stratum)):
         listed = spectrum_of(split, merge=0.0)
         values, copies = (np.array(column) for column in zip(*listed, strict=True))
         symmetry = gauge_nullity(stratum.point) + _loss_symmetry(stratum)

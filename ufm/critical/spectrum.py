@@ -103,7 +103,7 @@ def within_blocks(stratum: Stratum):
     if not point.collapsed or not point.rank:
         return
     for c in np.flatnonzero(point.problem.counts > 1):
-        yield int(c), within_class_block(stratum, c)
+        yield int(c), within_class_block(stratum, int(c))
 
 
 def within_class_block(stratum: Stratum, c: int) -> np.ndarray:
@@ -137,7 +137,7 @@ class Split(ByContent):
         """The splitting of a collapsed point, or None where too few classes are interchangeable."""
         M = point.matrix() if point.collapsed else None
         found = None if M is None else kinds_of(point, M, tol)
-        split = None if found is None else Split(point, M, *found)
+        split = None if M is None or found is None else Split(point, M, *found)
         return split if split and split.whole.rank == point.rank else None
 
     def _invariant(self, vectors) -> Invariant:
@@ -235,7 +235,7 @@ class Invariant(ByContent):
     @functools.cached_property
     def fun(self) -> float:
         point, columns = self.point, self.fit.columns
-        ridge = 0.0 if point.b is None else 0.5 * point.problem.bias * float(point.b @ point.b)
+        ridge = 0.0 if point.b is None else 0.5 * (point.problem.bias or 0.0) * float(point.b @ point.b)
         loss = self.fit.loss.value(self.fit.logits(self.Z, point.b), columns.Y) @ (columns.weight * self.commutant.n)
         return float(loss) + float(np.sum(schatten(point.problem).phi(point.s))) + ridge
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from ufm.numerics import arguments
 from ufm.numerics.records import plain
@@ -55,7 +56,7 @@ def read_question(question):
     for key in known:
         if key not in question:
             raise ValueError(f"field {key} is missing; a question has {', '.join(known)}.")
-    sizes = {key: _within(key, question[key], *bounds) for key, bounds in LIMITS.items()}
+    sizes: dict[str, Any] = {key: _within(key, question[key], *bounds) for key, bounds in LIMITS.items()}
     lam = arguments.positive("lam", question["lam"])
     if not 1e-8 <= lam <= 1e3:
         raise ValueError(f"lam must lie between 1e-8 and 1e3; got lam={lam!r}.")

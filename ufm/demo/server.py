@@ -64,6 +64,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     server_version, sys_version, timeout = "ufm", "", 30
 
     def do_GET(self):
@@ -140,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_local(self) -> bool:
         """Only pages of this server may ask: other names for this address are other sites in disguise."""
-        port = self.server.server_address[1]
+        port = self.server.server_port
         if self.headers.get("Host") in (f"{HOST}:{port}", f"localhost:{port}"):
             return True
         self._refuse(403, f"ask for {HOST}:{port}.")

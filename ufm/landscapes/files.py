@@ -6,6 +6,7 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,9 @@ def _point(point: LogitPoint | FactorPoint) -> dict:
 
 
 def _read_row(problem: Problem, data: dict) -> Row:
-    own = {name: tuple(value) if isinstance(value, list) else value for name, value in data["critical"].items()}
+    own: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data["critical"].items()
+    }
     own["grad_norm"] = float("nan") if own["grad_norm"] is None else own["grad_norm"]
     critical = CriticalPoint(point=_read_point(problem, data["point"]), **own)
     more = {name: tuple(value) if isinstance(value, list) else value for name, value in data["more"].items()}

@@ -18,7 +18,7 @@ from ufm.critical.nonlinear import model_rank
 from ufm.critical.point import CriticalPoint
 from ufm.critical.same import free_name, same_kind
 from ufm.landscapes.row import Row, named
-from ufm.numerics import interruption
+from ufm.numerics import arguments, interruption
 from ufm.objectives.clarke import merged
 from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import ROUNDING, asked, critical_below
@@ -38,7 +38,7 @@ class Met(NamedTuple):
 
     point: LogitPoint | FactorPoint
     fun: float
-    rank: int
+    rank: int | None
     stratum: Stratum | None = None
 
 
@@ -70,6 +70,7 @@ def met(what) -> Met:
         point = point if isinstance(point, LogitPoint) else point.to_logits(rel_tol=1e-9)
         stratum = Stratum(point)
         return Met(point, stratum.fun, point.rank, stratum)
+    point = arguments.instance("point", point, FactorPoint)
     objective, x = merged(point)
     return Met(point, float(objective.value(x)), model_rank(point))
 
@@ -88,7 +89,9 @@ def is_critical(one: Met) -> bool:
 def is_sharp(one: Met) -> bool:
     """The rule of `SHARP`, on the scale of the ridge where that is smaller."""
     at = one.stratum
-    return at is None or at.grad_norm <= (max(asked(SHARP, at.ridge_norm), at.rounding) if one.rank else ROUNDING)
+    return at is None or at.grad_norm <= (
+        max(float(asked(SHARP, at.ridge_norm)), at.rounding) if one.rank else ROUNDING
+    )
 
 
 class Gathering:
@@ -129,8 +132,8 @@ class Gathering:
                 how, what, *times = item if isinstance(item, tuple) else (stream.name, item)
                 self.add(how, what, *times, counted=stream.counted)
             except KeyboardInterrupt as stop:
-                if hasattr(source, "throw"):
-                    source.throw(stop)  # it says how far it came
+                if (throw := getattr(source, "throw", None)) is not None:
+                    throw(stop)  # it says how far it came
                 raise
 
     def add(self, how: str, what, times: int = 1, counted: bool = True) -> None:
@@ -148,7 +151,7 @@ class Gathering:
         kind.how[how] = kind.how.get(how, 0) + times
         kind.hits += times if counted else 0
         name = getattr(what, "name", None)
-        if how == STRUCTURE and name not in kind.names:
+        if how == STRUCTURE and name is not None and name not in kind.names:
             kind.names.append(name)
         elif isinstance(what, CriticalPoint) and name:
             kind.own = name

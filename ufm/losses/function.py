@@ -33,16 +33,19 @@ def hvp(function: Callable, Z, Y, V):
     from autograd import numpy as anp
 
     inner = _gradient(function)
-    second = grad(lambda Z, Y, V: anp.sum(inner(Z, Y) * V) + 0.0 * anp.sum(Z))
+    # autograd writes its numpy when it is imported, and its decorator hides the argument it fills
+    total = getattr(anp, "sum")  # noqa: B009
+    second: Callable = grad(lambda Z, Y, V: total(inner(Z, Y) * V) + 0.0 * total(Z))  # pyright: ignore[reportCallIssue]
     Z = np.broadcast_to(Z, np.broadcast_shapes(Z.shape, V.shape))
     return _unfold(second(*_columns(Z, Y, V)), Z.shape)
 
 
-def _gradient(function: Callable):
+def _gradient(function: Callable) -> Callable:
     from autograd import grad
     from autograd import numpy as anp
 
-    return grad(lambda Z, Y: anp.sum(function(Z, Y)))
+    total = getattr(anp, "sum")  # noqa: B009
+    return grad(lambda Z, Y: total(function(Z, Y)))  # pyright: ignore[reportCallIssue]
 
 
 def _columns(Z, Y, *more):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 
@@ -17,6 +17,34 @@ from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint, PointLike, held_point
 
 
+@overload
+def collapse(X: PointLike, *, gap: float = ..., rank: int | None = ...) -> LayerCollapse: ...
+@overload
+def collapse(
+    X: None = None,
+    y: Arrays | None = ...,
+    W: None = None,
+    b: Arrays | None = ...,
+    *,
+    features: Mapping[str, Arrays] | list[np.ndarray] | tuple[np.ndarray, ...],
+    labels: Arrays | None = ...,
+    weights: Mapping[str, Arrays | None] | Sequence[Arrays | None] | np.ndarray | None = ...,
+    gap: float = ...,
+    rank: int | None = ...,
+) -> LayerCollapse: ...
+@overload
+def collapse(
+    X: Arrays | None = ...,
+    y: Arrays | None = ...,
+    W: Arrays | None = ...,
+    b: Arrays | None = ...,
+    *,
+    features: Arrays | None = ...,
+    labels: Arrays | None = ...,
+    weights: Arrays | None = ...,
+    gap: float = ...,
+    rank: int | None = ...,
+) -> Collapse: ...
 @named_arguments
 @own_numpy_state
 def collapse(
@@ -25,12 +53,12 @@ def collapse(
     W: Arrays | None = None,
     b: Arrays | None = None,
     *,
-    features: Arrays | None = None,
+    features: Mapping[str, Arrays] | Arrays | None = None,
     labels: Arrays | None = None,
-    weights: Arrays | None = None,
+    weights: Mapping[str, Arrays | None] | Sequence[Arrays | None] | Arrays | None = None,
     gap: float = 100.0,
     rank: int | None = None,
-) -> Any:
+) -> Collapse | LayerCollapse:
     """NC1-NC4, CDNV and ranks of features (N, d), labels in 0..K-1 and, if given, a classifier (K, d) with bias (K,).
 
     The formulas stand at `Collapse`. The sum for NC1 runs over singular values of the class means, and a gap among them

@@ -183,7 +183,7 @@ def _ranks_of(s, shape) -> dict:
 
 def triangle(A) -> np.ndarray:
     """At most d rows with the same A'A as A (m, d)."""
-    return np.linalg.qr(A, mode="r") if len(A) > A.shape[1] else A
+    return np.asarray(np.linalg.qr(A, mode="r")) if len(A) > A.shape[1] else A
 
 
 def _unit(A) -> np.ndarray:

@@ -63,7 +63,7 @@ def exists(path) -> bool:
 def _same(path, saved: dict, wanted: dict) -> None:
     for key in sorted({*saved, *wanted}):
         a, b = saved.get(key), wanted.get(key)
-        if key == "settings":
+        if isinstance(a, dict) and isinstance(b, dict) and key == "settings":
             budget = () if b.get("schedule") == "cosine" else BUDGET
             differ = [name for name in sorted({*a, *b}) if name not in budget and a.get(name) != b.get(name)]
             if differ:

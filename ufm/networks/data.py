@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ ALIASES = {"features": ("X", "features", "H", "x", "data"), "labels": ("y", "lab
 
 
 @named_arguments
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Data(ByContent):
     """Samples X (d, N) as columns, classes y (N,) in 0..K-1, K >= 2, each with a sample; T (m, N) other targets.
 
@@ -38,26 +38,28 @@ class Data(ByContent):
 
     X: np.ndarray
     y: np.ndarray
-    K: int | None = None
-    name: str = "arrays"
-    T: np.ndarray | None = field(default=None, repr=False)
+    K: int
+    name: str
+    T: np.ndarray | None
 
-    def __post_init__(self):
+    def __init__(
+        self, X: Arrays, y: Arrays, K: int | None = None, name: str = "arrays", T: Arrays | None = None
+    ) -> None:
         put = functools.partial(object.__setattr__, self)
-        put("X", np.ascontiguousarray(arguments.array("X", self.X, ndim=2)))
-        y = arguments.array("y", self.y, shape=(self.X.shape[1],))
+        put("X", np.ascontiguousarray(arguments.array("X", X, ndim=2)))
+        y = arguments.array("y", y, shape=(self.X.shape[1],))
         if not len(y) or np.any(y != np.round(y)) or y.min() < 0:
             how = "one per column of X (at least one). Data.from_arrays takes any labels"
             raise ValueError(f"y must hold integer classes 0, 1, ..., {how}.")
         put("y", y.astype(int))
-        K = int(y.max()) + 1 if self.K is None else self.K
+        K = int(y.max()) + 1 if K is None else K
         put("K", arguments.integer("K", K, 2, "Fewer than two classes leave nothing to separate."))
         present = np.unique(self.y)
         if len(present) != self.K or present[-1] >= self.K:
             has = f"it has {len(present)} different labels up to {present[-1]}"
             raise ValueError(f"y must use every class 0..{self.K - 1} and no other; {has}.")
-        if self.T is not None:
-            put("T", arguments.array("T", self.T, shape=(None, self.N)))
+        put("name", name)
+        put("T", None if T is None else arguments.array("T", T, shape=(None, self.N)))
         own(self, "X", "y", "T")
 
     # ------------------------------------------------------------------------------------------ sources
@@ -195,7 +197,7 @@ class Data(ByContent):
             raise ValueError(f"the network must have one output per class, {self.K}{also}; got {outputs}.")
         return np.eye(self.K)[:, self.y]
 
-    def predicted(self, Z: Arrays) -> np.ndarray:
+    def predicted(self, Z: np.ndarray) -> np.ndarray:
         """Classes (N,) that logits Z (outputs, N) name: the largest, or the sign of one output."""
         return (Z[0] > 0).astype(int) if len(Z) == 1 else np.argmax(Z, axis=0)
 
@@ -263,10 +265,11 @@ class Data(ByContent):
         for c in range(self.K):
             index = draw.permutation(np.flatnonzero(self.y == c))
             first[index[: min(max(round(share * len(index)), 1), len(index) - 1)]] = True
-        return tuple(
-            Data(self.X[:, part], self.y[part], self.K, self.name, None if self.T is None else self.T[:, part])
-            for part in (first, ~first)
-        )
+        return self._part(first), self._part(~first)
+
+    def _part(self, kept: np.ndarray) -> Data:
+        T = None if self.T is None else self.T[:, kept]
+        return Data(self.X[:, kept], self.y[kept], self.K, self.name, T)
 
     def with_targets(self, T: Arrays) -> Data:
         """The same samples with targets T (m, N) for a network of m outputs."""

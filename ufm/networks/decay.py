@@ -26,7 +26,7 @@ from ufm.numerics.words import named_arguments
 
 
 @named_arguments
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Decay:
     """kind `standard` or `ufm`; W one number or one per (head) matrix; H the feature weight lam_H; head: its depth.
 
@@ -36,28 +36,37 @@ class Decay:
     Raises ValueError for negative numbers, an unknown kind, a missing head, or H and head given to `standard`.
     """
 
-    kind: str = "standard"
-    W: float | Sequence[float] = 0.0
-    H: float = 0.0
-    head: int | None = None
-    bias: float = 0.0
+    kind: str
+    W: float | tuple[float, ...]
+    H: float
+    head: int | None
+    bias: float
 
-    def __post_init__(self):
+    def __init__(
+        self,
+        kind: str = "standard",
+        W: float | Sequence[float] = 0.0,
+        H: float = 0.0,
+        head: int | None = None,
+        bias: float = 0.0,
+    ) -> None:
         put = functools.partial(object.__setattr__, self)
-        arguments.choice("decay", self.kind, ("standard", "ufm"))
-        many = isinstance(self.W, (list, tuple, np.ndarray))
-        W = tuple(arguments.nonnegative("W", w) for w in (self.W if many else (self.W,)))
-        put("W", W if many else W[0])
-        put("H", arguments.nonnegative("H", self.H))
-        put("bias", arguments.nonnegative("bias", self.bias))
+        put("kind", arguments.choice("decay", kind, ("standard", "ufm")))
+        if isinstance(W, (list, tuple, np.ndarray)):
+            put("W", tuple(arguments.nonnegative("W", w) for w in W))
+        else:
+            put("W", arguments.nonnegative("W", W))
+        put("H", arguments.nonnegative("H", H))
+        put("bias", arguments.nonnegative("bias", bias))
+        put("head", head)
         if self.kind == "ufm":
-            put("head", arguments.integer("head", self.head or 0, 1, "It counts the weight matrices of the head."))
+            put("head", arguments.integer("head", head or 0, 1, "It counts the weight matrices of the head."))
         elif self.H or self.head is not None:
             raise ValueError(f"H and head belong to decay 'ufm'; got H={self.H:g}, head={self.head} with 'standard'.")
 
     def lams(self, net: Network) -> tuple[float, ...]:
         """(lam_1, ..., lam_L): the weight of every matrix, 0 below a ufm head. ValueError where they do not fit."""
-        count = net.L if self.kind == "standard" else self.head
+        count = net.L if self.head is None else self.head
         if count > net.L:
             raise ValueError(f"head must be at most the network's L={net.L} weight matrices; got head={self.head}.")
         W = self.W if isinstance(self.W, tuple) else (self.W,) * count
@@ -67,7 +76,7 @@ class Decay:
 
     def layer(self, net: Network) -> int | None:
         """The layer whose features decay, or None."""
-        return net.L - self.head if self.kind == "ufm" and self.H else None
+        return net.L - self.head if self.head is not None and self.H else None
 
     def of_parameters(self, net: Network) -> tuple[float, ...]:
         """The weight of every parameter array, in the network's order."""

@@ -122,9 +122,10 @@ def diagnose(
     if isinstance(run, Training):
         net, params, data = run.network, run.params, run.data if data is None else data
     else:
-        net = run
-    arguments.instance("net", net, Network)
-    arguments.instance("data", data, Data)
+        net = arguments.instance("net", run, Network)
+    data = arguments.instance("data", data, Data)
+    if params is None:
+        raise ValueError("params must be given with a network, its list of arrays; got params=None.")
     return layers(net.features(params, data), data.y, net.weights(params), tolerances)
 
 

@@ -13,7 +13,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,13 +40,20 @@ class Skip:
 class Pass(NamedTuple):
     """A forward pass: pre[l-1] = a^l, fired[l-1] = s_l(a^l), post[l] = z^l with post[0] = X and post[L] the logits."""
 
-    pre: list
-    fired: list
-    post: list
+    pre: list[np.ndarray]
+    fired: list[np.ndarray]
+    post: list[np.ndarray]
 
     @property
     def logits(self) -> np.ndarray:
         return self.post[-1]
+
+
+class HasSamples(Protocol):
+    """Whatever keeps samples X (d_0, N) as columns: a `Data`."""
+
+    @property
+    def X(self) -> np.ndarray: ...
 
 
 class Workspace:
@@ -63,7 +70,7 @@ class Workspace:
 
 
 @named_arguments
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Network:
     """A fully connected network of the given widths (d_0, ..., d_L): inputs, hidden layers, outputs.
 
@@ -82,25 +89,31 @@ class Network:
     Raises ValueError for fewer than two widths, wrong lengths, unknown names, skips that do not fit.
     """
 
-    widths: Sequence[int]
-    activation: str | Activation | Sequence = "relu"
-    bias: bool | Sequence[bool] = False
-    skip: str | Sequence[Skip] | None = None
+    widths: tuple[int, ...]
+    activation: Activation | tuple[Activation, ...]
+    bias: bool | tuple[bool, ...]
+    skip: tuple[Skip, ...]
 
-    def __post_init__(self):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        bias: bool | Sequence[bool] = False,
+        skip: str | Sequence[Skip] | None = None,
+    ) -> None:
         put = functools.partial(object.__setattr__, self)
         try:
-            widths = tuple(self.widths)
+            sizes = tuple(widths)
         except TypeError:
             what = "a sequence (inputs, hidden layers, outputs)"
-            raise ValueError(f"widths must be {what}; got widths={self.widths!r}.") from None
-        if len(widths) < 2:
-            raise ValueError(f"widths must hold at least two sizes, inputs and outputs; got widths={widths!r}.")
-        put("widths", tuple(arguments.integer("widths", d, 1) for d in widths))
+            raise ValueError(f"widths must be {what}; got widths={widths!r}.") from None
+        if len(sizes) < 2:
+            raise ValueError(f"widths must hold at least two sizes, inputs and outputs; got widths={sizes!r}.")
+        put("widths", tuple(arguments.integer("widths", d, 1) for d in sizes))
         kinds = activations.activation, (str, Activation)
-        put("activation", _per_layer("activation", self.activation, self.L - 1, *kinds))
-        put("bias", _per_layer("bias", self.bias, self.L, _flag, (bool, np.bool_)))
-        put("skip", self._skips(self.skip))
+        put("activation", _per_layer("activation", activation, self.L - 1, *kinds))
+        put("bias", _per_layer("bias", bias, self.L, _flag, (bool, np.bool_)))
+        put("skip", self._skips(skip))
 
     def _skips(self, skip) -> tuple[Skip, ...]:
         if skip is None:
@@ -231,7 +244,7 @@ class Network:
         """b_l, or None."""
         return params[self.L + self.biases.index(l)] if l in self.biases else None
 
-    def skips_of(self, params: Sequence[np.ndarray]) -> list:
+    def skips_of(self, params: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         """S of every skip: a matrix, the vector of a diagonal, or None for the identity."""
         rest = iter(params[self.L + len(self.biases) :])
         return [None if s.kind == "identity" else next(rest) for s in self.skip]
@@ -246,7 +259,7 @@ class Network:
             (after if s.after else before).setdefault(s.end, []).append(j)
         return before, after
 
-    def forward(self, params: Sequence[np.ndarray], X: Arrays, work: Workspace | None = None) -> Pass:
+    def forward(self, params: Sequence[np.ndarray], X: np.ndarray, work: Workspace | None = None) -> Pass:
         """All pre-activations and layers at inputs X (d_0, N). A workspace lends its arrays, and `pre` is not kept."""
         pre, fired, post = [], [], [X]
         new = _fresh if work is None else work.array
@@ -254,8 +267,8 @@ class Network:
         S = self.skips_of(params) if self.skip else ()
         for l, s in enumerate(self.activations, 1):
             a = np.matmul(params[l - 1], post[-1], out=new(("a", l), (self.widths[l], X.shape[1])))
-            if l in self.biases:
-                a += self.bias_of(params, l)[:, None]
+            if (b := self.bias_of(params, l)) is not None:
+                a += b[:, None]
             for j in before.get(l, ()):
                 a += _apply(S[j], post[self.skip[j].start])
             z = h = a if s.linear else _fire(s, a, None if work is None else a)
@@ -281,11 +294,12 @@ class Network:
         write to; `work`: the workspace of the forward pass.
         """
         L, post = self.L, run.post
-        grads = [np.empty(shape) for shape in self.shapes] if out is None else out
+        grads = [np.empty(shape) for shape in self.shapes] if out is None else list(out)
         new = _fresh if work is None else work.array
         S, dS = (self.skips_of(params), self.skips_of(grads)) if self.skip else ((), ())
         before, after = self._ending
-        D, deltas = [None] * L + [dZ], [None] * L
+        D: dict[int, np.ndarray] = {L: dZ}
+        deltas: list[np.ndarray] = []
         for l in range(L, 0, -1):
             dz = D[l] if at is None or l not in at else D[l] + at[l]
             for j in after.get(l, ()):
@@ -296,23 +310,23 @@ class Network:
             for j in before.get(l, ()):
                 _unapply(self.skip[j], S[j], dS[j], delta, post, D)
             np.matmul(delta, post[l - 1].T, out=grads[l - 1])
-            if l in self.biases:
-                np.sum(delta, axis=1, out=self.bias_of(grads, l))
+            if (b := self.bias_of(grads, l)) is not None:
+                np.sum(delta, axis=1, out=b)
             if l > 1:
                 back = new(("back", l), (self.widths[l - 1], delta.shape[1]))
                 _add(D, l - 1, np.matmul(params[l - 1].T, delta, out=back))
-            deltas[l - 1] = delta
-        return grads, deltas
+            deltas.append(delta)
+        return grads, deltas[::-1]
 
-    def logits(self, params: Sequence[np.ndarray], X: Arrays) -> np.ndarray:
+    def logits(self, params: Sequence[np.ndarray], X: Arrays | HasSamples) -> np.ndarray:
         """Z (outputs, N) at inputs X (d_0, N)."""
         return self.forward(self.check(params), self.columns(X)).logits
 
-    def features(self, params: Sequence[np.ndarray], X: Arrays) -> list[np.ndarray]:
+    def features(self, params: Sequence[np.ndarray], X: Arrays | HasSamples) -> list[np.ndarray]:
         """[z^0, z^1, ..., z^L]: entry l - 1 is the input of W_l, entry 0 is X and entry L the logits."""
         return self.forward(self.check(params), self.columns(X)).post
 
-    def columns(self, X: Arrays) -> np.ndarray:
+    def columns(self, X: Arrays | HasSamples) -> np.ndarray:
         """X (d_0, N) checked; a `Data` stands for its X."""
         return arguments.array("X", getattr(X, "X", X), shape=(self.inputs, None))
 
@@ -320,10 +334,10 @@ class Network:
 
     def to_dict(self) -> dict:
         """A JSON-able description; activations by name."""
-        many = isinstance(self.activation, tuple)
+        one = self.activation
         return {
             "widths": list(self.widths),
-            "activation": [s.name for s in self.activation] if many else self.activation.name,
+            "activation": one.name if isinstance(one, Activation) else [s.name for s in one],
             "bias": list(self.bias) if isinstance(self.bias, tuple) else self.bias,
             "skip": [[s.start, s.end, s.kind, s.after] for s in self.skip],
         }
@@ -362,7 +376,7 @@ def _unapply(skip: Skip, S, dS, d, post, D) -> None:
 
 
 def _add(D, l: int, d) -> None:
-    D[l] = d if D[l] is None else D[l] + d
+    D[l] = D[l] + d if l in D else d
 
 
 def _fire(s: Activation, a, out):

@@ -13,14 +13,16 @@ import numpy as np
 
 from ufm.losses import Loss
 from ufm.networks.data import Data
-from ufm.networks.decay import Decay, decay
-from ufm.networks.losses import check_outputs, log_mean, loss
+from ufm.networks.decay import Decay
+from ufm.networks.decay import decay as decay_of
+from ufm.networks.losses import check_outputs, log_mean
+from ufm.networks.losses import loss as loss_of
 from ufm.networks.network import Network, Workspace
 from ufm.numerics import arguments
 from ufm.numerics.content import ByContent
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Objective(ByContent):
     """F of a network on data. Methods take the network's list of arrays; `value_grad` takes the flat vector.
 
@@ -37,15 +39,15 @@ class Objective(ByContent):
 
     net: Network
     data: Data
-    loss: str | Loss = "ce"
-    decay: float | Decay = 0.0
+    loss: Loss
+    decay: Decay
 
-    def __post_init__(self):
-        put = object.__setattr__
-        arguments.instance("net", self.net, Network)
-        arguments.instance("data", self.data, Data)
-        put(self, "loss", loss(self.loss))
-        put(self, "decay", decay(self.decay))
+    def __init__(self, net: Network, data: Data, loss: str | Loss = "ce", decay: float | Decay = 0.0) -> None:
+        put = functools.partial(object.__setattr__, self)
+        put("net", arguments.instance("net", net, Network))
+        put("data", arguments.instance("data", data, Data))
+        put("loss", loss_of(loss))
+        put("decay", decay_of(decay))
         if self.data.d != self.net.inputs:
             raise ValueError(f"data must have the network's {self.net.inputs} inputs; got d={self.data.d}.")
         check_outputs(self.loss, self.data.K, self.net.outputs)
@@ -81,7 +83,8 @@ class Objective(ByContent):
         On a batch of B samples the feature decay is scaled by N/B, so that its mean over batches is that of all
         samples.
         """
-        X, Y = (self.data.X, self.Y) if X is None else (X, Y)
+        if X is None or Y is None:
+            X, Y = self.data.X, self.Y
         params, grad = self.net.unpack(x), np.empty(self.size)
         run = self.net.forward(params, X, self._work)
         values, dZ = self.loss.value_grad(run.logits, Y)

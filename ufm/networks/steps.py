@@ -151,10 +151,10 @@ def log_flow(objective: Objective, settings: dict, seed, tol: float):
 
 def _remembering(function):
     """The function, which does not compute again at the array it was last asked about."""
-    last = [None, None]
+    last = []
 
     def remembered(x):
-        if last[0] is not x:
+        if not last or last[0] is not x:
             last[:] = x, function(x)
         return last[1]
 

@@ -31,7 +31,7 @@ from ufm.numerics.seeds import generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.solvers.methods.method import refuse_unknown
-from ufm.solvers.result import Status
+from ufm.solvers.result import Reason, Status
 
 SETTINGS = {
     "sgd": {"lr": 0.1, "batch": None, "epochs": 100, "steps": None, "momentum": 0.0, "schedule": "constant"},
@@ -200,7 +200,7 @@ class _Run:
         o = self.objective
         plain = (int, float, str, type(None))
         words = {key: value if isinstance(value, plain) else repr(value) for key, value in self.settings.items()}
-        if callable(self.settings.get("schedule")) and " at 0x" in words["schedule"]:
+        if callable(self.settings.get("schedule")) and " at 0x" in str(words["schedule"]):
             words["schedule"] = "a function"
         model = {"network": o.net.to_dict(), "data": o.data.fingerprint}
         model |= {"loss": o.loss.name, "decay": o.decay.to_dict()}
@@ -219,11 +219,13 @@ class _Run:
         settings = self.task()["settings"] | {"tol": self.tol}
         values = {"fun": float(fun), "grad_norm": grad_norm}
         values |= {"loss": o.mean_loss(params), "accuracy": o.accuracy(params)}
-        said = _sentence(state, grad_norm, self.tol, self.method, net.smooth)
+        done = state.done
+        assert done is not None, "a run that has not ended has no result"
+        said = _sentence(done, state.converged, grad_norm, self.tol, self.method, net.smooth)
         how = {
             "success": state.converged,
             "message": said,
-            "status": state.done.status,
+            "status": done.status,
             "method": self.method,
             "steps": state.step,
         }
@@ -232,14 +234,14 @@ class _Run:
         return Training(net, params, o.loss, o.decay, **values, **how, **kept, seconds=time.perf_counter() - began)
 
 
-def _sentence(state: State, grad_norm: float, tol: float, method: str, smooth: bool) -> str:
-    if state.done.status is Status.CONVERGED:
+def _sentence(done: Reason, converged: bool, grad_norm: float, tol: float, method: str, smooth: bool) -> str:
+    if done.status is Status.CONVERGED:
         return f"converged to gradient norm {grad_norm:.1e} <= {tol:g}"
-    if state.converged or state.done.status in (Status.INTERRUPTED, Status.STOPPED, Status.DIVERGED):
-        return str(state.done)
+    if converged or done.status in (Status.INTERRUPTED, Status.STOPPED, Status.DIVERGED):
+        return str(done)
     kinks = " (minima of this network may lie on kinks of its activation, where no gradient is small)"
     kinks = "" if smooth or method != "lbfgs" else kinks
-    return f"not converged: {state.done}; gradient norm {grad_norm:.2e} > {tol:g}{kinks}"
+    return f"not converged: {done}; gradient norm {grad_norm:.2e} > {tol:g}{kinks}"
 
 
 def _bar(method: str, settings: dict, progress: bool | None):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ufm.numerics import words
 
 if TYPE_CHECKING:
     import numpy as np
 
+Kind = TypeVar("Kind")
 
 ROOM = 2**27
 """So many numbers one array may hold, 1 GiB; what would need more is refused before any work."""
@@ -27,9 +28,10 @@ def integer(name: str, value, least: int, why: str = "", most: int | None = None
     whole = isinstance(value, numbers.Integral) or (isinstance(value, numbers.Real) and float(value).is_integer())
     if isinstance(value, bool) or not whole or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}; got {name}={value!r}.{why and ' ' + why}")
-    if most is not None and value > most:
+    size = int(value)  # pyright: ignore[reportArgumentType] a whole number of any kind
+    if most is not None and size > most:
         raise ValueError(f"{name} must be at most {most}; got {name}={value!r}.{beyond and ' ' + beyond}")
-    return int(value)
+    return size
 
 
 def count(name: str, value, least: int) -> int:
@@ -84,10 +86,11 @@ def real(name: str, value) -> float:
     return number
 
 
-def instance(name: str, value, kind: type) -> None:
-    """A ValueError unless value is of the kind."""
+def instance(name: str, value, kind: type[Kind]) -> Kind:
+    """The value; a ValueError unless it is of the kind."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be a {kind.__name__}; got {type(value).__name__}.")
+    return value
 
 
 def short(value: float) -> str:
@@ -198,9 +201,10 @@ def _of_tensor(value):
         return np.asarray(value)
     except TypeError:
         is_complex = getattr(value, "is_complex", None)
-        if not callable(getattr(value, "float", None)) or (callable(is_complex) and is_complex()):
+        to_float = getattr(value, "float", None)
+        if not callable(to_float) or (callable(is_complex) and is_complex()):
             raise
-        return np.asarray(value.float())
+        return np.asarray(to_float())
 
 
 _TENSOR_STEPS = ("detach", "cpu")

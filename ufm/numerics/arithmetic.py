@@ -98,7 +98,7 @@ def _sized(token: str) -> str:
 
 def _evaluate(node, text: str, constant):
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return constant(_sized(ast.get_source_segment(text, node).replace("_", "")))
+        return constant(_sized((ast.get_source_segment(text, node) or "").replace("_", "")))
     if isinstance(node, ast.BinOp):
         left, right = _evaluate(node.left, text, constant), _evaluate(node.right, text, constant)
         if isinstance(node.op, ast.Pow) and isinstance(left, Fraction) and _digits(left) * abs(right) > EXPONENT:

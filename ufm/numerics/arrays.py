@@ -43,9 +43,10 @@ class Arrays:
         import array_api_compat
 
         if array_api_compat.is_array_api_obj(a) and not array_api_compat.is_array_api_strict_namespace(self.xp):
-            a = array_api_compat.to_device(a, "cpu") if not array_api_compat.is_cupy_array(a) else a.get()
-            return np.asarray(a)
-        return np.from_dlpack(a)
+            if array_api_compat.is_cupy_array(a):
+                return np.asarray(a.get())  # pyright: ignore[reportAttributeAccessIssue] CuPy's own
+            return np.asarray(array_api_compat.to_device(a, "cpu"))
+        return np.from_dlpack(a)  # pyright: ignore[reportArgumentType] what has no namespace that is known
 
     def rows(self, a, index):
         """a[index] for a numpy index of rows."""

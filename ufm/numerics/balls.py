@@ -15,10 +15,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ufm.numerics import arithmetic, install
+
+if TYPE_CHECKING:
+    from flint import arb as Ball
 
 
 def flint():
@@ -89,6 +93,14 @@ def _constant(token: str):
     arb = flint().arb
     exact = Fraction(token)
     return arb(exact.numerator) if exact.denominator == 1 else arb(exact.numerator) / exact.denominator
+
+
+def total(values: Iterable) -> Ball:
+    """The sum as a ball, of none as well."""
+    result = ball(0)
+    for value in values:
+        result += value
+    return result
 
 
 def between(low, high):

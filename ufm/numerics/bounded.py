@@ -48,4 +48,4 @@ def _least(J, target) -> np.ndarray:
     try:
         return np.linalg.lstsq(J, target, rcond=1e-13)[0]
     except np.linalg.LinAlgError:  # the SVD inside did not converge; a pivoted QR needs no iteration
-        return linalg.lstsq(J, target, cond=1e-13, lapack_driver="gelsy")[0]
+        return linalg.lstsq(J, target, cond=1e-13, lapack_driver="gelsy")[0]  # pyright: ignore[reportOptionalSubscript] never None

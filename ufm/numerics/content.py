@@ -20,10 +20,11 @@ class ByContent:
         return same(self, other) if type(other) is type(self) else NotImplemented
 
     def __getstate__(self) -> dict:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        own = dataclasses.fields(self)  # pyright: ignore[reportArgumentType] those who inherit are dataclasses
+        return {field.name: getattr(self, field.name) for field in own}
 
     def __hash__(self):
-        return hash((type(self).__qualname__, *(_mark(value) for value in _content(self))))
+        return hash((type(self).__qualname__, *(_mark(value) for value in _content(self) or ())))
 
 
 def same(a, b) -> bool:

@@ -144,7 +144,8 @@ def canonical_order(C: np.ndarray, labels=None) -> list[int]:
     if len(parts) < len(C):
         return [i for part in canonical_order(*_quotient(C, labels, parts)) for i in parts[part]]
     refined = _Refined(C, labels)
-    best, best_key = None, None
+    best: list[int] = []
+    best_key = None
     stack: list[tuple[int, ...]] = [()]
     while stack:
         fixed = stack.pop()

@@ -52,6 +52,7 @@ class Interval:
             return value
         if isinstance(value, (Fraction, int)) and Fraction(near := float(value)) != value:
             return Interval(np.nextafter(near, -np.inf), np.nextafter(near, np.inf))
+        value = np.asarray(value, dtype=float)
         return Interval(value, value)
 
     def __add__(self, other) -> Interval:

@@ -10,6 +10,8 @@ No product of two inner factors is ever formed; the cost is O(K d^2) per factor.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -36,7 +38,7 @@ def turned(factors, l: int, i: int, j: int) -> np.ndarray:
 
 def suffixes(factors) -> list[np.ndarray | None]:
     """[P_1, ..., P_D] with P_l = A_D ... A_{l+1}; P_D is None and stands for the identity."""
-    result = [None] * len(factors)
+    result: list[np.ndarray | None] = [None] * len(factors)
     for l in range(len(factors) - 1, 0, -1):
         result[l - 1] = factors[l] if result[l] is None else result[l] @ factors[l]
     return result
@@ -71,7 +73,7 @@ def stored(found, place):
 def directional(factors, P, tangents) -> tuple[np.ndarray, list[np.ndarray | None]]:
     """(dZ, dP): derivatives of the product and of the suffixes along factor directions `tangents`."""
     D = len(factors)
-    dP = [None] * D
+    dP: list[Any] = [None] * D
     for l in range(D - 1, 0, -1):
         dP[l - 1] = tangents[l] if P[l] is None else dP[l] @ factors[l] + P[l] @ tangents[l]
     if P[0] is None:

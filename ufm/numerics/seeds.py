@@ -24,7 +24,7 @@ def seed_sequence(rng=None) -> np.random.SeedSequence:
             return np.random.SeedSequence(entropy=rng["entropy"], spawn_key=tuple(rng.get("spawn_key", ())))
         except (TypeError, ValueError):
             pass
-    if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0:
+    if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and int(rng) >= 0:
         return np.random.SeedSequence(int(rng))
     raise ValueError(
         f"rng must be None, a non-negative integer, a numpy Generator or SeedSequence, or a recorded seed; got {rng!r}."

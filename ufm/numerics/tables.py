@@ -158,7 +158,7 @@ def escaped(text: str) -> str:
 def data_frame(records: Sequence[dict]):
     """A pandas DataFrame of flat records; ImportError naming a command that works where pandas is missing."""
     try:
-        import pandas
+        import pandas  # pyright: ignore[reportMissingImports] an extra that the checks need not have
     except ImportError:
         raise missing("a data frame", "pandas", "table") from None
     return pandas.DataFrame.from_records(list(records))

@@ -168,7 +168,10 @@ class FactorObjective:
         """(g (...), ridge times x, gradient of F, or of g unless whole); on numpy gradient and ridge are written to
         `buffers` if given."""
         if self.on.host and x.ndim == 2 and len(x) == 1:  # matrices multiply faster than stacks of one
-            alone = (None if a is None else a[0] for a in (weight if np.ndim(weight) == 2 else None, *buffers))
+            alone = (
+                None if a is None else a[0]
+                for a in (weight if weight is not None and np.ndim(weight) == 2 else None, *buffers)
+            )
             rows = next(alone)
             fit, penalty, grad = self.parts(x[0], weight if rows is None else rows, tuple(alone), whole)
             return np.array([fit]), penalty[None], grad[None]
@@ -238,7 +241,7 @@ class FactorObjective:
     def backward(self, factors, inputs, slopes, G, out=None):
         """Gradients in all factors of what has gradient G in the output: those of the forward pass with the given
         slopes; written to `out` (numpy) if given."""
-        result = [None] * len(factors)
+        result: list[Any] = [None] * len(factors)
         for l in range(len(factors) - 1, 0, -1):
             if l < len(factors) - 1:
                 G = G * slopes[l - 1]
@@ -250,7 +253,8 @@ class FactorObjective:
     def backward_directional(self, factors, b, Z, inputs, slopes, tangents, db, dinputs, dslopes=None):
         """(parts, bias): how `backward` of the fit's gradient changes along tangents, the slopes by dslopes (None: held
         fixed)."""
-        last, result = len(factors) - 1, [None] * len(factors)
+        last = len(factors) - 1
+        result: list[Any] = [None] * len(factors)
         _, G, _ = self.fit.value_grad(Z, b)
         dG, dGb = self.fit.hvp(Z, b, tangents[-1] @ inputs[-1] + factors[-1] @ dinputs[-1], db)
         for l in range(last, 0, -1):

@@ -59,5 +59,5 @@ def identities(point: FactorPoint) -> Identities:
     if problem.loss.quadratic and point.b is None:
         R, fun = Z - columns.Y, problem.loss.value(Z, columns.Y) @ columns.weight + 0.5 * np.sum(costs)
         loss = float(abs(fun - (np.sum(R * R) - problem.D * np.sum(R * Z)) / (2 * problem.N)) / fun)
-    deviations = (first, max(neurons, default=0.0), np.ptp(costs), abs(T + np.sum(G * Z)))
-    return Identities(*(float(v / scale) for v in deviations), loss)
+    largest, unequal, trace = max(neurons, default=0.0), np.ptp(costs), abs(T + np.sum(G * Z))
+    return Identities(float(first / scale), float(largest / scale), float(unequal / scale), float(trace / scale), loss)

@@ -174,6 +174,6 @@ class LayerObjective:
             else:
                 break
             B, fun, grad = trial, value, after
-            if np.linalg.norm(grad) <= 1e-15 * max(1.0, np.linalg.norm(lam * B)):
+            if np.linalg.norm(grad) <= 1e-15 * max(1.0, float(np.linalg.norm(lam * B))):
                 break
         return B @ svd.U.T

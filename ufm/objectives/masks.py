@@ -46,11 +46,11 @@ def _at(here: Gated, kinks, masks, slope: float) -> Gated:
 
 def _settled(best: Gated, kinks, slope: float) -> Gated:
     """After Gauss-Newton steps on all masks together, until they gain nothing."""
-    size, ridge = np.linalg.norm(best.gradient()), np.linalg.norm(best.objective.ridge * best.x)
+    size, ridge = float(np.linalg.norm(best.gradient())), np.linalg.norm(best.objective.ridge * best.x)
     for _ in range(SWEEPS):
         if size <= 1e-15 * ridge or (here := _joint_masks(best, kinks, slope, size)) is None:
             break
-        before, best, size = size, here, np.linalg.norm(here.gradient())
+        before, best, size = size, here, float(np.linalg.norm(here.gradient()))
         if size > (0.99 if size < 1e-3 * ridge else 0.9) * before:
             break
     return best

@@ -59,10 +59,12 @@ class Samples(Reduction):
 
     def _apply(self, problem):
         first, *rest = problem.lams
-        return replace(problem, n=1, lam=(problem.n * first, *rest))
+        return replace(problem, n=1, lam=(problem.per_class * first, *rest))
 
     def _lift(self, problem, point):
-        return FactorPoint(problem, (np.repeat(point.factors[0], problem.n, axis=1), *point.factors[1:]), point.b)
+        return FactorPoint(
+            problem, (np.repeat(point.factors[0], problem.per_class, axis=1), *point.factors[1:]), point.b
+        )
 
 
 class Width(Reduction):

@@ -63,7 +63,7 @@ def halts(objective: FactorObjective, x, norm, tol: float):
 def ridge_gradient(objective: FactorObjective, x) -> np.ndarray:
     """(lam_l A_l)_l of flat vectors (..., size), without the bias."""
     end, ridge = objective.ends[-1], objective.ridge
-    return (ridge if np.ndim(ridge) == 0 else ridge[:end]) * x[..., :end]
+    return (ridge[:end] if isinstance(ridge, np.ndarray) and ridge.ndim else ridge) * x[..., :end]
 
 
 def is_zero(objective: FactorObjective, x) -> bool:

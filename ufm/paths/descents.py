@@ -81,7 +81,9 @@ def descend_both(
     if mode >= len(modes):
         count = f"{len(modes)}, the number of modes of negative curvature"
         raise ValueError(f"mode must be below {count}; got mode={mode}.")
-    return tuple(_descend(objective, critical, *modes[mode], sign, step, tol) for sign in (-1.0, 1.0))
+    eigenvalue, move = modes[mode]
+    back, forth = (_descend(objective, critical, eigenvalue, move, sign, step, tol) for sign in (-1.0, 1.0))
+    return back, forth
 
 
 def reduced_objective(point: LogitPoint) -> FactorObjective:
@@ -158,7 +160,7 @@ def _descend(objective: FactorObjective, saddle: CriticalPoint, eigenvalue, move
             raise ValueError(f"F does not fall along the mode in floating point: {why}.")
         end, modes = here if x is None else _flow_down(objective, x, here.fun, tol, record), []
         if end.descends and x is not None:
-            modes = escape_modes(objective, Stratum(end.point), end.tolerances["zero_below"])
+            modes = escape_modes(objective, Stratum(logit_point_of("end", end.point)), end.tolerances["zero_below"])
         if not modes or len(via) == 20:
             return Descent(end, *record.arrays(), eigenvalue, tuple(via[:-1] if x is None else via))
         via.append(end)
@@ -192,8 +194,9 @@ def _flow_down(objective: FactorObjective, x, start: float, tol: float, record: 
     for level, here in _falling(objective, x, record):
         fun = float(objective.value(here))
         found = finish(objective, here, fun, tol, accept_saddle=True)
-        near = found is not None and fun - found.fun <= 1e-2 * (start - fun)
-        if near and (level <= 1e-4 or not classify(found.point, extremes=False).descends):
+        if found is None or not fun - found.fun <= 1e-2 * (start - fun):
+            continue
+        if level <= 1e-4 or not classify(found.point, extremes=False).descends:
             end = found
             break
     else:

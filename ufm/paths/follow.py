@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from ufm import structures
 from ufm.critical.classify import with_name
@@ -31,6 +31,7 @@ from ufm.numerics import arguments, families, interruption
 from ufm.numerics.bars import progress_bar
 from ufm.numerics.content import ByContent
 from ufm.numerics.records import picked
+from ufm.numerics.roots import bracketed
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.logits import Stratum, schatten, value
@@ -221,7 +222,7 @@ def _begun(point, problem: Problem | None) -> LogitPoint:
         arguments.instance("problem", problem, Problem)
         problem.needs_ridge("follow")
         makers = structures.catalogue(problem)
-        return replace(makers[arguments.choice("point", point, makers)](), name=point)
+        return replace(logit_point_of("point", makers[arguments.choice("point", point, makers)]()), name=point)
     point = logit_point_of("point", point)
     point.problem.needs_ridge("follow")
     if problem is not None and point.problem != problem:
@@ -252,7 +253,7 @@ def crossing(make_a: Callable | Branch, make_b: Callable | Branch, low: float, h
             f"low and high must enclose a crossing; the difference of F is {ends[0]:.3e} at low={low:.6g} and"
             f" {ends[1]:.3e} at high={high:.6g}."
         )
-    return float(np.exp(optimize.brentq(gap, np.log(low), np.log(high), xtol=1e-15, rtol=8.9e-16)))
+    return float(np.exp(bracketed(gap, np.log(low), np.log(high), 1e-15, 8.9e-16)))
 
 
 def structure_crossing(problem: Problem, first: str, second: str, low: float, high: float) -> float:
@@ -264,7 +265,7 @@ def named_maker(problem: Problem, name: str) -> Callable[[float], LogitPoint]:
     """Lam -> the structure of this name; ValueError for unknown names now, and where it does not exist when called."""
     arguments.instance("problem", problem, Problem)
     families.choice("structure", name, structures.catalogue(problem))
-    return lambda lam: replace(structures.catalogue(at_lam(problem, lam))[name](), name=name)
+    return lambda lam: replace(logit_point_of(name, structures.catalogue(at_lam(problem, lam))[name]()), name=name)
 
 
 def at_lam(problem: Problem, lam: float) -> Problem:
@@ -274,9 +275,9 @@ def at_lam(problem: Problem, lam: float) -> Problem:
     (0.5, 2.0)
     """
     lam = arguments.positive("lam", lam)
-    if isinstance(problem.lam, float):
-        return replace(problem, lam=lam)
-    return replace(problem, lam=tuple(lam / problem.Lam * one for one in problem.lam))
+    if isinstance(problem.lam, tuple):
+        return replace(problem, lam=tuple(lam / problem.Lam * one for one in problem.lam))
+    return replace(problem, lam=lam)
 
 
 class _Tangent(NamedTuple):
@@ -524,8 +525,10 @@ class _Walk:
         name = self.start.point.name
         points = tuple(replace(p.point, name=name) for p in places)
         used = {"gradient": self.tol, "eigenvalue": ZERO, "max_step": self.max_step}
-        arrays = map(np.array, zip(*rows, strict=True))
-        return Branch(*arrays, smallest, points, tuple(self.events), message, self.interrupted, name, used)
+        lam, fun, grad_norm, index = map(np.array, zip(*rows, strict=True))
+        return Branch(
+            lam, fun, grad_norm, index, smallest, points, tuple(self.events), message, self.interrupted, name, used
+        )
 
     def _march(self, here: _Place, bar) -> str:
         self.zeros = here.counts[1]
@@ -612,7 +615,7 @@ class _Walk:
 
     def _land(self, here, t, h, mu: float):
         """(arclength, place, tangent) where the branch meets mu within the step."""
-        share = optimize.brentq(lambda x: self._on(here, t, x).mu - mu, 0.0, h, xtol=1e-13 * h, rtol=1e-14)
+        share = bracketed(lambda x: self._on(here, t, x).mu - mu, 0.0, h, 1e-13 * h, 1e-14)
         near = self._on(here, t, share)
         there = _at_fixed_lam(near.point, float(np.exp(mu)), mu, self.tol) or near
         return share, there, there.tangent(here.carry(t, there)) or here.carry(t, there)
@@ -640,11 +643,14 @@ class _Walk:
     def _fold(self, here, t, h) -> float | None:
         def turning(x):
             place = self._on(here, t, x)
-            return place.tangent(here.carry(t, place)).m
+            tangent = place.tangent(here.carry(t, place))
+            if tangent is None:
+                raise _Lost
+            return tangent.m
 
         try:
             return _root(turning, h)
-        except (_Lost, AttributeError):
+        except _Lost:
             return None
 
     def _vanishing_eigenvalues(self, here, t, h, there, low: int, high: int) -> list[float]:
@@ -700,7 +706,7 @@ def _root(function, h: float) -> float | None:
     ends = function(0.0), function(h)
     if ends[0] * ends[1] > 0:
         return None
-    return float(optimize.brentq(function, 0.0, h, xtol=1e-13 * h, rtol=1e-13))
+    return bracketed(function, 0.0, h, 1e-13 * h, 1e-13)
 
 
 def _clusters(roots: list[float], width: float) -> list[tuple[float, int]]:

@@ -30,7 +30,7 @@ def align_gauge(objective: FactorObjective, x, reference, sweeps: int = 1, fresh
 def aligned_lifts(objective: FactorObjective, a: LogitPoint, b: LogitPoint):
     """(x_a, x_b): balanced factors with frames of b turned towards those of a, from the better of two starts."""
     pairs = []
-    starts = [(None, None)]
+    starts: list[tuple[list[np.ndarray] | None, list[np.ndarray] | None]] = [(None, None)]
     if all(shape[0] == a.problem.K for shape in objective.shapes[:-1]):
         starts.append(([a.right] * a.problem.L, [b.right] * a.problem.L))  # all factors are roots of Z where U = V
     for f, g in starts:

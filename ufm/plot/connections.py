@@ -12,7 +12,7 @@ from ufm.numerics import arguments
 from ufm.paths.network import Network
 from ufm.paths.path import Path
 from ufm.paths.trajectory import Reading
-from ufm.paths.tree import Tree
+from ufm.paths.tree import Node, Tree
 from ufm.plot.style import beside, colour, house_style, new_axes
 from ufm.solvers.result import Result, Trace
 
@@ -35,7 +35,7 @@ def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = No
         raise ValueError(f"names must name all {len(tree.minima)} minima; got {len(names)}.")
     low, high = _frame(tree)
     shown = [root for root in tree.roots if root.children or root.energy <= high]
-    above = [leaf.minimum for root in tree.roots if root not in shown for leaf in root.leaves()]
+    above = [_number(leaf) for root in tree.roots if root not in shown for leaf in root.leaves()]
     roof = high + 0.08 * ((high - low) or abs(high) or 1.0)
     with house_style():
         ax = new_axes(ax, figsize=(max(3.0, 0.6 * len(names) + 1.4), 3.4))
@@ -43,7 +43,7 @@ def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = No
             ax.plot([root.position] * 2, [root.energy, roof], color="0.45", lw=1, ls=":" if len(shown) > 1 else "-")
             _branches(ax, root)
             for leaf in root.leaves():
-                name = short_name(names[leaf.minimum])
+                name = short_name(names[_number(leaf)])
                 ax.plot(leaf.position, leaf.energy, marker="o", ms=5, color=colour(name), zorder=3)
                 beside(ax, name, (leaf.position, leaf.energy), (0, -7), ha="right", va="top", rotation=35)
         right = max(len(names) - len(above) - 0.3, 0.7)
@@ -53,6 +53,12 @@ def disconnectivity_graph(tree: Tree | Network, names: Sequence[str] | None = No
             listed = ", ".join(f"{names[i]} at {tree.minima[i]:.4g}" for i in above)
             ax.set_title(f"above: {listed}", fontsize=8, color="0.4", loc="right")
         return ax
+
+
+def _number(leaf: Node) -> int:
+    """Which minimum a leaf stands for."""
+    assert leaf.minimum is not None
+    return leaf.minimum
 
 
 def _frame(tree: Tree) -> tuple[float, float]:

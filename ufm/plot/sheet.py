@@ -4,6 +4,7 @@ then, and a notebook shows them without being told how."""
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -17,22 +18,22 @@ class Sheet(Figure):
     answer with the same picture.
     """
 
-    def __init__(self, *args, layout="constrained", **options):
+    def __init__(self, *args, layout: Literal["constrained", "compressed", "tight"] | None = "constrained", **options):
         self._settings = {
             name: mpl.rcParams[name] for name in mpl.rcParams if name != "backend"
         }  # which says where to show, not how to draw
         super().__init__(*args, layout=layout, **options)
 
     def draw(self, renderer):
-        with mpl.rc_context(self._settings):
+        with mpl.rc_context(self._settings):  # pyright: ignore[reportArgumentType] keys of rcParams itself
             super().draw(renderer)
 
     def draw_without_rendering(self):
-        with mpl.rc_context(self._settings):
+        with mpl.rc_context(self._settings):  # pyright: ignore[reportArgumentType] keys of rcParams itself
             super().draw_without_rendering()
 
     def savefig(self, fname, **options):
-        with mpl.rc_context(self._settings):
+        with mpl.rc_context(self._settings):  # pyright: ignore[reportArgumentType] keys of rcParams itself
             super().savefig(fname, **options)
 
     def add_subplot(self, *args, **options):

@@ -7,22 +7,25 @@ of starts or the other starts. They are those of `minimize` with the same child.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ufm.numerics import arguments
 from ufm.numerics.arrays import Arrays, namespace
 from ufm.numerics.bars import progress_bar
+from ufm.numerics.hints import Rng
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.objectives.factors import FactorObjective
-from ufm.points import held_point
+from ufm.points import PointLike, held_point
 from ufm.problem import Problem
 from ufm.solvers import starts as choices
 from ufm.solvers.methods.method import Method, method_of
 from ufm.solvers.result import BatchResult
 from ufm.solvers.runner import KEEP, Job
+from ufm.solvers.starts import Start
 
 ROWS, CACHE = 64, 2**26
 """A chunk on numpy: at least so many rows, beyond that so many bytes."""
@@ -32,21 +35,21 @@ ROWS, CACHE = 64, 2**26
 def run_batch(
     problem: Problem,
     starts: int | Sequence[int] = 100,
-    rng=None,
+    rng: Rng = None,
     method: str = "lbfgs",
     space: str | None = None,
     *,
-    start=None,
+    start: PointLike | Start | None = None,
     tol: float = 1e-12,
     memory: float = 2**28,
     threads: int | None = None,
-    device=None,
-    xp=None,
+    device: Any = None,
+    xp: Any = None,
     keep: str = "points",
     trace: int = 0,
-    callback=None,
+    callback: Callable | None = None,
     progress: bool | None = None,
-    **settings,
+    **settings: Any,
 ) -> BatchResult:
     """Many independent descents of F(W_L, ..., W_1, H_1), row i from child i of the seed.
 

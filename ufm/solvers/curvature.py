@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg.lapack import dpotrf, dpotrs  # pyright: ignore[reportAttributeAccessIssue] from Fortran
 from scipy.sparse.linalg import LinearOperator, minres
 
 from ufm.objectives.strata import SecondOrder, Strata
@@ -37,7 +38,7 @@ def directions(here: Strata, to_minimum) -> tuple[np.ndarray, np.ndarray]:
         if failed or not diagonal.min(initial=np.inf) > 1e-5 * diagonal.max(initial=0.0):
             singular.append(i)
             continue
-        step[i] = linalg.lapack.dpotrs(factor, g[i], lower=0)[0]
+        step[i] = dpotrs(factor, g[i], lower=0)[0]
     np.multiply(step, -scale, out=step)
     if singular:
         H = here.take(singular).scaled_hessian(whole=False)
@@ -54,7 +55,7 @@ def directions(here: Strata, to_minimum) -> tuple[np.ndarray, np.ndarray]:
 
 def _cholesky(H):
     """(factor, failed) of a matrix given below its diagonal, in its own memory: its transpose is what LAPACK reads."""
-    return linalg.lapack.dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
+    return dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
 
 
 def _krylov_directions(here: Strata, to_minimum) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +76,7 @@ def scaled_operator(here: SecondOrder) -> LinearOperator:
     def product(v):
         return np.ravel(here.scale * here.hvp(here.scale * np.reshape(v, here.scale.shape)))
 
-    return LinearOperator((here.size,) * 2, matvec=product, dtype=float)
+    return LinearOperator(shape=(here.size,) * 2, matvec=product, dtype=float)  # pyright: ignore[reportCallIssue] stubs lack the constructor
 
 
 def extreme_curvatures(here: SecondOrder, steps: int = 150) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from ufm.objectives.logits import Stratum
 from ufm.objectives.stationary import asked, asked_at, is_zero
 from ufm.points import LogitPoint
 from ufm.solvers.finish import found_from, lift_near
+from ufm.solvers.kinks import KinkEnd
 from ufm.solvers.methods.method import Method
 from ufm.solvers.result import CONVERGED, BatchResult, Intermediate, Reason, Result, Status, Trace, class_logits
 
@@ -219,7 +220,7 @@ class Chunk:
     objective, X (B, size) on the host, tol, draws (a generator per row). Labels are row numbers of X.
     """
 
-    def __init__(self, job: Job, rows, bar=None):
+    def __init__(self, job: Job, rows: np.ndarray, bar: Any = None):
         self.job, self.rows, self.bar = job, rows, bar
         self.objective, self.problem, self.tol, self.memory = job.objective, job.problem, job.tol, job.memory
         self.watch = self._watch if job.every or job.callback is not None else None
@@ -232,7 +233,7 @@ class Chunk:
         self.tick(np.arange(len(self.X)), np.zeros(len(self.X), dtype=int), self.X)
         self.job.way.run(self)
 
-    def tick(self, labels, nit, x, whole=None) -> None:
+    def tick(self, labels: np.ndarray, nit: int | np.ndarray, x: Any, whole: Callable | None = None) -> None:
         """Called at every step with the rows on their way; whole(labels, x) brings x to the objective's own coordinates
         if it lives in others."""
         if self.job.stop.is_set():
@@ -274,7 +275,9 @@ class Chunk:
             x = np.array((x if whole is None else whole(labels, x))[open_])
             self.job.end(self.rows[labels[open_]], x, nit[open_], nit[open_], reason)
 
-    def ended(self, labels, x, nit, nfev, reason: Reason) -> None:
+    def ended(
+        self, labels: np.ndarray, x: Any, nit: int | np.ndarray, nfev: int | np.ndarray | None, reason: Reason
+    ) -> None:
         """Rows that end in factors; nfev None: one more than steps."""
         self.job.end(self.rows[labels], self.objective.on.take_out(x), nit, nfev, reason)
         self._count(len(labels))
@@ -284,12 +287,14 @@ class Chunk:
         self.job.end_at(self.rows[label], end.point, end.fun, end.grad_norm, end.ridge_norm, nit, nfev, reason)
         self._count(1)
 
-    def ended_on_kinks(self, label: int, end, nit: int, nfev: int, reason: Reason) -> None:
+    def ended_on_kinks(self, label: int, end: KinkEnd, nit: int, nfev: int, reason: Reason) -> None:
         """A row that was finished on kinks."""
         self.job.end_on_kinks(self.rows[label], end, nit, nfev, reason)
         self._count(1)
 
-    def offer(self, labels, x, fun, saddles, nit, nfev) -> np.ndarray:
+    def offer(
+        self, labels: np.ndarray, x: Any, fun: np.ndarray, saddles: np.ndarray, nit: np.ndarray, nfev: np.ndarray
+    ) -> np.ndarray:
         """Newton's finish for rows: those accepted have ended; the mask of them."""
         x, accepted = self.objective.on.take_out(x), np.zeros(len(labels), dtype=bool)
         for i, at in found_from(self.job.host, x, fun, saddles, self.tol, self.memory):

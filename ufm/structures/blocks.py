@@ -96,7 +96,7 @@ def with_bias(point: LogitPoint, name: str) -> LogitPoint:
         b = (share - point.class_logits() @ share) / (1 + problem.bias)
     point = LogitPoint(problem, point.U, point.s, point.right, b, point.name, point.scales)
     stratum = Stratum(point)
-    if np.linalg.norm(stratum.blocks[3]) > 1e-9 * stratum.ridge_norm + 1e-14:
+    if stratum.blocks[3] is not None and np.linalg.norm(stratum.blocks[3]) > 1e-9 * stratum.ridge_norm + 1e-14:
         raise ValueError(
             f"{name} is not critical with a bias: the bias gradient does not vanish where blocks or counts differ."
         )

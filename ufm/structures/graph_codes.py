@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, optimize
 
-from ufm.numerics import arguments
+from ufm.numerics import arguments, roots
 from ufm.numerics.graphs import Graph, complete, disjointness, incidence
 from ufm.numerics.state import own_numpy_state
 from ufm.points import FactorPoint
@@ -166,17 +166,18 @@ def _minima(slope, grid: np.ndarray) -> list[float]:
     grid = _with_lowest(slope, grid)
     signs = slope(grid)
     rising = np.flatnonzero((signs[:-1] < 0) & (signs[1:] >= 0))
-    return [optimize.brentq(slope, grid[i], grid[i + 1], xtol=1e-15, rtol=8.9e-16) for i in rising]
+    return [roots.bracketed(slope, grid[i], grid[i + 1], 1e-15, 8.9e-16) for i in rising]
 
 
 def _with_lowest(slope, grid: np.ndarray) -> np.ndarray:
     """The grid and the minima of slope between its points, where it may dip below 0 for less than a step."""
     values = slope(grid)
     dips = [i for i in range(1, len(grid) - 1) if 0 <= values[i] <= min(values[i - 1], values[i + 1])]
-    found = [
-        optimize.minimize_scalar(slope, bounds=(grid[i - 1], grid[i + 1]), method="bounded", options={"xatol": 1e-12}).x
-        for i in dips
-    ]
+    found = []
+    for i in dips:
+        ends = grid[i - 1], grid[i + 1]
+        dip: Any = optimize.minimize_scalar(slope, bounds=ends, method="bounded", options={"xatol": 1e-12})
+        found.append(dip.x)
     return np.sort(np.append(grid, found))
 
 
@@ -225,7 +226,7 @@ def _codes(problem: Problem, parts, variant: str) -> tuple[list[Code], tuple[flo
 def _lone_scale(problem: Problem) -> tuple[float, float] | None:
     """(z, share) of one DNC class, or None where its scale equation has no root."""
     roots = relu_collapse.mse_roots(float(relu_collapse.kappa(problem)[0]), problem.L)
-    return (roots[-1], problem.Lam * (problem.n * roots[-1] ** 2) ** (1 / problem.D)) if roots else None
+    return (roots[-1], problem.Lam * (problem.per_class * roots[-1] ** 2) ** (1 / problem.D)) if roots else None
 
 
 def code_log_Q(problem: Problem, graph: Graph) -> float:
@@ -263,7 +264,7 @@ def code_spectrum(graph: Graph, variant: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _weights(problem: Problem, code: Code, variant: str, start: int) -> list[np.ndarray]:
     """[H_1, W_1, ..., W_L] of one code whose first class is `start`; H_1 has all N columns, W_L all K rows."""
-    graph, T, lams, n, L = code.graph, code.share, problem.lams, problem.n, problem.L
+    graph, T, lams, n, L = code.graph, code.share, problem.lams, problem.per_class, problem.L
     B, r, K = incidence(graph), graph.vertices, len(graph)
     U, s, Vt = linalg.svd(B, full_matrices=False)
     keep = s > 1e-10 * s[0]
@@ -285,7 +286,7 @@ def _lone_weights(problem: Problem, scale: tuple[float, float], c: int) -> list[
     """One class fitted by a chain of single neurons."""
     share, lams = scale[1], problem.lams
     H, last = np.zeros((1, problem.N)), np.zeros((problem.K, 1))
-    H[:, problem.labels == c] = np.sqrt(share / (lams[0] * problem.n))
+    H[:, problem.labels == c] = np.sqrt(share / (lams[0] * problem.per_class))
     last[c] = np.sqrt(share / lams[-1])
     return [H, *(np.full((1, 1), np.sqrt(share / lam)) for lam in lams[1:-1]), last]
 

@@ -145,7 +145,7 @@ class Family(ByContent):
 
     @property
     def name(self) -> str:
-        return self.point.name
+        return self.point.name or ""
 
     @property
     def rank(self) -> int:
@@ -256,8 +256,8 @@ def _spectra(problem: Problem, _: tuple[Structure, ...]) -> tuple[tuple[str, np.
     if family_count(problem)[0] > NAMED:
         return ()
     families = [(family.name, np.sort(family.point.s)[::-1]) for family in mse_families(problem)]
-    points = list(existing(problem)[0].items())
-    points += [(point.name, point) for point in (block_points(problem, BUILT) if problem.balanced else ())]
+    points = [(name, point) for name, point in existing(problem)[0].items() if isinstance(point, LogitPoint)]
+    points += [(point.name or "", point) for point in (block_points(problem, BUILT) if problem.balanced else ())]
     known = [(name, np.sort(point.s)[::-1]) for name, point in points]
     on_roots = [
         item
@@ -291,7 +291,7 @@ def _modes(problem: Problem) -> Iterator[tuple]:
             frame = np.eye(problem.K)[:, members]
             yield f"n={count}", math.sqrt(count), 1.0, frame, frame
     elif problem.balanced:
-        y, constant = math.sqrt(problem.n), np.full((problem.K, 1), 1 / math.sqrt(problem.K))
+        y, constant = math.sqrt(problem.per_class), np.full((problem.K, 1), 1 / math.sqrt(problem.K))
         yield "simplex", y, 1.0, helmert(problem.K), helmert(problem.K)
         if problem.bias:
             yield "constant", y, problem.bias / (1 + problem.bias), constant, constant

@@ -264,7 +264,7 @@ def _shift_invariant(problem: Problem, root: str, fitted, second) -> FactorPoint
 
 def _norms(problem: Problem) -> float:
     """Product of the squared norms of all factors at b = 1, the least of it on the frame: n (K-1) K^L."""
-    return float(problem.n) * (problem.K - 1) * float(problem.K) ** problem.L
+    return float(problem.per_class) * (problem.K - 1) * float(problem.K) ** problem.L
 
 
 def _simplex_columns(problem: Problem) -> np.ndarray:

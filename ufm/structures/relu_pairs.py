@@ -47,7 +47,7 @@ def relu_pairs(problem: Problem, root: str = "large", features: str = "plain") -
     arguments.choice("root", root, ("large", "small"))
     arguments.choice("features", features, FEATURES)
     _refuse(problem)
-    K, L, n, D = problem.K, problem.L, problem.n, problem.D
+    K, L, n, D = problem.K, problem.L, problem.per_class, problem.D
     m = K // 2
     F, lone = normalised_features(K, L, features)
     U, s, Vt = np.linalg.svd(F, full_matrices=False)

@@ -11,10 +11,12 @@ ray). For D = 2 it only falls: none or one. Worked in log t, so that roots of 1e
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import optimize
 
+from ufm.numerics.roots import bracketed
 from ufm.problem import Problem
 
 SMALLEST = float(np.finfo(float).tiny)
@@ -41,7 +43,7 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
     peaks = 1 + np.flatnonzero((finite[:-2] < finite[1:-1]) & (finite[1:-1] >= finite[2:]))
     points, heights = list(grid), list(finite)
     for i in peaks:
-        best = optimize.minimize_scalar(
+        best: Any = optimize.minimize_scalar(
             lambda u: -max(excess(u), -1e6),
             bounds=(grid[i - 1], grid[i + 1]),
             method="bounded",
@@ -52,10 +54,7 @@ def scale_roots(pull: Callable, factor: float, problem: Problem, weight: float =
     order = np.argsort(points)
     points, heights = np.array(points)[order], np.array(heights)[order]
     change = np.flatnonzero(np.sign(heights[:-1]) * np.sign(heights[1:]) < 0)
-    roots = [
-        optimize.brentq(lambda u: max(excess(u), -1e6), points[i], points[i + 1], xtol=1e-15, rtol=8.9e-16)
-        for i in change
-    ]
+    roots = [bracketed(lambda u: max(excess(u), -1e6), points[i], points[i + 1], 1e-15, 8.9e-16) for i in change]
     roots += [points[i] for i in np.flatnonzero(heights == 0)]
     with np.errstate(over="ignore"):
         return sorted(float(np.exp(u)) for u in roots), float(problem.Lam * np.exp(np.max(heights)))

@@ -29,7 +29,8 @@ def two_scales(problem: Problem) -> tuple[float, float] | None:
     u = np.linspace(np.log(SMALLEST), np.log(LARGEST), GRID)
     ends = []
     for sign in (1.0, -1.0):
-        first, second = _excess(problem, *(m.ravel() for m in np.meshgrid(u, u, indexing="ij")), sign)
+        a, c = np.meshgrid(u, u, indexing="ij")
+        first, second = _excess(problem, a.ravel(), c.ravel(), sign)
         cells = _changes(first.reshape(GRID, GRID)) & _changes(second.reshape(GRID, GRID))
         for i, j in np.argwhere(cells):
             end = _newton(problem, np.array([u[i] + u[i + 1], u[j] + u[j + 1]]) / 2, sign)
@@ -64,12 +65,12 @@ def _changes(values: np.ndarray) -> np.ndarray:
     """Cells (i, j) at whose corners both signs occur."""
     up = values > 0
     corners = np.stack([up[:-1, :-1], up[1:, :-1], up[:-1, 1:], up[1:, 1:]])
-    return corners.any(axis=0) & ~corners.all(axis=0)
+    return np.any(corners, axis=0) & ~np.all(corners, axis=0)
 
 
 def _newton(problem: Problem, at: np.ndarray, sign: float, most: int = 80) -> tuple[float, float] | None:
     """The solution near (log a, log |c|), to rounding; None where Newton does not settle or leaves the grid."""
-    K, p, w = problem.K, 2 / problem.D, problem.Lam * problem.n ** (1 / problem.D)
+    K, p, w = problem.K, 2 / problem.D, problem.Lam * problem.per_class ** (1 / problem.D)
     e, Y = _column(K)
     directions = np.hstack([e, np.full((K, 1), sign / K)])
     weight = np.array([K - 1.0, 1.0]) * w
@@ -95,7 +96,7 @@ def _newton(problem: Problem, at: np.ndarray, sign: float, most: int = 80) -> tu
 
 
 def _value(problem: Problem, a: float, c: float) -> float:
-    K, p, w = problem.K, 2 / problem.D, problem.Lam * problem.n ** (1 / problem.D)
+    K, p, w = problem.K, 2 / problem.D, problem.Lam * problem.per_class ** (1 / problem.D)
     e, Y = _column(K)
     return float(problem.loss.value(e * a + c / K, Y)[0] + 0.5 * problem.D * w * ((K - 1) * a**p + abs(c) ** p))
 

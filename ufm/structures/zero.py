@@ -32,7 +32,9 @@ def zero(problem: Problem) -> LogitPoint:
         if here.grad_norm <= 1e-16 * problem.K:
             break
         hessian = LinearOperator(
-            (problem.K, problem.K), matvec=lambda v, here=here: here.hvp(np.ravel(v)) + free * np.mean(v), dtype=float
+            shape=(problem.K, problem.K),
+            matvec=lambda v, here=here: here.hvp(np.ravel(v)) + free * np.mean(v),  # pyright: ignore[reportCallIssue] stubs lack the constructor
+            dtype=float,
         )
         step, _ = cg(hessian, -here.gradient(), rtol=1e-15, maxiter=200)
         b = b + step / max(1.0, np.max(np.abs(step)))

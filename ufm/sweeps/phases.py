@@ -16,7 +16,6 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize
 
 from ufm import structures
 from ufm.critical.classify import with_name
@@ -28,6 +27,7 @@ from ufm.numerics.bars import each
 from ufm.numerics.content import ByContent
 from ufm.numerics.hints import Rng
 from ufm.numerics.records import picked
+from ufm.numerics.roots import bracketed
 from ufm.numerics.seeds import child, seed_record, seed_sequence
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.tables import Column, Shown
@@ -418,5 +418,5 @@ def _meeting(first: Callable, second: Callable, a: float, b: float) -> tuple[flo
         else:
             high = middle
     if both(low) and both(high) and ahead(low) * ahead(high) < 0:
-        return float(np.exp(optimize.brentq(ahead, low, high, xtol=1e-15, rtol=8.9e-16))), "crossing"
+        return float(np.exp(bracketed(ahead, low, high, 1e-15, 8.9e-16))), "crossing"
     return float(np.exp(0.5 * (low + high))), "existence"

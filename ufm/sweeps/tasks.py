@@ -89,11 +89,12 @@ def _compare(problem, rng, **settings) -> dict:
 
 def _solve(problem, rng, starts=1, **settings) -> dict:
     from ufm.critical.identify import identify
+    from ufm.points import LogitPoint
     from ufm.solvers.multistart import multistart
 
     runs = multistart(problem, starts, rng, progress=False, **settings)
     best = runs.best
-    at = best.point if hasattr(best.point, "rank") else best.logit_point() if problem.linear else None
+    at = best.point if isinstance(best.point, LogitPoint) else best.logit_point() if problem.linear else None
     end = {"name": identify(best).name, "fun": best.fun, "grad_norm": best.grad_norm, "rank": at and at.rank}
     return {**end, "success": best.success, "converged": sum(r.success for r in runs)}
 

@@ -69,7 +69,7 @@ def pickler():
     try:
         import cloudpickle
     except ImportError:
-        from joblib.externals import cloudpickle
+        from joblib.externals import cloudpickle  # pyright: ignore[reportAttributeAccessIssue] before 1.6
     return cloudpickle
 
 

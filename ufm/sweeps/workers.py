@@ -123,7 +123,7 @@ class _Crew:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env={**os.environ, **THREADS},
-                    **_ALONE,
+                    creationflags=_ALONE,
                 )
                 self.processes.append(process)
             threading.Thread(target=self._serve, args=(process, first), daemon=True).start()
@@ -163,8 +163,9 @@ class _Crew:
             self.answers.put(("error", mistake))
         finally:
             for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    stream.close()
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
 
     def _next(self) -> list | None:
         """[the next item], or None."""
@@ -172,9 +173,7 @@ class _Crew:
             return next(([item] for item in self.items), None)
 
 
-_ALONE = (
-    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP") else {}
-)
+_ALONE: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 """Where signals cannot be held, a group of its own keeps Ctrl-C from a process."""
 
 

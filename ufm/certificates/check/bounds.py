@@ -173,7 +173,9 @@ class Bound:
 def _interval(ball) -> Interval:
     """The ball with its ends rounded outwards; 0 stays 0."""
     low, high = (float(end) for end in (ball.lower(), ball.upper()))
-    return Interval(0.0, 0.0) if ball == 0 else Interval(np.nextafter(low, -np.inf), np.nextafter(high, np.inf))
+    if ball == 0:
+        return Interval.of(0.0)
+    return Interval(np.asarray(np.nextafter(low, -np.inf)), np.asarray(np.nextafter(high, np.inf)))
 
 
 def cover(bound: Bound, lower: str, most: int = MOST) -> int:

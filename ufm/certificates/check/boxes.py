@@ -161,7 +161,8 @@ class Search:
             )
             slope = Interval(*mean) - Interval(*tilted)
             part = slope * Interval(mu.lo[:, None, own], mu.hi[:, None, own])
-            J_lo[np.ix_(range(B), own, own)], J_hi[np.ix_(range(B), own, own)] = part.lo, part.hi
+            block = np.ix_(np.arange(B), own, own)
+            J_lo[block], J_hi[block] = part.lo, part.hi
         J = Interval(J_lo, J_hi) + self.q * np.eye(k)
         if not self.system.coupled:
             return J.lo, J.hi

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ufm.certificates.check import scales as closed
 from ufm.certificates.check.checker import Checked, Checker
@@ -43,6 +44,9 @@ from ufm.certificates.check.pulls import loss_kind
 from ufm.certificates.check.record import at_least, decided, proved_below
 from ufm.certificates.check.rejected import Rejected, Undecided
 from ufm.numerics import balls
+
+if TYPE_CHECKING:
+    from ufm.numerics.balls import Ball
 
 METHOD = "dual"
 BITS = 160
@@ -114,7 +118,7 @@ def reached(model: Model, name: str) -> bool:
 # The witness
 
 
-def bracket(model: Model, witness: dict) -> tuple[object, object | None, bool]:
+def bracket(model: Model, witness: dict) -> tuple[Ball, Ball | None, bool]:
     """(lower ball, upper ball or None where the rank exceeds the width, whether the witness is zero)."""
     A, B = _matrix(witness["A"], model.K), _matrix(witness["B"], model.K)
     b = [balls.ball(0)] * model.K if model.bias is None else [balls.ball(text) for text in witness["b"]]
@@ -124,7 +128,7 @@ def bracket(model: Model, witness: dict) -> tuple[object, object | None, bool]:
     points = columns(model, (A * B.transpose()).tolist() if rank else [[balls.ball(0)] * model.K] * model.K, b)
     low = dual_value(model, slopes(model, points), witness["shrink"], witness["mix"])
     penalty = model.Lam() / 2 * sum((x * x for M in (A, B) for x in M.entries()), balls.ball(0))
-    ridge = 0 if model.bias is None else balls.ball(model.bias) / 2 * sum(x * x for x in b)
+    ridge = 0 if model.bias is None else balls.ball(model.bias) / 2 * balls.total(x * x for x in b)
     high = primal_value(model, points) + penalty + ridge
     zero = rank == 0 and model.bias is None and balls.ball(witness["shrink"]) == 1
     return low, high if rank <= model.max_rank else None, zero
@@ -168,21 +172,22 @@ def targets(model: Model) -> list[list]:
     return [loss.target(model.K, c) for c in range(model.K)]
 
 
-def dual_value(model: Model, q, shrink: str, mix: str):
+def dual_value(model: Model, q, shrink: str, mix: str) -> Ball:
     """The repaired dual objective; Rejected where the repair does not make it feasible."""
-    shrink, mix, w = balls.ball(shrink), balls.ball(mix), weights(model)
-    if not (0 < shrink <= 1 and 0 <= mix <= 1):
+    w = weights(model)
+    kept, mixed = balls.ball(shrink), balls.ball(mix)
+    if not (0 < kept <= 1 and 0 <= mixed <= 1):
         raise Rejected("shrink must lie in (0, 1] and mix in [0, 1].")
     free = model.bias is not None and balls.ball(model.bias) == 0
     if free:
-        q = _balanced(model, q, mix)
-    q = [[shrink * x for x in column] for column in q]
+        q = _balanced(model, q, mixed)
+    q = [[kept * x for x in column] for column in q]
     _feasible(model, q)
-    value = sum(
+    value = balls.total(
         weight * _minus_conjugate(model, column, c) for c, (weight, column) in enumerate(zip(w, q, strict=True))
     )
     if model.bias is not None and not free:
-        value -= sum(x * x for x in _mean(w, q)) / (2 * balls.ball(model.bias))
+        value -= balls.total(x * x for x in _mean(w, q)) / (2 * balls.ball(model.bias))
     return value
 
 

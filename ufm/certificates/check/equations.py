@@ -20,16 +20,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ufm.certificates.check.rejected import DoesNotExist, Undecided
 from ufm.numerics import balls
+
+if TYPE_CHECKING:
+    from ufm.numerics.balls import Ball
 
 
 @dataclass(frozen=True)
 class Piece:
     """One kind of column: weight w, pull v(t) and drop(t) = -t v'(t) = e v."""
 
-    weight: object
+    weight: Ball
     value: Callable
     drop: Callable
 
@@ -39,14 +43,14 @@ class Equation:
     """t^q sum_i w_i v_i(t) = level."""
 
     pieces: tuple[Piece, ...]
-    level: object
+    level: Ball
     q: Fraction
 
     def pull(self, t):
-        return sum(piece.weight * piece.value(t) for piece in self.pieces)
+        return balls.total(piece.weight * piece.value(t) for piece in self.pieces)
 
     def drop(self, t):
-        return sum(piece.weight * piece.drop(t) for piece in self.pieces)
+        return balls.total(piece.weight * piece.drop(t) for piece in self.pieces)
 
     def power(self, t):
         return t ** balls.ball(self.q) if self.q else balls.ball(1)

@@ -74,7 +74,9 @@ def _cube(m: int):
 
 def _pairs(v: int):
     pairs = list(itertools.combinations(range(v), 2))
-    return len(pairs), [[pairs.index(tuple(sorted((perm[a], perm[b])))) for a, b in pairs] for perm in _symmetric(v)[1]]
+    return len(pairs), [
+        [pairs.index((min(perm[a], perm[b]), max(perm[a], perm[b]))) for a, b in pairs] for perm in _symmetric(v)[1]
+    ]
 
 
 _N = r"([1-9]\d?)"
@@ -225,7 +227,7 @@ def _eigenspaces(A, valencies) -> list[tuple[int, list]]:
             for i in range(d + 1)
         ]
         m = (
-            k / sum((value * value / valency for value, valency in zip(P, valencies, strict=True)), balls.ball(0))
+            k / balls.total(value * value / valency for value, valency in zip(P, valencies, strict=True))
         ).unique_fmpz()
         if m is None:
             raise Rejected("a multiplicity of the scheme is not determined.")

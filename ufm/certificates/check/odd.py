@@ -136,7 +136,7 @@ def _apex_start(model: Model, name: str):
         for _ in range(60):
             size, frame = np.linalg.eigh(H)
             step = -frame @ ((frame.T @ g) / np.maximum(abs(size), 1e-12 * np.max(abs(size))))
-            step *= min(1.0, np.linalg.norm(v) / np.linalg.norm(step))
+            step *= min(1.0, float(np.linalg.norm(v) / np.linalg.norm(step)))
             for halving in range(30):
                 w = v + step * 0.5**halving
                 if w[0] > 0 and np.hypot(w[1], w[2]) > 0 and (new := terms(w))[0] < f:

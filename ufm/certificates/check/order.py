@@ -122,7 +122,7 @@ def significant(text: str) -> int:
 
 
 def _unit(text: str) -> Fraction:
-    return Fraction(10) ** decimal.Decimal(text).as_tuple().exponent
+    return Fraction(10) ** int(decimal.Decimal(text).as_tuple().exponent)
 
 
 def rounded(ball, digits: int) -> str:
@@ -177,7 +177,7 @@ def point_value(model: Model, side: dict, bits: int = 160):
         if len(b) != model.K or (model.bias is None and side.get("b") is not None):
             raise Rejected("the bias does not belong to the problem.")
         fit, loss = balls.ball(0), column_loss(model.loss)
-        if r:
+        if U is not None and V is not None:
             matrix = balls.flint().arb_mat
             Z = (U * matrix([[s[i] if i == j else 0 for j in range(r)] for i in range(r)]) * V.transpose()).tolist()
             low, high = (x * y for x, y in zip(_stretch(U, r), _stretch(V, r), strict=True))
@@ -205,7 +205,7 @@ def _columns(model: Model, rows: int):
 def _stretch(A, r: int):
     """(at most smin, at least smax) of a nearly orthonormal matrix."""
     gram = (A.transpose() * A).tolist()
-    off = sum(((x - (i == j)) ** 2 for i, row in enumerate(gram) for j, x in enumerate(row)), balls.ball(0)).sqrt()
+    off = balls.total((x - (i == j)) ** 2 for i, row in enumerate(gram) for j, x in enumerate(row)).sqrt()
     if not off < 1:
         raise Rejected(f"a factor is too far from orthonormal: |U'U - I| = {off.str(5)}.")
     return (1 - off).sqrt().lower(), (1 + off).sqrt().upper()

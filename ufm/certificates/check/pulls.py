@@ -113,7 +113,7 @@ def exponent(model: Model) -> Fraction:
     return 1 - Fraction(2, model.D)
 
 
-def block_equation(model: Model, k: int, count: int) -> Equation:
+def block_equation(model: Model, k: int, count: int | Fraction) -> Equation:
     """(sqrt(count)/N) v(t) = Lam (sqrt(count) t)^(-q): a block of k classes with `count` samples each."""
     root = balls.ball(count).sqrt()
     level = model.Lam() * model.N / root

@@ -127,6 +127,7 @@ def _parse(model: Model, name: str, root) -> tuple[str, tuple[int, ...], tuple[s
     if not is_closed(name):
         raise Rejected(f"no closed form is known for a structure called {name!r}.")
     match = _NAME.fullmatch(name.replace(" ", ""))
+    assert match is not None  # is_closed says so
     kind, K = match[1], model.K
     words = tuple(match[3].split(",")) if match[3] else (root,) if isinstance(root, str) else tuple(root)
     if match[3] and isinstance(root, str) and root != "large" and words != (root,):
@@ -213,7 +214,7 @@ def _best_bias(target, weight):
     mean = sum(b) / len(b)
     b = [((x - mean) / (1 + weight)).mid() for x in b]
     for _ in range(60):
-        total = sum(x.exp() for x in b)
+        total = balls.total(x.exp() for x in b)
         p = [x.exp() / total for x in b]
         grad = [pi - y + weight * x for pi, y, x in zip(p, target, b, strict=True)]
         value = total.log() - sum(y * x for y, x in zip(target, b, strict=True)) + weight / 2 * sum(x * x for x in b)

@@ -25,12 +25,16 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from ufm.certificates.check.groups import Class
 from ufm.certificates.check.krawczyk import zero_near
 from ufm.certificates.check.model import Model
 from ufm.certificates.check.rejected import Rejected
 from ufm.numerics import balls
+
+if TYPE_CHECKING:
+    from ufm.numerics.balls import Ball
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class System:
     """The equations of one choice of active modes. owner[j]: the column of unknown j; coupled: x, y are last."""
 
     p: Fraction
-    Cp: object
+    Cp: Ball
     K: int
     columns: tuple[Column, ...]
     owner: tuple[int, ...]
@@ -60,12 +64,13 @@ class System:
 
     def pulls(self, mu):
         """(D of every column, pull_j, d log pull_j/d mu_l) at balls mu >= 0."""
-        tops, pull = [], [None] * self.size
+        tops = []
+        pull = [balls.ball(0)] * self.size
         J = [[balls.ball(0)] * self.size for _ in range(self.size)]
         for o, column in enumerate(self.columns):
             own = [j for j in range(self.size) if self.owner[j] == o]
             e = [
-                count * (-sum((c * m for c, m in zip(row, mu, strict=True)), balls.ball(0))).exp()
+                count * (-balls.total(c * m for c, m in zip(row, mu, strict=True))).exp()
                 for count, row in zip(column.counts, column.gaps, strict=True)
             ]
             top = 1 + sum(e, balls.ball(0))

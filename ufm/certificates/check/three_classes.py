@@ -335,11 +335,11 @@ def _minor_slopes(m: Interval, w: Interval) -> Interval:
     """sum over minors of w dw/dm, (6, boxes)."""
     ij, ik, ji, jk = (m[k] for k in MINORS)
     parts = [(jk - ji) * w, ji * w, (ik - ij) * w, ij * w]
-    total = [None] * 6
+    total: dict[int, Interval] = {}
     for indices, part in zip(MINORS, parts, strict=True):
         for row, k in enumerate(indices):
-            total[k] = part[row] if total[k] is None else total[k] + part[row]
-    return _stack(total) / ROOT3
+            total[k] = total[k] + part[row] if k in total else part[row]
+    return _stack([total[k] for k in range(6)]) / ROOT3
 
 
 def _divided(large: Interval, small: Interval, gap: Interval, half: Interval) -> tuple[Interval, Interval]:

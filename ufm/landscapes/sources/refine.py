@@ -127,9 +127,9 @@ def reduced(point: FactorPoint) -> tuple[Problem, list[np.ndarray]]:
     those of a class differ."""
     problem, factors = point.problem, [np.array(A) for A in point.factors]
     if problem.balanced:
-        means = factors[0].reshape(len(factors[0]), problem.K, problem.n).mean(axis=2)
+        means = factors[0].reshape(len(factors[0]), problem.K, problem.per_class).mean(axis=2)
         if np.allclose(
-            np.repeat(means, problem.n, axis=1), factors[0], rtol=0, atol=1e-9 * max(1.0, np.max(np.abs(means)))
+            np.repeat(means, problem.per_class, axis=1), factors[0], rtol=0, atol=1e-9 * max(1.0, np.max(np.abs(means)))
         ):
             problem, factors[0] = reductions.samples.apply(problem), means
     factors = [np.sqrt(lam / problem.Lam) * A for lam, A in zip(problem.lams, factors, strict=True)]
@@ -175,7 +175,10 @@ def points(problem: Problem, settings: Settings) -> Iterator[tuple]:
     known = settings.structures[0]
     rough = [name for name in known if settings.classified(name).status == "not critical"]
     for i, name in enumerate(progress_bar(rough, desc="refine", progress=settings.progress)):
-        yield f"{name}{REFINED}", refine(known[name], child(child(settings.seed, 2), i)).point
+        yield (
+            f"{name}{REFINED}",
+            refine(arguments.instance(name, known[name], FactorPoint), child(child(settings.seed, 2), i)).point,
+        )
     return ""
 
 

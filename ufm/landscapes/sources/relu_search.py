@@ -34,6 +34,7 @@ from ufm.numerics.graphs import simple_graphs
 from ufm.numerics.seeds import child, generator, seed_record, seed_sequence
 from ufm.numerics.tables import Column
 from ufm.objectives.factors import FactorObjective
+from ufm.points import FactorPoint
 from ufm.problem import Problem
 from ufm.structures import graph_codes, relu_collapse
 
@@ -102,7 +103,7 @@ def low_rank_search(
             _join(found, replace(finished(problem, point, value_of(point), words), hits=hits))
         for i in range(hops if found and not ended else 0):
             best = min(found, key=lambda e: e.fun)
-            end = refine(best.point, child(child(seed, starts), i), HOP)
+            end = refine(arguments.instance("point", best.point, FactorPoint), child(child(seed, starts), i), HOP)
             start = f"noise around {best.start.removeprefix('noise around ')}"
             _join(found, replace(end, how={start: 1}, more={**end.more, "start": start}))
     except KeyboardInterrupt:

@@ -291,7 +291,7 @@ class System:
 
     def _fit(self, T, curved: bool):
         loss, (B, k) = self.problem.loss, T.shape
-        mu, pull, H = np.exp(T), np.empty((B, k)), np.zeros((B, k, k)) if curved else None
+        mu, pull, H = np.exp(T), np.empty((B, k)), np.zeros((B, k, k) if curved else 0)
         for c, a, b in zip(self.columns, self.ends[:-1], self.ends[1:], strict=True):
             A = c.directions
             Z, Y = A.T @ mu[:, a:b].T, np.zeros((self.problem.K, B))
@@ -354,7 +354,7 @@ class System:
         t = np.linspace(low, top, 2000)
         reach = np.log(np.maximum(np.exp(-gap[:, None] * np.exp(t)).T @ gap, 1e-300)) + (1 - self.p) * t
         alive = np.flatnonzero(reach >= level)
-        return (low, t[min(alive[-1] + 1, len(t) - 1)]) if len(alive) else (low, low - 1.0)
+        return (low, float(t[min(alive[-1] + 1, len(t) - 1)])) if len(alive) else (low, low - 1.0)
 
     def solve(self) -> tuple[np.ndarray, bool | None]:
         """(roots in t (R, k) sorted, paired): Newton from rounds of starts until two bring nothing new."""
@@ -480,13 +480,14 @@ def _search(system: System, T, R, J, step, halvings: int = 5):
     """T + step with the step halved, row by row, until |R| falls; after the last halving it is taken anyway."""
     norm, t, todo = np.linalg.norm(R, axis=1), 1.0, np.arange(len(T))
     T, R, J, origin = T.copy(), R.copy(), J.copy(), T
-    for h in range(halvings + 1):
+    for _ in range(halvings + 1):
         T[todo] = origin[todo] + t * step[todo]
         R[todo], J[todo] = system.residual(T[todo])
         worse = ~(np.linalg.norm(R[todo], axis=1) < norm[todo])
         todo, t = todo[worse], 0.5 * t
-        if not len(todo) or h == halvings:
-            return T, R, J
+        if not len(todo):
+            break
+    return T, R, J
 
 
 def _solved(J, R) -> np.ndarray:
@@ -611,7 +612,7 @@ class _Orbit:
 
 def _roots(problem: Problem, orbits, supports, coupled: bool) -> Roots:
     """The roots of the system of these active modes, in the unknowns themselves."""
-    unit = problem.Lam * problem.n ** (1.0 / problem.D)
+    unit = problem.Lam * problem.per_class ** (1.0 / problem.D)
     columns, weights, pair = [], [], []
     ends = _constant_part(problem, orbits) if coupled else [None] * len(orbits)
     for orbit, support, end in zip(orbits, supports, ends, strict=True):

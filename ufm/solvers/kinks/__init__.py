@@ -24,6 +24,7 @@ from ufm.objectives.clarke import Clarke, at, kinked, slope_of
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.gated import Gated
 from ufm.objectives.stationary import asked
+from ufm.problem import Problem
 from ufm.solvers.kinks.compression import compressed, expanded, reduced
 from ufm.solvers.kinks.pieces import EXACT, escape, newton_on_piece
 from ufm.solvers.kinks.smoothing import descend
@@ -59,27 +60,30 @@ def _zero(objective: FactorObjective, x, fun: float, tol: float) -> KinkEnd | No
     factors, b = objective.unpack(x)
     nothing = [np.zeros_like(A) for A in factors]
     if b is not None:
-        b, Z, penalty = np.array(b), objective.logits(objective.pack(nothing, b)), objective.problem.bias
+        b, Z, penalty = np.array(b), objective.logits(objective.pack(nothing, b)), objective.problem.bias or 0.0
         for _ in range(5):
             H = objective.fit.hessians(Z, b).sum(axis=0) + penalty * np.eye(len(b))
-            b -= np.linalg.lstsq(H, objective.fit.value_grad(Z, b)[2] + penalty * b, rcond=1e-12)[0]
+            slope = objective.fit.value_grad(Z, b)[2]
+            assert slope is not None
+            b -= np.linalg.lstsq(H, slope + penalty * b, rcond=1e-12)[0]
     zero = objective.pack(nothing, b)
     value = float(objective.value(zero))
     end = at(objective, zero) if value <= fun else None
     return KinkEnd(zero, value, end, 0, 1) if end is not None and end.residual <= tol else None
 
 
-def finished_on_kinks(problem, max_steps: int) -> bool:
+def finished_on_kinks(problem: Problem, max_steps: int) -> bool:
     """Whether `minimize` ends a run of L-BFGS here: a piecewise linear model, and steps enough to come near a kink."""
     return max_steps >= KINKED and kinked(problem)
 
 
-def finish_on_kinks(objective: FactorObjective, x, tol: float) -> KinkEnd:
+def finish_on_kinks(objective: FactorObjective, x: np.ndarray, tol: float) -> KinkEnd:
     """The Clarke-stationary point below x; if none is reached, the lowest point met, with its residual.
 
     Samples are seen through their class means. Needs max(x, slope x) and L >= 2. F never rises.
     """
     fun, slope = float(objective.value(x)), slope_of(objective.problem)
+    assert slope is not None, "kinks are those of max(x, slope x)"
     if (zero := _zero(objective, x, fun, tol)) is not None:
         return zero
     start = at(objective, x)

@@ -89,7 +89,7 @@ def _newton(here: Gated, kinks, most: int = 20) -> tuple[Gated | None, int]:
 
 def merit_of(here: Gated, kinks) -> float:
     """Gradient relative to the ridge's own, and pre-activations at kinks to their layer's, as one norm."""
-    ridge = max(np.linalg.norm(here.objective.ridge * here.x), 1e-300)
+    ridge = max(float(np.linalg.norm(here.objective.ridge * here.x)), 1e-300)
     off = [np.linalg.norm(p[k]) / max(size, 1e-300) for p, k, size in zip(here.pres, kinks, here.sizes, strict=True)]
     value = np.linalg.norm([np.linalg.norm(here.gradient()) / ridge, *off])
     return float(value) if np.isfinite(value) else np.inf
@@ -141,6 +141,8 @@ def _curvature(here: Gated, kinks, tol: float = 1e-7):
 def escape(piece: Piece, fun: float) -> np.ndarray | None:
     """A lower point along +- the direction of negative curvature, pulled back to the kinks; or None."""
     here, kinks = piece.here, piece.kinks
+    if piece.down is None:
+        return None
     back = np.linalg.pinv(here.rows(kinks), rcond=1e-9)
     length = 0.3 * np.linalg.norm(here.x)
     for i in range(15):
