@@ -5,7 +5,7 @@ import pytest
 
 from ufm import structures
 from ufm.numerics.spectra import thin_svd
-from ufm.objectives import logits
+from ufm.objectives import logits, strata
 from ufm.objectives.factors import objective_of
 from ufm.points import FactorPoint, LogitPoint, from_matrix, load
 from ufm.problem import Problem
@@ -50,7 +50,7 @@ def test_a_lift_is_balanced_and_multiplies_back(problem, collapsed, rng):
     assert lift.balancedness() < 1e-13
     shares = [lam * np.sum(A**2) for lam, A in zip(problem.lams, lift.factors, strict=True)]
     np.testing.assert_allclose(shares, shares[0], rtol=1e-13)
-    assert penalty(lift) == pytest.approx(np.sum(logits.schatten(problem).phi(point.s)), rel=1e-13)
+    assert penalty(lift) == pytest.approx(np.sum(strata.schatten(problem).phi(point.s)), rel=1e-13)
 
 
 @every_problem

@@ -10,7 +10,8 @@ from scipy import optimize
 from theory.claim import Case, Claim, Evidence, grid, planted
 from theory.gk25.lowest import lowest, ray_minimum, step_counts
 from ufm.objectives.fit import Fit
-from ufm.objectives.logits import schatten, value
+from ufm.objectives.logits import value
+from ufm.objectives.strata import schatten
 from ufm.points import LogitPoint, from_matrix
 from ufm.problem import Problem
 from ufm.solvers.minimize import minimize

@@ -24,7 +24,8 @@ from theory.related.deep_tools import READABLE, dense_eigenvalues, inertia, newt
 from ufm.landscapes.landscape import landscape
 from ufm.landscapes.sources.symmetric import a_priori_box
 from ufm.numerics.seeds import child, generator, seed_sequence
-from ufm.objectives.logits import Stratum, schatten
+from ufm.objectives.logits import Stratum
+from ufm.objectives.strata import schatten
 from ufm.points import LogitPoint
 from ufm.problem import Problem
 from ufm.structures import zero

@@ -35,7 +35,8 @@ from ufm.numerics.content import ByContent
 from ufm.numerics.spectra import length
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
-from ufm.objectives.logits import Stratum, schatten
+from ufm.objectives.logits import Stratum
+from ufm.objectives.strata import schatten
 from ufm.points import LogitPoint
 from ufm.problem import Columns, Problem
 

@@ -34,8 +34,9 @@ from ufm.numerics.records import picked
 from ufm.numerics.roots import bracketed
 from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
-from ufm.objectives.logits import Stratum, schatten, value
+from ufm.objectives.logits import Stratum, value
 from ufm.objectives.stationary import critical_below
+from ufm.objectives.strata import schatten
 from ufm.points import LogitPoint, PointLike, logit_point_of
 from ufm.problem import Problem
 

@@ -22,7 +22,8 @@ from ufm.numerics.state import own_numpy_state
 from ufm.numerics.words import named_arguments
 from ufm.objectives.factors import FactorObjective
 from ufm.objectives.fit import Fit
-from ufm.objectives.logits import Stratum, schatten
+from ufm.objectives.logits import Stratum
+from ufm.objectives.strata import schatten
 from ufm.paths.descents import reduced_objective
 from ufm.paths.gauge import align_gauge, aligned_lifts, class_logits_along
 from ufm.paths.strings import String, highest, respaced

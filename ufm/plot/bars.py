@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ufm.critical.classify import with_name
-from ufm.objectives.logits import schatten, value
+from ufm.objectives.logits import value
+from ufm.objectives.strata import schatten
 from ufm.plot.style import beside, colour, house_style, new_axes
 from ufm.points import LogitPoint, PointLike, logit_point_of
 
