@@ -109,6 +109,13 @@ def test_the_type_checker_reads_a_use_of_every_name():
     assert [name for name in sorted(names) if not re.search(rf"\bufm\.{name}\b|\b{name}[.,]", used)] == []
 
 
+def test_the_type_checker_reads_the_whole_package():
+    settings = json.loads((Path(__file__).parents[1] / "pyrightconfig.json").read_text(encoding="utf-8"))
+    assert (
+        {"ufm", "tests/typing"} <= set(settings["include"]) and "exclude" not in settings and "ignore" not in settings
+    )
+
+
 def _hinted():
     """(where, function) of every public function, and of the public methods and constructors of every public class."""
     for module, names in public_names.documented().items():

@@ -779,3 +779,8 @@ def test_tcv_does_not_see_shifts_and_scales_as_a_square():
         assert abs(np.sqrt(tcv(data.X + shift, data.y)) - scale) < 1e-12
         merged = tcv(data.X, np.minimum(data.y, 1))
         assert merged >= data.tcv()
+
+
+def test_a_network_is_diagnosed_at_parameters():
+    with pytest.raises(ValueError, match=r"^params must be given with a network.*params=None"):
+        diagnose(Network([4, 6, 3]), data=Data.mixture(K=3, n=2, d=4, rng=0))

@@ -199,3 +199,9 @@ def test_the_printed_number_of_parameters_is_what_a_point_holds(problem):
 
 def test_a_long_list_of_counts_is_cut_short_in_print():
     assert "counts (1, 2, 3, 4, 5, 6, 7, 8, ...)" in repr(Problem(K=12, n=range(1, 13), lam=0.1))
+
+
+def test_samples_per_class_are_one_number_or_none():
+    assert Problem(K=3, n=4, lam=0.1).per_class == 4
+    with pytest.raises(ValueError, match=r"equal counts here; got n=\(1, 2, 3\)"):
+        _ = Problem(K=3, n=(1, 2, 3), lam=0.1).per_class
