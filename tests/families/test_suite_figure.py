@@ -12,7 +12,7 @@ from discovered import NEW, members, names
 from theory.figures.figure import PaperFigure, csv_text, figures
 from theory.references import carried, references
 
-SHORT = {NEW, "ufm-stability", "ufm-morse", "ufm-bifurcation"}
+SHORT = {NEW, "ufm-morse"}
 """Which of them are drawn by the quick suite, the others by the slow one."""
 
 DERIVED = {
