@@ -48,7 +48,8 @@ def formula(problem, xp, logsumexp):
     if problem.activation.name not in ("linear", "relu"):
         raise ValueError(f"activation must be linear or relu for the peers; got {problem.activation.name!r}.")
 
-    def value(H, *W):
+    def value(*factors):  # pymanopt takes no other signature
+        H, *W = factors
         Z = xp.dot(W[0], H)
         for A in W[1:]:
             Z = xp.dot(A, xp.maximum(Z, 0.0) if relu else Z)
