@@ -2,6 +2,7 @@
 time is asserted."""
 
 import importlib.util
+import inspect
 import json
 import sys
 from contextlib import contextmanager
@@ -105,7 +106,9 @@ def test_formulas_of_the_peers_are_the_objective():
     for problem in (FOUR, TEN, SIX_MSE, F1):
         objective = FactorObjective(problem)
         x = starts.gaussian()(objective, np.random.default_rng(0))
-        value = peers.formula(problem, anp, logsumexp)(*objective.unpack(x)[0])
+        formula = peers.formula(problem, anp, logsumexp)
+        assert [p.kind for p in inspect.signature(formula).parameters.values()] == [inspect.Parameter.VAR_POSITIONAL]
+        value = formula(*objective.unpack(x)[0])
         assert value == pytest.approx(float(objective.value(x)), rel=1e-12)
     with pytest.raises(ValueError, match="activation must be linear or relu"):
         peers.formula(Problem(K=3, L=2, lam=0.1, activation="tanh"), anp, logsumexp)
