@@ -27,6 +27,7 @@ from ufm.numerics import balls
 from ufm.objectives.factors import objective_of
 from ufm.objectives.logits import value
 from ufm.problem import Problem
+from ufm.solvers.minimize import minimize
 from ufm.structures import dnc, pairs
 from ufm.structures.relu_pairs import relu_pairs
 
@@ -293,3 +294,11 @@ def test_the_bound_is_an_equality_for_linear_layers():
 def test_a_dead_neuron_breaks_assumption_1():
     (evidence,) = assumption1.check(Case(K=6, dead=0.3))
     assert evidence.verdict == REFUTED
+
+
+def test_assumption_1_is_read_along_a_run_of_gradient_descent():
+    problem = Problem(K=10, n=2, d=12, L=3, lam=2**-9, activation="relu")
+    found = assumption1.trajectory(problem, rng=0, steps=20)
+    assert [found[0][0], found[-1][0]] == [0, 20] and all(len(pairs) == problem.L - 1 for _, pairs in found)
+    end = minimize(problem, method="gd", rng=0, steps=20).point
+    assert np.allclose(found[-1][1], assumption1.ratios(problem, end.factors), rtol=1e-12, atol=0)

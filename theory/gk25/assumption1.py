@@ -58,7 +58,7 @@ def trajectory(
     objective, draw = FactorObjective(problem), generator(seed_sequence(rng))
     marks, found = {0, steps, *np.round(np.geomspace(1, steps, INSTANTS)).astype(int).tolist()}, []
 
-    def watch(step, fun, grad, x):
+    def watch(labels, step, fun, grad, x):
         if step in marks:
             found.append((step, ratios(problem, objective.unpack(x[0])[0])))
 
