@@ -54,13 +54,14 @@ def stationary(objective: Objective, params, tol: float = 1e-10, steps: int = 15
     reader's to measure."""
     x = objective.net.pack(params)
     for _ in range(2):  # a restart forgets curvatures spoilt by rounding
-        found = minimize(
-            objective.value_grad,
-            x,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": steps, "maxfun": 2 * steps, "gtol": tol, "ftol": 0.0, "maxcor": 30},
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # a trial step may go where the loss is infinite
+            found = minimize(
+                objective.value_grad,
+                x,
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": steps, "maxfun": 2 * steps, "gtol": tol, "ftol": 0.0, "maxcor": 30},
+            )
         done, x = np.max(np.abs(found.jac)) <= tol or found.nit == 0, found.x
         if done:
             break

@@ -56,6 +56,8 @@ def _run(argv: list[str] | None) -> int:
             show(overview(parser))
             return 0
         code = arguments.run(arguments) or 0
+        for line in getattr(arguments, "renamed", ()):
+            print(line, file=sys.stderr)
         say("", end="")
         return code
     except ValueError as mistake:

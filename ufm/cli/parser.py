@@ -137,12 +137,11 @@ def add_json(verb) -> None:
 
 
 class _OldOption(argparse.Action):
-    """An option under its old name: the value goes to the new one, and a line on standard error says so."""
+    """An option under its old name: the value goes to the new one; `renamed` keeps the line to say."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        sys.stderr.write(
-            f"{parser.prog}: {option_string} is now {self.const}; the old name goes with the next release\n"
-        )
+        told = f"{parser.prog}: {option_string} is now {self.const}; the old name goes with the next release"
+        namespace.renamed = [*getattr(namespace, "renamed", []), told]
         setattr(namespace, self.dest, values)
 
 

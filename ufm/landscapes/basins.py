@@ -280,4 +280,4 @@ def most_frequent(table: Landscape) -> str | None:
     return table.rows[0].name if len(table) else None
 
 
-BASINS = View("basins", "basins", _columns, _foot, _shape, _entry, winner=most_frequent)
+BASINS = View("basins", "basins", _columns, _foot, _shape, _entry, winner=most_frequent, counts=True)

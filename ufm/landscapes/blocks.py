@@ -104,7 +104,7 @@ class Run:
     def blocks(self, count: int, store, progress) -> list[dict]:
         """Rows of finished blocks, in the order of their starts; what is missing is run and stored. Ctrl-C ends it."""
         done = sorted(
-            (_checked(row, store, self.problem.K) for row in store.rows.values() if row.get("run") == self.key),
+            (_checked(row, store, self.problem) for row in store.rows.values() if row.get("run") == self.key),
             key=lambda row: row["from"],
         )
         gaps, most = _missing(done, count), self._most()
@@ -178,15 +178,16 @@ def _cell(problem: Problem, method: str, space: str, said: dict) -> dict:
     return {"problem": problem.to_dict(), "method": method, "space": space, "settings": said}
 
 
-def _checked(row: dict, store, K: int) -> dict:
+def _checked(row: dict, store, problem: Problem) -> dict:
     """A stored block; ValueError naming the field that is damaged."""
+    K = problem.K
     block = Fields(f"store {str(getattr(store, 'path', ''))!r}: row {row['key']!r}", row)
     ends, which = block.rows("ends"), block.array("which", (max(0, block.whole("to") - block.whole("from")),))
     if np.any(which != np.round(which)) or np.any(which < -1) or np.any(which >= len(ends)):
         block.refuse("which", f"must hold places in `ends`, -1 to {len(ends) - 1}")
     for end in ends:
         end.real("fun")
-        end.whole("rank", none=True, most=K)
+        end.whole("rank", none=not problem.linear, most=K)
         end.truth("continuum")
         end.array("logits", (K, K))
         for name in ("first", "count"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -29,6 +29,8 @@ VIEWS = {
 """Where the view of a verb is."""
 RUNS = ("ufm.landscapes.basins:Runs", "ufm.landscapes.sources.relu_search:Searched")
 """Records of runs that a file keeps."""
+PLAIN = {int: (int,), float: (int, float), str: (str,), dict: (dict,)}
+"""What a field of a record of this type may be in a file."""
 
 
 def write(path, verb: str, shape: dict, listed: str, rows: Sequence[Row], said: dict, runs) -> None:
@@ -40,14 +42,23 @@ def write(path, verb: str, shape: dict, listed: str, rows: Sequence[Row], said: 
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
-def read(path, said: Sequence[str]) -> tuple:
+def read(path, said: Mapping[str, tuple]) -> tuple:
     """(view, problem, rows, what was said, runs) of a file; else a ValueError naming the file and the field."""
     data = read_json(path, "a table of points")
     problem = data.take("problem", Problem.from_dict)
     view = data.take("verb", view_of)
     rows = data.take("rows", lambda rows: tuple(_read_row(problem, row) for row in rows))
-    facts = data.take("said", lambda facts: {name: facts[name] for name in said})
-    return view, problem, rows, facts, data.take("runs", lambda runs: _read_runs(runs, len(rows)))
+    facts = data.take("said", lambda facts: {name: _fact(name, facts[name], kinds) for name, kinds in said.items()})
+    runs = data.take("runs", lambda runs: _read_runs(runs, len(rows)))
+    if view.counts and runs is None:
+        data.refuse("runs", f"must hold the runs that a table of {view.verb} counts")
+    return view, problem, rows, facts, runs
+
+
+def _fact(name: str, value, kinds: tuple):
+    if not isinstance(value, kinds):
+        raise ValueError(f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}; got {value!r}.")
+    return value
 
 
 def view_of(verb: str):
@@ -81,7 +92,7 @@ def _read_row(problem: Problem, data: dict) -> Row:
     critical = CriticalPoint(point=_read_point(problem, data["point"]), **own)
     more = {name: tuple(value) if isinstance(value, list) else value for name, value in data["more"].items()}
     more |= {name: np.array(data["more"][name]) for name in data["arrays"]}
-    return Row(critical, data["hits"], data["how"], more)
+    return Row(critical, data["hits"], arguments.instance("how", data["how"], dict), more)
 
 
 def _read_point(problem: Problem, data: dict) -> LogitPoint | FactorPoint:
@@ -109,7 +120,11 @@ def _read_runs(data: dict | None, rows: int):
     own = {name: tuple(value) if name == "missing" else value for name, value in data.items() if name != "record"}
     if "ends" in own:
         own["ends"] = _places(own["ends"], rows)
-    return _found(data["record"])(**own)
+    kind = _found(data["record"])
+    for name, hint in get_type_hints(kind).items():
+        if hint in PLAIN and name in own:
+            _fact(name, own[name], PLAIN[hint])
+    return kind(**own)
 
 
 def _places(ends, rows: int) -> np.ndarray:

@@ -25,7 +25,10 @@ from ufm.numerics.words import named_arguments
 from ufm.points import FactorPoint, LogitPoint
 from ufm.problem import Problem
 
-SAID = ("scope", "complete", "rng", "left_out", "seconds", "interrupted", "lower_bound", "note")
+SAID = {
+    **{"scope": (str,), "complete": (bool,), "rng": (dict, type(None)), "left_out": (dict,), "seconds": (int, float)},
+    **{"interrupted": (str,), "lower_bound": (int, float, type(None)), "note": (str,)},
+}
 """What a file keeps of a table besides its rows and runs."""
 NOT_CONVERGED = "not converged"
 """The name under which starts without an end are counted."""
@@ -38,7 +41,7 @@ class View:
     verb: its name. listed: what its rows are called in JSON. columns(table) -> Columns. foot(table) -> lines under the
     table. shape(table) -> the verb's own JSON fields; entry(table, row) -> those of a row (default: `flat`).
     by: what an integer in table[i] means, `position` or an attribute such as `rank`. winner(table): the verb's answer
-    (default: the best row).
+    (default: the best row). counts: whether its rows are told from runs, which a file must then hold.
     """
 
     verb: str
@@ -49,6 +52,7 @@ class View:
     entry: Callable[[Landscape, Row], dict] | None = None
     by: str = "position"
     winner: Callable[[Landscape], object] | None = None
+    counts: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -36,19 +36,24 @@ class Logistic(Loss):
 
 
 class Exponential(Loss):
-    """e^(-y f) for Z = f (..., 1, N) and Y = y = +-1 of the same shape."""
+    """e^(-y f) for Z = f (..., 1, N) and Y = y = +-1 of the same shape; infinite where it overflows."""
 
     keyword = "exponential"
     convex = True
 
     def value(self, Z, Y):
-        return np.exp(-Z * Y)[..., 0, :]
+        return _exp(-Z * Y)[..., 0, :]
 
     def grad(self, Z, Y):
-        return -Y * np.exp(-Z * Y)
+        return -Y * _exp(-Z * Y)
 
     def hvp(self, Z, Y, V):
-        return Y * Y * np.exp(-Z * Y) * V
+        return Y * Y * _exp(-Z * Y) * V
+
+
+def _exp(x):
+    with np.errstate(over="ignore"):
+        return np.exp(x)
 
 
 _TWO_CLASS = {"logistic": Logistic(), "exponential": Exponential()}

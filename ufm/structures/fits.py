@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csgraph
 
+from ufm.numerics.content import ByContent
 from ufm.numerics.groups import canonical_order, colours
 from ufm.points import LogitPoint
 from ufm.problem import Problem
@@ -50,7 +51,7 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Seen(ByContent):
     """What is to be named: class logits M (K, K) without the bias, centred unless shifts count; counts (K,), samples
     per class as far as they are known; the linear problem that M belongs to, if it is known.
 

@@ -268,7 +268,7 @@ class _Column:
 
 
 @dataclass(frozen=True, eq=False)
-class System:
+class System(ByContent):
     """Stationarity in t = log(unknowns): R_j = log pull_j - log w_j + (1 - p) t_j, and for the coupled pair (x, y) the
     last term is (2 - p) log tau - t_j."""
 
